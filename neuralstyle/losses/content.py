@@ -1,0 +1,65 @@
+"""Content: the features themselves, position by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from neuralstyle._errors import unknown
+from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, layer_tuple
+
+
+@dataclass(frozen=True)
+class ContentLoss(PointwiseLoss):
+    r"""Half the squared difference between features, position by position.
+
+    With :math:`F^l` and :math:`P^l` the features of the result and of the content at layer l, of :math:`N_l`
+    channels and :math:`M_l` positions,
+
+    .. math:: L_\text{content} = \frac{1}{2} \sum_{ij} (F^l_{ij} - P^l_{ij})^2
+
+    with ``reduction="sum"``, as in the paper; with "mean" the same divided by :math:`N_l M_l`, so that its weight
+    means the same for every size of picture and every layer.
+
+    Args:
+        layers: where features are compared, one name or several; (B, C, h, w) each.
+        layer_weights: a weight for each layer; None: 1 / (number of layers).
+        reduction: "mean" or "sum".
+        reference: "content"; "style" is refused, as styles have no common positions with the result.
+
+    Raises:
+        ValueError: an unknown reduction or reference, or no layers.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import ContentLoss
+
+        F, P = torch.rand(2, 1, 512, 8, 8)
+        value = ContentLoss("relu4_2", reduction="sum").forward(F, P)
+        assert torch.isclose(value, 0.5 * ((F - P) ** 2).sum())
+        ```
+
+    Paper: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 1 (there at conv4_2; here, as in every
+    implementation since, after its ReLU, which forgets the values below zero).
+
+    """
+
+    layers: str | Sequence[str] = ("relu4_2",)
+    layer_weights: Sequence[float] | None = None
+    reduction: Reduction = "mean"
+    reference: Reference = "content"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", layer_tuple(self.layers))
+        if self.reduction not in ("mean", "sum"):
+            raise unknown("reduction", self.reduction, ("mean", "sum"))
+        if self.reference not in ("content", "previous"):
+            raise unknown("reference of ContentLoss", self.reference, ("content", "previous"))
+
+    def error(self, x: Tensor, target: Tensor) -> Tensor:
+        """Half the squared difference at each position, averaged ("mean") or added up over the channels."""
+        squared = 0.5 * (x - target).square()
+        return squared.mean(1, keepdim=True) if self.reduction == "mean" else squared.sum(1, keepdim=True)

@@ -1,0 +1,68 @@
+"""Style as Gram matrices: which features occur together, wherever they occur."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from neuralstyle.losses.base import Reference, StatisticLoss, layer_tuple
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+@dataclass(frozen=True)
+class GramStyleLoss(StatisticLoss):
+    r"""Squared difference between Gram matrices.
+
+    With :math:`F^l` (:math:`N_l \times M_l`) the features of the result at layer l, :math:`G^l = F^l F^{l\top}` and
+    :math:`A^l` the same of the style, which has :math:`M'_l` positions,
+
+    .. math:: E_l = \frac{1}{4 N_l^2} \sum_{ij} \left(\frac{G^l_{ij}}{M_l} - \frac{A^l_{ij}}{M'_l}\right)^2,
+              \qquad L_\text{style} = \sum_l w_l E_l
+
+    For pictures of one size this is the paper's :math:`\frac{1}{4 N_l^2 M_l^2} \sum (G - A)^2`. Each matrix is
+    divided by its own number of positions, so pictures of different sizes compare. The default is the paper's five
+    layers (after their ReLU) with :math:`w_l = 1/5`.
+
+    Other programs divide :math:`E_l` by a further :math:`N_l^2` (neural-style, neural-style-pt) or
+    multiply it by 4 (pystiche); ``layer_weights`` says either.
+
+    Args:
+        layers: where Gram matrices are compared, one name or several.
+        layer_weights: the paper's :math:`w_l`, a weight for each layer; None: 1 / (number of layers).
+        reference: "style", or "content" to keep the content's texture.
+
+    Raises:
+        ValueError: no layers.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import GramStyleLoss
+
+        F, S = torch.rand(1, 64, 32, 32), torch.rand(1, 64, 40, 24)
+        G, A = (x.flatten(2)[0] @ x.flatten(2)[0].T / x.flatten(2).shape[2] for x in (F, S))
+        value = GramStyleLoss("relu1_1").forward(F, S)
+        assert torch.isclose(value, ((G - A) ** 2).sum() / (4 * 64**2))
+        ```
+
+    Paper: Gatys, Ecker and Bethge, arXiv 1508.06576, equations 3 to 5.
+
+    """
+
+    layers: str | Sequence[str] = STYLE_LAYERS
+    layer_weights: Sequence[float] | None = None
+    reference: Reference = "style"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", layer_tuple(self.layers))
+
+    def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The Gram matrix under a weight: (B, C, N), (B, 1, N) -> (B, C, C)."""
+        return (x * weight) @ x.transpose(1, 2)
+
+    def distance(self, actual: Tensor, target: Tensor) -> Tensor:
+        """A quarter of the mean squared difference of the entries, averaged over the batch."""
+        return 0.25 * (actual - target).square().mean()

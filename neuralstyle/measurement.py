@@ -1,0 +1,136 @@
+"""What is read off a picture's features, tile by tile: sums over positions, and the few maps that are wanted whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from neuralstyle.encoders import Layer
+from neuralstyle.losses import PointwiseLoss, StatisticLoss
+from neuralstyle.tiling import Tile
+
+
+class Encoder(Protocol):
+    """What the objective needs of a network; ``FeatureExtractor`` is one."""
+
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """Every layer by name: its channels, stride and reach."""
+
+    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The names, each once; ValueError for one that the network does not have."""
+
+    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Features of (B, 3, H, W) in [0, 1] by layer name, (B, C, H // stride, W // stride)."""
+
+
+def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
+    """A view of some rows and columns of (B, C, H, W)."""
+    rows, columns = place
+    return maps[:, :, rows, columns]
+
+
+@dataclass(frozen=True, eq=False)
+class WholeMap:
+    """The features of a layer, as they are."""
+
+    layer: str
+
+    def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
+        """The core's features."""
+        return cut(features, tile.core_in_view(stride))
+
+
+@dataclass(frozen=True, eq=False)
+class StatisticSum:
+    """A statistic summed over positions under a weight; None weighs every position 1."""
+
+    layer: str
+    loss: StatisticLoss
+    weight: Tensor | None
+
+    def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
+        """The core's part of the sum."""
+        core = cut(features, tile.core_in_view(stride)).flatten(2)
+        if self.weight is None:
+            weight = core.new_ones(()).expand(core.shape[0], 1, core.shape[2])
+        else:
+            weight = cut(self.weight, tile.core(stride)).flatten(2).expand(core.shape[0], -1, -1)
+        return self.loss.statistic(core, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorSum:
+    """A pointwise error summed over positions under a weight; an aligned target is cut to the tile."""
+
+    layer: str
+    loss: PointwiseLoss
+    weight: Tensor | None
+    target: Any
+    aligned: bool
+
+    def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
+        """The core's part of the sum. The loss sees the whole view, since it may look at neighbours."""
+        target = cut(self.target, tile.view(stride)) if self.aligned else self.target
+        error = cut(self.loss.error(features, target), tile.core_in_view(stride))
+        return error.sum() if self.weight is None else (error * cut(self.weight, tile.core(stride))).sum()
+
+
+Probe: TypeAlias = WholeMap | StatisticSum | ErrorSum
+
+
+def read(encoder: Encoder, view: Tensor, tile: Tile, probes: Sequence[Probe]) -> list[Tensor]:
+    """Each probe's reading of one tile, given the tile's view of the picture."""
+    features = encoder(view, dict.fromkeys(probe.layer for probe in probes))
+    return [probe.read(features[probe.layer], tile, encoder.layers[probe.layer].stride) for probe in probes]
+
+
+def measure(encoder: Encoder, image: Tensor, plan: Sequence[Tile], probes: Sequence[Probe]) -> list[Tensor]:
+    """Each probe's reading of a whole picture: sums added up over the tiles, maps put together."""
+    if len(plan) == 1:
+        return read(encoder, image, plan[0], probes)
+    totals: list[Tensor] = []
+    for tile in plan:
+        readings = read(encoder, cut(image, tile.view()), tile, probes)
+        if not totals:
+            totals = [_empty(encoder, image, probe, first) for probe, first in zip(probes, readings, strict=True)]
+        for probe, total, reading in zip(probes, totals, readings, strict=True):
+            if isinstance(probe, WholeMap):
+                cut(total, tile.core(encoder.layers[probe.layer].stride)).copy_(reading)
+            else:
+                total += reading
+    return totals
+
+
+def gradient(
+    encoder: Encoder,
+    image: Tensor,
+    plan: Sequence[Tile],
+    probes: Sequence[Probe],
+    cotangents: Sequence[Tensor],
+) -> Tensor:
+    """The gradient with respect to the picture of sum(cotangent * reading), one tile in memory at a time."""
+    result = torch.zeros_like(image)
+    for tile in plan:
+        view = cut(image, tile.view()).detach().requires_grad_()
+        readings = read(encoder, view, tile, probes)
+        outputs, weights = [], []
+        for probe, reading, cotangent in zip(probes, readings, cotangents, strict=True):
+            if isinstance(probe, WholeMap):
+                cotangent = cut(cotangent, tile.core(encoder.layers[probe.layer].stride))
+            outputs.append(reading)
+            weights.append(cotangent)
+        # The halo's gradient is added too: its pixels touch positions of this tile's core.
+        cut(result, tile.view()).add_(torch.autograd.grad(outputs, view, weights)[0])
+    return result
+
+
+def _empty(encoder: Encoder, image: Tensor, probe: Probe, first: Tensor) -> Tensor:
+    if not isinstance(probe, WholeMap):
+        return torch.zeros_like(first)
+    stride = encoder.layers[probe.layer].stride
+    return first.new_empty(*first.shape[:2], image.shape[2] // stride, image.shape[3] // stride)
