@@ -1,6 +1,7 @@
 """Neural style transfer: paint one picture in the style of another."""
 
-from neuralstyle.encoders import FeatureExtractor
+from neuralstyle import samples
+from neuralstyle.encoders import FeatureExtractor, Layer
 from neuralstyle.images import load_image, save_image
 from neuralstyle.losses import (
     ContentLoss,
@@ -11,8 +12,40 @@ from neuralstyle.losses import (
     StatisticLoss,
     TotalVariationLoss,
 )
+from neuralstyle.objective import Evaluation, Objective
+from neuralstyle.optimizers import LBFGS, Adam
+from neuralstyle.painting import Progress
+from neuralstyle.recipes import gatys
+from neuralstyle.schedule import Scale, coarse_to_fine, single_scale
+from neuralstyle.styles import Style
+from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
 __version__ = "0.1.0"
 
-from neuralstyle.objective import Evaluation, Objective
-from neuralstyle.styles import Style
+__all__ = [
+    "LBFGS",
+    "Adam",
+    "ContentLoss",
+    "Evaluation",
+    "FeatureExtractor",
+    "GramStyleLoss",
+    "Layer",
+    "Loss",
+    "LossSum",
+    "Objective",
+    "PointwiseLoss",
+    "Progress",
+    "Scale",
+    "StatisticLoss",
+    "Style",
+    "TotalVariationLoss",
+    "coarse_to_fine",
+    "gatys",
+    "load_image",
+    "reconstruct_content",
+    "samples",
+    "save_image",
+    "single_scale",
+    "stylize",
+    "synthesize_texture",
+]

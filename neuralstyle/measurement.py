@@ -28,6 +28,12 @@ class Encoder(Protocol):
         """Features of (B, 3, H, W) in [0, 1] by layer name, (B, C, H // stride, W // stride)."""
 
 
+def on_encoder(encoder: Encoder, image: Tensor) -> Tensor:
+    """The picture on the encoder's device and of its dtype, if the encoder is a module."""
+    first = next(encoder.parameters(), None) if isinstance(encoder, torch.nn.Module) else None
+    return image if first is None else image.to(first)
+
+
 def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
     """A view of some rows and columns of (B, C, H, W)."""
     rows, columns = place

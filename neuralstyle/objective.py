@@ -13,10 +13,11 @@ from torch import Tensor
 from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
 from neuralstyle.losses.base import weights_per_layer
-from neuralstyle.measurement import Encoder, ErrorSum, Probe, StatisticSum, WholeMap, gradient, measure
+from neuralstyle.measurement import Encoder, ErrorSum, Probe, StatisticSum, WholeMap, gradient, measure, on_encoder
 from neuralstyle.styles import Style, by_region, load_mask, position_weights
 from neuralstyle.tiling import tiles
 
+REFERENCES = ("content", "style", "previous")
 ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
 NO_TARGET = ((1.0, None),)  # of a regulariser
 
@@ -127,7 +128,7 @@ class Objective:
             "style": [style if isinstance(style, Style) else Style(style) for style in styles],
             "previous": [] if previous is None else [Style(previous)],
         }
-        _check(losses, encoder, [name for name, pictures in references.items() if pictures])
+        check_losses(losses, encoder, [name for name, pictures in references.items() if pictures])
         self.encoder = encoder
         self.losses = losses
         used = [(term.loss.reach, encoder.layers[layer]) for term in losses for layer in weights_per_layer(term.loss)]
@@ -228,7 +229,7 @@ class Objective:
                 f"{name} sees whole maps of the style and cannot use a mask; derive it from StatisticLoss, or give "
                 "its styles no mask"
             )
-        image, mask = self._place(load_image(style.image)), load_mask(style.mask)
+        image, mask = on_encoder(self.encoder, load_image(style.image)), load_mask(style.mask)
         size = _size(image)
         probes: list[Probe] = []
         counts: list[float] = []
@@ -251,15 +252,19 @@ class Objective:
         stride = self.encoder.layers[part.layers[0]].stride
         return position_weights(part.region, _size(image), stride, image)
 
-    def _place(self, image: Tensor) -> Tensor:
-        """The picture on the encoder's device and of its dtype, if the encoder is a module."""
-        module = self.encoder
-        first = next(module.parameters(), None) if isinstance(module, torch.nn.Module) else None
-        return image if first is None else image.to(first)
 
+def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> None:
+    """Whatever can be wrong with losses, before anything is computed.
 
-def _check(losses: Loss | LossSum, encoder: Encoder, given: Sequence[str]) -> None:
-    """Whatever can be wrong with losses, before anything is computed."""
+    Args:
+        losses: the sum to check.
+        encoder: whose layers they name.
+        given: which of "content", "style" and "previous" there are to compare with.
+
+    Raises:
+        ValueError: no loss, an unknown layer, or a reference that is unknown or missing.
+
+    """
     if not isinstance(losses, LossSum) or not losses.terms:
         raise ValueError(f"losses are a loss or a sum of losses, one at least, received {losses!r}")
     for name, term in zip(losses.names, losses, strict=True):
@@ -267,12 +272,11 @@ def _check(losses: Loss | LossSum, encoder: Encoder, given: Sequence[str]) -> No
         reference = getattr(term.loss, "reference", "nothing")
         if reference is None or reference in given:
             continue
-        if reference not in ("content", "style", "previous"):
+        if reference not in REFERENCES:
             raise ValueError(
-                f"{name}.reference is {reference!r}; set it to 'content', 'style', 'previous' or, for a regulariser, "
-                "None"
+                f"{name}.reference is {reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
             )
-        raise ValueError(f"{name} compares with the {reference}, and none was given to the objective")
+        raise ValueError(f"{name} compares with the {reference}, and no {reference} was given")
 
 
 def _finite(terms: dict[str, Tensor]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +61,7 @@ def as_styles(style: Picture | Style | Sequence[Picture | Style]) -> list[Style]
         ValueError: an empty list, or weights that add up to 0.
 
     """
-    several = list(style) if isinstance(style, (list, tuple)) else [style]
+    several: Sequence[Any] = style if isinstance(style, (list, tuple)) else [style]
     styles = [entry if isinstance(entry, Style) else Style(entry) for entry in several]
     if not styles:
         raise ValueError("a style is needed, received an empty list")

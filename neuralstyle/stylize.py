@@ -1,0 +1,211 @@
+"""Painting: style transfer, texture synthesis and content reconstruction, wired from the parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import torch
+from PIL import Image
+from typing_extensions import Unpack
+
+from neuralstyle.images import Picture, fit_size, load_image
+from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum, TotalVariationLoss
+from neuralstyle.measurement import Encoder
+from neuralstyle.optimizers import Optimizer
+from neuralstyle.painting import Callback, check_size, paint
+from neuralstyle.schedule import Schedule, coarse_to_fine, single_scale
+from neuralstyle.styles import Style, as_styles
+
+DEFAULT_LOSSES = ContentLoss("relu4_2") + 1.0 * GramStyleLoss() + 1.0 * TotalVariationLoss()
+
+
+class Options(TypedDict, total=False):
+    """What ``stylize``, ``synthesize_texture`` and ``reconstruct_content`` share; see ``stylize``."""
+
+    optimizer: Optimizer | None
+    init: str | Picture
+    encoder: Encoder | str | None
+    tile: int | None
+    seed: int
+    device: str | torch.device | None
+    callback: Callback | None
+    progress: bool
+
+
+def stylize(
+    content: Picture,
+    style: Picture | Style | Sequence[Picture | Style],
+    *,
+    losses: Loss | LossSum | None = None,
+    size: int = 512,
+    iterations: int | None = None,
+    optimizer: Optimizer | None = None,
+    init: str | Picture = "content",
+    encoder: Encoder | str | None = None,
+    tile: int | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    callback: Callback | None = None,
+    progress: bool = True,
+    content_weight: float = 1.0,
+    style_weight: float = 1.0,
+    schedule: Schedule = coarse_to_fine,
+) -> Image.Image:
+    r"""Paint the content in the style.
+
+    Minimises :math:`\alpha L_\text{content} + \beta L_\text{style}` over the pixels of the result, from coarse to
+    fine.
+
+    Args:
+        content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
+        style: the painting, of the same kinds; a ``Style``, with a weight, scale, mask or region; or a list of these.
+        losses: what is minimised; None: ``DEFAULT_LOSSES``.
+        size: longest side of the result in pixels, at least 16; the aspect is the content's.
+        iterations: evaluations of loss and gradient at the finest scale; coarser scales follow the schedule. None:
+            the schedule's own number.
+        optimizer: ``LBFGS()``, ``Adam()`` or a function (image tensor) -> ``torch.optim.Optimizer``; None: ``LBFGS()``.
+        init: where to start: "content", "noise" (uniform white noise from ``seed``), "style", or a picture.
+        encoder: a ``FeatureExtractor`` or a network's name; None: "vgg19".
+        tile: longest side in pixels of the pieces in which the picture is looked at, to bound the memory; the result
+            is the same to rounding. None: the whole at once.
+        seed: of the noise. The same seed on the same machine gives the same picture, to the byte.
+        device: for example "cpu" or "cuda:1"; None: the accelerator that torch finds, else the CPU. The encoder
+            is moved there.
+        callback: called with a ``Progress`` after each evaluation. Returning False, or raising StopIteration, stops,
+            and the best picture so far is the result.
+        progress: show a progress bar, on the terminal or in a notebook.
+        content_weight: multiplies every loss that compares with the content (:math:`\alpha`).
+        style_weight: multiplies every loss that compares with the style (:math:`\beta`).
+        schedule: (size, iterations) -> list of ``Scale``; ``coarse_to_fine`` or ``single_scale``.
+
+    Returns:
+        An 8-bit RGB picture.
+
+    Raises:
+        ValueError: bad input, named in the message, before any long work.
+        FileNotFoundError: a picture that does not exist.
+        FloatingPointError: a loss is not finite; the message names it. This and any other exception during the work
+            (KeyboardInterrupt too) carries the best picture so far as its attribute ``image``.
+
+    Example:
+        ```python
+        from neuralstyle import samples, stylize
+
+        image = stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2)
+        assert max(image.size) == 64
+        ```
+
+    Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
+    content, pixels bounded to their range, mean over positions in the content loss, and a little total variation;
+    ``gatys()`` gives the paper's own settings.
+
+    """
+    start = load_image(content)
+    styles = as_styles(style)
+    terms = DEFAULT_LOSSES if losses is None else 1 * losses
+    scales = schedule(check_size(size), iterations)
+    return paint(
+        terms.scaled("content", content_weight).scaled("style", style_weight),
+        start,
+        styles,
+        [(fit_size(start.shape[2], start.shape[3], scale.size), scale) for scale in scales],
+        optimizer=optimizer,
+        init=init,
+        encoder=encoder,
+        tile=tile,
+        seed=seed,
+        device=device,
+        callback=callback,
+        progress=progress,
+    )
+
+
+def synthesize_texture(
+    style: Picture | Style | Sequence[Picture | Style],
+    *,
+    losses: Loss | LossSum | None = None,
+    size: int | tuple[int, int] = 512,
+    iterations: int | None = None,
+    schedule: Schedule = coarse_to_fine,
+    **options: Unpack[Options],
+) -> Image.Image:
+    """Paint a texture: the style alone, from noise.
+
+    Args:
+        style: the texture's source, as in ``stylize``.
+        losses: what is minimised; None: ``GramStyleLoss()``. Fewer layers give smaller structures.
+        size: of the result in pixels: the side of a square, or (height, width).
+        iterations: evaluations at the finest scale; None: the schedule's own number.
+        schedule: (size, iterations) -> list of ``Scale``.
+        **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
+
+    Raises:
+        ValueError: bad input, or losses that compare with the content.
+
+    Example:
+        ```python
+        from neuralstyle import GramStyleLoss, samples, synthesize_texture
+
+        image = synthesize_texture(
+            samples.painting("mosaic"), losses=GramStyleLoss(("relu1_1", "relu2_1")), size=64, iterations=2
+        )
+        assert image.size == (64, 64)
+        ```
+
+    Papers: Gatys, Ecker and Bethge, arXiv 1505.07376 (texture synthesis) and 1508.06576 (style reconstructions).
+
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    longest = max(check_size(height), check_size(width))
+    scales = schedule(longest, iterations)
+    shapes = [(round(height * scale.size / longest), round(width * scale.size / longest)) for scale in scales]
+    terms = 1 * (GramStyleLoss() if losses is None else losses)
+    options.setdefault("init", "noise")
+    return paint(terms, None, as_styles(style), list(zip(shapes, scales, strict=True)), **options)
+
+
+def reconstruct_content(
+    content: Picture,
+    layer: str = "relu4_2",
+    *,
+    losses: Loss | LossSum | None = None,
+    size: int = 512,
+    iterations: int | None = None,
+    schedule: Schedule = single_scale,
+    **options: Unpack[Options],
+) -> Image.Image:
+    """Paint what a layer remembers of a picture: the content alone, from noise.
+
+    Shallow layers give the picture back nearly pixel by pixel; deep ones keep what is where and lose the rest.
+
+    Args:
+        content: the picture, as in ``stylize``.
+        layer: the layer whose features are matched.
+        losses: what is minimised, instead of ``ContentLoss(layer)``.
+        size: longest side of the result in pixels.
+        iterations: evaluations at the finest scale; None: the schedule's own number.
+        schedule: (size, iterations) -> list of ``Scale``.
+        **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
+
+    Raises:
+        ValueError: bad input, an unknown layer, or losses that compare with a style.
+
+    Example:
+        ```python
+        from neuralstyle import reconstruct_content, samples
+
+        image = reconstruct_content(samples.photo(), "relu2_2", size=64, iterations=2)
+        assert max(image.size) == 64
+        ```
+
+    Papers: Mahendran and Vedaldi, arXiv 1412.0035; Gatys, Ecker and Bethge, arXiv 1508.06576 (content
+    reconstructions).
+
+    """
+    target = load_image(content)
+    scales = schedule(check_size(size), iterations)
+    shapes = [fit_size(target.shape[2], target.shape[3], scale.size) for scale in scales]
+    terms = 1 * (ContentLoss(layer) if losses is None else losses)
+    options.setdefault("init", "noise")
+    return paint(terms, target, [], list(zip(shapes, scales, strict=True)), **options)
