@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
 from neuralstyle import images
 from neuralstyle.images import MIN_SIDE, check_output, fit_size, load_image, resize_image, save_image, to_pil
@@ -100,7 +100,9 @@ def test_grey_and_boolean_arrays(shape: tuple[int, ...]) -> None:
     expected = torch.tensor(grey.reshape(20, 30)).expand(1, 3, 20, 30)
     assert torch.equal(load_image(grey), expected)
     assert torch.equal(load_image(grey > 0.5), (expected > 0.5).float())
-    assert torch.equal(load_image(torch.tensor(grey).reshape(1, 20, 30)), expected)
+    from_tensor = load_image(torch.tensor(grey).reshape(1, 20, 30))
+    assert torch.equal(from_tensor, expected)
+    assert torch.equal(from_tensor.mul_(2), 2 * expected)  # three channels, not one seen three times
 
 
 def test_arrays_are_copied_and_may_be_read_only() -> None:
@@ -322,6 +324,7 @@ def test_cmyk_with_its_profile(tmp_path: Path, suffix: str) -> None:
 
 def test_lab_picture() -> None:
     lab = Image.merge("LAB", [Image.new("L", (20, 20), value) for value in (138, 209, 198)])
+    lab.info["icc_profile"] = srgb_profile(red_is_green=True)  # makes no sense here
     red = torch.tensor([1.0, 0, 0]).reshape(1, 3, 1, 1)  # L* 54, a* 81, b* 70 at D50
     assert (load_image(lab) - red).abs().max() < 0.03
 
@@ -580,6 +583,7 @@ def test_lossy_formats_obey_quality(tmp_path: Path, suffix: str, kind: str) -> N
     poor = save_image(image, f"{tmp_path}/poor{suffix}", quality=10)
     with Image.open(good) as picture:
         assert picture.format == kind
+        assert kind != "JPEG" or JpegImagePlugin.get_sampling(picture) == 0  # colours at full resolution
     assert (load_image(good) - image).abs().mean() < 0.02
     assert poor.stat().st_size < good.stat().st_size / 2
 
@@ -643,6 +647,23 @@ def test_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest
         save_image(torch.rand(3, 20, 20), path)
     assert path.read_text() == "another program's"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_overwrite_the_file_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    link = os.link
+
+    def appears_last(source: Path, target: Path) -> None:
+        path.write_text("another program's")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", appears_last)
+    monkeypatch.setattr(Path, "replace", lambda self, target: pytest.fail("replaced"))
+    with pytest.raises(FileExistsError, match=r"a\.png exists"):
+        save_image(torch.rand(3, 20, 20), path)
+    monkeypatch.setattr(os, "link", link)
+    assert (load_image(save_image(torch.ones(3, 20, 20), tmp_path / "b.png")) == 1).all()
+    assert {file.name for file in tmp_path.iterdir()} == {"a.png", "b.png"}
 
 
 def test_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

