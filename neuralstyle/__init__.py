@@ -15,7 +15,7 @@ from neuralstyle.losses import (
 from neuralstyle.objective import Evaluation, Objective
 from neuralstyle.optimizers import LBFGS, Adam
 from neuralstyle.painting import Progress
-from neuralstyle.recipes import gatys
+from neuralstyle.recipes import DEFAULT_LOSSES, default_encoder, gatys
 from neuralstyle.schedule import Scale, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
 from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
@@ -23,6 +23,7 @@ from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 __version__ = "0.1.0"
 
 __all__ = [
+    "DEFAULT_LOSSES",
     "LBFGS",
     "Adam",
     "ContentLoss",
@@ -40,6 +41,7 @@ __all__ = [
     "Style",
     "TotalVariationLoss",
     "coarse_to_fine",
+    "default_encoder",
     "gatys",
     "load_image",
     "reconstruct_content",

@@ -21,13 +21,14 @@ from neuralstyle.images import check_output, save_image
 from neuralstyle.losses import GramStyleLoss, LossSum, Term
 from neuralstyle.optimizers import LBFGS, Adam
 from neuralstyle.painting import check_size
-from neuralstyle.recipes import gatys
+from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_PADDING, DEFAULT_POOLING, default_encoder, gatys
 from neuralstyle.schedule import coarse_to_fine, single_scale
-from neuralstyle.stylize import DEFAULT_LOSSES, reconstruct_content, stylize, synthesize_texture
+from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
 SCHEDULES = {"coarse-to-fine": coarse_to_fine, "single": single_scale}
 RECIPES = ("default", "gatys")
+NETWORK_OPTIONS = ("pooling", "padding", "weights", "normalize")
 INTERRUPTED = 130
 
 
@@ -121,10 +122,12 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
         given["optimizer"] = OPTIMIZERS[options.optimizer]()
     if options.schedule is not None:
         given["schedule"] = SCHEDULES[options.schedule]
-    network = {name: getattr(options, name) for name in ("pooling", "padding", "weights", "normalize")}
-    network = {name: value for name, value in network.items() if value is not None}
-    if network:
-        given["encoder"] = FeatureExtractor(**network)
+    network = {name: getattr(options, name) for name in NETWORK_OPTIONS}
+    if any(value is not None for value in network.values()):
+        base = gatys()["encoder"] if getattr(options, "recipe", None) == "gatys" else default_encoder()
+        given["encoder"] = FeatureExtractor(
+            **{name: getattr(base, name) if value is None else value for name, value in network.items()}
+        )
     given["progress"] = not options.quiet
     return {name: value for name, value in given.items() if value is not None}
 
@@ -262,12 +265,11 @@ def _painting_options(
     add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps ... (default: the accelerator that torch finds)")
     add("--quiet", action="store_true", help="no progress bar (default: show one)")
     add = command.add_argument_group("network").add_argument
-    for option, known, what in (
-        ("pooling", POOLINGS, "how features are pooled"),
-        ("padding", PADDINGS, "what surrounds the picture"),
-        ("weights", SOURCES, "where the weights come from"),
+    for option, known, default, what in (
+        ("pooling", POOLINGS, DEFAULT_POOLING, "how features are pooled"),
+        ("padding", PADDINGS, DEFAULT_PADDING, "what surrounds the picture"),
+        ("weights", SOURCES, _default(FeatureExtractor.__init__, "weights"), "where the weights come from"),
     ):
-        default = _default(FeatureExtractor.__init__, option)
         add(f"--{option}", choices=known, help=f"{what} (default: {default})")
     add(
         "--no-normalize",

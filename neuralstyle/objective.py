@@ -70,10 +70,12 @@ class _Part:
 class Objective:
     r"""Weighted losses against their targets: value and gradient for any picture, whole or in tiles.
 
-    .. math:: L(x) = \sum_k \lambda_k \sum_l w_{kl} \sum_r a_r \sum_{s \in r} b_s\, D_k(x, s; l, r)
+    $$
+    L(x) = \sum_k \lambda_k \sum_l w_{kl} \sum_r a_r \sum_{s \in r} b_s\, D_k(x, s; l, r)
+    $$
 
-    over loss terms k, their layers l, the regions r with their share :math:`a_r` of the picture's area, and the
-    styles s of a region with their shares :math:`b_s`, which add up to 1. Losses that compare with the content, and
+    over loss terms k, their layers l, the regions r with their share $a_r$ of the picture's area, and the
+    styles s of a region with their shares $b_s$, which add up to 1. Losses that compare with the content, and
     regularisers, have one region, everywhere. Statistics are taken under a region's weight and divided by the sum of
     that weight; a region is carried to each layer by averaging it over each position's cell of pixels.
 

@@ -29,9 +29,9 @@ Optimizer: TypeAlias = Strategy | OptimizerFactory
 class LBFGS:
     r"""Limited-memory BFGS that keeps every pixel inside [0, 1].
 
-    The direction is :math:`d = -H g` over the pixels that are free to move (all but those that lie on a bound and
-    would be pushed across it), with H from the last ``history`` pairs :math:`s = \Delta x, y = \Delta g`; the step is
-    projected, :math:`x \leftarrow \mathrm{clip}(x + t d, 0, 1)`, and t is cut back until the loss has fallen enough.
+    The direction is $d = -H g$ over the pixels that are free to move (all but those that lie on a bound and
+    would be pushed across it), with H from the last ``history`` pairs $s = \Delta x, y = \Delta g$; the step is
+    projected, $x \leftarrow \mathrm{clip}(x + t d, 0, 1)$, and t is cut back until the loss has fallen enough.
     A picture that is optimised inside its range loses nothing when it is saved; one that is clipped afterwards has
     been measured to lose a factor of 1.3 to 5.7 of its objective.
 
@@ -213,10 +213,10 @@ def minimize(
     stopped = False
     try:
         strategy.minimize(image.detach(), counted)
-    except _Enough:
-        pass
     except _Stopped:
         stopped = True
+    except _Enough:
+        pass
     except BaseException as error:
         error.best = best  # type: ignore[attr-defined]
         raise
@@ -227,7 +227,7 @@ class _Enough(Exception):  # noqa: N818 - a signal, not an error
     """The evaluations are used up."""
 
 
-class _Stopped(_Enough):
+class _Stopped(Exception):  # noqa: N818 - likewise
     """The watcher said stop."""
 
 

@@ -21,6 +21,7 @@ from neuralstyle.losses.base import layer_tuple
 from neuralstyle.measurement import Encoder, on_encoder
 from neuralstyle.objective import Evaluation, Objective, check_losses
 from neuralstyle.optimizers import LBFGS, Optimizer, minimize
+from neuralstyle.recipes import default_encoder
 from neuralstyle.schedule import Scale
 from neuralstyle.styles import Style
 
@@ -197,20 +198,27 @@ def _work(scale: Scale) -> int:
 
 def _network(encoder: Encoder | str | None, device: str | torch.device | None) -> Encoder:
     """The encoder, where it is wanted."""
-    network = FeatureExtractor(encoder or "vgg19") if encoder is None or isinstance(encoder, str) else encoder
+    if encoder is None:
+        encoder = default_encoder()
+    network = FeatureExtractor(encoder) if isinstance(encoder, str) else encoder
     if isinstance(network, torch.nn.Module):
         network.to(_device(device))
     return network
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is not None:
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("xpu" if torch.xpu.is_available() else "cpu")
+def _device(name: str | torch.device | None) -> torch.device:
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("xpu" if torch.xpu.is_available() else "cpu")
+    try:
+        # Only an allocation tells whether a device is there; torch raises AssertionError where it was built without.
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(name)!r} is not available here ({reason}); try 'cpu' or leave it out") from error
 
 
 def _feasible(

@@ -10,14 +10,13 @@ from PIL import Image
 from typing_extensions import Unpack
 
 from neuralstyle.images import Picture, fit_size, load_image
-from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum, TotalVariationLoss
+from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum
 from neuralstyle.measurement import Encoder
 from neuralstyle.optimizers import Optimizer
 from neuralstyle.painting import Callback, check_size, paint
+from neuralstyle.recipes import DEFAULT_LOSSES
 from neuralstyle.schedule import Schedule, coarse_to_fine, single_scale
 from neuralstyle.styles import Style, as_styles
-
-DEFAULT_LOSSES = ContentLoss("relu4_2") + 1.0 * GramStyleLoss() + 1.0 * TotalVariationLoss()
 
 
 class Options(TypedDict, total=False):
@@ -54,7 +53,7 @@ def stylize(
 ) -> Image.Image:
     r"""Paint the content in the style.
 
-    Minimises :math:`\alpha L_\text{content} + \beta L_\text{style}` over the pixels of the result, from coarse to
+    Minimises $\alpha L_\text{content} + \beta L_\text{style}$ over the pixels of the result, from coarse to
     fine.
 
     Args:
@@ -66,7 +65,7 @@ def stylize(
             the schedule's own number.
         optimizer: ``LBFGS()``, ``Adam()`` or a function (image tensor) -> ``torch.optim.Optimizer``; None: ``LBFGS()``.
         init: where to start: "content", "noise" (uniform white noise from ``seed``), "style", or a picture.
-        encoder: a ``FeatureExtractor`` or a network's name; None: "vgg19".
+        encoder: a ``FeatureExtractor``, or a network's name; None: ``default_encoder()``.
         tile: longest side in pixels of the pieces in which the picture is looked at, to bound the memory; the result
             is the same to rounding. None: the whole at once.
         seed: of the noise. The same seed on the same machine gives the same picture, to the byte.
@@ -75,8 +74,8 @@ def stylize(
         callback: called with a ``Progress`` after each evaluation. Returning False, or raising StopIteration, stops,
             and the best picture so far is the result.
         progress: show a progress bar, on the terminal or in a notebook.
-        content_weight: multiplies every loss that compares with the content (:math:`\alpha`).
-        style_weight: multiplies every loss that compares with the style (:math:`\beta`).
+        content_weight: multiplies every loss that compares with the content ($\alpha$).
+        style_weight: multiplies every loss that compares with the style ($\beta$).
         schedule: (size, iterations) -> list of ``Scale``; ``coarse_to_fine`` or ``single_scale``.
 
     Returns:
@@ -97,8 +96,8 @@ def stylize(
         ```
 
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
-    content, pixels bounded to their range, mean over positions in the content loss, and a little total variation;
-    ``gatys()`` gives the paper's own settings.
+    content, L2 pooling, pixels bounded to their range, a mean over positions in the content loss, and a little total
+    variation; ``gatys()`` gives the paper's own settings.
 
     """
     start = load_image(content)

@@ -130,7 +130,9 @@ def test_normalised_features_are_the_raw_ones_divided_by_the_mean_activations(ph
         assert (error <= 1e-4 * expected.amax((2, 3)).clamp(min=1)).all(), name
 
 
-def test_mean_activation_is_near_1_only_when_normalised(encoder: FeatureExtractor, raw_encoder: FeatureExtractor) -> None:
+def test_mean_activation_is_near_1_only_when_normalised(
+    encoder: FeatureExtractor, raw_encoder: FeatureExtractor
+) -> None:
     image = load_image(samples.photo(), 256)
     with torch.no_grad():
         normalised = {name: float(f.mean()) for name, f in encoder(image, RELUS).items()}
@@ -152,14 +154,10 @@ def test_pooling_follows_its_formula(pooling: Any, noise: Noise) -> None:
     np.testing.assert_allclose(features["pool1"].numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_l2_pooling_has_a_finite_gradient_where_features_vanish(noise: Noise) -> None:
-    encoder = FeatureExtractor(pooling="l2")
-    image = noise(1, 3, 32, 32).requires_grad_()
-    features = encoder(image, ["relu2_2", "relu3_1"])
-    assert (torch.nn.functional.max_pool2d(features["relu2_2"], 2) == 0).any()
-    (gradient,) = torch.autograd.grad(features["relu3_1"].sum(), image)
-    assert gradient.isfinite().all()
-    assert gradient.any()
+def test_l2_pooling_has_a_finite_gradient_where_features_vanish() -> None:
+    x = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(FeatureExtractor(pooling="l2")._pool(x).sum(), x)
+    assert torch.equal(gradient, torch.zeros_like(x))
 
 
 @pytest.mark.parametrize("padding", ["replicate", "reflect"])
@@ -325,9 +323,7 @@ class _Mismatched(ModuleType):
 
 
 @pytest.mark.parametrize("module", [None, _Mismatched("torchvision.models")], ids=["missing", "mismatched"])
-def test_torchvision_that_does_not_import_is_named(
-    monkeypatch: pytest.MonkeyPatch, module: ModuleType | None
-) -> None:
+def test_torchvision_that_does_not_import_is_named(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", module)
     monkeypatch.setitem(sys.modules, "torchvision.models", module)
     with pytest.raises(ImportError, match=r'matches torch .*weights="simonyan"') as caught:

@@ -30,13 +30,15 @@ class FeatureExtractor(nn.Module):
     features are overwritten by a later one.
 
     With ``normalize=True``, as in the paper, the weights are rescaled so that the mean activation of each filter over
-    natural photographs and positions is 1. With :math:`m_i` the mean activation of filter i after its ReLU and
-    :math:`m'_j` that of input j,
+    natural photographs and positions is 1. With $m_i$ the mean activation of filter i after its ReLU and
+    $m'_j$ that of input j,
 
-    .. math:: W_{ij} \leftarrow W_{ij} m'_j / m_i, \qquad b_i \leftarrow b_i / m_i
+    $$
+    W_{ij} \leftarrow W_{ij} m'_j / m_i, \qquad b_i \leftarrow b_i / m_i
+    $$
 
     which is exact, as ReLU and pooling commute with a positive factor: every feature is the raw network's divided by
-    :math:`m_i`. Filters that are all but silent on photographs keep a hundredth of their layer's mean as their
+    $m_i$. Filters that are all but silent on photographs keep a hundredth of their layer's mean as their
     divisor.
 
     Args:
@@ -93,6 +95,7 @@ class FeatureExtractor(nn.Module):
         if normalize and weights == "torchvision":
             raise ValueError('normalize=True has no activation scales for weights="torchvision"; pass normalize=False')
         self.network = network
+        self.weights = weights
         self.pooling = pooling
         self.padding = padding
         self.normalize = normalize

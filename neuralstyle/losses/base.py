@@ -77,6 +77,21 @@ class PointwiseLoss(Loss):
     The value is the sum of the error over positions, weighted by the region if there is one, and with
     ``reduction="mean"`` divided by the sum of the weights. With ``reference="content"`` the target is a map of the
     same shape as ``x`` and comes cut to the same place; with "style" it is the whole map of the style.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import PointwiseLoss
+
+        class Lightness(PointwiseLoss):
+            layers = ("image",)
+            reference = "content"
+            def error(self, x, target):
+                return (x - target).mean(1, keepdim=True).square()
+
+        assert Lightness().forward(torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)) == 1
+        ```
+
     """
 
     reduction: Reduction = "mean"
@@ -97,6 +112,23 @@ class StatisticLoss(Loss):
     Write ``statistic``, a weighted SUM over positions that is linear in the weight, and ``distance``. The objective
     adds the sums up over tiles and divides them by the sum of the weights, so ``distance`` sees weighted means over
     positions, and pictures of different sizes compare.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import StatisticLoss
+
+        class Mean(StatisticLoss):
+            layers = ("relu2_1", "relu3_1")
+            reference = "style"
+            def statistic(self, x, weight):
+                return (x * weight).sum(2)
+            def distance(self, actual, target):
+                return (actual - target).square().mean()
+
+        assert Mean().forward(torch.ones(1, 4, 8, 8), torch.zeros(1, 4, 6, 9)) == 1
+        ```
+
     """
 
     @abstractmethod

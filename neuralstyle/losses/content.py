@@ -15,12 +15,14 @@ from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, layer_t
 class ContentLoss(PointwiseLoss):
     r"""Half the squared difference between features, position by position.
 
-    With :math:`F^l` and :math:`P^l` the features of the result and of the content at layer l, of :math:`N_l`
-    channels and :math:`M_l` positions,
+    With $F^l$ and $P^l$ the features of the result and of the content at layer l, of $N_l$
+    channels and $M_l$ positions,
 
-    .. math:: L_\text{content} = \frac{1}{2} \sum_{ij} (F^l_{ij} - P^l_{ij})^2
+    $$
+    L_\text{content} = \frac{1}{2} \sum_{ij} (F^l_{ij} - P^l_{ij})^2
+    $$
 
-    with ``reduction="sum"``, as in the paper; with "mean" the same divided by :math:`N_l M_l`, so that its weight
+    with ``reduction="sum"``, as in the paper; with "mean" the same divided by $N_l M_l$, so that its weight
     means the same for every size of picture and every layer.
 
     Args:

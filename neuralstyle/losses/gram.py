@@ -16,22 +16,24 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 class GramStyleLoss(StatisticLoss):
     r"""Squared difference between Gram matrices.
 
-    With :math:`F^l` (:math:`N_l \times M_l`) the features of the result at layer l, :math:`G^l = F^l F^{l\top}` and
-    :math:`A^l` the same of the style, which has :math:`M'_l` positions,
+    With $F^l$ ($N_l \times M_l$) the features of the result at layer l, $G^l = F^l F^{l\top}$ and
+    $A^l$ the same of the style, which has $M'_l$ positions,
 
-    .. math:: E_l = \frac{1}{4 N_l^2} \sum_{ij} \left(\frac{G^l_{ij}}{M_l} - \frac{A^l_{ij}}{M'_l}\right)^2,
-              \qquad L_\text{style} = \sum_l w_l E_l
+    $$
+    E_l = \frac{1}{4 N_l^2} \sum_{ij} \left(\frac{G^l_{ij}}{M_l} - \frac{A^l_{ij}}{M'_l}\right)^2,
+    \qquad L_\text{style} = \sum_l w_l E_l
+    $$
 
-    For pictures of one size this is the paper's :math:`\frac{1}{4 N_l^2 M_l^2} \sum (G - A)^2`. Each matrix is
+    For pictures of one size this is the paper's $\frac{1}{4 N_l^2 M_l^2} \sum (G - A)^2$. Each matrix is
     divided by its own number of positions, so pictures of different sizes compare. The default is the paper's five
-    layers (after their ReLU) with :math:`w_l = 1/5`.
+    layers (after their ReLU) with $w_l = 1/5$.
 
-    Other programs divide :math:`E_l` by a further :math:`N_l^2` (neural-style, neural-style-pt) or
+    Other programs divide $E_l$ by a further $N_l^2$ (neural-style, neural-style-pt) or
     multiply it by 4 (pystiche); ``layer_weights`` says either.
 
     Args:
         layers: where Gram matrices are compared, one name or several.
-        layer_weights: the paper's :math:`w_l`, a weight for each layer; None: 1 / (number of layers).
+        layer_weights: the paper's $w_l$, a weight for each layer; None: 1 / (number of layers).
         reference: "style", or "content" to keep the content's texture.
 
     Raises:

@@ -16,7 +16,9 @@ from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, layer_t
 class TotalVariationLoss(PointwiseLoss):
     r"""Differences between neighbouring pixels, to a power.
 
-    .. math:: L_\text{TV} = \frac{1}{C H W} \sum_{c,y,x} |x_{c,y,x+1} - x_{c,y,x}|^p + |x_{c,y+1,x} - x_{c,y,x}|^p
+    $$
+    L_\text{TV} = \frac{1}{C H W} \sum_{c,y,x} |x_{c,y,x+1} - x_{c,y,x}|^p + |x_{c,y+1,x} - x_{c,y,x}|^p
+    $$
 
     A regulariser: it compares with nothing and smooths the fine grain of a result. ``power=2`` (default) mostly
     penalises strong steps, ``power=1`` keeps edges and flattens the rest. ``reduction="sum"`` leaves the division

@@ -1,0 +1,13 @@
+// Formulas are marked by pymdownx.arithmatex; nothing else on a page is mathematics.
+window.MathJax = {
+  tex: {
+    inlineMath: [["\\(", "\\)"]],
+    displayMath: [["\\[", "\\]"]],
+    processEscapes: true,
+    processEnvironments: true,
+  },
+  options: {
+    ignoreHtmlClass: ".*",
+    processHtmlClass: "arithmatex",
+  },
+};

@@ -1,0 +1,205 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuralstyle import cli, samples
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    samples.photo().resize((96, 64)).save(folder / "photo.jpg")
+    samples.painting("swirl", size=96).save(folder / "swirl.png")
+    samples.painting("embers", size=96).save(folder / "embers.png")
+    (folder / "text.png").write_text("no picture")
+    (folder / "empty.png").touch()
+    return folder
+
+
+@pytest.fixture
+def run(files, tmp_path, monkeypatch, capsys):
+    """Run the command line in the folder of pictures: (exit code, stdout, stderr)."""
+
+    def run(command):
+        monkeypatch.chdir(files)
+        words = command.replace("OUT", str(tmp_path / "out.png")).split()
+        try:
+            code = cli.main(words)
+        except SystemExit as error:
+            code = error.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+QUICK = "-o OUT --size 48 --iterations 2 --quiet"
+
+
+@pytest.mark.parametrize(
+    ("command", "size"),
+    [
+        (f"stylize photo.jpg swirl.png {QUICK}", (48, 32)),
+        (f"stylize photo.jpg swirl.png embers.png {QUICK} --content-weight 2 --style-weight 0.5 --tile 16", (48, 32)),
+        (
+            f"stylize photo.jpg swirl.png {QUICK} --recipe gatys --content-layers relu3_1 --style-layers relu1_1",
+            (48, 32),
+        ),
+        (f"stylize photo.jpg swirl.png {QUICK} --optimizer adam --init noise --seed 3 --schedule single", (48, 32)),
+        (f"stylize photo.jpg swirl.png {QUICK} --pooling max --padding reflect --no-normalize --device cpu", (48, 32)),
+        (f"stylize photo.jpg swirl.png {QUICK} --init embers.png", (48, 32)),
+        (f"texture swirl.png {QUICK} --layers relu1_1 relu2_1", (48, 48)),
+        (f"reconstruct photo.jpg {QUICK} --layer relu2_2", (48, 32)),
+        (f"demo {QUICK} --painting embers", (48, 32)),
+    ],
+)
+def test_every_command_paints_a_picture(run, tmp_path, command, size):
+    code, out, err = run(command)
+    assert code == 0, err
+    assert str(tmp_path / "out.png") in out
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == size
+
+
+def painted(run, tmp_path, options):
+    code, _, err = run(f"stylize photo.jpg swirl.png {QUICK} --overwrite {options}")
+    assert code == 0, err
+    return np.asarray(Image.open(tmp_path / "out.png")).copy()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--content-weight 50",
+        "--style-weight 50",
+        "--content-layers relu1_1",
+        "--style-layers relu1_1",
+        "--recipe gatys",
+        "--schedule single --iterations 3",
+        "--optimizer adam",
+        "--init noise",
+        "--init noise --seed 1",
+        "--pooling max",
+        "--padding zeros",
+        "--no-normalize",
+    ],
+)
+def test_every_option_has_an_effect(run, tmp_path, options):
+    plain = painted(run, tmp_path, "--init noise" if "--seed" in options else "")
+    assert not np.array_equal(plain, painted(run, tmp_path, options))
+
+
+def test_layers_are_listed(run):
+    code, out, _ = run("layers")
+    assert code == 0
+    assert [line.split()[:5] for line in out.splitlines() if line.startswith("relu5_1")] == [
+        ["relu5_1", "512", "16", "70", "156"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (f"stylize missing.jpg swirl.png {QUICK}", "missing.jpg"),
+        (f"stylize photo.jpg text.png {QUICK}", "text.png"),
+        (f"stylize photo.jpg empty.png {QUICK}", "empty.png"),
+        (f"stylize . swirl.png {QUICK}", "folder"),
+        (f"stylize photo.jpg swirl.png {QUICK} --size -3", "size"),
+        (f"stylize photo.jpg swirl.png {QUICK} --iterations 0", "iterations"),
+        (f"stylize photo.jpg swirl.png {QUICK} --content-weight nan", "finite"),
+        (f"stylize photo.jpg swirl.png {QUICK} --content-layers relu4_3x", "did you mean 'relu4_3'"),
+        (f"stylize photo.jpg swirl.png {QUICK} --init contnet", "did you mean 'content'"),
+        (f"stylize photo.jpg swirl.png {QUICK} --tile 3", "tile"),
+        (f"stylize photo.jpg swirl.png {QUICK} --device tpu9", "tpu9"),
+        ("stylize photo.jpg swirl.png -o nowhere/out.png", "nowhere"),
+        ("stylize photo.jpg swirl.png -o out.gif", ".png"),
+        ("stylize photo.jpg swirl.png -o photo.jpg", "--overwrite"),
+        (f"reconstruct photo.jpg {QUICK} --layer relu6_1", "relu5_1"),
+        (f"texture missing.png {QUICK}", "missing.png"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(run, tmp_path, command, message):
+    code, out, err = run(command)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("neuralstyle: error: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("stylize photo.jpg swirl.png", "-o"),
+        (f"stylize photo.jpg swirl.png {QUICK} --pooling mean", "average"),
+        ("paint photo.jpg", "stylize"),
+        ("", "COMMAND"),
+    ],
+)
+def test_bad_usage_lists_what_is_known_and_exits_with_2(run, command, message):
+    code, _, err = run(command)
+    assert code == 2
+    assert message in err
+
+
+def test_an_existing_output_is_kept_without_overwrite_and_replaced_with_it(run, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"precious")
+    assert run(f"stylize photo.jpg swirl.png {QUICK}")[0] == 2
+    assert (tmp_path / "out.png").read_bytes() == b"precious"
+    assert run(f"stylize photo.jpg swirl.png {QUICK} --overwrite")[0] == 0
+    assert Image.open(tmp_path / "out.png").size == (48, 32)
+
+
+def test_an_error_midway_saves_the_best_so_far_and_says_where(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "stylize", lambda *a, **k: _failing(FloatingPointError("the loss term X is nan")))
+    code, _, err = run(f"stylize photo.jpg swirl.png {QUICK}")
+    assert code == 2
+    assert "the loss term X is nan" in err
+    assert str(tmp_path / "out.png") in err
+    assert Image.open(tmp_path / "out.png").size == (7, 5)
+
+
+def _failing(error):
+    error.image = Image.new("RGB", (7, 5))
+    raise error
+
+
+def test_ctrl_c_saves_the_best_so_far_and_says_where(files, tmp_path):
+    command = [sys.executable, "-m", "neuralstyle", "stylize", "photo.jpg", "swirl.png"]
+    process = subprocess.Popen(
+        [*command, "-o", tmp_path / "out.png", "--size", "96", "--iterations", "100000"],
+        cwd=files,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TQDM_MININTERVAL": "0", "COLUMNS": "80"},
+    )
+    seen = ""
+    deadline = time.monotonic() + 60
+    while "loss" not in seen and time.monotonic() < deadline:
+        seen += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"stopped; the best picture so far is in {tmp_path / 'out.png'}" in err
+    assert "Traceback" not in err
+    assert Image.open(tmp_path / "out.png").size == (96, 64)
+
+
+def test_the_traceback_is_there_for_who_asks(run, monkeypatch):
+    monkeypatch.setenv("NEURALSTYLE_TRACEBACK", "1")
+    with pytest.raises(FileNotFoundError):
+        run(f"stylize missing.jpg swirl.png {QUICK}")
+
+
+def test_defaults_shown_in_the_help_are_the_librarys(run):
+    _, out, _ = run("stylize --help")
+    assert "(default: 512)" in " ".join(out.split())
+    assert "(default: lbfgs)" in out

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from neuralstyle import (
+    ContentLoss,
+    Evaluation,
+    FeatureExtractor,
+    GramStyleLoss,
+    Loss,
+    Objective,
+    Style,
+    TotalVariationLoss,
+)
+from neuralstyle.tiling import tiles
+
+Noise = Callable[..., Tensor]
+POOLINGS = ("max", "average", "l2")
+
+
+# Geometry: whole numbers only
+
+GEOMETRIES = [
+    (height, width, tile, stride, reach)
+    for (height, width), tile, (stride, reach) in product(
+        [(16, 16), (64, 64), (205, 181), (181, 205), (48, 401), (17, 1000), (257, 16)],
+        [None, 16, 17, 50, 64, 200, 4096],
+        [(1, 0), (1, 1), (2, 4), (4, 10), (8, 38), (16, 70)],
+    )
+]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16])
+def test_cores_cover_every_position_once(stride: int) -> None:
+    for height, width, tile, deepest, reach in GEOMETRIES:
+        if stride > deepest:
+            continue
+        seen = torch.zeros(height // stride, width // stride, dtype=torch.int)
+        for part in tiles(height, width, tile, deepest, reach):
+            seen[part.core(stride)] += 1
+        assert (seen == 1).all(), (height, width, tile, deepest, reach)
+
+
+def test_cores_are_even_no_larger_than_asked_for_and_no_more_than_needed() -> None:
+    for height, width, tile, stride, reach in GEOMETRIES:
+        plan = tiles(height, width, tile, stride, reach)
+        for side, spans in ((height, {part.rows for part in plan}), (width, {part.columns for part in plan})):
+            *lengths, last = [span.stop - span.start for span in sorted(spans, key=lambda span: span.start)]
+            largest = side if tile is None else tile // stride * stride
+            assert len(lengths) + 1 <= math.ceil(side / largest)
+            assert max([*lengths, last]) <= min(largest, side / math.ceil(side / largest) + stride)
+            assert len(set(lengths)) <= 1
+            assert not lengths or last <= lengths[0]
+
+
+@pytest.mark.parametrize("tile", [None, 208, 5000])
+def test_tile_as_large_as_the_picture_is_the_picture(tile: int | None) -> None:
+    (only,) = tiles(205, 181, tile, 16, 70)
+    assert only.core() == only.view() == (slice(0, 205), slice(0, 181))
+
+
+def test_views_are_the_core_and_a_halo_of_at_least_the_reach_within_the_picture() -> None:
+    for height, width, tile, stride, reach in GEOMETRIES:
+        for part in tiles(height, width, tile, stride, reach):
+            for span, side in ((part.rows, height), (part.columns, width)):
+                assert 0 <= span.view_start <= span.start < span.stop <= span.view_stop <= side
+                assert span.view_start == 0 or reach <= span.start - span.view_start < reach + stride
+                assert span.view_stop == side or reach <= span.view_stop - span.stop < reach + stride
+                for edge in (span.start, span.stop, span.view_start, span.view_stop):
+                    assert edge % stride == 0 or edge == side
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16])
+def test_core_lies_in_its_view_as_in_the_picture(stride: int) -> None:
+    for height, width, tile, deepest, reach in GEOMETRIES:
+        if stride > deepest:
+            continue
+        positions = torch.arange((height // stride) * (width // stride)).view(height // stride, width // stride)
+        for part in tiles(height, width, tile, deepest, reach):
+            assert torch.equal(positions[part.view(stride)][part.core_in_view(stride)], positions[part.core(stride)])
+
+
+@pytest.mark.parametrize("tile", [15, 0, -64, 64.0, "64", True])
+def test_tile_that_is_no_number_of_pixels_or_smaller_than_the_stride_is_refused(tile: Any) -> None:
+    with pytest.raises(ValueError, match=f"at least 16 .*received {tile!r}"):
+        tiles(205, 181, tile, 16, 70)
+
+
+# Exactness: a picture in tiles has the gradient of the whole
+
+
+class Ordered(Loss):
+    """A general loss that sees whole maps and minds where things are."""
+
+    layers = ("relu2_1", "relu3_1")
+    reference = "style"
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        ramp = torch.linspace(0, 1, x.shape[3], dtype=x.dtype)
+        return ((x * ramp).std((2, 3)) - target.std((2, 3))).square().mean()
+
+
+class Paired(Loss):
+    """Two layers of different strides at once."""
+
+    layers = ("relu1_1", "relu3_1")
+    reference = None
+    joint = True
+
+    def forward(self, x: dict[str, Tensor], target: None) -> Tensor:
+        return (x["relu3_1"].mean((2, 3))[:, :4] * x["relu1_1"].std((2, 3))[:, :4]).mean()
+
+
+def losses_to(deepest: str) -> Any:
+    layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    layers = layers[: layers.index(deepest) + 1]
+    return (
+        ContentLoss("relu4_2")
+        + 10 * GramStyleLoss(layers)
+        + TotalVariationLoss()
+        + 0.1 * TotalVariationLoss("relu3_1", power=1.5)
+        + Ordered()
+        + 0.1 * Paired()
+    )
+
+
+def error(actual: Evaluation, expected: Evaluation) -> float:
+    """The relative error of the gradient, the values having been compared."""
+    assert actual.terms == pytest.approx(expected.terms, rel=1e-10)
+    assert actual.gradient is not None
+    assert expected.gradient is not None
+    return float((actual.gradient - expected.gradient).norm() / expected.gradient.norm())
+
+
+def double(noise: Noise, height: int, width: int, seed: int) -> Tensor:
+    return noise(1, 3, height, width, seed=seed, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_tiles_of_the_network_give_the_gradient_of_the_whole(noise: Noise, pooling: Any) -> None:
+    encoder = FeatureExtractor(pooling=pooling).double()
+    image, content = (double(noise, 24, 261, seed) for seed in (0, 1))
+    pictures: dict[str, Any] = {"content": content, "styles": [double(noise, 40, 56, 2)]}
+    objective = Objective(encoder, losses_to("relu4_1"), **pictures)
+    assert error(objective.evaluate(image, tile=64), objective.evaluate(image)) < 1e-10
+
+
+@pytest.fixture(scope="module")
+def deep(encoder64: FeatureExtractor, noise: Noise) -> tuple[Objective, Tensor, Evaluation]:
+    """The default layers on a strip so long that no tile of 64 pixels sees the whole, and its untiled evaluation."""
+    image, content, style = (double(noise, 33, width, seed) for seed, width in enumerate((401, 401, 64)))
+    objective = Objective(encoder64, losses_to("relu5_1"), content=content, styles=[style])
+    return objective, image, objective.evaluate(image)
+
+
+def test_tiles_are_exact_with_a_halo_of_the_reach(deep: tuple[Objective, Tensor, Evaluation]) -> None:
+    objective, image, whole = deep
+    assert error(objective.evaluate(image, tile=64), whole) < 1e-10
+
+
+def test_tiles_are_not_exact_with_a_halo_one_stride_smaller(
+    deep: tuple[Objective, Tensor, Evaluation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective, image, whole = deep
+    monkeypatch.setattr(objective, "_reach", objective._reach - 16)
+    gradient = objective.evaluate(image, tile=64).gradient
+    assert gradient is not None
+    assert float((gradient - whole.gradient).norm() / whole.gradient.norm()) > 1e-9
+
+
+def thin(pooling: Any, padding: Any) -> FeatureExtractor:
+    """VGG-19's geometry with random filters, four to a layer: cheap enough for pictures of many tiles."""
+    encoder = FeatureExtractor(pooling=pooling, padding=padding, normalize=False)
+    generator = torch.Generator().manual_seed(0)
+    for name in encoder.convolutions:
+        convolution = nn.Conv2d(3 if name == "conv1_1" else 4, 4, 3, padding=1).requires_grad_(False)
+        convolution.weight.normal_(0.01, 0.002 if name == "conv1_1" else 0.25, generator=generator)
+        convolution.bias.fill_(0.1)
+        encoder.convolutions[name] = convolution
+    return encoder.double()
+
+
+@pytest.fixture(
+    scope="module", params=[*((p, "zeros") for p in POOLINGS), ("max", "reflect"), ("l2", "replicate")], ids="-".join
+)
+def guided(request: pytest.FixtureRequest, noise: Noise) -> tuple[Objective, Tensor, Evaluation]:
+    """Two regions with a masked style each, on a thin network, and its untiled evaluation."""
+    encoder = thin(*request.param)
+    image, content = (double(noise, 205, 181, seed) for seed in (0, 1))
+    style = double(noise, 97, 130, 2)
+    region = (torch.arange(181) < 77).expand(1, 205, 181).double()
+    styles = [
+        Style(style, region=region, mask=noise(1, 97, 130, seed=3)),
+        Style(style.square(), region=0.7 * (1 - region)),
+    ]
+    losses = ContentLoss("relu4_2") + GramStyleLoss() + TotalVariationLoss() + Paired()
+    objective = Objective(encoder, losses, content=content, styles=styles)
+    return objective, image, objective.evaluate(image)
+
+
+@pytest.mark.parametrize("tile", [33, 64, 100, 191, 4096])
+def test_regions_in_tiles_give_the_gradient_of_the_whole(
+    guided: tuple[Objective, Tensor, Evaluation], tile: int
+) -> None:
+    objective, image, whole = guided
+    assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
+
+
+@pytest.mark.parametrize("layer", ["image", "pool1", "relu2_1"])
+def test_halo_has_room_for_the_neighbours_that_a_loss_looks_at(
+    encoder64: FeatureExtractor, noise: Noise, layer: str
+) -> None:
+    image = double(noise, 21, 58, 0)
+    objective = Objective(encoder64, TotalVariationLoss(layer))
+    assert error(objective.evaluate(image, tile=10), objective.evaluate(image)) < 1e-10
+
+
+def test_targets_in_tiles_are_those_of_the_whole(noise: Noise) -> None:
+    encoder = thin("max", "zeros")
+    image, content, style = (double(noise, 205, 181, seed) for seed in range(3))
+    losses = ContentLoss("relu4_2") + GramStyleLoss()
+    styles = [Style(style, mask=noise(1, 205, 181, seed=3))]
+    whole, tiled = (Objective(encoder, losses, content=content, styles=styles, tile=tile) for tile in (None, 64))
+    assert error(tiled.evaluate(image), whole.evaluate(image)) < 1e-10
+
+
+def test_tile_smaller_than_the_deepest_stride_is_refused(encoder: FeatureExtractor, noise: Noise) -> None:
+    image = noise(1, 3, 40, 48)
+    objective = Objective(encoder, GramStyleLoss("relu4_1"), styles=[image])
+    assert objective.evaluate(image, tile=8, with_gradient=False).loss == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="at least 8 for these layers, received 7"):
+        objective.evaluate(image, tile=7)
