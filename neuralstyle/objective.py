@@ -14,7 +14,7 @@ from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
 from neuralstyle.losses.base import weights_per_layer
 from neuralstyle.measurement import Encoder, ErrorSum, Probe, StatisticSum, WholeMap, gradient, measure, on_encoder
-from neuralstyle.styles import Style, by_region, load_mask, position_weights
+from neuralstyle.styles import Style, as_styles, by_region, load_mask, position_weights
 from neuralstyle.tiling import tiles
 
 REFERENCES = ("content", "style", "previous")
@@ -120,14 +120,14 @@ class Objective:
         losses: Loss | LossSum,
         *,
         content: Picture | None = None,
-        styles: Sequence[Picture | Style] = (),
+        styles: Picture | Style | Sequence[Picture | Style] = (),
         previous: Picture | None = None,
         tile: int | None = None,
     ) -> None:
         losses = 1 * losses if isinstance(losses, Loss) else losses
         references: dict[str, list[Style]] = {
             "content": [] if content is None else [Style(content)],
-            "style": [style if isinstance(style, Style) else Style(style) for style in styles],
+            "style": as_styles(styles),
             "previous": [] if previous is None else [Style(previous)],
         }
         check_losses(losses, encoder, [name for name, pictures in references.items() if pictures])
@@ -142,8 +142,10 @@ class Objective:
             for region, styles_there in groups:
                 self._parts += self._split(name, term, region, styles_there, tile)
         # Maps of the content are compared position by position, so they fix the size of the result.
-        fixed = [picture for reference in ALIGNED for picture in references[reference]]
-        self._size = _size(load_image(fixed[0].image)) if fixed else None
+        sizes = {_size(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
+        if len(sizes) > 1:
+            raise ValueError(f"content and previous have the sizes {sorted(sizes)} (height, width); give them one size")
+        self._size = next(iter(sizes), None)
 
     def evaluate(self, image: Tensor, tile: int | None = None, *, with_gradient: bool = True) -> Evaluation:
         """Value and gradient at a picture.
@@ -158,6 +160,8 @@ class Objective:
             FloatingPointError: a term, or the gradient, is not finite; the message names it.
 
         """
+        if image.ndim != 4:
+            raise ValueError(f"the image is a (B, 3, H, W) tensor in [0, 1], received the shape {tuple(image.shape)}")
         size = _size(image)
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
@@ -189,7 +193,8 @@ class Objective:
         if single:
             (result,) = torch.autograd.grad(loss, leaf)
         else:
-            result = gradient(self.encoder, image, plan, flat, torch.autograd.grad(loss, totals))
+            cotangents = torch.autograd.grad(loss, totals, materialize_grads=True)
+            result = gradient(self.encoder, image, plan, flat, cotangents)
         if not bool(torch.isfinite(result).all()):
             raise FloatingPointError(
                 f"the gradient of {' + '.join(values)} is not finite at a finite loss; check that the derivatives of "
@@ -207,8 +212,12 @@ class Objective:
                 f"{name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
                 "PointwiseLoss, or give its styles no region"
             )
-        area = 1.0 if region is None else float(region.mean())
         total = sum(style.weight for style in styles)
+        if styles and not total:
+            raise ValueError("the weights of the styles of a region are all 0; give one of them a positive weight")
+        # A sum over positions grows with the region by itself.
+        summed = isinstance(loss, PointwiseLoss) and loss.reduction == "sum"
+        area = 1.0 if region is None or summed else float(region.mean())
         targets = [(s.weight / total, self._target(name, loss, s, tile)) for s in styles if s.weight]
         if loss.joint:
             return [_Part(name, loss, term.weight * area, tuple(weights), region, tuple(targets) or NO_TARGET)]
@@ -271,6 +280,8 @@ def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> Non
         raise ValueError(f"losses are a loss or a sum of losses, one at least, received {losses!r}")
     for name, term in zip(losses.names, losses, strict=True):
         encoder.check_layers(weights_per_layer(term.loss))
+        if term.loss.joint and isinstance(term.loss, (StatisticLoss, PointwiseLoss)):
+            raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
         reference = getattr(term.loss, "reference", "nothing")
         if reference is None or reference in given:
             continue

@@ -55,19 +55,9 @@ class Style:
 
 
 def as_styles(style: Picture | Style | Sequence[Picture | Style]) -> list[Style]:
-    """One style or several, as a list of ``Style``.
-
-    Raises:
-        ValueError: an empty list, or weights that add up to 0.
-
-    """
+    """One style or several, as a list of ``Style``."""
     several: Sequence[Any] = style if isinstance(style, (list, tuple)) else [style]
-    styles = [entry if isinstance(entry, Style) else Style(entry) for entry in several]
-    if not styles:
-        raise ValueError("a style is needed, received an empty list")
-    if not any(entry.weight for entry in styles):
-        raise ValueError("the weights of the styles are all 0; give one of them a positive weight")
-    return styles
+    return [entry if isinstance(entry, Style) else Style(entry) for entry in several]
 
 
 def load_mask(mask: Picture | None) -> Tensor | None:

@@ -66,7 +66,9 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
 
 
 @pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder to work in, and everything small."""
+    monkeypatch.chdir(tmp_path)
     for name in PAINTERS:
         monkeypatch.setattr(neuralstyle, name, _small(getattr(neuralstyle, name)))
     draw = samples.painting
@@ -74,9 +76,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def _pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that the snippets name, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
+def _pictures(_quick: None) -> None:
+    """The files that the snippets name."""
     samples.photo().resize((96, 64)).save("photo.jpg")
     samples.painting("swirl", SIDE).save("painting.jpg")
     samples.painting("mosaic", SIDE).save("second.jpg")
@@ -87,7 +88,7 @@ def _pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sky.resize((SIDE, SIDE)).save("mask.png")
 
 
-@pytest.mark.usefixtures("_pictures", "_quick")
+@pytest.mark.usefixtures("_pictures")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if _blocks(page.read_text(encoding="utf-8"), "python")], ids=_page
 )
@@ -118,7 +119,7 @@ def _documented() -> Iterator[tuple[str, Any]]:
 DOCUMENTED = dict(_documented())
 
 
-@pytest.mark.usefixtures("_quick", "_pictures")
+@pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_example_of_a_docstring_runs(name: str) -> None:
     test = DOCUMENTED[name]

@@ -38,8 +38,7 @@ class FeatureExtractor(nn.Module):
     $$
 
     which is exact, as ReLU and pooling commute with a positive factor: every feature is the raw network's divided by
-    $m_i$. Filters that are all but silent on photographs keep a hundredth of their layer's mean as their
-    divisor.
+    $m_i$.
 
     Args:
         network: "vgg19".
@@ -118,7 +117,7 @@ class FeatureExtractor(nn.Module):
             ValueError: a layer that the network does not have; the near one is suggested.
 
         """
-        wanted = tuple(dict.fromkeys(names))
+        wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
         for name in wanted:
             if name not in self._layers:
                 raise unknown(f"layer of {self.network}", name, self._layers)
@@ -184,6 +183,8 @@ class FeatureExtractor(nn.Module):
             raise ValueError(
                 f"an image is a floating (B, 3, H, W) tensor in [0, 1], received {image.dtype} {tuple(image.shape)}"
             )
+        if image.dtype != self.mean.dtype:
+            raise ValueError(f"the image is {image.dtype} and the network {self.mean.dtype}; convert one of them")
         for name in wanted:
             if min(image.shape[2:]) < self._layers[name].stride:
                 raise ValueError(
@@ -197,7 +198,7 @@ def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor]) -> dict[st
     before: Tensor | None = None
     for name, (weight, bias) in record.convolutions.items():
         if name in scales:
-            scale = scales[name].clamp(min=0.01 * float(scales[name].mean()))
+            scale = scales[name]
             weight = weight / scale.view(-1, 1, 1, 1)
             bias = bias / scale
             if before is not None:

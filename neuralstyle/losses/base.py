@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
@@ -15,6 +16,7 @@ Reference = Literal["content", "style", "previous"]
 """What a loss compares with; None for a regulariser, which compares with nothing."""
 
 Reduction = Literal["mean", "sum"]
+REDUCTIONS = ("mean", "sum")
 
 
 class Loss(ABC):
@@ -211,14 +213,14 @@ class LossSum:
         return self if other == 0 else NotImplemented
 
     def __repr__(self) -> str:
-        return " + ".join(f"{term.weight:g} * {term.loss!r}" for term in self.terms) or "LossSum(())"
+        return " + ".join(f"{term.weight!r} * {term.loss!r}" for term in self.terms) or "LossSum(())"
 
 
 Losses: TypeAlias = Loss | LossSum
 
 
 def _weight(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"a loss is multiplied by a number, received {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"the weight of a loss is a finite number, received {value!r}")
@@ -229,12 +231,14 @@ def layer_tuple(layers: str | Sequence[str]) -> tuple[str, ...]:
     """Layer names as a tuple, from one name or several.
 
     Raises:
-        ValueError: no layer, or one that is no string.
-
+        ValueError: no layer, one that is no string, or one that is named twice.
     """
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     if not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"layers are one or more names such as 'relu4_2', received {layers!r}")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"layer {name!r} is named twice in {names}; name it once and double its layer weight")
     return names
 
 
@@ -242,9 +246,10 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
     """The weight of each of a loss's layers, in order.
 
     Raises:
-        ValueError: as many weights as layers are needed.
-
+        ValueError: no layers, or not as many weights as layers.
     """
+    if getattr(loss, "layers", None) is None:
+        raise ValueError(f"{type(loss).__name__} names no layers; set its layers, for example layers = ('relu4_2',)")
     layers = layer_tuple(loss.layers)
     if loss.layer_weights is None:
         return dict.fromkeys(layers, 1 / len(layers))
@@ -254,3 +259,17 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
             f"{tuple(loss.layer_weights)}; give one weight for each layer"
         )
     return dict(zip(layers, map(_weight, loss.layer_weights), strict=True))
+
+
+def settle(loss: Loss) -> None:
+    """For the ``__post_init__`` of a frozen dataclass: layers and weights as tuples, checked.
+
+    Raises:
+        ValueError: as ``weights_per_layer``, or an unknown reduction of a pointwise loss.
+    """
+    weights = weights_per_layer(loss)
+    object.__setattr__(loss, "layers", tuple(weights))
+    if loss.layer_weights is not None:
+        object.__setattr__(loss, "layer_weights", tuple(weights.values()))
+    if isinstance(loss, PointwiseLoss) and loss.reduction not in REDUCTIONS:
+        raise unknown("reduction", loss.reduction, REDUCTIONS)

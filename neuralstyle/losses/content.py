@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, layer_tuple
+from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, settle
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ class ContentLoss(PointwiseLoss):
     reference: Reference = "content"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", layer_tuple(self.layers))
-        if self.reduction not in ("mean", "sum"):
-            raise unknown("reduction", self.reduction, ("mean", "sum"))
+        settle(self)
         if self.reference not in ("content", "previous"):
             raise unknown("reference of ContentLoss", self.reference, ("content", "previous"))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neuralstyle.losses.base import Reference, StatisticLoss, layer_tuple
+from neuralstyle.losses.base import Reference, StatisticLoss, settle
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -59,7 +59,7 @@ class GramStyleLoss(StatisticLoss):
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", layer_tuple(self.layers))
+        settle(self)
 
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
         """The Gram matrix under a weight: (B, C, N), (B, 1, N) -> (B, C, C)."""

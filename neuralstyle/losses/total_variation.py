@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, layer_tuple
+from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, settle
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class TotalVariationLoss(PointwiseLoss):
     power: float = 2.0
     layer_weights: Sequence[float] | None = None
     reduction: Reduction = "mean"
-    reference: Reference | None = field(default=None, init=False)
+    reference: Reference | None = field(default=None, init=False, repr=False)
     reach: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", layer_tuple(self.layers))
+        settle(self)
         if not self.power >= 1:
             raise ValueError(f"the power of TotalVariationLoss is at least 1, received {self.power!r}")
 
