@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import unknown
+
 Reference = Literal["content", "style", "previous"]
 """What a loss compares with; None for a regulariser, which compares with nothing."""
 
