@@ -41,18 +41,12 @@ def mean_activations(encoder: FeatureExtractor, photos: list[Path], size: int) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder of photographs")
     parser.add_argument("--size", type=int, default=256, help="longest side in pixels (default: %(default)s)")
-    parser.add_argument(
-        "--part", choices=["all", "even", "odd"], default="all", help="which files, in sorted order"
-    )
+    parser.add_argument("--part", choices=["all", "even", "odd"], default="all", help="which files, in sorted order")
     parser.add_argument("--limit", type=int, help="at most this many photographs")
-    parser.add_argument(
-        "--check", action="store_true", help="check the shipped scales instead of writing them"
-    )
+    parser.add_argument("--check", action="store_true", help="check the shipped scales instead of writing them")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
 
@@ -72,9 +66,7 @@ def main() -> None:
             )
             scales[f"{pooling}/{name}"] = mean
     if not options.check:
-        save_file(
-            scales, options.output, metadata={"photographs": str(len(photos)), "size": str(options.size)}
-        )
+        save_file(scales, options.output, metadata={"photographs": str(len(photos)), "size": str(options.size)})
         print(f"\nwrote {options.output}")
 
 

@@ -63,7 +63,7 @@ def load_image(picture: Picture, size: int | None = None) -> Tensor:
             shape is another one; a value is NaN, infinite or outside [0,1]; a side is below 16 pixels, before
             or after resizing; `size` is not an integer of at least 16.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> load_image(np.zeros((60, 80, 3), dtype=np.uint8), size=40).shape
         torch.Size([1, 3, 30, 40])
@@ -111,7 +111,7 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     Raises:
         ValueError: `image` is not a floating (B,C,H,W) tensor, or `size` is not made of positive integers.
 
-    Example:
+    Examples:
         >>> resize_image(torch.rand(1, 3, 60, 80), 40).shape
         torch.Size([1, 3, 30, 40])
 
@@ -131,7 +131,7 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
 def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
     """The (height, width) that keeps the aspect to within a pixel and has `longest` as its longest side.
 
-    Example:
+    Examples:
         >>> fit_size(60, 80, 40)
         (30, 40)
 
@@ -150,7 +150,7 @@ def to_pil(image: Tensor) -> Image.Image:
     Raises:
         ValueError: The shape or dtype is another one, or a value is NaN or infinite.
 
-    Example:
+    Examples:
         >>> to_pil(torch.full((1, 3, 16, 16), 0.5)).getpixel((0, 0))
         (128, 128, 128)
 
@@ -189,7 +189,7 @@ def save_image(
         ValueError: The image or the quality cannot be used.
         OSError: See `check_output`; or the disk failed.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save_image(torch.rand(1, 3, 32, 32), f"{folder}/out.png").name
@@ -233,7 +233,7 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         FileExistsError: The file exists and `overwrite` is false.
         PermissionError: The folder cannot be written.
 
-    Example:
+    Examples:
         >>> check_output("picture.gif")
         Traceback (most recent call last):
         ValueError: picture.gif: unknown suffix '.gif'; use one of .png .jpg .jpeg .webp .tif .tiff

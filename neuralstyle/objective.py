@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
-from neuralstyle.losses.base import weights_per_layer
+from neuralstyle.losses.base import as_sum, weights_per_layer
 from neuralstyle.measurement import Encoder, ErrorSum, Probe, StatisticSum, WholeMap, gradient, measure, on_encoder
 from neuralstyle.styles import Style, as_styles, by_region, load_mask, position_weights
 from neuralstyle.tiling import tiles
@@ -124,7 +124,7 @@ class Objective:
         previous: Picture | None = None,
         tile: int | None = None,
     ) -> None:
-        losses = 1 * losses if isinstance(losses, Loss) else losses
+        losses = as_sum(losses)
         references: dict[str, list[Style]] = {
             "content": [] if content is None else [Style(content)],
             "style": as_styles(styles),
@@ -273,11 +273,9 @@ def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> Non
         given: which of "content", "style" and "previous" there are to compare with.
 
     Raises:
-        ValueError: no loss, an unknown layer, or a reference that is unknown or missing.
+        ValueError: an unknown layer, or a reference that is unknown or missing.
 
     """
-    if not isinstance(losses, LossSum) or not losses.terms:
-        raise ValueError(f"losses are a loss or a sum of losses, one at least, received {losses!r}")
     for name, term in zip(losses.names, losses, strict=True):
         encoder.check_layers(weights_per_layer(term.loss))
         if term.loss.joint and isinstance(term.loss, (StatisticLoss, PointwiseLoss)):

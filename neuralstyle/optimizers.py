@@ -194,6 +194,8 @@ def minimize(
         Exception: whatever ``evaluate`` or ``watch`` raises, with the best picture so far as its ``best`` attribute.
 
     """
+    if not hasattr(optimizer, "minimize") and not callable(optimizer):
+        raise TypeError(f"an optimizer is LBFGS(), Adam() or a function of the image tensor, received {optimizer!r}")
     strategy: Strategy = optimizer if hasattr(optimizer, "minimize") else FromFactory(optimizer)
     best, best_loss, count = image, math.inf, 0
 

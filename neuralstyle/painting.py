@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image, to_pil
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import layer_tuple
@@ -80,16 +79,16 @@ def paint(
 ) -> Image.Image:
     """Minimise losses over a picture at each stage, ((height, width), scale), in turn.
 
-    Everything that can be checked is checked before the network is loaded or anything computed. See ``stylize`` for
-    the arguments.
+    Everything that can be checked is checked before the first evaluation. See ``stylize`` for the arguments.
     """
+    pictures = [replace(style, image=load_image(style.image)) for style in styles]
+    start = _start(init, content, pictures, stages[0][0], seed)
     network = _network(encoder, device)
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
     check_losses(losses, network, references)
     content = None if content is None else on_encoder(network, content)
-    pictures = [replace(style, image=load_image(style.image)) for style in styles]
     stages = _feasible(stages, losses, network)
-    image = on_encoder(network, _start(init, content, pictures, stages[0][0], seed))
+    image = on_encoder(network, start)
     final = stages[-1][0]
     run = _Run(stages, callback, progress)
     try:
@@ -118,7 +117,7 @@ def paint(
             error.image = to_pil(resize_image(getattr(error, "best", image), final))  # type: ignore[attr-defined]
         raise
     finally:
-        run.bar.close()
+        run.close()
     return to_pil(resize_image(image, final))
 
 
@@ -128,26 +127,37 @@ class _Run:
     def __init__(
         self, stages: Sequence[tuple[tuple[int, int], Scale]], callback: Callback | None, progress: bool
     ) -> None:
-        from tqdm.auto import tqdm
-
         self.stages = [scale for _, scale in stages]
         self.callback = callback
         self.iteration = 0
         self.stage = 0
         self.started = time.monotonic()
         self.terms: dict[str, float] = {}
-        # The bar counts pixels, not evaluations: its forecast of the time left then holds across scales.
-        self.bar: Any = tqdm(
-            total=sum(_work(scale) for scale in self.stages),
-            disable=not progress,
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
-        )
+        self.progress = progress
+        self.bar: Any = None
 
     def enter(self, scale: Scale) -> None:
         """Begin a stage; what an optimiser that converged has left undone counts as done."""
+        if self.bar is None:
+            self.bar = self._bar()
         self.bar.update(sum(_work(done) for done in self.stages[: self.stage]) - self.bar.n)
         self.bar.set_description_str(f"{scale.size} px")
         self.stage += 1
+
+    def close(self) -> None:
+        """Take the bar down, if it has come up."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _bar(self) -> Any:
+        from tqdm.auto import tqdm
+
+        # The bar counts pixels, not evaluations: its forecast of the time left then holds across scales.
+        return tqdm(
+            total=sum(_work(scale) for scale in self.stages),
+            disable=not self.progress,
+            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
+        )
 
     def note(self, evaluation: Evaluation) -> tuple[float, Tensor]:
         """Keep the terms of an evaluation for the callback."""
@@ -198,9 +208,7 @@ def _work(scale: Scale) -> int:
 
 def _network(encoder: Encoder | str | None, device: str | torch.device | None) -> Encoder:
     """The encoder, where it is wanted."""
-    if encoder is None:
-        encoder = default_encoder()
-    network = FeatureExtractor(encoder) if isinstance(encoder, str) else encoder
+    network = default_encoder(encoder or "vgg19") if encoder is None or isinstance(encoder, str) else encoder
     if isinstance(network, torch.nn.Module):
         network.to(_device(device))
     return network
@@ -234,6 +242,8 @@ def _start(
 ) -> Tensor:
     """The picture that the work starts from, (1, 3, height, width)."""
     if isinstance(init, str) and init == "noise":
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"seed is a whole number, received {seed!r}")
         # Drawn on the CPU, so that a seed means the same on every device.
         return torch.rand(1, 3, *shape, generator=torch.Generator().manual_seed(seed))
     if isinstance(init, str) and init == "content" and content is not None:

@@ -16,8 +16,8 @@ DEFAULT_POOLING: Pooling = "l2"
 DEFAULT_PADDING: Padding = "replicate"
 
 
-def default_encoder() -> FeatureExtractor:
-    """The network that ``stylize`` looks through unless told otherwise.
+def default_encoder(network: str = "vgg19") -> FeatureExtractor:
+    """The network that ``stylize`` looks through unless told otherwise, or another in the same manner.
 
     L2 pooling keeps the gradient smooth, where max pooling leaves dots on a grid; replicated borders stay clear of
     the dark rim that zeros around the picture give.
@@ -29,7 +29,7 @@ def default_encoder() -> FeatureExtractor:
         assert default_encoder().pooling == "l2"
         ```
     """
-    return FeatureExtractor("vgg19", pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING)
+    return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING)
 
 
 class Recipe(TypedDict):

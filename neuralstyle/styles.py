@@ -21,8 +21,8 @@ class Style:
     Args:
         image: a path, PIL image, numpy array or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
         weight: its share among the styles of the same region, at least 0; shares are divided by their sum.
-        scale: the size of its strokes: the longest side of the style picture as a multiple of the result's. Used by
-            ``stylize``; an ``Objective`` takes the picture as it is.
+        scale: the size of its strokes: the longest side of the style picture as a multiple of the result's, but
+            never beyond the pixels that it has. Used by ``stylize``; an ``Objective`` takes the picture as it is.
         mask: which part of the style picture counts: a grey picture of its shape, white counts, black does not.
         region: where on the result the style goes: a grey picture of the result's shape, white is inside; None is
             everywhere. Styles with equal regions are blended; different regions are guided apart.

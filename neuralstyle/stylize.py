@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from neuralstyle.images import Picture, fit_size, load_image
 from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum
+from neuralstyle.losses.base import as_sum
 from neuralstyle.measurement import Encoder
 from neuralstyle.optimizers import Optimizer
 from neuralstyle.painting import Callback, check_size, paint
@@ -68,7 +69,7 @@ def stylize(
         encoder: a ``FeatureExtractor``, or a network's name; None: ``default_encoder()``.
         tile: longest side in pixels of the pieces in which the picture is looked at, to bound the memory; the result
             is the same to rounding. None: the whole at once.
-        seed: of the noise. The same seed on the same machine gives the same picture, to the byte.
+        seed: of the noise. On the CPU the same seed on the same machine gives the same picture, to the byte.
         device: for example "cpu" or "cuda:1"; None: the accelerator that torch finds, else the CPU. The encoder
             is moved there.
         callback: called with a ``Progress`` after each evaluation. Returning False, or raising StopIteration, stops,
@@ -102,7 +103,7 @@ def stylize(
     """
     start = load_image(content)
     styles = as_styles(style)
-    terms = DEFAULT_LOSSES if losses is None else 1 * losses
+    terms = as_sum(DEFAULT_LOSSES if losses is None else losses)
     scales = schedule(check_size(size), iterations)
     return paint(
         terms.scaled("content", content_weight).scaled("style", style_weight),
@@ -155,11 +156,11 @@ def synthesize_texture(
     Papers: Gatys, Ecker and Bethge, arXiv 1505.07376 (texture synthesis) and 1508.06576 (style reconstructions).
 
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = size if isinstance(size, tuple) else (size, size)
     longest = max(check_size(height), check_size(width))
     scales = schedule(longest, iterations)
     shapes = [(round(height * scale.size / longest), round(width * scale.size / longest)) for scale in scales]
-    terms = 1 * (GramStyleLoss() if losses is None else losses)
+    terms = as_sum(GramStyleLoss() if losses is None else losses)
     options.setdefault("init", "noise")
     return paint(terms, None, as_styles(style), list(zip(shapes, scales, strict=True)), **options)
 
@@ -205,6 +206,6 @@ def reconstruct_content(
     target = load_image(content)
     scales = schedule(check_size(size), iterations)
     shapes = [fit_size(target.shape[2], target.shape[3], scale.size) for scale in scales]
-    terms = 1 * (ContentLoss(layer) if losses is None else losses)
+    terms = as_sum(ContentLoss(layer) if losses is None else losses)
     options.setdefault("init", "noise")
     return paint(terms, target, [], list(zip(shapes, scales, strict=True)), **options)

@@ -391,13 +391,13 @@ def test_regions_and_masks_are_stretched_to_their_pictures(encoder64: FeatureExt
         (GramStyleLoss(reference="stile"), "reference is 'stile'; known are 'content', 'style', 'previous' and None"),
         (TotalVariationLoss("relu9_1"), "unknown layer of vgg19 'relu9_1'"),
         (TotalVariationLoss() * 1 + TotalVariationLoss("conv_1"), "unknown layer of vgg19 'conv_1'"),
-        (sum([]), "one at least, received 0"),
-        ([TotalVariationLoss()], "a loss or a sum of losses"),
+        (sum([]), "received 0"),
+        ([TotalVariationLoss()], "a loss or a sum such as"),
         (None, "received None"),
     ],
 )
 def test_losses_that_cannot_be_computed_are_refused(encoder: FeatureExtractor, losses: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         Objective(encoder, losses)
 
 

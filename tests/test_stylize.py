@@ -61,7 +61,9 @@ def test_the_objective_falls_and_the_picture_nears_the_style(content, style, enc
     assert objective.evaluate(load_image(image), with_gradient=False).loss < 0.7 * before
 
 
-@pytest.mark.parametrize("options", [{}, {"init": "noise"}, {"tile": 32, "losses": SHALLOW}, {"optimizer": Adam()}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"init": "noise"}, {"tile": 32, "losses": SHALLOW}, {"optimizer": Adam()}], ids=str
+)
 def test_the_same_seed_gives_the_same_bytes(content, style, encoder, options):
     first, second = (array(stylize(content, style, encoder=encoder, **QUICK, **options)) for _ in range(2))
     assert np.array_equal(first, second)

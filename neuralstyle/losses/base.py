@@ -63,6 +63,9 @@ class Loss(ABC):
     def forward(self, x: Any, target: Any) -> Tensor:
         """The loss between features ``x`` and those of its target, both (B, C, h, w), as a scalar."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def __mul__(self, weight: float) -> LossSum:
         return LossSum((Term(self, 1.0),)) * weight
 
@@ -223,10 +226,28 @@ Losses: TypeAlias = Loss | LossSum
 
 def _weight(value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"a loss is multiplied by a number, received {value!r}")
+        raise TypeError(f"the weight of a loss is a number, received {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"the weight of a loss is a finite number, received {value!r}")
     return float(value)
+
+
+def as_sum(losses: Loss | LossSum) -> LossSum:
+    """A loss or a sum of losses, as a sum.
+
+    Raises:
+        TypeError: anything else.
+        ValueError: a sum of nothing.
+    """
+    if isinstance(losses, Loss):
+        return 1 * losses
+    if not isinstance(losses, LossSum):
+        raise TypeError(
+            f"losses are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}"
+        )
+    if not losses.terms:
+        raise ValueError("losses are a sum of nothing; add one at least")
+    return losses
 
 
 def layer_tuple(layers: str | Sequence[str]) -> tuple[str, ...]:

@@ -29,7 +29,8 @@ class ContentLoss(PointwiseLoss):
         layers: where features are compared, one name or several; (B, C, h, w) each.
         layer_weights: a weight for each layer; None: 1 / (number of layers).
         reduction: "mean" or "sum".
-        reference: "content"; "style" is refused, as styles have no common positions with the result.
+        reference: "content", or "previous" for the frame before; "style" is refused, as a style has no positions in
+            common with the result.
 
     Raises:
         ValueError: an unknown reduction or reference, or no layers.
