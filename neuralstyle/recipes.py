@@ -9,7 +9,7 @@ from neuralstyle.encoders.extractor import Padding, Pooling
 from neuralstyle.losses import ContentLoss, GramStyleLoss, LossSum, TotalVariationLoss
 from neuralstyle.schedule import Schedule, single_scale
 
-DEFAULT_LOSSES = ContentLoss("relu4_2") + 15 * GramStyleLoss() + 3 * TotalVariationLoss()
+DEFAULT_LOSSES = ContentLoss("relu4_2") + 15 * GramStyleLoss(normalization="relative") + 10 * TotalVariationLoss()
 """What ``stylize`` minimises unless told otherwise: balanced by eye on photographs and paintings of many kinds."""
 
 DEFAULT_POOLING: Pooling = "l2"

@@ -30,6 +30,7 @@ LOSSES: dict[str, Any] = {
     "content": ContentLoss("image"),
     "content, sum": ContentLoss("image", reduction="sum"),
     "gram": GramStyleLoss("image"),
+    "gram, relative": GramStyleLoss("image", normalization="relative"),
     "tv": TotalVariationLoss(),
     "tv, power 1.5": TotalVariationLoss(power=1.5),
     "tv, sum": TotalVariationLoss(reduction="sum"),
@@ -400,3 +401,22 @@ def test_summands_that_are_no_losses_are_refused(other: Any) -> None:
 @pytest.mark.parametrize("number", [2, 2.0, np.float64(2), np.float32(2), np.int64(2)], ids=lambda n: type(n).__name__)
 def test_numbers_multiply_from_either_side(number: Any) -> None:
     assert number * A == A * number == LossSum((Term(A, 2.0),))
+
+
+def test_relative_gram_is_the_papers_over_its_value_without_features(noise: Noise) -> None:
+    x, target = noise(1, 5, 6, 7, dtype=torch.float64), noise(1, 5, 4, 9, seed=1, dtype=torch.float64)
+    paper, relative = GramStyleLoss("image"), GramStyleLoss("image", normalization="relative")
+    expected = paper.forward(x, target) / paper.forward(torch.zeros_like(x), target)
+    torch.testing.assert_close(relative.forward(x, target), expected, rtol=1e-12, atol=0)
+    assert torch.isfinite(relative.forward(x, torch.zeros_like(target)))
+
+
+def test_relative_gram_does_not_depend_on_the_contrast(noise: Noise) -> None:
+    x, target = noise(1, 5, 6, 7), noise(1, 5, 6, 7, seed=1)
+    loss = GramStyleLoss("image", normalization="relative")
+    torch.testing.assert_close(loss.forward(10 * x, 10 * target), loss.forward(x, target))
+
+
+def test_an_unknown_normalization_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown normalization 'relativ': did you mean 'relative'"):
+        GramStyleLoss(normalization="relativ")  # type: ignore[arg-type]

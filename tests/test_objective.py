@@ -392,7 +392,7 @@ def test_regions_and_masks_are_stretched_to_their_pictures(encoder64: FeatureExt
         (TotalVariationLoss("relu9_1"), "unknown layer of vgg19 'relu9_1'"),
         (TotalVariationLoss() * 1 + TotalVariationLoss("conv_1"), "unknown layer of vgg19 'conv_1'"),
         (sum([]), "received 0"),
-        ([TotalVariationLoss()], "a loss or a sum such as"),
+        ([TotalVariationLoss()], "a loss or a sum of losses"),
         (None, "received None"),
     ],
 )
