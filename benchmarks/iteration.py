@@ -4,7 +4,7 @@
     python benchmarks/iteration.py --size 1024 --tile 512 --device cuda
 
 Each size runs in a process of its own, so that its peak memory is its own: that of the process on the CPU, what torch
-allocated on CUDA. Times are the median of several evaluations after one to warm up, with the spread from fastest to slowest.
+allocated on CUDA. Times are the median of several evaluations after one to warm up, with the fastest and the slowest.
 """
 
 from __future__ import annotations

@@ -369,3 +369,16 @@ def test_neither_torchvision_nor_the_wheel_of_the_weights_is_imported() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_a_failed_download_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def vgg19(*, weights: object) -> None:
+        raise OSError("no route to host")
+
+    fake = ModuleType("torchvision.models")
+    fake.VGG19_Weights = SimpleNamespace(IMAGENET1K_V1=None)  # type: ignore[attr-defined]
+    fake.vgg19 = vgg19  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.models", fake)
+    with pytest.raises(ConnectionError, match=r'no route to host.*weights="simonyan"'):
+        FeatureExtractor(weights="torchvision", normalize=False)

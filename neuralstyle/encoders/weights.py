@@ -72,6 +72,7 @@ def torchvision() -> WeightRecord:
 
     Raises:
         ImportError: torchvision does not import here.
+        ConnectionError: the weights are not there yet and cannot be downloaded.
 
     """
     try:
@@ -81,7 +82,13 @@ def torchvision() -> WeightRecord:
             f'weights="torchvision" needs a torchvision that matches torch {torch.__version__}, and importing it '
             f'failed ({error}); install the matching build, or use weights="simonyan"'
         ) from error
-    network = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features
+    try:
+        network = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features
+    except OSError as error:
+        raise ConnectionError(
+            f"torchvision could not download its weights of VGG-19 ({error}); connect to the internet once, or use "
+            'weights="simonyan", which are installed'
+        ) from error
     modules = [module for module in network if isinstance(module, torch.nn.Conv2d)]
     convolutions: dict[str, tuple[Tensor, Tensor]] = {}
     for (name, _), module in zip(_names("{block}{index}"), modules, strict=True):
