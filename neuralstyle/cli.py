@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from neuralstyle import __version__, samples
+from neuralstyle.color import COLORS
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import PADDINGS, POOLINGS
 from neuralstyle.encoders.weights import SOURCES
@@ -67,6 +68,7 @@ def _stylize(options: argparse.Namespace) -> int:
             options.style,
             content_weight=options.content_weight,
             style_weight=options.style_weight,
+            color=options.color,
             **chosen,
         ),
     )
@@ -175,6 +177,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         default=_default(stylize, "style_weight"),
         help="multiplies the style loss (default: %(default)s)",
+    )
+    command.add_argument(
+        "--color",
+        choices=COLORS,
+        default=_default(stylize, "color"),
+        help="whose colours: the style's, or, by any of the others, the content's (default: %(default)s)",
     )
     command.add_argument(
         "--content-layers", nargs="+", metavar="LAYER", help="where content is compared (default: the recipe's)"

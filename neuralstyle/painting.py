@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle.color import Color, finish, prepare_style
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image, to_pil
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import layer_tuple
@@ -76,20 +77,27 @@ def paint(
     device: str | torch.device | None = None,
     callback: Callback | None = None,
     progress: bool = True,
+    color: Color = "style",
 ) -> Image.Image:
     """Minimise losses over a picture at each stage, ((height, width), scale), in turn.
 
     Everything that can be checked is checked before the first evaluation. See ``stylize`` for the arguments.
     """
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
+    if content is not None:
+        pictures = [replace(s, image=prepare_style(load_image(s.image), content, color)) for s in pictures]
     start = _start(init, content, pictures, stages[0][0], seed)
     network = _network(encoder, device)
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
     check_losses(losses, network, references)
-    content = None if content is None else on_encoder(network, content)
+    reference = None if content is None else on_encoder(network, content)
     stages = _feasible(stages, losses, network)
     image = on_encoder(network, start)
-    final = stages[-1][0]
+
+    def render(result: Tensor) -> Image.Image:
+        full = resize_image(result, stages[-1][0])
+        return to_pil(full if reference is None else finish(full, resize_image(reference, stages[-1][0]), color))
+
     run = _Run(stages, callback, progress)
     try:
         for shape, scale in stages:
@@ -97,7 +105,7 @@ def paint(
             objective = Objective(
                 network,
                 losses,
-                content=None if content is None else resize_image(content, shape),
+                content=None if reference is None else resize_image(reference, shape),
                 styles=[_at_scale(style, scale.size) for style in pictures],
                 tile=tile,
             )
@@ -114,11 +122,11 @@ def paint(
                 break
     except BaseException as error:
         if run.iteration:
-            error.image = to_pil(resize_image(getattr(error, "best", image), final))  # type: ignore[attr-defined]
+            error.image = render(getattr(error, "best", image))  # type: ignore[attr-defined]
         raise
     finally:
         run.close()
-    return to_pil(resize_image(image, final))
+    return render(image)
 
 
 class _Run:

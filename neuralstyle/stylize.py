@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from typing_extensions import Unpack
 
+from neuralstyle.color import Color
 from neuralstyle.images import Picture, fit_size, load_image
 from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum
 from neuralstyle.losses.base import as_sum
@@ -50,6 +51,7 @@ def stylize(
     progress: bool = True,
     content_weight: float = 1.0,
     style_weight: float = 1.0,
+    color: Color = "style",
     schedule: Schedule = coarse_to_fine,
 ) -> Image.Image:
     r"""Paint the content in the style.
@@ -77,6 +79,9 @@ def stylize(
         progress: show a progress bar, on the terminal or in a notebook.
         content_weight: multiplies every loss that compares with the content ($\alpha$).
         style_weight: multiplies every loss that compares with the style ($\beta$).
+        color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
+            the result's lightness with the content's chroma, in OkLab), "match" (beforehand: the painting's mean and
+            covariance of colour are made the content's) or "histogram" (beforehand, channel by channel).
         schedule: (size, iterations) -> list of ``Scale``; ``coarse_to_fine`` or ``single_scale``.
 
     Returns:
@@ -117,6 +122,7 @@ def stylize(
         device=device,
         callback=callback,
         progress=progress,
+        color=color,
     )
 
 

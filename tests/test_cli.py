@@ -86,6 +86,8 @@ def painted(run, tmp_path, options):
         "--content-layers relu1_1",
         "--style-layers relu1_1",
         "--recipe gatys",
+        "--color luminance",
+        "--color match",
         "--schedule single --iterations 3",
         "--optimizer adam",
         "--init noise",

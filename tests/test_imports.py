@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "neuralstyle"
 # A module may import those of the levels above its own, and none beside or below.
 LEVELS: list[set[str]] = [
     {"_errors", "data"},
-    {"images", "samples", "tiling", "losses"},
+    {"images", "color", "samples", "tiling", "losses"},
     {"styles"},
     {"encoders"},
     {"measurement"},

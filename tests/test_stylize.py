@@ -209,6 +209,17 @@ def test_the_saved_file_has_the_objective_that_the_optimizer_reported(content, s
     assert objective.evaluate(saved, with_gradient=False).loss == pytest.approx(reported, rel=0.1)
 
 
+@pytest.mark.parametrize("color", ["luminance", "match", "histogram"])
+def test_the_contents_colours_are_kept(content, style, encoder, color):
+    def colours(image):
+        return array(image).reshape(-1, 3).mean(0)
+
+    options = {**QUICK, "iterations": 8, "encoder": encoder}
+    kept, taken = (colours(stylize(content, style, color=mode, **options)) for mode in (color, "style"))
+    original = colours(content)
+    assert abs(kept - original).max() < 0.5 * abs(taken - original).max()
+
+
 @pytest.mark.parametrize("init", ["content", "noise", "style", "picture"])
 def test_the_start_is_what_init_says(content, style, encoder, init):
     picture = samples.painting("mosaic", size=64)
@@ -288,6 +299,7 @@ def test_gatys_is_the_papers_objective(content, style):
         ({"iterations": 0}, ValueError, "iterations"),
         ({"tile": 8}, ValueError, "tile"),
         ({"init": "contents"}, ValueError, "did you mean 'content'"),
+        ({"color": "luminanz"}, ValueError, "did you mean 'luminance'"),
         ({"encoder": "vgg18"}, ValueError, "vgg19"),
         ({"losses": ContentLoss("relu4_9")}, ValueError, "did you mean 'relu4"),
         ({"content": torch.full((1, 3, 64, 64), math.nan)}, ValueError, "NaN|nan|finite"),

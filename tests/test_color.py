@@ -1,0 +1,420 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from neuralstyle import color, load_image, samples
+from neuralstyle.color import (
+    COLORS,
+    METHODS,
+    finish,
+    keep_chroma,
+    match_color,
+    match_histogram,
+    oklab_to_rgb,
+    prepare_style,
+    rgb_to_oklab,
+)
+from neuralstyle.images import resize_image
+
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def cat() -> Tensor:
+    return load_image(samples.photo(), 256)
+
+
+@pytest.fixture(scope="module")
+def paintings(cat: Tensor) -> dict[str, Tensor]:
+    """The paintings at the photograph's size."""
+    return {
+        name: resize_image(load_image(samples.painting(name, 128)), (cat.shape[2], cat.shape[3]))
+        for name in samples.PAINTINGS
+    }
+
+
+def moments(image: Tensor, index: int = 0) -> tuple[Array, Array]:
+    pixels = image[index].double().flatten(1).numpy()
+    return pixels.mean(1), np.cov(pixels, bias=True)
+
+
+def assert_moments(image: Tensor, reference: Tensor, atol: float = 1e-4, index: int = 0) -> None:
+    for actual, expected in zip(moments(image, index), moments(reference, index % len(reference)), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
+
+
+def root(matrix: Array) -> Array:
+    """The symmetric square root, by another way than the library's: Denman and Beavers' iteration."""
+    y, z = matrix, np.eye(3)
+    for _ in range(60):
+        y, z = (y + np.linalg.inv(z)) / 2, (z + np.linalg.inv(y)) / 2
+    return y
+
+
+def map_of(image: Tensor, matched: Tensor) -> Array:
+    """The matrix of the affine map that was applied, by least squares."""
+    x, y = (picture[0].double().flatten(1).numpy() for picture in (image, matched))
+    solution: Array = np.linalg.lstsq((x - x.mean(1, keepdims=True)).T, (y - y.mean(1, keepdims=True)).T, rcond=None)[0]
+    return solution.T
+
+
+def reference_oklab(rgb: Array) -> Array:
+    """Ottosson's program, in numpy: (3, N) -> (3, N)."""
+    r, g, b = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    l_ = np.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b)
+    m_ = np.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b)
+    s_ = np.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b)
+    return np.stack(
+        [
+            0.2104542553 * l_ + 0.7936177850 * m_ - 0.0040720468 * s_,
+            1.9779984951 * l_ - 2.4285922050 * m_ + 0.4505937099 * s_,
+            0.0259040371 * l_ + 0.7827717662 * m_ - 0.8086757660 * s_,
+        ]
+    )
+
+
+def chroma_difference(a: Tensor, b: Tensor) -> float:
+    return (rgb_to_oklab(a) - rgb_to_oklab(b))[:, 1:].norm(dim=1).mean().item()
+
+
+def cube(steps: int = 18) -> Tensor:
+    """Colours from all over sRGB, its corners and edges included."""
+    line = torch.linspace(0, 1, steps)
+    return torch.stack(torch.meshgrid(line, line, line, indexing="ij")).reshape(1, 3, steps, -1)
+
+
+def swatch(*rgb: float, side: int = 16) -> Tensor:
+    return torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, side, side).clone()
+
+
+# Mean and covariance
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_moments_are_the_references(method: Any, cat: Tensor, paintings: dict[str, Tensor]) -> None:
+    for painting in paintings.values():
+        assert_moments(match_color(painting, cat, method, clip=False), cat, atol=1e-6)
+        assert_moments(match_color(cat, painting, method, clip=False), painting, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_clipping_is_to_range_and_moves_the_moments_slightly(method: Any, cat: Tensor) -> None:
+    painting = load_image(samples.painting("swirl", 128))
+    free, clipped = match_color(painting, cat, method, clip=False), match_color(painting, cat, method)
+    assert free.min() < 0 or free.max() > 1
+    assert torch.equal(clipped, free.clamp(0, 1))
+    assert_moments(clipped, cat, atol=5e-3)
+
+
+def test_maps_are_the_papers(noise: Callable[..., Tensor]) -> None:
+    mix = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.5, 0.2], [0.0, 0.2, 0.7]], dtype=torch.float64)
+    image = torch.einsum("ij,bjhw->bihw", mix.flip(0) ** 2, noise(1, 3, 20, 30, dtype=torch.float64))
+    reference = torch.einsum("ij,bjhw->bihw", mix, noise(1, 3, 17, 19, seed=1, dtype=torch.float64))
+    source, target = moments(image)[1], moments(reference)[1]
+    inverse = np.linalg.inv(root(source))
+    expected = {
+        "symmetric": inverse @ root(root(source) @ target @ root(source)) @ inverse,
+        "pca": root(target) @ inverse,
+        "cholesky": np.linalg.cholesky(target) @ np.linalg.inv(np.linalg.cholesky(source)),
+    }
+    assert set(expected) == set(METHODS)
+    cost = {}
+    for method, matrix in expected.items():
+        matched = match_color(image, reference, method, clip=False)  # type: ignore[arg-type]
+        np.testing.assert_allclose(map_of(image, matched), matrix, atol=1e-8)
+        cost[method] = (matched - image).square().sum().item()
+    monge = map_of(image, match_color(image, reference, clip=False))
+    np.testing.assert_allclose(monge, monge.T, atol=1e-8)
+    assert np.linalg.eigvalsh(monge).min() > 0
+    assert cost["symmetric"] < 0.999 * min(cost["pca"], cost["cholesky"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_matching_twice_or_with_itself_changes_nothing(method: Any, cat: Tensor, noise: Callable[..., Tensor]) -> None:
+    torch.testing.assert_close(match_color(cat, cat, method), cat, atol=1e-6, rtol=0)
+    once = match_color(cat, noise(1, 3, 40, 30), method, clip=False)
+    torch.testing.assert_close(match_color(once, noise(1, 3, 40, 30), method, clip=False), once, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_degenerate_colours(method: Any, cat: Tensor) -> None:
+    grey = cat.mean(1, keepdim=True).repeat(1, 3, 1, 1)
+    plain = swatch(0.2, 0.4, 0.9)
+    for image, reference in (
+        (grey, cat),
+        (cat, grey),
+        (plain, cat),
+        (cat, plain),
+        (grey, plain),
+        (plain, swatch(0, 0, 0)),
+    ):
+        matched = match_color(image, reference, method, clip=False)
+        assert matched.isfinite().all()
+        np.testing.assert_allclose(moments(matched)[0], moments(reference)[0], atol=1e-6)
+    assert_moments(match_color(cat, plain, method, clip=False), plain, atol=2e-6)  # to the variance of 8-bit rounding
+    assert_moments(match_color(cat, grey, method, clip=False), grey, atol=2e-6)
+    torch.testing.assert_close(match_color(plain, cat, method)[0, :, 3, 5], cat.mean((0, 2, 3)), atol=1e-6, rtol=0)
+    # A grey picture stays on a line of colours, and its noise stays small.
+    assert np.linalg.matrix_rank(moments(match_color(grey, cat, method, clip=False))[1], tol=1e-7) == 1
+
+
+def test_noise_below_8_bits_is_not_amplified_to_colour(cat: Tensor, noise: Callable[..., Tensor]) -> None:
+    grey = cat.mean(1, keepdim=True).repeat(1, 3, 1, 1)
+    almost = grey + 1e-5 * (noise(*grey.shape) - 0.5)
+    difference = match_color(almost, cat, clip=False) - match_color(grey, cat, clip=False)
+    assert difference.abs().max() < 0.01  # sqrt(largest variance / floor), about 250, times 1e-5
+
+
+def test_batches_are_matched_one_by_one(noise: Callable[..., Tensor]) -> None:
+    images, references = noise(2, 3, 20, 20), noise(2, 3, 30, 16, seed=1) ** torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+    for match in (match_color, match_histogram, *(lambda i, r, m=m: match_color(i, r, m) for m in METHODS)):
+        alone = torch.cat([match(images[i : i + 1], references[i : i + 1]) for i in range(2)])
+        torch.testing.assert_close(match(images, references), alone)
+        shared = torch.cat([match(images[i : i + 1], references[1:]) for i in range(2)])
+        torch.testing.assert_close(match(images, references[1:]), shared)
+    kept = keep_chroma(images, images[1:])
+    torch.testing.assert_close(kept[:1], keep_chroma(images[:1], images[1:]))
+
+
+# Histograms
+
+
+def test_histogram_of_equal_size_is_exactly_the_references(noise: Callable[..., Tensor]) -> None:
+    image, reference = noise(1, 3, 20, 30, dtype=torch.float64), noise(1, 3, 15, 40, seed=1).square().double()
+    matched = match_histogram(image, reference)
+    for c in range(3):
+        x, r, y = (t[0, c].flatten().numpy() for t in (image, reference, matched))
+        expected = np.empty_like(r)
+        expected[np.argsort(x)] = np.sort(r)
+        np.testing.assert_array_equal(y, expected)
+
+
+def test_histogram_of_other_sizes(noise: Callable[..., Tensor], cat: Tensor, paintings: dict[str, Tensor]) -> None:
+    for image, reference in ((noise(1, 3, 64, 50), cat), (paintings["embers"], noise(1, 3, 16, 21).square())):
+        matched = match_histogram(image, reference)
+        assert matched.shape == image.shape
+        for c in range(3):
+            x, r, y = (t[0, c].double().flatten().numpy() for t in (image, reference, matched))
+            ranks = np.array([np.sum(x < v) + np.sum(x <= v) for v in x[:200]]) / (2 * len(x))
+            expected = np.interp(ranks, (np.arange(len(r)) + 0.5) / len(r), np.sort(r))
+            np.testing.assert_allclose(y[:200], expected, atol=1e-6)
+            np.testing.assert_allclose(np.quantile(y, [0.1, 0.5, 0.9]), np.quantile(r, [0.1, 0.5, 0.9]), atol=0.01)
+
+
+def test_histogram_map_rises_and_keeps_equals_equal(cat: Tensor, noise: Callable[..., Tensor]) -> None:
+    image = (cat * 31).round() / 31
+    matched = match_histogram(image, noise(1, 3, 150, 150))
+    for c in range(3):
+        curve = [matched[0, c][image[0, c] == value].unique() for value in image[0, c].unique()]
+        assert all(len(values) == 1 for values in curve)
+        assert all(a < b for a, b in pairwise(curve))
+
+
+def test_histogram_twice_or_with_itself_changes_nothing(cat: Tensor, paintings: dict[str, Tensor]) -> None:
+    assert torch.equal(match_histogram(cat, cat), cat)  # with its many equal values
+    once = match_histogram(cat, paintings["woodcut"])
+    torch.testing.assert_close(match_histogram(once, paintings["woodcut"]), once, atol=1e-6, rtol=0)
+
+
+def test_histogram_of_one_colour(cat: Tensor) -> None:
+    plain = swatch(0.2, 0.4, 0.9)
+    assert torch.equal(match_histogram(cat, plain)[..., :16, :16], plain)
+    medians = torch.tensor(np.median(cat[0].flatten(1).numpy(), axis=1))
+    torch.testing.assert_close(match_histogram(plain, cat)[0, :, 0, 0], medians)
+
+
+# OkLab
+
+
+@pytest.mark.parametrize(
+    ("rgb", "lab"),
+    [
+        ((1, 1, 1), (1, 0, 0)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((1, 0, 0), (0.62796, 0.22486, 0.12585)),
+        ((0, 1, 0), (0.86644, -0.23389, 0.17950)),
+        ((0, 0, 1), (0.45201, -0.03246, -0.31153)),
+        ((0.5, 0.5, 0.5), (0.59818, 0, 0)),
+    ],
+)
+def test_oklab_of_known_colours(rgb: tuple[float, ...], lab: tuple[float, ...]) -> None:
+    actual = rgb_to_oklab(swatch(*rgb))
+    torch.testing.assert_close(actual, swatch(*lab), atol=1e-5, rtol=0)
+    torch.testing.assert_close(oklab_to_rgb(actual), swatch(*rgb), atol=1e-5, rtol=0)
+
+
+def test_oklab_is_ottossons() -> None:
+    expected = reference_oklab(cube()[0].double().flatten(1).numpy())
+    np.testing.assert_allclose(rgb_to_oklab(cube().double())[0].flatten(1).numpy(), expected, atol=1e-7)
+
+
+def test_oklab_round_trip() -> None:
+    torch.testing.assert_close(oklab_to_rgb(rgb_to_oklab(cube())), cube(), atol=2e-6, rtol=0)
+    wide = 1.4 * cube().double() - 0.2  # beyond the gamut on all sides
+    torch.testing.assert_close(oklab_to_rgb(rgb_to_oklab(wide)), wide, atol=1e-12, rtol=0)
+    knee = torch.linspace(0.04, 0.041, 300, dtype=torch.float64).view(1, 3, 10, 10)
+    torch.testing.assert_close(oklab_to_rgb(rgb_to_oklab(knee)), knee, atol=1e-12, rtol=0)
+
+
+def test_grey_has_no_chroma() -> None:
+    grey = torch.linspace(0, 1, 256, dtype=torch.float64).view(1, 1, 16, 16).repeat(1, 3, 1, 1)
+    lab = rgb_to_oklab(grey)
+    assert lab[:, 1:].abs().max() < 1e-14
+    assert (lab[0, 0].flatten().diff() > 0).all()
+
+
+# Chroma
+
+
+def test_luminance_mode_takes_chroma_differences_away(cat: Tensor, paintings: dict[str, Tensor]) -> None:
+    shares = {}
+    for name, painting in paintings.items():
+        recoloured = match_color(painting, cat)
+        shares[name] = chroma_difference(keep_chroma(recoloured, cat), cat) / chroma_difference(recoloured, cat)
+        halfway = (painting + cat) / 2
+        shares[name + " over photo"] = chroma_difference(keep_chroma(halfway, cat), cat) / chroma_difference(
+            halfway, cat
+        )
+    raw = paintings["swirl"]
+    shares["swirl as it is"] = chroma_difference(keep_chroma(raw, cat), cat) / chroma_difference(raw, cat)
+    print({name: f"{share:.2%}" for name, share in shares.items()})
+    assert max(shares.values()) < 0.02
+
+
+def test_lightness_and_hue_stay_and_chroma_is_all_that_the_gamut_has(noise: Callable[..., Tensor]) -> None:
+    result, content = cube().double(), cube().double().flip(3).roll(77, 3)
+    kept = keep_chroma(result, content)
+    assert kept.min() >= 0
+    assert kept.max() <= 1
+    before, (after, x, y) = rgb_to_oklab(result)[0, 0], rgb_to_oklab(kept)[0]
+    wanted = rgb_to_oklab(content)[0].clone()
+    wanted[0] = before
+    torch.testing.assert_close(after, before, atol=3e-5, rtol=0)
+    chroma, had = torch.hypot(wanted[1], wanted[2]), torch.hypot(x, y)
+    torch.testing.assert_close(x * wanted[2] - y * wanted[1], torch.zeros_like(x), atol=1e-5, rtol=0)  # one hue
+    assert (x * wanted[1] + y * wanted[2] >= -1e-6).all()
+
+    free = oklab_to_rgb(wanted[None])
+    inside = ((free >= 0) & (free <= 1)).all(1)[0]
+    assert 0.1 < inside.double().mean() < 0.9
+    torch.testing.assert_close(kept[0, :, inside], free[0, :, inside], atol=1e-10, rtol=0)
+    assert (had[~inside] <= chroma[~inside]).all()
+    share = ((had / chroma.clamp(min=1e-9)) * 1.001 + 1e-4)[~inside]  # a little more of it is no longer in sRGB
+    beyond = oklab_to_rgb(torch.stack([before[~inside], *(share * wanted[1:, ~inside])])[None, :, None])
+    assert ((beyond < 0) | (beyond > 1)).any(1).all()
+
+
+def test_own_chroma_changes_nothing(cat: Tensor) -> None:
+    torch.testing.assert_close(keep_chroma(cat, cat), cat, atol=1e-5, rtol=0)
+    torch.testing.assert_close(keep_chroma(cube(), cube()), cube(), atol=5e-5, rtol=0)
+
+
+def test_black_white_and_grey(cat: Tensor) -> None:
+    for value in (0.0, 1.0):
+        plain = torch.full_like(cat, value)
+        torch.testing.assert_close(keep_chroma(plain, cat), plain, atol=2e-4, rtol=0)
+    grey = cat.mean(1, keepdim=True).repeat(1, 3, 1, 1)
+    kept = keep_chroma(cat, grey)
+    torch.testing.assert_close(kept, kept[:, :1].expand_as(kept), atol=1e-6, rtol=0)
+    again = keep_chroma(kept, grey)
+    torch.testing.assert_close(again, kept, atol=1e-6, rtol=0)
+
+
+# Modes
+
+
+def test_modes(cat: Tensor, paintings: dict[str, Tensor]) -> None:
+    style, result = load_image(samples.painting("mosaic", 64)), paintings["mosaic"]
+    prepared = {mode: prepare_style(style, cat, mode) for mode in COLORS}
+    assert prepared["style"] is style
+    assert prepared["luminance"] is style
+    assert torch.equal(prepared["match"], match_color(style, cat))
+    assert torch.equal(prepared["histogram"], match_histogram(style, cat))
+    finished = {mode: finish(result, cat, mode) for mode in COLORS}
+    assert torch.equal(finished.pop("luminance"), keep_chroma(result, cat))
+    assert all(picture is result for picture in finished.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_dtype_is_kept_and_inputs_are_left_alone(dtype: torch.dtype, noise: Callable[..., Tensor]) -> None:
+    image, reference = noise(1, 3, 16, 24, dtype=dtype), noise(1, 3, 16, 24, seed=1)
+    image = image.contiguous(memory_format=torch.channels_last).requires_grad_()
+    copies = image.detach().clone(), reference.clone()
+    outputs = [
+        *(match_color(image, reference, method) for method in METHODS),
+        match_histogram(image, reference),
+        keep_chroma(image, reference),
+        rgb_to_oklab(image),
+        oklab_to_rgb(image),
+    ]
+    for output in outputs:
+        assert output.dtype == dtype
+        assert output.shape == image.shape
+        assert output.isfinite().all()
+        assert not output.requires_grad
+    assert torch.equal(image.detach(), copies[0])
+    assert torch.equal(reference, copies[1])
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_the_same(noise: Callable[..., Tensor]) -> None:
+    image, other = noise(1, 3, 16, 24), noise(1, 3, 16, 24, seed=1)
+    for function in (match_color, match_histogram, keep_chroma):
+        actual = function(image.cuda(), other)
+        assert actual.is_cuda
+        torch.testing.assert_close(actual.cpu(), function(image, other), atol=1e-6, rtol=0)
+
+
+def test_devices_without_float64_are_computed_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, noise: Callable[..., Tensor]
+) -> None:
+    expected = rgb_to_oklab(noise(1, 3, 16, 16))
+    monkeypatch.setattr(color, "_EXACT", ())
+    assert torch.equal(rgb_to_oklab(noise(1, 3, 16, 16)), expected)
+
+
+# Errors
+
+
+def test_unknown_names_are_answered_with_the_known_ones(cat: Tensor) -> None:
+    for function in (prepare_style, finish):
+        with pytest.raises(ValueError, match=r"unknown color 'luminanc': did you mean 'luminance'\?"):
+            function(cat, cat, "luminanc")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown method 'mkl': known are symmetric, pca, cholesky"):
+        match_color(cat, cat, "mkl")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (torch.rand(3, 16, 16), r"must be a floating \(B,3,H,W\) tensor with pixels, got \(3, 16, 16\)"),
+        (torch.rand(1, 4, 16, 16), r"got \(1, 4, 16, 16\)"),
+        (torch.rand(1, 3, 0, 16), r"got \(1, 3, 0, 16\)"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), r"of torch\.uint8"),
+        (torch.full((1, 3, 16, 16), torch.nan), "NaN or infinite"),
+    ],
+)
+def test_pictures_that_cannot_be_used(bad: Tensor, message: str) -> None:
+    good = torch.rand(1, 3, 16, 16)
+    for function in (match_color, match_histogram, keep_chroma):
+        for arguments in ((bad, good), (good, bad)):
+            with pytest.raises(ValueError, match=message):
+                function(*arguments)
+    for convert in (rgb_to_oklab, oklab_to_rgb):
+        with pytest.raises(ValueError, match=message):
+            convert(bad)
+
+
+def test_pictures_that_do_not_go_together() -> None:
+    with pytest.raises(ValueError, match=r"\(16, 16\) and \(16, 20\); resize the content"):
+        keep_chroma(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 20))
+    with pytest.raises(ValueError, match="reference must have batch size 1 or 2, got 3"):
+        match_color(torch.rand(2, 3, 16, 16), torch.rand(3, 3, 16, 16))
