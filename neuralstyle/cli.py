@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError, RuntimeError, MemoryError) as error:
         if os.environ.get("NEURALSTYLE_TRACEBACK"):
             raise
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"neuralstyle: error: {message}", file=sys.stderr)
+        print(f"neuralstyle: error: {_one_line(error)}", file=sys.stderr)
         return 2
     return code
 
@@ -110,11 +109,18 @@ def _save(options: argparse.Namespace, paint: Callable[[], Image.Image]) -> int:
             raise
         image = error.image  # type: ignore[attr-defined]
         code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2
-        reason = "stopped" if code == INTERRUPTED else f"error: {' '.join(str(error).split())}"
+        reason = "stopped" if code == INTERRUPTED else f"error: {_one_line(error)}"
         print(f"neuralstyle: {reason}; the best picture so far is in {options.output}", file=sys.stderr)
     save_image(image, options.output, overwrite=options.overwrite)
     print(f"{options.output}: {image.width} x {image.height} pixels, {time.monotonic() - started:.0f} s")
     return code
+
+
+def _one_line(error: BaseException) -> str:
+    """An error's message on one line, and what to do where torch does not say it."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    short = isinstance(error, MemoryError) or "out of memory" in message or "allocate memory" in message
+    return f"not enough memory; use --tile 512 or a smaller --size ({message})" if short else message
 
 
 def _shared(options: argparse.Namespace) -> dict[str, Any]:

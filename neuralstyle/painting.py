@@ -86,13 +86,12 @@ def paint(
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
     if content is not None:
         pictures = [replace(s, image=prepare_style(load_image(s.image), content, color)) for s in pictures]
-    start = _start(init, content, pictures, stages[0][0], seed)
     network = _network(encoder, device)
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
     check_losses(losses, network, references)
     reference = None if content is None else on_encoder(network, content)
     stages = _feasible(stages, losses, network)
-    image = on_encoder(network, start)
+    image = on_encoder(network, _start(init, content, pictures, stages[0][0], seed))
 
     def render(result: Tensor) -> Image.Image:
         full = resize_image(result, stages[-1][0])

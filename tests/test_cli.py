@@ -181,6 +181,18 @@ def test_an_error_midway_saves_the_best_so_far_and_says_where(run, tmp_path, mon
     assert size_of(tmp_path / "out.png") == (48, 32)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory.\nTried to"), MemoryError()], ids=repr)
+def test_too_little_memory_says_what_to_do(run, monkeypatch, error):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(Objective, "evaluate", fail)
+    code, _, err = run(f"stylize photo.jpg swirl.png {QUICK}")
+    assert code == 2
+    assert "--tile" in err
+    assert err.count("\n") == 1
+
+
 def test_ctrl_c_saves_the_best_so_far_and_says_where(files, tmp_path):
     command = [sys.executable, "-m", "neuralstyle", "stylize", "photo.jpg", "swirl.png"]
     process = subprocess.Popen(
