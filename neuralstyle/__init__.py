@@ -15,7 +15,7 @@ from neuralstyle.losses import (
 from neuralstyle.objective import Evaluation, Objective
 from neuralstyle.optimizers import LBFGS, Adam
 from neuralstyle.painting import Progress
-from neuralstyle.recipes import DEFAULT_LOSSES, default_encoder, gatys
+from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, default_encoder, gatys
 from neuralstyle.schedule import Scale, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
 from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEFAULT_LOSSES",
     "LBFGS",
+    "TEXTURE_LOSSES",
     "Adam",
     "ContentLoss",
     "Evaluation",

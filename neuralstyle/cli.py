@@ -19,10 +19,10 @@ from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import PADDINGS, POOLINGS
 from neuralstyle.encoders.weights import SOURCES
 from neuralstyle.images import check_output, save_image
-from neuralstyle.losses import GramStyleLoss, LossSum, Term
+from neuralstyle.losses import LossSum, Term
 from neuralstyle.optimizers import LBFGS, Adam
 from neuralstyle.painting import check_size
-from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_PADDING, DEFAULT_POOLING, default_encoder, gatys
+from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_PADDING, DEFAULT_POOLING, TEXTURE_LOSSES, default_encoder, gatys
 from neuralstyle.schedule import coarse_to_fine, single_scale
 from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
@@ -74,7 +74,7 @@ def _stylize(options: argparse.Namespace) -> int:
 
 
 def _texture(options: argparse.Namespace) -> int:
-    losses = GramStyleLoss(options.layers) if options.layers else None
+    losses = _with_layers(TEXTURE_LOSSES, style=options.layers)
     return _save(options, lambda: synthesize_texture(options.style, losses=losses, **_shared(options)))
 
 

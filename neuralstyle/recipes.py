@@ -12,6 +12,9 @@ from neuralstyle.schedule import Schedule, single_scale
 DEFAULT_LOSSES = ContentLoss("relu4_2") + 15 * GramStyleLoss(normalization="relative") + 10 * TotalVariationLoss()
 """What ``stylize`` minimises unless told otherwise: balanced by eye on photographs and paintings of many kinds."""
 
+TEXTURE_LOSSES = GramStyleLoss(normalization="relative") + 0.2 * TotalVariationLoss()
+"""What ``synthesize_texture`` minimises unless told otherwise; the total variation clears the noise it starts from."""
+
 DEFAULT_POOLING: Pooling = "l2"
 DEFAULT_PADDING: Padding = "replicate"
 

@@ -11,12 +11,12 @@ from typing_extensions import Unpack
 
 from neuralstyle.color import Color
 from neuralstyle.images import Picture, fit_size, load_image
-from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum
+from neuralstyle.losses import ContentLoss, Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.measurement import Encoder
 from neuralstyle.optimizers import Optimizer
 from neuralstyle.painting import Callback, check_size, paint
-from neuralstyle.recipes import DEFAULT_LOSSES
+from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES
 from neuralstyle.schedule import Schedule, coarse_to_fine, single_scale
 from neuralstyle.styles import Style, as_styles
 
@@ -139,7 +139,7 @@ def synthesize_texture(
 
     Args:
         style: the texture's source, as in ``stylize``.
-        losses: what is minimised; None: ``GramStyleLoss()``. Fewer layers give smaller structures.
+        losses: what is minimised; None: ``TEXTURE_LOSSES``. Fewer layers give smaller structures.
         size: of the result in pixels: the side of a square, or (height, width).
         iterations: evaluations at the finest scale; None: the schedule's own number.
         schedule: (size, iterations) -> list of ``Scale``.
@@ -165,7 +165,7 @@ def synthesize_texture(
     longest = max(check_size(height), check_size(width))
     scales = schedule(longest, iterations)
     shapes = [(round(height * scale.size / longest), round(width * scale.size / longest)) for scale in scales]
-    terms = as_sum(GramStyleLoss() if losses is None else losses)
+    terms = as_sum(TEXTURE_LOSSES if losses is None else losses)
     options.setdefault("init", "noise")
     return paint(terms, None, as_styles(style), list(zip(shapes, scales, strict=True)), **options)
 
