@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
-from neuralstyle.losses.base import as_sum, weights_per_layer
+from neuralstyle.losses.base import Reference, as_sum, weights_per_layer
 from neuralstyle.measurement import Encoder, ErrorSum, Probe, StatisticSum, WholeMap, gradient, measure, on_encoder
 from neuralstyle.styles import Style, as_styles, by_region, load_mask, position_weights
 from neuralstyle.tiling import tiles
 
-REFERENCES = ("content", "style", "previous")
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
 ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
 NO_TARGET = ((1.0, None),)  # of a regulariser
 
@@ -126,9 +126,9 @@ class Objective:
     ) -> None:
         losses = as_sum(losses)
         references: dict[str, list[Style]] = {
-            "content": [] if content is None else [Style(content)],
-            "style": as_styles(styles),
-            "previous": [] if previous is None else [Style(previous)],
+            "content": [] if content is None else [Style(load_image(content))],
+            "style": [replace(style, image=load_image(style.image)) for style in as_styles(styles)],
+            "previous": [] if previous is None else [Style(load_image(previous))],
         }
         check_losses(losses, encoder, [name for name, pictures in references.items() if pictures])
         self.encoder = encoder
@@ -136,10 +136,12 @@ class Objective:
         used = [(term.loss.reach, encoder.layers[layer]) for term in losses for layer in weights_per_layer(term.loss)]
         self._stride = max(layer.stride for _, layer in used)
         self._reach = max(layer.reach + reach * layer.stride for reach, layer in used)
+        groups = {reference: by_region(pictures) for reference, pictures in references.items()}
         self._parts: list[_Part] = []
+        self._weights: tuple[Any, list[Tensor | None]] = (None, [])
         for name, term in zip(losses.names, losses, strict=True):
-            groups = [(None, [])] if term.loss.reference is None else by_region(references[term.loss.reference])
-            for region, styles_there in groups:
+            reference = term.loss.reference
+            for region, styles_there in [(None, [])] if reference is None else groups[reference]:
                 self._parts += self._split(name, term, region, styles_there, tile)
         # Maps of the content are compared position by position, so they fix the size of the result.
         sizes = {_size(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
@@ -166,7 +168,7 @@ class Objective:
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
         plan = tiles(*size, tile, self._stride, self._reach)
-        weights = [self._position_weight(part, image) for part in self._parts]
+        weights = self._position_weights(image)
         probes = [part.probes(weight) for part, weight in zip(self._parts, weights, strict=True)]
         flat = [probe for group in probes for probe in group]
         counts = [
@@ -259,9 +261,17 @@ class Objective:
             readings = measure(self.encoder, image, tiles(*size, tile, self._stride, self._reach), probes)
         return {probe.layer: read / count for probe, read, count in zip(probes, readings, counts, strict=True)}
 
-    def _position_weight(self, part: _Part, image: Tensor) -> Tensor | None:
-        stride = self.encoder.layers[part.layers[0]].stride
-        return position_weights(part.region, _size(image), stride, image)
+    def _position_weights(self, image: Tensor) -> list[Tensor | None]:
+        """Each part's region at its layer; kept, as one picture after another has the same size."""
+        kind = (_size(image), image.dtype, image.device)
+        if self._weights[0] != kind:
+            strides = [self.encoder.layers[part.layers[0]].stride for part in self._parts]
+            weights = [
+                position_weights(part.region, _size(image), stride, image)
+                for part, stride in zip(self._parts, strides, strict=True)
+            ]
+            self._weights = (kind, weights)
+        return self._weights[1]
 
 
 def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> None:
