@@ -17,12 +17,13 @@ from neuralstyle import __version__, samples
 from neuralstyle.color import COLORS
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import PADDINGS, POOLINGS
+from neuralstyle.encoders.vgg import vgg19_layers
 from neuralstyle.encoders.weights import SOURCES
 from neuralstyle.images import check_output, save_image
 from neuralstyle.losses import LossSum, Term
 from neuralstyle.optimizers import LBFGS, Adam
 from neuralstyle.painting import check_size
-from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_PADDING, DEFAULT_POOLING, TEXTURE_LOSSES, default_encoder, gatys
+from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_PADDING, DEFAULT_POOLING, TEXTURE_LOSSES, gatys
 from neuralstyle.schedule import coarse_to_fine, single_scale
 from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
@@ -55,22 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stylize(options: argparse.Namespace) -> int:
-    recipe: dict[str, Any] = dict(gatys()) if options.recipe == "gatys" else {}
-    recipe["losses"] = _with_layers(
-        recipe.get("losses", DEFAULT_LOSSES), content=options.content_layers, style=options.style_layers
-    )
-    chosen = {**recipe, **_shared(options)}
-    return _save(
-        options,
-        lambda: stylize(
+    def paint() -> Image.Image:
+        recipe: dict[str, Any] = dict(gatys()) if options.recipe == "gatys" else {"losses": DEFAULT_LOSSES}
+        recipe["losses"] = _with_layers(recipe["losses"], content=options.content_layers, style=options.style_layers)
+        return stylize(
             options.content,
             options.style,
             content_weight=options.content_weight,
             style_weight=options.style_weight,
             color=options.color,
-            **chosen,
-        ),
-    )
+            **{**recipe, **_shared(options, recipe.get("encoder"))},
+        )
+
+    return _save(options, paint)
 
 
 def _texture(options: argparse.Namespace) -> int:
@@ -83,15 +81,17 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    check_size(options.size)
-    style = samples.painting(options.painting, size=max(512, options.size))
-    print(f"painting the sample photograph in the style of {options.painting!r} ...", file=sys.stderr)
-    return _save(options, lambda: stylize(samples.photo(), style, **_shared(options)))
+    def paint() -> Image.Image:
+        style = samples.painting(options.painting, size=max(512, check_size(options.size)))
+        print(f"painting the sample photograph in the style of {options.painting!r} ...", file=sys.stderr)
+        return stylize(samples.photo(), style, **_shared(options))
+
+    return _save(options, paint)
 
 
 def _layers(options: argparse.Namespace) -> int:
     print("layer    channels  stride  reach  sees (pixels)")
-    for layer in FeatureExtractor(normalize=False).layers.values():
+    for layer in vgg19_layers().values():
         sees = layer.stride + 2 * layer.reach
         print(f"{layer.name:8} {layer.channels:8} {layer.stride:7} {layer.reach:6} {sees:6}")
     return 0
@@ -123,19 +123,22 @@ def _one_line(error: BaseException) -> str:
     return f"not enough memory; use --tile 512 or a smaller --size ({message})" if short else message
 
 
-def _shared(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that all painting commands share, those that were given, as keyword arguments."""
+def _shared(options: argparse.Namespace, encoder: FeatureExtractor | None = None) -> dict[str, Any]:
+    """The options that all painting commands share, those that were given, as keyword arguments.
+
+    Options of the network change those of a recipe's encoder, or else of the default one.
+    """
     given = {name: getattr(options, name) for name in ("size", "iterations", "init", "seed", "device", "tile")}
     if options.optimizer is not None:
         given["optimizer"] = OPTIMIZERS[options.optimizer]()
     if options.schedule is not None:
         given["schedule"] = SCHEDULES[options.schedule]
-    network = {name: getattr(options, name) for name in NETWORK_OPTIONS}
-    if any(value is not None for value in network.values()):
-        base = gatys()["encoder"] if getattr(options, "recipe", None) == "gatys" else default_encoder()
-        given["encoder"] = FeatureExtractor(
-            **{name: getattr(base, name) if value is None else value for name, value in network.items()}
-        )
+    base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING}
+    if encoder is not None:
+        base = {name: getattr(encoder, name) for name in NETWORK_OPTIONS}
+    changed = {name: getattr(options, name) for name in NETWORK_OPTIONS if getattr(options, name) is not None}
+    if changed:
+        given["encoder"] = FeatureExtractor(**{**base, **changed})
     given["progress"] = not options.quiet
     return {name: value for name, value in given.items() if value is not None}
 
