@@ -87,7 +87,7 @@ class LBFGS:
             s, y = next_x - x, next_gradient - gradient
             curvature = _dot(s, y)
             if curvature > 1e-10 * _dot(y, y):
-                pairs = [*pairs[1 - self.history :], (s, y, curvature)] if self.history > 1 else [(s, y, curvature)]
+                pairs = [*pairs, (s, y, curvature)][-self.history :]
             x, loss, gradient = next_x, next_loss, next_gradient
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,8 @@ Pooling = Literal["max", "average", "l2"]
 Padding = Literal["zeros", "replicate", "reflect"]
 
 NETWORKS = ("vgg19",)
-POOLINGS: tuple[str, ...] = ("max", "average", "l2")
-PADDINGS: tuple[str, ...] = ("zeros", "replicate", "reflect")
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
 class FeatureExtractor(nn.Module):

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ Reference = Literal["content", "style", "previous"]
 """What a loss compares with; None for a regulariser, which compares with nothing."""
 
 Reduction = Literal["mean", "sum"]
-REDUCTIONS = ("mean", "sum")
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class Loss(ABC):
@@ -219,9 +219,6 @@ class LossSum:
 
     def __repr__(self) -> str:
         return " + ".join(f"{term.weight!r} * {term.loss!r}" for term in self.terms) or "LossSum(())"
-
-
-Losses: TypeAlias = Loss | LossSum
 
 
 def _weight(value: float) -> float:

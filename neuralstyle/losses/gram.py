@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -12,7 +12,8 @@ from neuralstyle._errors import unknown
 from neuralstyle.losses.base import Reference, StatisticLoss, settle
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-NORMALIZATIONS = ("paper", "relative")
+Normalization = Literal["paper", "relative"]
+NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class GramStyleLoss(StatisticLoss):
 
     layers: str | Sequence[str] = STYLE_LAYERS
     layer_weights: Sequence[float] | None = None
-    normalization: Literal["paper", "relative"] = "paper"
+    normalization: Normalization = "paper"
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
