@@ -1,0 +1,176 @@
+"""16 bits a channel, and files beyond 4 GB, through libvips: Pillow has 8 bits for colour, and no such files."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import warnings
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torch import Tensor
+
+from neuralstyle.images.profiles import is_grey, is_srgb, needed_profile
+from neuralstyle.images.strips import Raster, decoding, spans
+
+LARGEST_TIFF = 4_000_000_000
+"""Bytes of pixels beyond which a TIFF is written as BigTIFF; an ordinary one ends at 2^32, its directory included."""
+
+_BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF
+_MINIMUM_IS_BLACK, _RGB = 1, 2
+_SILENT = logging.NullHandler()
+_INTENT = {"intent": "relative", "black_point_compensation": True, "pcs": "lab"}
+
+
+def vips(purpose: str) -> Any:
+    """The module of libvips.
+
+    Raises:
+        ImportError: it is not installed.
+
+    """
+    try:
+        import pyvips
+    except (ImportError, OSError) as error:  # the latter where the library itself is missing
+        raise ImportError(f"{purpose} needs libvips; run 'pip install neuralstyle[large]'") from error
+    logging.getLogger("pyvips").addHandler(_SILENT)  # for who listens, and not on the standard error output
+    return pyvips
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether a picture that Pillow has opened and not decoded loses by being decoded at 8 bits."""
+    if image.format == "PNG":
+        deep = any(";16" in str(tile[3]) for tile in image.tile)  # type: ignore[attr-defined]
+        grey = image.mode == "I;16"
+    elif image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        deep = set(tags.get(_BITS, ())) == {16} and tags.get(_PHOTOMETRIC) in (_MINIMUM_IS_BLACK, _RGB)
+        grey = tags.get(_PHOTOMETRIC) == _MINIMUM_IS_BLACK
+    else:
+        return False
+    return deep and (not grey or "icc_profile" in image.info)
+
+
+def can_read_deep(name: str) -> bool:
+    """Whether libvips is there to read 16 bits; a warning says so where it is not."""
+    try:
+        vips(f"{name} is read at 8 of its 16 bits; the rest")
+    except ImportError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return False
+    return True
+
+
+def find_late_exif(image: Image.Image, file: BufferedReader) -> None:
+    """Look behind the pixels of a PNG for the EXIF block, which Pillow finds there only by decoding them."""
+    if image.format != "PNG" or "exif" in image.info:
+        return
+    place = file.tell()
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf":
+            image.info["exif"] = file.read(length)
+            break
+        file.seek(length + 4, 1)
+    file.seek(place)
+
+
+def deep_raster(path: Path, image: Image.Image, name: str, orientation: int) -> Raster:
+    """The rows of a PNG or TIFF file at 16 bits, in sRGB.
+
+    Args:
+        path: of the file.
+        image: the same as Pillow has opened it; it is not decoded.
+        name: for errors.
+        orientation: EXIF's number.
+
+    """
+    pyvips = vips(name)
+    load = {"PNG": pyvips.Image.pngload, "TIFF": pyvips.Image.tiffload}[image.format or ""]
+    with decoding(name):
+        # Without `revalidate`, a file that has been replaced would be seen as it was.
+        stored = load(str(path), access="sequential", fail_on="error", revalidate=True)
+        picture = _to_srgb(stored, image, name)
+
+    def strips() -> Iterator[npt.NDArray[Any]]:
+        with decoding(name):
+            region = pyvips.Region.new(picture)
+            for top, end in spans(picture.height, picture.width):
+                values = np.frombuffer(region.fetch(0, top, picture.width, end - top), dtype=np.uint16)
+                yield values.reshape(end - top, picture.width, picture.bands)
+
+    return Raster(name, picture.height, picture.width, strips(), orientation)
+
+
+def save_deep(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
+    """Write a picture to a PNG or TIFF file, reading the tensor strip by strip.
+
+    Args:
+        image: (3,H,W), finite, float32 or float64, on the CPU.
+        path: of the file.
+        kind: "PNG" or "TIFF".
+        depth: 8 or 16 bits a channel.
+        profile: the ICC profile to convert into, and to embed.
+        big: whether the TIFF is to be a BigTIFF.
+
+    Raises:
+        OSError: the disk failed.
+
+    """
+    pyvips = vips(f"{path}")
+    planes = image.contiguous().numpy()
+    _, height, width = planes.shape
+    number = "double" if planes.dtype == np.float64 else "float"
+    whole = pyvips.Image.new_from_memory(planes, width, 3 * height, 1, number)
+    red, green, blue = (whole.crop(0, channel * height, width, height) for channel in range(3))
+    levels = (red.bandjoin([green, blue]) * (2**depth - 1)).rint().cast("ushort" if depth == 16 else "uchar")
+    picture = levels.copy(interpretation="rgb16" if depth == 16 else "srgb")
+    if profile is not None and is_srgb(profile):
+        picture = _with_profile(picture, profile)
+    elif profile is not None:
+        lab = picture.icc_import(input_profile="srgb", **_INTENT)
+        picture = _with_profile(lab, profile).icc_export(depth=depth, **_INTENT)
+    try:
+        if kind == "PNG":
+            picture.pngsave(str(path), bitdepth=depth, keep="icc")
+        else:
+            picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep="icc")
+    except pyvips.Error as error:
+        raise OSError(f"writing {path.name} failed ({_line(error)})") from error
+
+
+def _to_srgb(stored: Any, image: Image.Image, name: str) -> Any:
+    """Colours, or greys, in sRGB, and the alpha, if there is any; libvips has divided by it what was multiplied."""
+    colors = 3 if stored.bands >= 3 else 1
+    transparent = image.has_transparency_data and stored.bands > colors
+    color = stored.extract_band(0, n=colors)
+    profile = needed_profile(image.info.get("icc_profile"), colors == 1, name)
+    if profile is not None:
+        if colors == 1 and not is_grey(profile):
+            color = color.bandjoin([color, color])
+        color = color.copy(interpretation="grey16" if color.bands == 1 else "rgb16")
+        color = _with_profile(color, profile).icc_import(embedded=True, **_INTENT)
+        color = color.icc_export(output_profile="srgb", depth=16, **_INTENT)
+    if not transparent:
+        return color
+    alpha = stored.extract_band(colors)
+    return (color if color.bands == 3 else color.bandjoin([color, color])).bandjoin(alpha)
+
+
+def _with_profile(picture: Any, profile: bytes) -> Any:
+    """A copy that names the profile as its own."""
+    from pyvips import GValue
+
+    copy = picture.copy()
+    copy.set_type(GValue.blob_type, "icc-profile-data", profile)
+    return copy
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,150 @@
+"""Colour profiles (ICC), by LittleCMS at 8 bits: into sRGB when read, out of it when saved, and what may be saved."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageCms
+
+Profile: TypeAlias = bytes | str | os.PathLike[str]
+"""An ICC profile, or the path of one or of a picture that holds one."""
+
+
+def to_srgb(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
+    """What turns a picture, or strips of it, to mode RGB, or to RGBA where something may be transparent."""
+    transparent = image.has_transparency_data
+    if image.mode == "LAB":  # absolute, whatever profile there may be
+        mode, transform = "LAB", _from_lab()
+    else:  # a palette's profile is about the colours that it lists
+        mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode in ("1", "L", "LA") else "RGB"
+        mode, transform = _transform(image.info.get("icc_profile"), mode, name)
+
+    def convert(strip: Image.Image) -> Image.Image:
+        alpha = None
+        if transparent:
+            strip = strip.convert("RGBA")
+            alpha = strip.getchannel("A")
+        if transform is not None:
+            strip = transform.apply(strip if strip.mode == mode else strip.convert(mode))
+        if strip.mode != "RGB":
+            strip = strip.convert("RGB")
+        if alpha is not None:
+            strip.putalpha(alpha)
+        return strip
+
+    return convert
+
+
+def needed_profile(data: bytes | None, grey: bool, name: str) -> bytes | None:
+    """The profile by which colours, or greys, have to be converted to sRGB; None where they are sRGB already."""
+    _, transform = _transform(data, "L" if grey else "RGB", name)
+    return None if transform is None or data is None or is_srgb(data) else data
+
+
+def is_grey(data: bytes) -> bool:
+    """Whether a profile is one for grey."""
+    return _space(data) == "GRAY"
+
+
+def is_srgb(data: bytes) -> bool:
+    """Whether a profile for RGB is that of sRGB, to within one of 256 levels at 17^3 colours."""
+    if _space(data) != "RGB":
+        return False
+    levels = np.linspace(0, 255, 17).round().astype(np.uint8)
+    cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(17, 17 * 17, 3)
+    converted = np.asarray(_between(_open(data), _srgb(), "RGB").apply(Image.fromarray(cube)))
+    return int(np.abs(converted.astype(int) - cube).max()) <= 1
+
+
+def read_profile(profile: Profile) -> bytes | None:
+    """The profile to save a picture with; None if a picture is named that has none.
+
+    Raises:
+        TypeError: `profile` is neither bytes nor a path.
+        FileNotFoundError: There is no such file.
+        ValueError: It is no ICC profile, not one for RGB, or one that colours cannot be converted into.
+
+    """
+    if isinstance(profile, bytes):
+        data, name = profile, "the profile"
+    elif isinstance(profile, (str, os.PathLike)):
+        found = _from_file(Path(profile))
+        if found is None:
+            return None
+        data, name = found, f"the profile of {profile}"
+    else:
+        raise TypeError(f"profile must be bytes or a path, got {type(profile).__name__}")
+    try:
+        space = _space(data)
+    except Exception as error:  # pyCMS wraps some of its errors and not others
+        raise ValueError(f"{name} cannot be read ({error}); give a whole ICC profile") from error
+    if space != "RGB":
+        raise ValueError(f"{name} is for {space}, and what is saved is RGB; give an RGB profile or leave it out")
+    try:
+        _between(_srgb(), _open(data), "RGB")
+    except Exception as error:
+        raise ValueError(f"{name} cannot be converted into ({error}); give another RGB profile") from error
+    return data
+
+
+def from_srgb(image: Image.Image, data: bytes) -> Image.Image:
+    """The same colours in another profile."""
+    return image if is_srgb(data) else _between(_srgb(), _open(data), "RGB").apply(image)
+
+
+def _from_file(path: Path) -> bytes | None:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path} to take the profile from; check the name and the folder")
+    with path.open("rb") as file:
+        start = file.read(40)
+        file.seek(0)
+        if start[36:] == b"acsp":  # the signature of ICC profiles
+            return file.read()
+        try:
+            with Image.open(file) as image:
+                data: bytes | None = image.info.get("icc_profile")
+        except Exception as error:
+            raise ValueError(f"{path} is neither a picture nor an ICC profile; give one of these") from error
+    return data
+
+
+def _transform(data: bytes | None, mode: str, name: str) -> tuple[str, Any]:
+    """The mode that a picture's profile is about, and the conversion to sRGB; None without a profile that serves."""
+    if not data:
+        return mode, None
+    try:
+        if mode == "L" and not is_grey(data):
+            mode = "RGB"
+        return mode, _between(_open(data), _srgb(), mode)
+    except Exception as error:
+        warnings.warn(f"{name}: colour profile ignored, it cannot be used ({error})", stacklevel=2)
+        return mode, None
+
+
+def _between(source: Any, target: Any, mode: str) -> Any:
+    """From the mode of the source to RGB."""
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    return ImageCms.buildTransform(source, target, mode, "RGB", intent, ImageCms.Flags.BLACKPOINTCOMPENSATION)
+
+
+def _from_lab() -> Any:
+    """As Pillow converts it, which would set this up anew for every strip."""
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _srgb(), "LAB", "RGB")
+
+
+def _open(data: bytes) -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(io.BytesIO(data))
+
+
+def _space(data: bytes) -> str:
+    return _open(data).profile.xcolor_space.strip()
+
+
+def _srgb() -> Any:
+    return ImageCms.createProfile("sRGB")
