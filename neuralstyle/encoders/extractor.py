@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
@@ -10,19 +11,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.vgg import Layer, vgg19_layers
-from neuralstyle.encoders.weights import WeightRecord, activation_scales, load_weights
+from neuralstyle.encoders import winograd
+from neuralstyle.encoders.checks import check_image, check_names
+from neuralstyle.encoders.layer import Layer
+from neuralstyle.encoders.pooling import l2_pool
+from neuralstyle.encoders.scales import activation_scales, check_scales
+from neuralstyle.encoders.vgg import vgg_layers
+from neuralstyle.encoders.weights import Preprocessing, WeightRecord, check_source, load_weights
 
 Pooling = Literal["max", "average", "l2"]
 Padding = Literal["zeros", "replicate", "reflect"]
+Convolution = Literal["auto", "direct", "winograd"]
 
-NETWORKS = ("vgg19",)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 PADDINGS: tuple[Padding, ...] = get_args(Padding)
+CONVOLUTIONS: tuple[Convolution, ...] = get_args(Convolution)
 
 
 class FeatureExtractor(nn.Module):
-    r"""The layers of a VGG-19 by name: ``encoder(image, ["relu4_2"]) -> {"relu4_2": features}``.
+    r"""The layers of a VGG network by name: ``encoder(image, ["relu4_2"]) -> {"relu4_2": features}``.
 
     The image is RGB in [0, 1], (B, 3, H, W); the network's own preprocessing is inside. Features are
     (B, C, H // stride, W // stride). Layers are called "image" (the picture itself), "conv1_1", "relu1_1", "pool1",
@@ -41,19 +48,30 @@ class FeatureExtractor(nn.Module):
     $m_i$.
 
     Args:
-        network: "vgg19".
-        weights: "simonyan" (Simonyan and Zisserman's own, installed with this package, no download) or "torchvision"
-            (retrained there; downloaded by torchvision on first use; needs ``normalize=False``).
+        network: "vgg11", "vgg13", "vgg16", "vgg19", or one of these with "_bn". There a batch normalisation follows
+            each convolution; it is folded into it, so that "conv1_1" is what the ReLU is given, as everywhere.
+        weights: "simonyan" (Simonyan and Zisserman's own of VGG-19, installed with this package, no download),
+            "torchvision" (retrained there; downloaded by torchvision on first use), or the path of a file, safetensors
+            or a state dict saved by torch, with torchvision's names. None: "simonyan" for "vgg19", else "torchvision".
         pooling: "max" as trained; "average", smoother, as in the paper's pictures; "l2", the root of the sum of
             squares. Average and L2 are multiplied by 2 and 0.78, which keeps activations near those of max pooling.
             (The paper does not rescale.)
         padding: what surrounds the picture at the first convolution: "zeros" as trained, "replicate" or "reflect",
             which avoid dark borders.
-        normalize: rescale to mean activation 1; ``False`` gives the raw network.
+        normalize: rescale to mean activation 1; ``False`` gives the raw network. Scales are shipped for "simonyan"
+            alone; for other weights hand over those of ``measure_activation_scales``.
+        preprocessing: what the weights in a file were trained on: "torchvision" (RGB, standardised; None means this)
+            or "caffe" (BGR in 0 ... 255 less a mean), as those converted from Simonyan and Zisserman's.
+        convolution: "direct"; "winograd", on the CPU with a quarter of the multiplications for the value and for the
+            picture's gradient; or "auto", which takes the faster for each layer and size. Rounding of "winograd" is
+            about twice that of "direct", so results differ in their last bits; each repeats to the bit.
 
     Raises:
-        ValueError: an unknown option; the near one is suggested.
-        FileNotFoundError: the weights are not installed.
+        ValueError: an unknown option, the near one is suggested; ``normalize=True`` without scales; weights or scales
+            that do not fit the network.
+        FileNotFoundError: no such file, or the weights are not installed.
+        ImportError: torchvision's weights are asked for and it does not import.
+        ConnectionError: torchvision cannot download them.
 
     Example:
         ```python
@@ -78,31 +96,43 @@ class FeatureExtractor(nn.Module):
         self,
         network: str = "vgg19",
         *,
-        weights: str = "simonyan",
+        weights: str | os.PathLike[str] | None = None,
         pooling: Pooling = "max",
         padding: Padding = "zeros",
-        normalize: bool = True,
+        normalize: bool | Mapping[str, Tensor] = True,
+        preprocessing: Preprocessing | None = None,
+        convolution: Convolution = "auto",
     ) -> None:
         super().__init__()
+        self._layers = vgg_layers(network)
         for kind, received, known in (
-            ("network", network, NETWORKS),
             ("pooling", pooling, POOLINGS),
             ("padding", padding, PADDINGS),
+            ("convolution", convolution, CONVOLUTIONS),
         ):
             if received not in known:
                 raise unknown(kind, received, known)
-        if normalize and weights == "torchvision":
-            raise ValueError('normalize=True has no activation scales for weights="torchvision"; pass normalize=False')
+        source = check_source(network, weights, preprocessing)
+        if normalize is True and source != "simonyan":
+            raise ValueError(
+                f"normalize=True has no activation scales for {network} with weights={str(source)!r}; pass "
+                "normalize=False, or the scales that measure_activation_scales() finds on photographs of yours"
+            )
         self.network = network
-        self.weights = weights
+        self.weights = str(source)
         self.pooling = pooling
         self.padding = padding
         self.normalize = normalize
-        self._layers = vgg19_layers()
-        record = load_weights(weights)
+        self.preprocessing = preprocessing
+        self.convolution = convolution
+        self._kernels = winograd.Kernels()
+        scales: Mapping[str, Tensor] = {}
+        if normalize is not False:
+            scales = activation_scales(pooling) if normalize is True else check_scales(normalize, self._layers)
+        record = load_weights(network, source, preprocessing)
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
-        self.convolutions = nn.ModuleDict(_convolutions(record, activation_scales(pooling) if normalize else {}))
+        self.convolutions = nn.ModuleDict(_convolutions(record, scales))
         self.requires_grad_(False)
 
     @property
@@ -117,11 +147,7 @@ class FeatureExtractor(nn.Module):
             ValueError: a layer that the network does not have; the near one is suggested.
 
         """
-        wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-        for name in wanted:
-            if name not in self._layers:
-                raise unknown(f"layer of {self.network}", name, self._layers)
-        return wanted
+        return check_names(names, self._layers, self.network)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of a picture.
@@ -138,15 +164,16 @@ class FeatureExtractor(nn.Module):
 
         """
         wanted = self.check_layers(layers)
-        self._check_image(image, wanted)
+        check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
         features: dict[str, Tensor] = {}
         x = image
         for layer in self._layers.values():
             if layer.kind == "conv":
-                x = self._convolve(layer, x)
+                # With the ReLU at once, in place, unless somebody asked for what it would overwrite.
+                x = self._convolve(layer, x, relu=layer.name not in wanted)
             elif layer.kind == "relu":
-                # In place halves the memory, and is safe unless somebody asked for what it would overwrite.
-                x = x.relu() if layer.name.replace("relu", "conv") in features else x.relu_()
+                if layer.name.replace("relu", "conv") in features:
+                    x = x.relu()
             elif layer.kind == "pool":
                 x = self._pool(x)
             if layer.name in wanted:
@@ -157,40 +184,38 @@ class FeatureExtractor(nn.Module):
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
-        return f"{self.network!r}, pooling={self.pooling!r}, padding={self.padding!r}, normalize={self.normalize}"
+        scaled = self.normalize if isinstance(self.normalize, bool) else "measured"
+        return (
+            f"{self.network!r}, pooling={self.pooling!r}, padding={self.padding!r}, normalize={scaled}, "
+            f"convolution={self.convolution!r}"
+        )
 
-    def _convolve(self, layer: Layer, x: Tensor) -> Tensor:
+    def _convolve(self, layer: Layer, x: Tensor, *, relu: bool) -> Tensor:
         convolution = self.convolutions[layer.name]
         assert isinstance(convolution, nn.Conv2d)
-        if layer.name != "conv1_1":
-            result: Tensor = convolution(x)
-            return result
-        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        if self.padding == "zeros":
-            return F.conv2d(x, convolution.weight, convolution.bias, padding=1)
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode=self.padding), convolution.weight, convolution.bias)
+        if layer.name == "conv1_1":
+            x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+            if self.padding == "zeros":
+                result = F.conv2d(x, convolution.weight, convolution.bias, padding=1)
+            else:
+                result = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=self.padding), convolution.weight, convolution.bias)
+        elif self._winograd(x, convolution):
+            return winograd.convolve(x, convolution, layer.name, self._kernels, relu=relu)
+        else:
+            result = convolution(x)
+        return result.relu_() if relu else result
+
+    def _winograd(self, x: Tensor, convolution: nn.Conv2d) -> bool:
+        if self.convolution == "direct" or not winograd.suits(x, convolution):
+            return False
+        return self.convolution == "winograd" or winograd.pays(x, convolution.out_channels)
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pooling == "max":
             return F.max_pool2d(x, 2)
         if self.pooling == "average":
             return 2.0 * F.avg_pool2d(x, 2)
-        # The small constant keeps the gradient of the root finite where all four are zero.
-        return 0.78 * (4 * F.avg_pool2d(x.square(), 2) + 1e-12).sqrt()
-
-    def _check_image(self, image: Tensor, wanted: tuple[str, ...]) -> None:
-        if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
-            raise ValueError(
-                f"an image is a floating (B, 3, H, W) tensor in [0, 1], received {image.dtype} {tuple(image.shape)}"
-            )
-        if image.dtype != self.mean.dtype:
-            raise ValueError(f"the image is {image.dtype} and the network {self.mean.dtype}; convert one of them")
-        for name in wanted:
-            if min(image.shape[2:]) < self._layers[name].stride:
-                raise ValueError(
-                    f"a picture of {image.shape[3]} x {image.shape[2]} pixels is too small for layer {name!r}, which "
-                    f"needs {self._layers[name].stride} on each side; use a larger picture or a shallower layer"
-                )
+        return l2_pool(x)
 
 
 def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor]) -> dict[str, nn.Module]:

@@ -1,39 +1,54 @@
-"""The layers of VGG-19 (Simonyan and Zisserman, arXiv 1409.1556, configuration E): names and geometry, no weights."""
+"""The VGG networks (Simonyan and Zisserman, arXiv 1409.1556, configurations A, B, D and E): geometry, no weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
-WIDTHS = {1: (64, 64), 2: (128, 128), 3: (256,) * 4, 4: (512,) * 4, 5: (512,) * 4}
-"""Output channels of each convolution, by block; a 2x2 pooling of stride 2 ends each block."""
+from neuralstyle._errors import unknown
+from neuralstyle.encoders.layer import Layer
+
+WIDTHS = (64, 128, 256, 512, 512)
+"""Output channels of each block's convolutions; a 2x2 pooling of stride 2 ends a block."""
+
+DEPTHS: Mapping[str, tuple[int, ...]] = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+"""How many convolutions each block has."""
+
+NETWORKS = tuple(f"{name}{suffix}" for name in DEPTHS for suffix in ("", "_bn"))
+"""Those with "_bn" have a batch normalisation after each convolution, and the same layers."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Where a layer lies in its network.
+def convolution_blocks(network: str) -> list[list[str]]:
+    """The names of a network's convolutions, block by block: [["conv1_1", "conv1_2"], ...].
 
-    ``stride`` is the distance in input pixels between two neighbouring positions. ``reach`` is how many pixels
-    beyond its own ``stride x stride`` cell a position sees on each side, so its receptive field is
-    ``stride + 2 * reach`` wide (156 pixels for relu5_1).
+    Raises:
+        ValueError: an unknown network; the near one is suggested.
+
     """
-
-    name: str
-    kind: Literal["image", "conv", "relu", "pool"]
-    channels: int
-    stride: int
-    reach: int
+    if network not in NETWORKS:
+        raise unknown("network", network, NETWORKS)
+    depths = enumerate(DEPTHS[network.removesuffix("_bn")], start=1)
+    return [[f"conv{block}_{index}" for index in range(1, depth + 1)] for block, depth in depths]
 
 
-def vgg19_layers() -> dict[str, Layer]:
-    """Every layer of VGG-19 by name, in order: "image", "conv1_1", "relu1_1", ..., "pool5"."""
+def vgg_layers(network: str = "vgg19") -> dict[str, Layer]:
+    """Every layer of a VGG network by name, in order: "image", "conv1_1", "relu1_1", ..., "pool5". Loads no weights.
+
+    Raises:
+        ValueError: an unknown network; the near one is suggested.
+
+    """
     layers = [Layer("image", "image", 3, 1, 0)]
     stride, reach = 1, 0
-    for block, widths in WIDTHS.items():
-        for index, channels in enumerate(widths, start=1):
+    for block, (names, channels) in enumerate(zip(convolution_blocks(network), WIDTHS, strict=True), start=1):
+        for name in names:
             reach += stride
-            layers.append(Layer(f"conv{block}_{index}", "conv", channels, stride, reach))
-            layers.append(Layer(f"relu{block}_{index}", "relu", channels, stride, reach))
+            layers.append(Layer(name, "conv", channels, stride, reach))
+            layers.append(Layer(name.replace("conv", "relu"), "relu", channels, stride, reach))
         stride *= 2
-        layers.append(Layer(f"pool{block}", "pool", widths[-1], stride, reach))
+        layers.append(Layer(f"pool{block}", "pool", channels, stride, reach))
     return {layer.name: layer for layer in layers}

