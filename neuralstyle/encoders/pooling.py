@@ -1,0 +1,57 @@
+"""L2 pooling: the root of the sum of squares, without the maps of squares that its definition would keep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SCALE = 0.78  # keeps activations near those of max pooling
+FLOOR = 1e-12  # keeps the gradient of the root finite where all four are zero
+
+
+def l2_pool(x: Tensor) -> Tensor:
+    """Of each 2x2 cell 0.78 times the root of the sum of squares, (B, C, H, W) -> (B, C, H // 2, W // 2)."""
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        return _defined(x)
+    result: Tensor = _L2Pool.apply(x)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _defined(x: Tensor) -> Tensor:
+    return SCALE * (4 * F.avg_pool2d(x.square(), 2) + FLOOR).sqrt()
+
+
+class _L2Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        first, *others = _corners(x)
+        total = first.square()
+        for corner in others:
+            total.addcmul_(corner, corner)
+        result = total.add_(FLOOR).sqrt_().mul_(SCALE)
+        ctx.save_for_backward(x, result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, result = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody wants to differentiate once more
+            again: Tensor = torch.autograd.grad(_defined(x), x, gradient, create_graph=True)[0]
+            return again
+        share = gradient.div(result).mul_(SCALE**2)
+        back = torch.empty_like(x)
+        for corner, target in zip(_corners(x), _corners(back), strict=True):
+            torch.mul(corner, share, out=target)
+        height, width = (side // 2 * 2 for side in x.shape[2:])
+        back[:, :, height:].zero_()
+        back[:, :, :, width:].zero_()
+        return back
+
+
+def _corners(x: Tensor) -> list[Tensor]:
+    """The four positions of every cell."""
+    cells = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+    return [cells[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]
