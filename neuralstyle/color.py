@@ -13,41 +13,56 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle.images import Picture, load_image
+from neuralstyle.oklab import exact_pictures, keep_chroma
 
-Color: TypeAlias = Literal["style", "luminance", "match", "histogram"]
+Palette: TypeAlias = Literal["match", "match-pca", "match-cholesky", "histogram"]
+"""The ways to give one picture the colours of another; `recolor` does."""
+
+Color: TypeAlias = Literal["style", "luminance", Palette]
 """Whose colours a result has; `prepare_style` and `finish` see to it."""
 
 Method: TypeAlias = Literal["symmetric", "pca", "cholesky"]
 """The affine maps that `match_color` knows."""
 
+PALETTES: tuple[Palette, ...] = get_args(Palette)
 COLORS: tuple[Color, ...] = get_args(Color)
 METHODS: tuple[Method, ...] = get_args(Method)
 
+_METHOD_OF: dict[str, Method] = {"match": "symmetric", "match-pca": "pca", "match-cholesky": "cholesky"}
 _FLOOR = 1 / (12 * 255**2)  # the variance of rounding to 8 bits: less of it is not a colour
-_KNEE = 0.04045  # where the straight foot of the sRGB curve ends
-_STEPS = 16  # bisections for the chroma that fits: to 2e-5 of it, far below 8 bits
-_SLACK = 1e-14  # of the gamut, in linear light; more of it would show in black, where OkLab's cube root is steep
-_EXACT = ("cpu", "cuda")  # devices that have float64; MPS and some XPUs do not
+_ROUNDS = 80  # of making up for what clamping takes away
+_CLOSE = 5e-5  # when that is enough: half of the 1e-4 that is promised
 
 
-def _matrix(*rows: tuple[float, float, float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64, device="cpu")
+def recolor(content: Picture, style: Picture, method: Palette = "match") -> Tensor:
+    """Give a photograph the palette of a painting and nothing else of it: no strokes, no painting, no network.
 
+    The reverse of keeping the content's colours: those of the content give way to the style's, by the map that
+    ``stylize(color=...)`` of the same name uses the other way round.
 
-# Ottosson's matrices: linear sRGB -> cones; (L, a, b) -> cube roots of cones. His inverses are rounded, so they are
-# computed, and the sums of the first one's rows, 1 to ten digits, made 1: then grey has no chroma to the last digit.
-_CONES = _matrix(
-    (0.4122214708, 0.5363325363, 0.0514459929),
-    (0.2119034982, 0.6806995451, 0.1073969566),
-    (0.0883024619, 0.2817188376, 0.6299787005),
-)
-_ROOTS = _matrix(
-    (1, 0.3963377774, 0.2158037573),
-    (1, -0.1055613458, -0.0638541728),
-    (1, -0.0894841775, -1.2914855480),
-)
-_CONES /= _CONES.sum(1, keepdim=True)
-_FROM_CONES, _FROM_ROOTS = torch.linalg.inv(_CONES), torch.linalg.inv(_ROOTS)
+    Args:
+        content: The picture that keeps its shapes: a path, PIL image, array or tensor.
+        style: The picture whose colours it gets.
+        method: "match", "match-pca" and "match-cholesky" give it the mean and covariance of the style's colours, see
+            `match_color`; "histogram" those of each channel, see `match_histogram`.
+
+    Returns:
+        (1,3,H,W) in [0,1], of the content's size.
+
+    Raises:
+        ValueError: An unknown method, or pictures that cannot be used.
+        FileNotFoundError: A picture that does not exist.
+
+    Examples:
+        >>> from neuralstyle import samples
+        >>> recolor(samples.photo(), samples.painting("swirl", size=64)).shape[1]
+        3
+
+    """
+    if method not in PALETTES:
+        raise unknown("method", method, PALETTES)
+    return prepare_style(load_image(content), load_image(style), method)
 
 
 def prepare_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
@@ -55,7 +70,8 @@ def prepare_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
 
     - "style": the result takes the style's colours; nothing to do.
     - "luminance": the same, until `finish` puts the content's in their place.
-    - "match": the style gets the mean and covariance of the content's colours, see `match_color`.
+    - "match", "match-pca", "match-cholesky": the style gets the mean and covariance of the content's colours, by the
+      symmetric, "pca" or "cholesky" map of `match_color`.
     - "histogram": the style gets the histogram of each of the content's channels, see `match_histogram`.
 
     Args:
@@ -76,18 +92,21 @@ def prepare_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
     """
     if color not in COLORS:
         raise unknown("color", color, COLORS)
-    if color == "match":
-        return match_color(style, content)
+    if color in _METHOD_OF:
+        return match_color(style, content, _METHOD_OF[color])
     return match_histogram(style, content) if color == "histogram" else style
 
 
-def finish(result: Tensor, content: Tensor, color: Color) -> Tensor:
+def finish(result: Tensor, content: Tensor, color: Color, levels: int | None = 256) -> Tensor:
     """Recolour a result after painting, as the colour mode asks: "luminance" does, by `keep_chroma`.
+
+    It is what the luma transfer of other programs (``--preserve-colors``, ``-original_colors``) is for, in OkLab.
 
     Args:
         result: (B,3,H,W) in [0,1].
         content: (B,3,H,W) or (1,3,H,W) in [0,1]; not looked at in other modes.
         color: One of `COLORS`.
+        levels: Of each channel in the picture that is to be saved, see `keep_chroma`: 256 for 8 bits, None for more.
 
     Returns:
         (B,3,H,W) in [0,1]: `result` itself where there is nothing to do.
@@ -102,7 +121,7 @@ def finish(result: Tensor, content: Tensor, color: Color) -> Tensor:
     """
     if color not in COLORS:
         raise unknown("color", color, COLORS)
-    return keep_chroma(result, content) if color == "luminance" else result
+    return keep_chroma(result, content, levels) if color == "luminance" else result
 
 
 def match_color(
@@ -134,7 +153,8 @@ def match_color(
         image: (B,3,H,W) in [0,1].
         reference: (B,3,H',W') or (1,3,H',W') in [0,1].
         method: "symmetric", "pca" or "cholesky".
-        clip: Clamp to [0,1], which moves mean and covariance by what was outside; without, they are exact.
+        clip: Clamp to [0,1], and make up for it: mean and covariance are right to 1e-4. Without, the map is affine and
+            they are exact.
 
     Returns:
         (B,3,H,W), in [0,1] with `clip`.
@@ -154,17 +174,12 @@ def match_color(
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    (pixels, mean, covariance), (_, target_mean, target) = map(_moments, _exact(image=image, reference=reference))
-    if method == "cholesky":
-        factor, target_factor = torch.linalg.cholesky(covariance), torch.linalg.cholesky(target)
-        transport = torch.linalg.solve_triangular(factor, target_factor, upper=False, left=False)
-    elif method == "pca":
-        transport = _power(target, 0.5) @ _power(covariance, -0.5)
-    else:
-        root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
-        transport = inverse @ _power(root @ target @ root, 0.5) @ inverse
-    matched: Tensor = (transport @ (pixels - mean) + target_mean).view(image.shape)
-    return (matched.clamp(0, 1) if clip else matched).to(image)
+    pixels, others = (picture.flatten(2) for picture in exact_pictures(image=image, reference=reference))
+    (mean, source), (goal, target) = _moments(pixels), _moments(others)
+    matched = _transport(_floored(source), _floored(target), method) @ (pixels - mean) + goal
+    if clip:
+        matched = _clamped(matched)
+    return matched.view(image.shape).to(image)
 
 
 def match_histogram(image: Tensor, reference: Tensor) -> Tensor:
@@ -196,7 +211,7 @@ def match_histogram(image: Tensor, reference: Tensor) -> Tensor:
         True
 
     """
-    pixels, target = (picture.flatten(2) for picture in _exact(image=image, reference=reference))
+    pixels, target = (picture.flatten(2) for picture in exact_pictures(image=image, reference=reference))
     target = target.expand(len(pixels), -1, -1)
     (ordered, order), quantiles = pixels.sort(), target.sort().values
     below, upto = (torch.searchsorted(ordered, ordered, right=right) for right in (False, True))
@@ -208,127 +223,46 @@ def match_histogram(image: Tensor, reference: Tensor) -> Tensor:
     return matched.view(image.shape).to(image)
 
 
-def keep_chroma(result: Tensor, content: Tensor) -> Tensor:
-    r"""Give a result the content's colours, but for light and dark: its own lightness, the content's chroma.
-
-    In OkLab, with r the result and c the content,
-
-    $$ (L_r, a_r, b_r) \mapsto (L_r, t a_c, t b_c) $$
-
-    OkLab is perceptual: one chroma looks equally strong, and of one hue, at any lightness. Near black and white a
-    display has little chroma: there $t < 1$ is the greatest that it can show, found by bisection. Clipping the channels
-    instead would change lightness and hue. Elsewhere $t = 1$.
-
-    Departures from the papers: they use YIQ, whose luma is not lightness to the eye, and paint the luminance alone;
-    here the result was painted in colour.
-
-    Args:
-        result: (B,3,H,W) in [0,1].
-        content: (B,3,H,W) or (1,3,H,W) in [0,1].
-
-    Returns:
-        (B,3,H,W) in [0,1].
-
-    Raises:
-        ValueError: The pictures differ in size, or cannot be used.
-
-    Examples:
-        >>> painted = keep_chroma(torch.rand(1, 3, 30, 40), torch.full((1, 3, 30, 40), 0.5))
-        >>> bool(rgb_to_oklab(painted)[:, 1:].abs().max() < 1e-4)  # a grey content has no chroma
-        True
-
-    Papers: Gatys et al., arXiv 1606.05897 and 1611.07865, luminance-only transfer; Ottosson, see `rgb_to_oklab`.
-
-    """
-    exact, other = _exact(result=result, content=content)
-    if exact.shape[2:] != other.shape[2:]:
-        sizes = f"{tuple(exact.shape[2:])} and {tuple(other.shape[2:])}"
-        raise ValueError(f"result and content must have one (height, width), got {sizes}; resize the content")
-    lightness, chroma = _to_lab(exact)[..., :1], _to_lab(other)[..., 1:]
-    lab = torch.cat((lightness, chroma.expand(*lightness.shape[:-1], 2)), dim=-1)
-    outside = ~_shown(_to_linear(lab))
-    lightness, chroma = lab[outside][:, :1], lab[outside][:, 1:]
-    low, high = torch.zeros_like(lightness), torch.ones_like(lightness)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        fits = _shown(_to_linear(torch.cat((lightness, middle * chroma), dim=-1)))[:, None]
-        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    lab[outside] = torch.cat((lightness, low * chroma), dim=-1)
-    return _encode(_to_linear(lab)).clamp(0, 1).movedim(-1, 1).contiguous().to(result)
+def _clamped(free: Tensor) -> Tensor:
+    """Pixels (B,3,N) brought into [0,1], with the mean and covariance that they had before."""
+    mean, covariance = _moments(free)
+    floor = _FLOOR * torch.eye(3, dtype=free.dtype, device=free.device)
+    pixels = free.clamp(0, 1)
+    for _ in range(_ROUNDS):
+        found_mean, found = _moments(pixels)
+        missing = torch.cat((mean - found_mean, covariance - found), 2).abs().amax((1, 2), keepdim=True)
+        if missing.amax() < _CLOSE:
+            break
+        transport = _transport(found + floor, covariance + floor, "symmetric")
+        nearer = (transport @ (pixels - found_mean) + mean).clamp(0, 1)
+        pixels = torch.where(missing < _CLOSE, pixels, nearer)
+    return pixels
 
 
-def rgb_to_oklab(image: Tensor) -> Tensor:
-    r"""Convert sRGB to OkLab: lightness $L$, green to red $a$, blue to yellow $b$.
-
-    With $M_1, M_2$ Ottosson's matrices and $f$ the sRGB transfer function, which makes light linear,
-
-    $$ (L, a, b) = M_2 \sqrt[3]{M_1 f(R, G, B)} $$
-
-    Args:
-        image: (B,3,H,W) in [0,1]; values outside follow the continued curves.
-
-    Returns:
-        (B,3,H,W): $L$ in [0,1]; $a$ and $b$ within 0.33, both 0 for grey; chroma is $\sqrt{a^2 + b^2}$.
-
-    Raises:
-        ValueError: The picture cannot be used.
-
-    Examples:
-        >>> rgb_to_oklab(torch.ones(1, 3, 16, 16))[0, :, 0, 0].round(decimals=4).abs()
-        tensor([1., 0., 0.])
-
-    Paper: Björn Ottosson, "A perceptual color space for image processing", 2020, bottosson.github.io/posts/oklab.
-
-    """
-    (exact,) = _exact(image=image)
-    return _to_lab(exact).movedim(-1, 1).contiguous().to(image)
+def _transport(source: Tensor, target: Tensor, method: Method) -> Tensor:
+    """The matrix that turns one covariance (B,3,3) into another."""
+    if method == "cholesky":
+        factor, target_factor = torch.linalg.cholesky(source), torch.linalg.cholesky(target)
+        transport: Tensor = torch.linalg.solve_triangular(factor, target_factor, upper=False, left=False)
+        return transport
+    root, inverse = _power(source, 0.5), _power(source, -0.5)
+    if method == "pca":
+        return _power(target, 0.5) @ inverse
+    return inverse @ _power(root @ target @ root, 0.5) @ inverse
 
 
-def oklab_to_rgb(lab: Tensor) -> Tensor:
-    """Convert OkLab to sRGB: the inverse of `rgb_to_oklab`, to 1e-5 in float32.
-
-    Args:
-        lab: (B,3,H,W), see `rgb_to_oklab`.
-
-    Returns:
-        (B,3,H,W), outside [0,1] for colours that sRGB lacks.
-
-    Raises:
-        ValueError: The tensor cannot be used.
-
-    Examples:
-        >>> image = torch.rand(1, 3, 16, 16)
-        >>> torch.allclose(oklab_to_rgb(rgb_to_oklab(image)), image, atol=1e-5)
-        True
-
-    """
-    (exact,) = _exact(lab=lab)
-    return _encode(_to_linear(exact.movedim(1, -1))).movedim(-1, 1).contiguous().to(lab)
-
-
-def _exact(**pictures: Tensor) -> list[Tensor]:
-    """The pictures checked, in float64 and without gradient, on the first one's device or one that has float64."""
-    first = next(iter(pictures.values()))
-    device = first.device if first.device.type in _EXACT else "cpu"
-    for name, picture in pictures.items():
-        if picture.ndim != 4 or picture.shape[1] != 3 or not picture.is_floating_point() or not picture.numel():
-            received = f"{tuple(picture.shape)} of {picture.dtype}"
-            raise ValueError(f"{name} must be a floating (B,3,H,W) tensor with pixels, got {received}")
-        if not picture.isfinite().all():
-            raise ValueError(f"{name} holds NaN or infinite values; replace them")
-        if picture.shape[0] not in (1, first.shape[0]):
-            raise ValueError(f"{name} must have batch size 1 or {first.shape[0]}, got {picture.shape[0]}")
-    # A device without float64 cannot even convert on the way, hence two steps.
-    return [picture.detach().to(device).double().contiguous() for picture in pictures.values()]
-
-
-def _moments(picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The pixels (B,3,N), their mean (B,3,1) and covariance (B,3,3), no variance of which is below the floor."""
-    pixels = picture.flatten(2)
+def _moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean (B,3,1) and covariance (B,3,3) of pixels (B,3,N)."""
     mean = pixels.mean(2, keepdim=True)
     centred = pixels - mean
-    values, vectors = torch.linalg.eigh(centred @ centred.mT / pixels.shape[2])
-    return pixels, mean, vectors * values.clamp(min=_FLOOR)[:, None] @ vectors.mT
+    return mean, centred @ centred.mT / pixels.shape[2]
+
+
+def _floored(covariance: Tensor) -> Tensor:
+    """A covariance (B,3,3) of which no variance is below the floor."""
+    values, vectors = torch.linalg.eigh(covariance)
+    floored: Tensor = vectors * values.clamp(min=_FLOOR)[:, None] @ vectors.mT
+    return floored
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
@@ -336,28 +270,3 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     power: Tensor = vectors * values.clamp(min=_FLOOR**2).pow(exponent)[:, None] @ vectors.mT
     return power
-
-
-def _to_lab(picture: Tensor) -> Tensor:
-    """SRGB (B,3,H,W) -> OkLab (B,H,W,3)."""
-    rgb = picture.movedim(1, -1)
-    linear = torch.where(rgb <= _KNEE, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055).pow(2.4))
-    cones = linear @ _CONES.to(rgb.device).T
-    lab: Tensor = cones.sign() * cones.abs().pow(1 / 3) @ _FROM_ROOTS.to(rgb.device).T
-    return lab
-
-
-def _to_linear(lab: Tensor) -> Tensor:
-    """OkLab (...,3) -> linear sRGB (...,3)."""
-    linear: Tensor = (lab @ _ROOTS.to(lab.device).T).pow(3) @ _FROM_CONES.to(lab.device).T
-    return linear
-
-
-def _encode(linear: Tensor) -> Tensor:
-    """Linear light -> sRGB."""
-    return torch.where(linear <= _KNEE / 12.92, linear * 12.92, 1.055 * linear.clamp(min=0).pow(1 / 2.4) - 0.055)
-
-
-def _shown(linear: Tensor) -> Tensor:
-    """Whether a display can show the colours: (...,3) -> (...)."""
-    return ((linear >= -_SLACK) & (linear <= 1 + _SLACK)).all(-1)

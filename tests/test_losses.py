@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from typing import Any
@@ -21,6 +22,7 @@ from neuralstyle import (
     StatisticLoss,
     Style,
     TotalVariationLoss,
+    geometric_weights,
 )
 from neuralstyle.losses import Term
 
@@ -245,6 +247,32 @@ def test_layer_weights_default_to_one_over_the_number_of_layers(encoder64: Featu
     alone = [value(GramStyleLoss(layer)) for layer in layers]
     assert value(GramStyleLoss(layers)) == pytest.approx(sum(alone) / 3)
     assert value(GramStyleLoss(layers, layer_weights=(1, 0, 5))) == pytest.approx(alone[0] + 5 * alone[2])
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 1, 2, 7.5, 1e-200, 1e200])
+def test_geometric_weights_keep_a_ratio_and_add_up_to_one(ratio: float) -> None:
+    layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    weights = geometric_weights(layers, ratio)
+    assert sum(weights) == pytest.approx(1)
+    for before, after in itertools.pairwise(weights):
+        assert after == pytest.approx(ratio * before) or min(before, after) < 1e-150
+    assert (weights[-1] > weights[0]) == (ratio > 1)
+
+
+def test_geometric_weights_of_one_layer_of_no_growth_and_of_none_but_the_first() -> None:
+    assert geometric_weights("relu4_2", 3) == (1.0,)
+    assert geometric_weights(("relu1_1", "relu2_1"), 1) == (0.5, 0.5)
+    assert geometric_weights(("relu1_1", "relu2_1"), 0) == (1.0, 0.0)
+    layers = ("relu1_1", "relu2_1", "relu3_1")
+    assert GramStyleLoss(layers, layer_weights=geometric_weights(layers, 2)).layer_weights == (1 / 7, 2 / 7, 4 / 7)
+
+
+@pytest.mark.parametrize("ratio", [-1, float("nan"), float("inf"), "2", True, None])
+def test_ratios_that_give_no_weights_are_refused(ratio: Any) -> None:
+    with pytest.raises(ValueError, match=f"finite number of at least 0, received {ratio!r}"):
+        geometric_weights(("relu1_1", "relu2_1"), ratio)
+    with pytest.raises(ValueError, match="one or more names"):
+        geometric_weights((), 2)
 
 
 @pytest.mark.parametrize("loss", [ContentLoss, GramStyleLoss, TotalVariationLoss])

@@ -34,7 +34,8 @@ class Loss(ABC):
     Attributes:
         layers: names of encoder layers, one or several; "image" is the picture itself, RGB in [0, 1].
         reference: "content", "style", "previous" (the frame before), or None for a regulariser, whose target is None.
-        layer_weights: a weight for each layer; None weighs each 1 / (number of layers), as in the paper.
+        layer_weights: a weight for each layer; None weighs each 1 / (number of layers), as in the paper. A layer of
+            weight 0 is not computed.
         joint: True if ``forward`` wants all layers at once, as dicts by layer name.
         reach: how many positions away ``error`` or ``forward`` looks, on the layer's own grid.
 
@@ -279,6 +280,50 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
             f"{tuple(loss.layer_weights)}; give one weight for each layer"
         )
     return dict(zip(layers, map(_weight, loss.layer_weights), strict=True))
+
+
+def weights_in_use(loss: Loss) -> dict[str, float]:
+    """The layers of a loss that have to be computed: those whose weight is not 0, or the first if all are 0."""
+    weights = weights_per_layer(loss)
+    used = {layer: weight for layer, weight in weights.items() if weight or loss.joint}
+    return used or dict([next(iter(weights.items()))])
+
+
+def geometric_weights(layers: str | Sequence[str], ratio: float) -> tuple[float, ...]:
+    r"""Layer weights that grow or shrink from each layer to the next by the same factor, and add up to 1.
+
+    $$ w_{l+1} = q\, w_l, \qquad \sum_l w_l = 1 $$
+
+    For ``layer_weights`` of any loss. A ratio above 1 favours the later layers, which are the deeper ones if you name
+    them in order: larger structures; below 1, colours and fine texture. 1 weighs all the same, and 0 leaves the
+    first alone. (``--style-layer-weight-exp`` of anishathalye/neural-style.)
+
+    Args:
+        layers: names of layers, in the order in which the weights grow.
+        ratio: q, at least 0.
+
+    Returns:
+        A weight for each layer.
+
+    Raises:
+        ValueError: no layers, or a ratio below 0 or not finite.
+
+    Example:
+        ```python
+        from neuralstyle import GramStyleLoss, geometric_weights
+
+        layers = ("relu1_1", "relu2_1", "relu3_1")
+        assert geometric_weights(layers, 2) == (1 / 7, 2 / 7, 4 / 7)
+        loss = GramStyleLoss(layers, layer_weights=geometric_weights(layers, 0.5))
+        ```
+
+    """
+    names = layer_tuple(layers)
+    if isinstance(ratio, bool) or not isinstance(ratio, Real) or not 0 <= ratio < math.inf:
+        raise ValueError(f"the ratio of geometric weights is a finite number of at least 0, received {ratio!r}")
+    # Counted from the largest weight down, so that no power overflows.
+    powers = [ratio**i if ratio <= 1 else (1 / ratio) ** (len(names) - 1 - i) for i in range(len(names))]
+    return tuple(power / sum(powers) for power in powers)
 
 
 def settle(loss: Loss) -> None:

@@ -27,7 +27,7 @@ class ContentLoss(PointwiseLoss):
 
     Args:
         layers: where features are compared, one name or several; (B, C, h, w) each.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
+        layer_weights: a weight for each layer; None: 1 / (number of layers). ``(b, 1 - b)`` blends two layers.
         reduction: "mean" or "sum".
         reference: "content", or "previous" for the frame before; "style" is refused, as a style has no positions in
             common with the result.
