@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from neuralstyle import distributed
 from neuralstyle.encoders import Layer
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.tiling import Tile
@@ -38,6 +39,31 @@ def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
     """A view of some rows and columns of (B, C, H, W)."""
     rows, columns = place
     return maps[:, :, rows, columns]
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How maps as large as the picture are kept between passes; None leaves dtype or device as they are."""
+
+    dtype: torch.dtype | None = None
+    device: torch.device | None = None
+
+    def empty(self, like: Tensor, *shape: int) -> Tensor:
+        """Room for a map."""
+        return like.new_empty(*shape, dtype=self.dtype, device=self.device)
+
+    def keep(self, maps: Tensor) -> Tensor:
+        """The map as it is kept."""
+        return maps.to(device=self.device or maps.device, dtype=self.dtype or maps.dtype)
+
+    def keep_gradient(self, maps: Tensor) -> Tensor:
+        """The gradient with respect to a map as it is kept."""
+        # That of a mean over millions of positions underflows in float16.
+        dtype = torch.bfloat16 if self.dtype == torch.float16 else self.dtype
+        return Keeping(dtype, self.device).keep(maps)
+
+
+AS_IT_IS = Keeping()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +108,7 @@ class ErrorSum:
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
         """The core's part of the sum. The loss sees the whole view, since it may look at neighbours."""
         target = cut(self.target, tile.view(stride)) if self.aligned else self.target
+        target = target.to(features) if isinstance(target, Tensor) else target
         error = cut(self.loss.error(features, target), tile.core_in_view(stride))
         return error.sum() if self.weight is None else (error * cut(self.weight, tile.core(stride))).sum()
 
@@ -95,20 +122,47 @@ def read(encoder: Encoder, view: Tensor, tile: Tile, probes: Sequence[Probe]) ->
     return [probe.read(features[probe.layer], tile, encoder.layers[probe.layer].stride) for probe in probes]
 
 
-def measure(encoder: Encoder, image: Tensor, plan: Sequence[Tile], probes: Sequence[Probe]) -> list[Tensor]:
-    """Each probe's reading of a whole picture: sums added up over the tiles, maps put together."""
+def measure(
+    encoder: Encoder,
+    image: Tensor,
+    plan: Sequence[Tile],
+    probes: Sequence[Probe],
+    keeping: Keeping = AS_IT_IS,
+    passed: Callable[[], object] = lambda: None,
+) -> list[Tensor]:
+    """Each probe's reading of a whole picture: sums added up over the tiles, maps put together.
+
+    Args:
+        encoder: the network.
+        image: (B, 3, H, W).
+        plan: its tiles; those that are shared over processes are read by each its own.
+        probes: what is read.
+        keeping: how maps that are put together from several tiles are kept.
+        passed: called after each tile.
+
+    """
     if len(plan) == 1:
-        return read(encoder, image, plan[0], probes)
+        readings = read(encoder, image, plan[0], probes)
+        passed()
+        return readings
     totals: list[Tensor] = []
-    for tile in plan:
+    for tile in distributed.share(plan):
+        distributed.check()
         readings = read(encoder, cut(image, tile.view()), tile, probes)
         if not totals:
-            totals = [_empty(encoder, image, probe, first) for probe, first in zip(probes, readings, strict=True)]
+            totals = [_empty(encoder, image, *pair, keeping) for pair in zip(probes, readings, strict=True)]
         for probe, total, reading in zip(probes, totals, readings, strict=True):
             if isinstance(probe, WholeMap):
                 cut(total, tile.core(encoder.layers[probe.layer].stride)).copy_(reading)
             else:
                 total += reading
+        passed()
+    if is_shared(plan):
+        for probe, total in zip(probes, totals, strict=True):
+            if isinstance(probe, WholeMap):
+                _exchange(total, plan, encoder.layers[probe.layer].stride, image.device)
+            else:
+                distributed.add_up([total])
     return totals
 
 
@@ -118,25 +172,44 @@ def gradient(
     plan: Sequence[Tile],
     probes: Sequence[Probe],
     cotangents: Sequence[Tensor],
+    passed: Callable[[], object] = lambda: None,
 ) -> Tensor:
     """The gradient with respect to the picture of sum(cotangent * reading), one tile in memory at a time."""
     result = torch.zeros_like(image)
-    for tile in plan:
+    for tile in distributed.share(plan):
+        distributed.check()
         view = cut(image, tile.view()).detach().requires_grad_()
         readings = read(encoder, view, tile, probes)
         outputs, weights = [], []
         for probe, reading, cotangent in zip(probes, readings, cotangents, strict=True):
             if isinstance(probe, WholeMap):
-                cotangent = cut(cotangent, tile.core(encoder.layers[probe.layer].stride))
+                cotangent = cut(cotangent, tile.core(encoder.layers[probe.layer].stride)).to(reading)
             outputs.append(reading)
             weights.append(cotangent)
         # The halo's gradient is added too: its pixels touch positions of this tile's core.
         cut(result, tile.view()).add_(torch.autograd.grad(outputs, view, weights)[0])
+        passed()
+    if is_shared(plan):
+        distributed.add_up([result])
     return result
 
 
-def _empty(encoder: Encoder, image: Tensor, probe: Probe, first: Tensor) -> Tensor:
+def is_shared(plan: Sequence[Tile]) -> bool:
+    """Whether each process sees only a part of the tiles."""
+    return 1 < distributed.world() <= len(plan)
+
+
+def _exchange(maps: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
+    """Fill in what the other processes have read of a map; exact, as nothing is added."""
+    for index, tile in enumerate(plan):
+        place = cut(maps, tile.core(stride))
+        piece = place.to(device).contiguous()
+        distributed.send([piece], index % distributed.world())
+        place.copy_(piece)
+
+
+def _empty(encoder: Encoder, image: Tensor, probe: Probe, first: Tensor, keeping: Keeping) -> Tensor:
     if not isinstance(probe, WholeMap):
         return torch.zeros_like(first)
     stride = encoder.layers[probe.layer].stride
-    return first.new_empty(*first.shape[:2], image.shape[2] // stride, image.shape[3] // stride)
+    return keeping.empty(first, *first.shape[:2], image.shape[2] // stride, image.shape[3] // stride)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from neuralstyle import distributed
+from neuralstyle.fitting import fitting_tile
 from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
-from neuralstyle.losses.base import Reference, as_sum, weights_per_layer
-from neuralstyle.measurement import Encoder, ErrorSum, Probe, StatisticSum, WholeMap, gradient, measure, on_encoder
-from neuralstyle.styles import Style, as_styles, by_region, load_mask, position_weights
-from neuralstyle.tiling import tiles
-
-REFERENCES: tuple[Reference, ...] = get_args(Reference)
-ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
-NO_TARGET = ((1.0, None),)  # of a regulariser
+from neuralstyle.losses.base import as_sum, weights_in_use
+from neuralstyle.measurement import (
+    Encoder,
+    Keeping,
+    Probe,
+    StatisticSum,
+    WholeMap,
+    gradient,
+    is_shared,
+    measure,
+    on_encoder,
+)
+from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
+from neuralstyle.parts import check_losses as check_losses
+from neuralstyle.styles import Region, Style, as_styles, by_region, load_mask, position_weights, stretch
+from neuralstyle.tiling import Tile, TileSize, tiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,42 +39,6 @@ class Evaluation:
     loss: float
     terms: dict[str, float]
     gradient: Tensor | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """One loss at one layer (at all of its layers if joint) in one region, and the targets it compares with."""
-
-    name: str
-    loss: Loss
-    weight: float
-    layers: tuple[str, ...]
-    region: Tensor | None
-    targets: tuple[tuple[float, Any], ...]
-
-    def probes(self, position_weight: Tensor | None) -> list[Probe]:
-        """What has to be read off a picture for ``value``."""
-        if isinstance(self.loss, StatisticLoss):
-            return [StatisticSum(self.layers[0], self.loss, position_weight)]
-        if isinstance(self.loss, PointwiseLoss):
-            aligned = self.loss.reference in ALIGNED
-            return [ErrorSum(self.layers[0], self.loss, position_weight, target, aligned) for _, target in self.targets]
-        return [WholeMap(layer) for layer in self.layers]
-
-    def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
-        """The weighted loss from the readings of a whole picture, ``count`` being the sum of position weights."""
-        if count == 0:  # a region that no position of this layer sees
-            return readings[0].sum() * 0
-        if isinstance(self.loss, StatisticLoss):
-            mean = readings[0] / count
-            values = [share * self.loss.distance(mean, target) for share, target in self.targets]
-        elif isinstance(self.loss, PointwiseLoss):
-            divisor = count * batch if self.loss.reduction == "mean" else 1
-            values = [share * error / divisor for (share, _), error in zip(self.targets, readings, strict=True)]
-        else:
-            x = dict(zip(self.layers, readings, strict=True)) if self.loss.joint else readings[0]
-            values = [share * self.loss.forward(x, target) for share, target in self.targets]
-        return self.weight * torch.stack(values).sum()
 
 
 class Objective:
@@ -77,7 +51,7 @@ class Objective:
     over loss terms k, their layers l, the regions r with their share $a_r$ of the picture's area, and the
     styles s of a region with their shares $b_s$, which add up to 1. Losses that compare with the content, and
     regularisers, have one region, everywhere. Statistics are taken under a region's weight and divided by the sum of
-    that weight; a region is carried to each layer by averaging it over each position's cell of pixels.
+    that weight; ``Style.carry`` says how a region becomes weights of a layer's positions.
 
     Targets are computed once, here. In tiles the result is the same to rounding: what each loss needs is first added
     up over all tiles and differentiated there, and that gradient is then carried back tile by tile. Each tile sees a
@@ -89,11 +63,17 @@ class Objective:
         content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content".
         styles: pictures or ``Style``; needed by losses that compare with "style".
         previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous".
-        tile: longest side in pixels of the tiles in which the targets are computed; None: whole.
+        tile: longest side in pixels of the tiles in which the targets are computed; None: whole; "auto": see
+            ``evaluate``.
+        map_dtype: in which maps as large as a picture are kept: the targets of losses that compare maps, and, in
+            tiles, the maps of losses that see them whole with their gradients (in bfloat16 where this is float16).
+            They are brought back for one tile, or one loss, at a time. None: as they are, exact.
+        map_device: where they are kept, for example "cpu"; None: where they are computed.
 
     Raises:
-        ValueError: an unknown layer, a reference that is missing, no losses, or a mask or region with a loss that
-            sees whole maps.
+        ValueError: an unknown layer, a reference that is missing, no losses, a mask or region with a loss that sees
+            whole maps, or tiles with a layer that depends on the whole picture.
+        MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
         ```python
@@ -122,9 +102,14 @@ class Objective:
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
         previous: Picture | None = None,
-        tile: int | None = None,
+        tile: TileSize = None,
+        map_dtype: torch.dtype | None = None,
+        map_device: str | torch.device | None = None,
     ) -> None:
         losses = as_sum(losses)
+        if map_dtype is not None and not map_dtype.is_floating_point:
+            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {map_dtype}")
+        self._keeping = Keeping(map_dtype, None if map_device is None else torch.device(map_device))
         references: dict[str, list[Style]] = {
             "content": [] if content is None else [Style(load_image(content))],
             "style": [replace(style, image=load_image(style.image)) for style in as_styles(styles)],
@@ -133,60 +118,85 @@ class Objective:
         check_losses(losses, encoder, [name for name, pictures in references.items() if pictures])
         self.encoder = encoder
         self.losses = losses
-        used = [(term.loss.reach, encoder.layers[layer]) for term in losses for layer in weights_per_layer(term.loss)]
+        used = [(term.loss, encoder.layers[layer]) for term in losses for layer in weights_in_use(term.loss)]
         self._stride = max(layer.stride for _, layer in used)
-        self._reach = max(layer.reach + reach * layer.stride for reach, layer in used)
+        self._reach = max(reach_of(loss, layer) for loss, layer in used)
+        self._global = next((layer.name for _, layer in used if layer.is_global), None)
+        self._fitting: dict[Any, int | None] = {}
+        self._check_tile(tile)
         groups = {reference: by_region(pictures) for reference, pictures in references.items()}
-        self._parts: list[_Part] = []
+        self._parts: list[Part] = []
         self._weights: tuple[Any, list[Tensor | None]] = (None, [])
         for name, term in zip(losses.names, losses, strict=True):
             reference = term.loss.reference
             for region, styles_there in [(None, [])] if reference is None else groups[reference]:
                 self._parts += self._split(name, term, region, styles_there, tile)
         # Maps of the content are compared position by position, so they fix the size of the result.
-        sizes = {_size(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
+        sizes = {size_of(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
         if len(sizes) > 1:
             raise ValueError(f"content and previous have the sizes {sorted(sizes)} (height, width); give them one size")
         self._size = next(iter(sizes), None)
 
-    def evaluate(self, image: Tensor, tile: int | None = None, *, with_gradient: bool = True) -> Evaluation:
+    def evaluate(
+        self,
+        image: Tensor,
+        tile: TileSize = None,
+        *,
+        with_gradient: bool = True,
+        watch: Callable[[int, int], object] | None = None,
+    ) -> Evaluation:
         """Value and gradient at a picture.
+
+        Where several processes work together (``torchrun``), each sees its share of tiles, and all return the same.
 
         Args:
             image: (B, 3, H, W) in [0, 1], on the encoder's device and of its dtype.
-            tile: longest side of a tile in pixels, at least the deepest layer's stride; None: the whole at once.
+            tile: longest side of a tile in pixels, at least the deepest layer's stride; None: the whole at once;
+                "auto": the whole if half of the memory that the device has free holds it, else the largest tile that
+                fits. It is chosen at the first evaluation of a size and kept; on another day it may be another, and
+                the result differ by rounding. A number gives the same to the byte.
             with_gradient: False leaves the gradient out (None), at less than half the cost.
+            watch: called after each tile that this process has seen with (tiles seen, tiles in all); each is seen
+                twice for a gradient in tiles.
 
         Raises:
-            ValueError: a picture of another size than the content, or too small for the deepest layer.
+            ValueError: a picture of another size than the content, or too small for the deepest layer; tiles with a
+                layer that depends on the whole picture.
             FloatingPointError: a term, or the gradient, is not finite; the message names it.
+            MemoryError: ``tile="auto"``, and no tile fits.
 
         """
         if image.ndim != 4:
             raise ValueError(f"the image is a (B, 3, H, W) tensor in [0, 1], received the shape {tuple(image.shape)}")
-        size = _size(image)
+        size = size_of(image)
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
-        plan = tiles(*size, tile, self._stride, self._reach)
         weights = self._position_weights(image)
         probes = [part.probes(weight) for part, weight in zip(self._parts, weights, strict=True)]
         flat = [probe for group in probes for probe in group]
         counts = [
-            _count(weight, size, self.encoder.layers[part.layers[0]].stride)
+            positions(weight, size, self.encoder.layers[part.layers[0]].stride)
             for part, weight in zip(self._parts, weights, strict=True)
         ]
+        plan = self._plan(image, tile, flat)
         # One tile keeps the graph of its forward pass; several are read without, then again with, a gradient.
         single = len(plan) == 1
+        passed = _counter(watch, len(distributed.share(plan)) * (1 if single or not with_gradient else 2))
         leaf = image.detach().requires_grad_(single and with_gradient)
         with torch.set_grad_enabled(leaf.requires_grad):
-            totals = measure(self.encoder, leaf, plan, flat)
-        if not single:
-            totals = [total.detach().requires_grad_(with_gradient) for total in totals]
+            totals = iter(measure(self.encoder, leaf, plan, flat, self._keeping, passed))
         terms: dict[str, Tensor] = {}
+        cotangents: list[Tensor] = []
         with torch.set_grad_enabled(with_gradient):
-            remaining = iter(totals)
             for part, group, count in zip(self._parts, probes, counts, strict=True):
-                value = part.value([next(remaining) for _ in group], count, image.shape[0])
+                readings = [next(totals) for _ in group]
+                if not single:
+                    readings = [_leaf(*pair, image, with_gradient) for pair in zip(group, readings, strict=True)]
+                value = part.value(readings, count, image.shape[0])
+                if with_gradient and not single:
+                    # Part by part, so that the whole maps of one loss at most are there in full.
+                    cotangents += self._cotangents(value, group, readings)
+                    value = value.detach()
                 terms[part.name] = terms[part.name] + value if part.name in terms else value
             loss = torch.stack(list(terms.values())).sum()
         values = _finite(terms)
@@ -195,8 +205,9 @@ class Objective:
         if single:
             (result,) = torch.autograd.grad(loss, leaf)
         else:
-            cotangents = torch.autograd.grad(loss, totals, materialize_grads=True)
-            result = gradient(self.encoder, image, plan, flat, cotangents)
+            result = gradient(self.encoder, image, plan, flat, cotangents, passed)
+        if not is_shared(plan):
+            distributed.send([result])
         if not bool(torch.isfinite(result).all()):
             raise FloatingPointError(
                 f"the gradient of {' + '.join(values)} is not finite at a finite loss; check that the derivatives of "
@@ -204,11 +215,42 @@ class Objective:
             )
         return Evaluation(sum(values.values()), values, result)
 
+    def _cotangents(self, value: Tensor, probes: Sequence[Probe], readings: Sequence[Tensor]) -> list[Tensor]:
+        """The derivative of a part's value with respect to each reading; whole maps as they are kept."""
+        if value.requires_grad:
+            found = torch.autograd.grad(value, readings, materialize_grads=True)
+        else:  # a loss that ignores the picture
+            found = tuple(torch.zeros_like(reading) for reading in readings)
+        return [
+            self._keeping.keep_gradient(each) if isinstance(probe, WholeMap) else each
+            for probe, each in zip(probes, found, strict=True)
+        ]
+
+    def _check_tile(self, tile: TileSize) -> None:
+        if tile not in (None, "auto") and self._global is not None:
+            raise ValueError(
+                f"tiles cannot be exact with layer {self._global!r}: its positions depend on the whole picture "
+                "(attention, global pooling or instance normalisation before it); leave tile out, or use earlier layers"
+            )
+
+    def _plan(self, image: Tensor, tile: TileSize, probes: Sequence[Probe]) -> list[Tile]:
+        """The tiles of a picture, as many as there are processes to share them."""
+        self._check_tile(tile)
+        size = size_of(image)
+        if self._global is not None:  # one tile, too large for the memory or not
+            return tiles(*size, None, self._stride, 0)
+        if tile == "auto":
+            key = (image.shape, image.dtype, image.device, tuple(type(probe) for probe in probes))
+            if key not in self._fitting:
+                self._fitting[key] = fitting_tile(self.encoder, image, probes, self._stride, self._reach)
+            tile = self._fitting[key]
+        return tiles(*size, tile, self._stride, self._reach, at_least=distributed.world())
+
     def _split(
-        self, name: str, term: Term, region: Tensor | None, styles: Sequence[Style], tile: int | None
-    ) -> list[_Part]:
+        self, name: str, term: Term, region: Region | None, styles: Sequence[Style], tile: TileSize
+    ) -> list[Part]:
         """The parts of a loss in a region, with their targets."""
-        loss, weights = term.loss, weights_per_layer(term.loss)
+        loss, weights = term.loss, weights_in_use(term.loss)
         if region is not None and not isinstance(loss, (StatisticLoss, PointwiseLoss)):
             raise ValueError(
                 f"{name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
@@ -219,23 +261,23 @@ class Objective:
             raise ValueError("the weights of the styles of a region are all 0; give one of them a positive weight")
         # A sum over positions grows with the region by itself.
         summed = isinstance(loss, PointwiseLoss) and loss.reduction == "sum"
-        area = 1.0 if region is None or summed else float(region.mean())
+        area = 1.0 if region is None or summed else region.area
         targets = [(s.weight / total, self._target(name, loss, s, tile)) for s in styles if s.weight]
         if loss.joint:
-            return [_Part(name, loss, term.weight * area, tuple(weights), region, tuple(targets) or NO_TARGET)]
+            return [Part(name, loss, term.weight * area, tuple(weights), region, tuple(targets) or NO_TARGET)]
         return [
-            _Part(
+            Part(
                 name,
                 loss,
                 term.weight * area * weight,
                 (layer,),
                 region,
-                tuple((share, maps[layer]) for share, maps in targets) or NO_TARGET,
+                tuple((share, maps[layer]) for share, maps in targets if layer in maps) if targets else NO_TARGET,
             )
             for layer, weight in weights.items()
         ]
 
-    def _target(self, name: str, loss: Loss, style: Style, tile: int | None) -> dict[str, Tensor]:
+    def _target(self, name: str, loss: Loss, style: Style, tile: TileSize) -> dict[str, Tensor]:
         """A reference picture's mean statistics, or whole maps, at the loss's layers."""
         if style.mask is not None and not isinstance(loss, StatisticLoss):
             raise ValueError(
@@ -243,76 +285,80 @@ class Objective:
                 "its styles no mask"
             )
         image, mask = on_encoder(self.encoder, load_image(style.image)), load_mask(style.mask)
-        size = _size(image)
+        size = size_of(image)
         probes: list[Probe] = []
         counts: list[float] = []
-        for layer in weights_per_layer(loss):
-            stride = self.encoder.layers[layer].stride
-            weight = position_weights(mask, size, stride, image)
+        pixels = None if mask is None else stretch(mask, size, image)
+        for layer in weights_in_use(loss):
+            stride, reach = self.encoder.layers[layer].stride, reach_of(loss, self.encoder.layers[layer])
+            weight = None if pixels is None else position_weights(pixels, stride, reach, style.carry)
             if isinstance(loss, StatisticLoss):
                 probes.append(StatisticSum(layer, loss, weight))
-                counts.append(_count(weight, size, stride))
+                counts.append(positions(weight, size, stride))
             else:
                 probes.append(WholeMap(layer))
                 counts.append(1.0)
-        if not all(counts):
-            raise ValueError("the mask of a style is black all over, so nothing of its picture counts; draw it white")
+        if not any(counts):
+            raise ValueError(
+                "the mask of a style is black all over, or too narrow for any position to see it alone, so nothing of "
+                "its picture counts; draw it white where it is to count"
+            )
         with torch.no_grad():
-            readings = measure(self.encoder, image, tiles(*size, tile, self._stride, self._reach), probes)
-        return {probe.layer: read / count for probe, read, count in zip(probes, readings, counts, strict=True)}
+            readings = measure(self.encoder, image, self._plan(image, tile, probes), probes, self._keeping)
+        return {
+            probe.layer: _apart(self._keeping.keep(reading), image) if isinstance(probe, WholeMap) else reading / count
+            for probe, reading, count in zip(probes, readings, counts, strict=True)
+            if count
+        }
 
     def _position_weights(self, image: Tensor) -> list[Tensor | None]:
         """Each part's region at its layer; kept, as one picture after another has the same size."""
-        kind = (_size(image), image.dtype, image.device)
+        kind = (size_of(image), image.dtype, image.device)
         if self._weights[0] != kind:
-            strides = [self.encoder.layers[part.layers[0]].stride for part in self._parts]
-            weights = [
-                position_weights(part.region, _size(image), stride, image)
-                for part, stride in zip(self._parts, strides, strict=True)
-            ]
+            regions = {part.region: part.region.pixels(size_of(image), image) for part in self._parts if part.region}
+            weights: list[Tensor | None] = []
+            for part in self._parts:
+                layer = self.encoder.layers[part.layers[0]]
+                weights.append(
+                    position_weights(regions[part.region], layer.stride, reach_of(part.loss, layer), part.region.carry)
+                    if part.region
+                    else None
+                )
             self._weights = (kind, weights)
         return self._weights[1]
 
 
-def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> None:
-    """Whatever can be wrong with losses, before anything is computed.
+def _counter(watch: Callable[[int, int], object] | None, total: int) -> Callable[[], object]:
+    """What is called after each tile, to tell ``watch`` how many of all are done."""
+    done = 0
 
-    Args:
-        losses: the sum to check.
-        encoder: whose layers they name.
-        given: which of "content", "style" and "previous" there are to compare with.
+    def passed() -> None:
+        nonlocal done
+        done += 1
+        if watch is not None:
+            watch(done, total)
 
-    Raises:
-        ValueError: an unknown layer, or a reference that is unknown or missing.
+    return passed
 
-    """
-    for name, term in zip(losses.names, losses, strict=True):
-        encoder.check_layers(weights_per_layer(term.loss))
-        if term.loss.joint and isinstance(term.loss, (StatisticLoss, PointwiseLoss)):
-            raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
-        reference = getattr(term.loss, "reference", "nothing")
-        if reference is None or reference in given:
-            continue
-        if reference not in REFERENCES:
-            raise ValueError(
-                f"{name}.reference is {reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
-            )
-        raise ValueError(f"{name} compares with the {reference}, and no {reference} was given")
+
+def _leaf(probe: Probe, total: Tensor, image: Tensor, with_gradient: bool) -> Tensor:
+    """A reading to differentiate by; a whole map as the picture's own features are, however it was kept."""
+    total = total.to(image) if isinstance(probe, WholeMap) else total
+    return total.detach().requires_grad_(with_gradient)
+
+
+def _apart(maps: Tensor, image: Tensor) -> Tensor:
+    """A map that does not change with the picture that it was read off; at layer "image" they are the same."""
+    return maps.clone() if maps.untyped_storage().data_ptr() == image.untyped_storage().data_ptr() else maps
 
 
 def _finite(terms: dict[str, Tensor]) -> dict[str, float]:
-    values = {name: float(value.detach()) for name, value in terms.items()}
+    stacked = torch.stack([value.detach() for value in terms.values()])
+    distributed.send([stacked])
+    values = dict(zip(terms, stacked.tolist(), strict=True))
     for name, value in values.items():
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"the loss term {name} is {value}; lower its weight or the learning rate, or check its formula"
             )
     return values
-
-
-def _size(image: Tensor) -> tuple[int, int]:
-    return image.shape[2], image.shape[3]
-
-
-def _count(weight: Tensor | None, size: tuple[int, int], stride: int) -> float:
-    return float(weight.sum()) if weight is not None else (size[0] // stride) * (size[1] // stride)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 DEFAULT_ITERATIONS = 60
-"""Evaluations at the finest scale of ``coarse_to_fine``."""
+"""Evaluations at the finest scale of ``coarse_to_fine``, up to ``FULL_SIZE``."""
+
+FULL_SIZE = 1024
+"""Longest side in pixels above which a scale has fewer evaluations the more pixels it has."""
+
+FEWEST_ITERATIONS = 10
+"""Evaluations by default at the finest scale, however large."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +29,27 @@ Schedule: TypeAlias = Callable[[int, "int | None"], "list[Scale]"]
 
 
 def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 96) -> list[Scale]:
-    """Halve the size down to ``smallest``, with twice as many iterations at each coarser scale.
+    r"""Halve the size down to ``smallest``, with twice as many iterations at each coarser scale up to 1024 pixels.
 
     VGG-19's deepest style layer sees 156 pixels, so large strokes have to be laid while the picture is small. A
     coarser scale has a quarter of the pixels, so twice the iterations take half the time: all coarser scales together
     take no longer than the finest.
 
+    Above 1024 pixels there is only fine grain left to paint. A scale of s pixels has by default
+
+    $$
+    n(s) = \max\left(10,\; 60 \, (1024 / s)^2\right)
+    $$
+
+    iterations, the work of 1024 pixels until the floor of 10 is reached. All scales to 4096 pixels take 3 times as long
+    as all to 1024, in pixels times iterations; beyond, the time grows with the pixels.
+
     Args:
         size: longest side of the result in pixels.
-        iterations: at the finest scale; None: 60.
+        iterations: at the finest scale; None: 60, or n(size) above 1024 pixels. Where the result is larger than 1024
+            pixels, the coarser scales have this number or n(s), whichever is more, down to the first of at most 1024
+            pixels, so the large strokes are laid as in a smaller result even where the finest scale has few; from
+            there on each has twice as many as the one before.
         smallest: no coarser scale is smaller than this, in pixels.
 
     Raises:
@@ -42,15 +60,19 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
         from neuralstyle import coarse_to_fine
 
         print(coarse_to_fine(512))
+        print(coarse_to_fine(4096))
         ```
 
     After Gatys et al. 2017, arXiv 1611.07865, section 6; the paper of 2015 paints at a single scale.
 
     """
-    count = _iterations(iterations, DEFAULT_ITERATIONS)
+    count = _iterations(iterations, _default_iterations(size))
     scales = [Scale(size, count)]
-    while scales[0].size // 2 >= smallest:
-        scales.insert(0, Scale(scales[0].size // 2, scales[0].iterations * 2))
+    while (coarser := scales[0].size // 2) >= smallest:
+        if scales[0].size > FULL_SIZE:
+            scales.insert(0, Scale(coarser, max(count, _default_iterations(coarser))))
+        else:
+            scales.insert(0, Scale(coarser, scales[0].iterations * 2))
     return scales
 
 
@@ -69,6 +91,12 @@ def single_scale(size: int, iterations: int | None = None) -> list[Scale]:
 
     """
     return [Scale(size, _iterations(iterations, 300))]
+
+
+def _default_iterations(size: int) -> int:
+    if size <= FULL_SIZE:
+        return DEFAULT_ITERATIONS
+    return max(FEWEST_ITERATIONS, round(DEFAULT_ITERATIONS * (FULL_SIZE / size) ** 2))
 
 
 def _iterations(received: int | None, default: int) -> int:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+TileSize: TypeAlias = int | Literal["auto"] | None
+"""Longest side of a tile in pixels; "auto": as large as the free memory allows; None: the whole picture at once."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Tile:
         return self.rows.core_in_view(stride), self.columns.core_in_view(stride)
 
 
-def tiles(height: int, width: int, tile: int | None, stride: int, reach: int) -> list[Tile]:
+def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *, at_least: int = 1) -> list[Tile]:
     """The tiles of a picture, row by row; one that is the whole picture where ``tile`` is None.
 
     Args:
@@ -60,25 +64,79 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int) ->
         tile: longest side of a core in pixels; tiles are made of even sizes, so they may be smaller.
         stride: the deepest stride of the layers in use.
         reach: how many pixels beyond its cell the farthest-seeing layer sees.
+        at_least: how many tiles are wanted, for as many processes; there are fewer where the picture is too small.
 
     Raises:
         ValueError: a tile that is no whole number or smaller than the stride.
 
     """
     if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < stride):
-        raise ValueError(f"tile is a number of pixels, at least {stride} for these layers, received {tile!r}")
+        raise ValueError(
+            f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {tile!r}'
+        )
     halo = _up(reach, stride)
-    rows, columns = (_spans(side, tile, stride, halo) for side in (height, width))
+    rows, columns = (_spans(side, _step(side, _count(side, tile, stride), stride), halo) for side in (height, width))
+    if len(rows) * len(columns) < at_least:
+        rows, columns = _split(height, width, at_least, stride, halo)
     return [Tile(row, column) for row in rows for column in columns]
 
 
-def _spans(side: int, tile: int | None, stride: int, halo: int) -> list[Span]:
-    count = 1 if tile is None else _up(side, tile // stride * stride) // (tile // stride * stride)
-    step = _up(-(-side // count), stride)
+def largest_tile(height: int, width: int, stride: int, reach: int, pixels: float) -> int | None:
+    """The largest tile whose views all have at most so many pixels; None where the whole picture has no more.
+
+    Raises:
+        ValueError: even the smallest tile, of one stride, has a larger view.
+
+    """
+    if height * width <= pixels:
+        return None
+    halo = _up(reach, stride)
+    for tile in range(_up(max(height, width), stride) - stride, 0, -stride):
+        rows, columns = (
+            _spans(side, _step(side, _count(side, tile, stride), stride), halo) for side in (height, width)
+        )
+        if _largest(rows) * _largest(columns) <= pixels:
+            return tile
+    smallest = min(stride + 2 * halo, height) * min(stride + 2 * halo, width)
+    raise ValueError(f"a tile of {stride} pixels shows the network {smallest} pixels, more than {int(pixels)}")
+
+
+def _split(height: int, width: int, at_least: int, stride: int, halo: int) -> tuple[list[Span], list[Span]]:
+    """The rows and columns of at least so many tiles that leave the busiest of as many processes least to do."""
+    found: list[tuple[int, int, list[Span], list[Span]]] = []
+    for count in range(1, at_least + 1):
+        rows = _cut(height, count, stride, halo)
+        columns = _cut(width, -(-at_least // len(rows)), stride, halo)
+        number = len(rows) * len(columns)
+        work = -(-number // at_least) * _largest(rows) * _largest(columns)
+        found.append((-min(number, at_least), work, rows, columns))
+    return min(found, key=lambda plan: plan[:2])[2:]
+
+
+def _count(side: int, tile: int | None, stride: int) -> int:
+    return 1 if tile is None else -(-side // (tile // stride * stride))
+
+
+def _step(side: int, count: int, stride: int) -> int:
+    """The length of so many spans of one side, or of a few less: whole strides, and as even as can be."""
+    return _up(-(-side // count), stride)
+
+
+def _cut(side: int, count: int, stride: int, halo: int) -> list[Span]:
+    """At least so many spans, or as many as there are strides."""
+    step = _step(side, count, stride)
+    return _spans(side, step if -(-side // step) >= count else max(step - stride, stride), halo)
+
+
+def _spans(side: int, step: int, halo: int) -> list[Span]:
     return [
         Span(start, min(start + step, side), max(start - halo, 0), min(start + step + halo, side))
         for start in range(0, side, step)
     ]
+
+
+def _largest(spans: list[Span]) -> int:
+    return max(span.view_stop - span.view_start for span in spans)
 
 
 def _up(value: int, multiple: int) -> int:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,7 +21,11 @@ from neuralstyle import (
     StatisticLoss,
     Style,
     TotalVariationLoss,
+    fitting,
 )
+from neuralstyle import memory as memory_limits
+from neuralstyle.encoders.layer import WHOLE_PICTURE, Layer
+from neuralstyle.footprint import peak_memory
 
 Noise = Callable[..., Tensor]
 GRAM = GramStyleLoss(("relu1_1", "relu2_1"))
@@ -377,6 +383,135 @@ def test_regions_and_masks_are_stretched_to_their_pictures(encoder64: FeatureExt
     blotted[..., 20:] = 0
     close(Objective(encoder64, loss, styles=[Style(blotted, mask=small)]).evaluate(image), masked)
     assert Objective(encoder64, loss, styles=[blotted]).evaluate(image).loss != pytest.approx(masked.loss, rel=0.1)
+
+
+# In tiles: who watches, what is kept, and which tile
+
+
+@pytest.mark.parametrize(("tile", "with_gradient", "total"), [(None, True, 1), (8, True, 24), (8, False, 12)])
+def test_watch_counts_the_tiles_seen(
+    encoder64: FeatureExtractor, noise: Noise, tile: int | None, with_gradient: bool, total: int
+) -> None:
+    image, content, style = pictures(noise)
+    objective = Objective(encoder64, LOSSES, content=content, styles=[style])
+    seen: list[tuple[int, int]] = []
+    objective.evaluate(image, tile, with_gradient=with_gradient, watch=lambda *counts: seen.append(counts))
+    assert seen == [(done, total) for done in range(1, total + 1)]
+
+
+@pytest.mark.parametrize("tile", [None, 8])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 0), (torch.float32, 1e-6), (torch.float16, 1e-2), (torch.bfloat16, 3e-2)]
+)
+def test_maps_may_be_kept_in_fewer_bits(
+    encoder64: FeatureExtractor, noise: Noise, tile: int | None, dtype: torch.dtype, tolerance: float
+) -> None:
+    image, content, style = pictures(noise)
+    losses = ContentLoss("relu2_2") + Robust() + 3 * Crossed() + Spread()
+
+    def evaluate(**options: Any) -> Any:
+        objective = Objective(encoder64, losses, content=content, styles=[style], tile=tile, **options)
+        return objective.evaluate(image, tile)
+
+    exact, kept = evaluate(), evaluate(map_dtype=dtype, map_device="cpu")
+    assert kept.gradient.dtype == torch.float64
+    error = float((kept.gradient - exact.gradient).norm() / exact.gradient.norm())
+    assert error <= tolerance
+    assert (error > 0) == (tolerance > 0)  # the option is not ignored
+
+
+def test_gradients_of_a_map_in_half_precision_do_not_underflow(encoder64: FeatureExtractor, noise: Noise) -> None:
+    image, content, _style = pictures(noise)
+    exact = Objective(encoder64, 1e-9 * Crossed(), content=content).evaluate(image, 8).gradient
+    kept = Objective(encoder64, 1e-9 * Crossed(), content=content, map_dtype=torch.float16).evaluate(image, 8).gradient
+    assert float((kept - exact).norm()) < 0.03 * float(exact.norm())
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The free memory that is found, in bytes; may be changed."""
+    found = [2**40]
+    monkeypatch.setattr(fitting, "free_memory", lambda device: found[0])
+    return found
+
+
+def test_automatic_tile_is_the_whole_where_it_fits_and_stays_what_it_was(
+    encoder64: FeatureExtractor, noise: Noise, memory: list[int]
+) -> None:
+    image, content, style = pictures(noise, 3, 48, 64)
+    objective = Objective(encoder64, LOSSES, content=content, styles=[style], tile="auto")
+    seen: list[int] = []
+    automatic = objective.evaluate(image, "auto", watch=lambda done, total: seen.append(total))
+    assert torch.equal(automatic.gradient, objective.evaluate(image).gradient)
+    memory[0] = 0
+    objective.evaluate(image, "auto", watch=lambda done, total: seen.append(total))
+    assert seen == [1, 1]
+
+
+def test_automatic_tile_takes_half_of_the_free_memory(
+    encoder64: FeatureExtractor, noise: Noise, memory: list[int]
+) -> None:
+    image, content, style = pictures(noise, 3, 96, 128)
+    whole = Objective(encoder64, LOSSES, content=content, styles=[style])
+    peaks = {tile: peak_memory(torch.device("cpu"), lambda: whole.evaluate(image, tile)) for tile in (None, 16, 32, 64)}  # noqa: B023
+    for wanted in (16, 32, 64):
+        memory[0] = 2 * peaks[wanted]
+        objective = Objective(encoder64, LOSSES, content=content, styles=[style])
+        chosen: list[int] = []
+        automatic = objective.evaluate(image, "auto", watch=lambda done, total: chosen.append(total))  # noqa: B023
+        close(automatic, whole.evaluate(image))
+        used = peak_memory(torch.device("cpu"), lambda: objective.evaluate(image, "auto"))  # noqa: B023
+        assert chosen[0] > 1
+        assert 0.4 * memory[0] / 2 < used < 1.25 * memory[0] / 2
+
+
+def test_automatic_tile_that_does_not_fit_says_how_much_it_takes(
+    encoder64: FeatureExtractor, noise: Noise, memory: list[int]
+) -> None:
+    image, content, style = pictures(noise)
+    memory[0] = 2**17
+    objective = Objective(encoder64, LOSSES, content=content, styles=[style])
+    with pytest.raises(MemoryError, match=r"no tile fits the memory of cpu: .* MiB hold .* bytes a pixel"):
+        objective.evaluate(image, "auto")
+
+
+def test_limits_of_all_control_groups_around_the_process_count(tmp_path: Path) -> None:
+    groups = tmp_path / "cgroup"
+    groups.write_text("4:memory:/slice/job\n1:cpu:/other\n0::/unit\n")
+    limits = [os.path.normpath(limit) for limit, _ in memory_limits._limits(str(groups))]
+    for limit in ("memory/slice/job/memory.limit_in_bytes", "memory/slice/memory.limit_in_bytes", "unit/memory.max"):
+        assert f"/sys/fs/cgroup/{limit}" in limits
+    assert not any("other" in limit for limit in limits)
+
+
+def test_files_that_were_read_do_not_count_as_used_memory(tmp_path: Path) -> None:
+    for name, text in (("max", "5000\n"), ("current", "4000\n"), ("memory.stat", "file 900\ninactive_file 700\n")):
+        (tmp_path / name).write_text(text)
+    assert memory_limits._left(str(tmp_path / "max"), str(tmp_path / "current")) == 1700
+
+
+class Blurred:
+    """A network whose one layer depends on the whole picture."""
+
+    layers: ClassVar = {"attention1": Layer("attention1", "module", 3, 1, WHOLE_PICTURE)}
+
+    def check_layers(self, names: Any) -> tuple[str, ...]:
+        return tuple(names)
+
+    def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+        return {"attention1": image * image.mean((2, 3), keepdim=True)}
+
+
+def test_tiles_are_refused_where_a_layer_depends_on_the_whole_picture(noise: Noise, memory: list[int]) -> None:
+    image, style, _ = pictures(noise)
+    loss = GramStyleLoss("attention1")
+    objective = Objective(Blurred(), loss, styles=[style])
+    whole = objective.evaluate(image)
+    assert torch.equal(objective.evaluate(image, "auto").gradient, whole.gradient)
+    with pytest.raises(ValueError, match=r"'attention1'.* whole picture .*leave tile out"):
+        objective.evaluate(image, 8)
+    with pytest.raises(ValueError, match="attention1"):
+        Objective(Blurred(), loss, styles=[style], tile=8)
 
 
 # What is refused

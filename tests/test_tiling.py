@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import neuralstyle
 from neuralstyle import (
     ContentLoss,
     Evaluation,
@@ -16,10 +17,12 @@ from neuralstyle import (
     GramStyleLoss,
     Loss,
     Objective,
+    PointwiseLoss,
+    StatisticLoss,
     Style,
     TotalVariationLoss,
 )
-from neuralstyle.tiling import tiles
+from neuralstyle.tiling import largest_tile, tiles
 
 Noise = Callable[..., Tensor]
 POOLINGS = ("max", "average", "l2")
@@ -93,6 +96,49 @@ def test_tile_that_is_no_number_of_pixels_or_smaller_than_the_stride_is_refused(
         tiles(205, 181, tile, 16, 70)
 
 
+@pytest.mark.parametrize("at_least", [2, 3, 4, 7, 100])
+def test_there_are_as_many_tiles_as_processes_where_the_picture_is_large_enough(at_least: int) -> None:
+    for height, width, tile, stride, reach in GEOMETRIES:
+        plan = tiles(height, width, tile, stride, reach, at_least=at_least)
+        assert len(plan) >= min(at_least, math.ceil(height / stride) * math.ceil(width / stride))
+        seen = torch.zeros(height, width, dtype=torch.int)
+        for part in plan:
+            seen[part.core()] += 1
+        assert (seen == 1).all()
+        alone = tiles(height, width, tile, stride, reach)
+        assert plan == alone or len(alone) < at_least
+
+
+def test_a_square_for_four_is_quartered() -> None:
+    plan = tiles(512, 512, None, 16, 70, at_least=4)
+    assert [part.core() for part in plan] == [
+        (slice(y, y + 256), slice(x, x + 256)) for y in (0, 256) for x in (0, 256)
+    ]
+
+
+def view_sizes(height: int, width: int, tile: int | None, stride: int, reach: int) -> list[int]:
+    views = [part.view() for part in tiles(height, width, tile, stride, reach)]
+    return [(rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in views]
+
+
+@pytest.mark.parametrize("pixels", [40_000, 90_000, 250_000])
+def test_largest_tile_is_the_largest_whose_views_are_small_enough(pixels: int) -> None:
+    for height, width, _, stride, reach in {(*g[:2], 0, *g[3:]) for g in GEOMETRIES}:
+        tile = largest_tile(height, width, stride, reach, pixels)
+        assert (tile is None) == (height * width <= pixels)
+        if tile is not None:
+            assert tile % stride == 0
+            assert max(view_sizes(height, width, tile, stride, reach)) <= pixels
+            larger = range(tile + stride, max(height, width), stride)
+            assert all(max(view_sizes(height, width, other, stride, reach)) > pixels for other in larger)
+
+
+def test_no_tile_is_small_enough() -> None:
+    with pytest.raises(ValueError, match="16 pixels shows the network 30976 pixels, more than 30000"):
+        largest_tile(400, 500, 16, 70, 30000)
+    assert largest_tile(400, 500, 16, 70, 30976) == 16
+
+
 # Exactness: a picture in tiles has the gradient of the whole
 
 
@@ -160,9 +206,10 @@ def deep(encoder64: FeatureExtractor, noise: Noise) -> tuple[Objective, Tensor, 
     return objective, image, objective.evaluate(image)
 
 
-def test_tiles_are_exact_with_a_halo_of_the_reach(deep: tuple[Objective, Tensor, Evaluation]) -> None:
+@pytest.mark.parametrize("tile", [64, 96, 128])
+def test_tiles_are_exact_with_a_halo_of_the_reach(deep: tuple[Objective, Tensor, Evaluation], tile: int) -> None:
     objective, image, whole = deep
-    assert error(objective.evaluate(image, tile=64), whole) < 1e-10
+    assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
 
 
 def test_tiles_are_not_exact_with_a_halo_one_stride_smaller(
@@ -205,12 +252,30 @@ def guided(request: pytest.FixtureRequest, noise: Noise) -> tuple[Objective, Ten
     return objective, image, objective.evaluate(image)
 
 
-@pytest.mark.parametrize("tile", [33, 64, 100, 191, 4096])
+@pytest.mark.parametrize("tile", [33, 64, 96, 128, 191, 4096])
 def test_regions_in_tiles_give_the_gradient_of_the_whole(
     guided: tuple[Objective, Tensor, Evaluation], tile: int
 ) -> None:
     objective, image, whole = guided
     assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
+
+
+def test_every_loss_of_the_package_is_in_these_tests() -> None:
+    tested = {type(term.loss) for term in losses_to("relu5_1")}
+    package = {each for each in vars(neuralstyle).values() if isinstance(each, type) and issubclass(each, Loss)}
+    assert package - tested <= {Loss, PointwiseLoss, StatisticLoss}
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(("height", "width"), [(205, 181), (97, 263), (17, 40)])
+def test_every_loss_in_tiles_has_the_gradient_of_the_whole(noise: Noise, pooling: Any, height: int, width: int) -> None:
+    image, content, previous = (double(noise, height, width, seed) for seed in range(3))
+    styles = [double(noise, 131, 77, 3), Style(double(noise, 64, 90, 4), weight=0.3)]
+    losses = losses_to("relu5_1") + ContentLoss("relu3_1", reference="previous")
+    objective = Objective(thin(pooling, "zeros"), losses, content=content, styles=styles, previous=previous)
+    whole = objective.evaluate(image)
+    for tile in (64, 96, 128):
+        assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
 
 
 @pytest.mark.parametrize("layer", ["image", "pool1", "relu2_1"])

@@ -1,0 +1,26 @@
+"""Where to compute: the device that is asked for, or the accelerator that torch finds."""
+
+from __future__ import annotations
+
+import torch
+
+
+def find_device(name: str | torch.device | None = None) -> torch.device:
+    """The device of a name; None: CUDA, MPS or XPU where torch finds one, else the CPU.
+
+    Raises:
+        ValueError: there is no such device here.
+
+    """
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("xpu" if torch.xpu.is_available() else "cpu")
+    try:
+        # Only an allocation tells whether a device is there; torch raises AssertionError where it was built without.
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(name)!r} is not available here ({reason}); try 'cpu' or leave it out") from error

@@ -1,0 +1,380 @@
+"""Several processes on one picture: work shared out, sums added up, and a process that is lost named to the others.
+
+Everything here does nothing, or returns what it was given, where torch.distributed is not initialised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+BEAT = 0.5  # seconds between two signs of life
+SILENCE = 5.0  # seconds without one, after a connection broke, until a process counts as lost
+LONG_SILENCE = 15.0  # the same while nothing else is amiss
+JOIN = 120.0  # seconds in which all processes have to come together
+EXCHANGE = 120.0  # seconds for one exchange, once all are there; one that is under way cannot be called off
+
+T = TypeVar("T")
+
+
+class ProcessLostError(RuntimeError):
+    """A process of the group has died, failed or hung; the message names it."""
+
+
+def world() -> int:
+    """How many processes share the work."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process among them, from 0."""
+    return dist.get_rank() if world() > 1 else 0
+
+
+def is_writer() -> bool:
+    """Whether this is the one process that writes files and shows progress."""
+    return rank() == 0
+
+
+def neighbours() -> int:
+    """How many processes share this machine's memory."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", world())) if world() > 1 else 1
+
+
+def share(items: Sequence[T]) -> list[T]:
+    """Every n-th item for this one of n processes; all of them where there are fewer items than processes."""
+    return list(items[rank() :: world()]) if len(items) >= world() else list(items)
+
+
+def add_up(tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor by its sum over all processes, the same to the bit on every one."""
+    # An all-reduce need not give every process the same bits.
+    _exchange(tensors, lambda t: [partial(dist.reduce, t, 0), partial(dist.broadcast, t, 0)])
+
+
+def send(tensors: Sequence[Tensor], source: int = 0) -> None:
+    """Replace each tensor by that of one process."""
+    _exchange(tensors, lambda t: [partial(dist.broadcast, t.flatten().view(torch.uint8), source)])
+
+
+def least(value: float, device: torch.device) -> float:
+    """The smallest of the processes' numbers."""
+    found = torch.tensor(value, device=device)
+    _exchange([found], lambda t: [partial(dist.all_reduce, t, dist.ReduceOp.MIN)])
+    return float(found)
+
+
+def check() -> None:
+    """Stop where another process is known to have failed.
+
+    Raises:
+        ProcessLostError: another process has died or failed.
+
+    """
+    if _session is not None:
+        _session.check()
+
+
+@contextlib.contextmanager
+def session(timeout: float = 1800) -> Iterator[None]:
+    """A process group for the time of a block, from the environment that ``torchrun`` sets; without it, nothing.
+
+    Processes meet at MASTER_ADDR and MASTER_PORT, RANK of WORLD_SIZE each. Tensors on the CPU travel by gloo, those on
+    CUDA by NCCL, each process on the device of its LOCAL_RANK. Every process gives a sign of life twice a second; where
+    one is killed or raises an exception, the others raise ``ProcessLostError``, which names it. So that an error is
+    told once, it leaves this block in one process; the others end with status 2.
+
+    Args:
+        timeout: seconds that a process waits for the others before it gives up on them.
+
+    Raises:
+        ValueError: an environment that is not complete, or more processes than devices.
+        ProcessLostError: a process has died, failed or hung.
+
+    Example:
+        ```python
+        from neuralstyle import distributed
+
+        with distributed.session():
+            assert distributed.world() == 1  # where torchrun has not started this
+        ```
+
+    """
+    global _session
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or (dist.is_available() and dist.is_initialized()):
+        yield
+        return
+    _session = _Session(size, timeout)
+    try:
+        yield
+    except BaseException as error:
+        _session.fail(error)
+    else:
+        _session.end()
+    finally:
+        _session = None
+
+
+class _Terminated(BaseException):
+    """SIGTERM: torchrun's way of stopping the others when a process has died."""
+
+
+class _Session:
+    """The process group, the store where the processes leave signs of life, and what they say of each other."""
+
+    def __init__(self, size: int, timeout: float) -> None:
+        missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+        if missing:
+            raise ValueError(f"WORLD_SIZE is {size}, but {' and '.join(missing)} is not set; start with torchrun")
+        self.rank, self.size = int(os.environ["RANK"]), size
+        self.timeout = timeout
+        local = int(os.environ.get("LOCAL_RANK", self.rank))
+        cuda = torch.cuda.is_available()
+        if cuda and local >= torch.cuda.device_count():
+            raise ValueError(
+                f"process {self.rank} is number {local + 1} on a machine of {torch.cuda.device_count()} devices; start "
+                "as many processes as devices, or hide the devices with CUDA_VISIBLE_DEVICES=''"
+            )
+        # With torchrun its agent keeps the store, else process 0 does.
+        self.hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        self.store = self._connect(is_master=self.rank == 0 and not self.hosted)
+        self.beats = self._connect(is_master=False)  # a connection of its own, as calls on one wait for each other
+        self.meetings = 0
+        self.seen: dict[int, tuple[str, float]] = {}
+        self.checked = 0.0
+        self.ended = threading.Event()
+        self.alone = False  # whether the store is gone
+        self._beat()
+        self._gather()
+        threading.Thread(target=self._keep_beating, daemon=True).start()
+        if cuda:
+            torch.cuda.set_device(local)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo",
+            store=dist.PrefixStore("group", self.store),  # type: ignore[attr-defined]
+            rank=self.rank,
+            world_size=size,
+            timeout=timedelta(seconds=EXCHANGE),
+        )
+        self.handler: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self.handler = signal.signal(signal.SIGTERM, _terminate)
+
+    def check(self) -> None:
+        """Raise if another process has failed, or been silent for long; looks no more than once a second."""
+        if time.monotonic() - self.checked < 1:
+            return
+        try:
+            lost = self._told() or self._silent(LONG_SILENCE)
+        except RuntimeError:
+            lost = self._store_lost()
+        self.checked = time.monotonic()
+        if lost:
+            raise ProcessLostError(lost if self.alone else self._tell(lost))
+
+    def meet(self) -> None:
+        """Wait until all processes are ready for an exchange; one that never comes then leaves none hanging."""
+        self.meetings += 1
+        started, pause = time.monotonic(), 1e-4
+        try:
+            met = self.store.add("met", 1)
+            while met < self.meetings * self.size:
+                self.check()
+                if time.monotonic() - started > self.timeout:
+                    raise self.lost(f"waited {self.timeout:.0f} s")
+                time.sleep(pause)
+                pause = min(1.5 * pause, 5e-3)
+                met = self.store.add("met", 0)
+        except ProcessLostError:
+            raise
+        except RuntimeError as error:
+            raise ProcessLostError(self._store_lost()) from error
+
+    def lost(self, reason: str) -> ProcessLostError:
+        """Who is to blame for a broken connection: asks until one process has told, or been silent for a while."""
+        started = time.monotonic()
+        try:
+            self.seen = {}
+            while time.monotonic() - started < SILENCE + 4 * BEAT:
+                lost = self._told() or self._silent(SILENCE)
+                if lost:
+                    return ProcessLostError(self._tell(lost))
+                time.sleep(BEAT / 2)
+            behind = self._behind()
+        except RuntimeError:
+            return ProcessLostError(self._store_lost())
+        who = f"{_processes(behind)} of {self.size} did not answer" if behind else "the processes lost each other"
+        return ProcessLostError(self._tell(f"{who} ({reason.splitlines()[0]})"))
+
+    def fail(self, error: BaseException) -> NoReturn:
+        """Tell the others of an error, and end without a word where another process has told it already."""
+        if self.handler is not None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if isinstance(error, _Terminated):
+            found = self.lost("terminated")
+            error = found if "terminated" not in str(found) else SystemExit(128 + signal.SIGTERM)
+        elif not isinstance(error, ProcessLostError):
+            said = str(error).splitlines()[:1]
+            with contextlib.suppress(RuntimeError):
+                self._tell(f"process {self.rank} of {self.size} failed: {': '.join([type(error).__name__, *said])}")
+        try:
+            speaks = not self.alone and self.store.add("spoken", 1) == 1
+        except RuntimeError:
+            self.alone = True
+        if self.alone:
+            speaks = self.hosted or self.rank == 1  # the store went with process 0
+        self._leave()
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+        if not speaks:
+            raise SystemExit(2)
+        raise error
+
+    def end(self) -> None:
+        """Leave when the work is done."""
+        self._leave()
+        dist.destroy_process_group()
+
+    def _connect(self, *, is_master: bool) -> Any:
+        try:
+            return dist.TCPStore(  # type: ignore[attr-defined]
+                os.environ["MASTER_ADDR"],
+                int(os.environ["MASTER_PORT"]),
+                is_master=is_master,
+                timeout=timedelta(seconds=JOIN),
+                wait_for_workers=False,
+            )
+        except RuntimeError as error:
+            place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+            raise ProcessLostError(f"process {self.rank} of {self.size} finds nobody at {place}") from error
+
+    def _gather(self) -> None:
+        """Wait until every process has given a first sign of life."""
+        ended = time.monotonic() + JOIN
+        while missing := [other for other in range(self.size) if not self._read(_life(other))]:
+            if time.monotonic() > ended:
+                raise ProcessLostError(f"{_processes(missing)} of {self.size} did not come within {JOIN:.0f} s")
+            time.sleep(0.02)
+
+    def _beat(self) -> None:
+        self.beats.set(_life(self.rank), f"{time.monotonic()} {self.meetings}")
+
+    def _keep_beating(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the store is gone, as the main thread will find out
+            while not self.ended.wait(BEAT):
+                self._beat()
+
+    def _read(self, key: str) -> str:
+        """What a key holds, "" if nothing; unlike a plain get, without waiting for the key."""
+        return str(self.store.compare_set(key, "", "").decode())
+
+    def _told(self) -> str:
+        return self._read("failed")
+
+    def _tell(self, lost: str) -> str:
+        """Say who is lost, unless somebody has said so before; what was said first holds for all."""
+        with contextlib.suppress(RuntimeError):
+            return str(self.store.compare_set("failed", "", lost).decode())
+        return lost
+
+    def _silent(self, patience: float) -> str:
+        """Names the processes that have given no new sign of life for so many seconds; "" for none."""
+        now, silent = time.monotonic(), []
+        for other in range(self.size):
+            life = self._read(_life(other))
+            if other not in self.seen or self.seen[other][0] != life:
+                self.seen[other] = (life, now)
+            elif other != self.rank and now - self.seen[other][1] > patience:
+                silent.append(other)
+        return (
+            f"{_processes(silent)} of {self.size} died or hangs: no sign of life for {patience:.0f} s" if silent else ""
+        )
+
+    def _behind(self) -> list[int]:
+        """The processes that have taken part in fewer exchanges than others."""
+        counts = [int(self._read(_life(other)).split()[1]) for other in range(self.size)]
+        return [other for other, count in enumerate(counts) if count < max(counts)]
+
+    def _store_lost(self) -> str:
+        self.alone = True
+        self.ended.set()
+        where = "torchrun's agent" if self.hosted else f"process 0 of {self.size}"
+        return f"{where} died: the connection to it is lost"
+
+    def _leave(self) -> None:
+        """Stop giving signs of life; where the store is this process's, when the others have left or are lost."""
+        with contextlib.suppress(RuntimeError):
+            if not self.alone:
+                self.store.set(f"left {self.rank}", "left")
+            if self.rank == 0 and not self.hosted:
+                self.seen = {}
+                present = set(range(1, self.size))
+                started = time.monotonic()
+                while present and time.monotonic() - started < LONG_SILENCE:
+                    self._silent(SILENCE)
+                    now = time.monotonic()
+                    present -= {o for o in present if self._read(f"left {o}")}
+                    present -= {o for o in present if now - self.seen[o][1] > 4 * BEAT}
+                    time.sleep(0.02)
+        self.ended.set()
+        if self.handler is not None:
+            signal.signal(signal.SIGTERM, self.handler)
+
+
+_session: _Session | None = None
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise _Terminated
+
+
+def _exchange(tensors: Sequence[Tensor], steps: Callable[[Tensor], list[Callable[..., Any]]]) -> None:
+    """Change each tensor by some steps that all processes take part in."""
+    if world() == 1:
+        return
+    if _session is not None:
+        _session.meet()
+    for tensor in tensors:
+        buffer = tensor.contiguous()
+        for step in steps(buffer):
+            _wait(step(async_op=True))
+        if buffer is not tensor:
+            tensor.copy_(buffer)
+
+
+def _wait(work: Any) -> None:
+    """Wait for a step, with an eye on the other processes."""
+    if _session is None:
+        work.wait()
+        return
+    try:
+        pause = 1e-4
+        while not work.is_completed():
+            _session.check()
+            time.sleep(pause)
+            pause = min(2 * pause, 2e-3)
+        work.wait()
+    except ProcessLostError:
+        raise
+    except RuntimeError as error:
+        raise _session.lost(str(error)) from error
+
+
+def _life(number: int) -> str:
+    return f"life {number}"
+
+
+def _processes(numbers: Sequence[int]) -> str:
+    return f"process{'es' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from neuralstyle import Scale, coarse_to_fine
+
+
+def work(scales: list[Scale]) -> float:
+    """Pixels times iterations of a square picture, as a multiple of one evaluation at 1024 pixels."""
+    return sum(scale.size**2 * scale.iterations for scale in scales) / 1024**2
+
+
+@pytest.mark.parametrize("size", [96, 400, 512, 1000, 1024])
+@pytest.mark.parametrize("iterations", [None, 1, 25])
+def test_up_to_1024_pixels_iterations_double_as_the_size_halves(size: int, iterations: int | None) -> None:
+    scales = coarse_to_fine(size, iterations)
+    assert scales[-1] == Scale(size, iterations or 60)
+    assert all(
+        (coarse.size, coarse.iterations) == (fine.size // 2, 2 * fine.iterations)
+        for coarse, fine in itertools.pairwise(scales)
+    )
+
+
+@pytest.mark.parametrize("size", range(1025, 4097, 256))
+def test_sizes_to_4096_cost_at_most_three_times_1024(size: int) -> None:
+    assert work(coarse_to_fine(size)) <= 3 * work(coarse_to_fine(1024))
+    assert coarse_to_fine(size)[-1].iterations >= 10
+
+
+def test_4096_pixels() -> None:
+    assert coarse_to_fine(4096) == [
+        Scale(128, 480),
+        Scale(256, 240),
+        Scale(512, 120),
+        Scale(1024, 60),
+        Scale(2048, 15),
+        Scale(4096, 10),
+    ]
+
+
+@pytest.mark.parametrize("size", [1500, 3000, 4096])
+def test_few_iterations_at_a_large_size_leave_the_coarser_scales_theirs(size: int) -> None:
+    *coarser, finest = coarse_to_fine(size, 3)
+    assert finest == Scale(size, 3)
+    assert coarser == coarse_to_fine(size)[:-1]
+
+
+def test_many_iterations_at_a_large_size_are_no_fewer_at_coarser_ones() -> None:
+    counts = [scale.iterations for scale in coarse_to_fine(4096, 200)]
+    assert counts == [1600, 800, 400, 200, 200, 200]
