@@ -1,8 +1,24 @@
 """Neural style transfer: paint one picture in the style of another."""
 
 from neuralstyle import samples
-from neuralstyle.encoders import FeatureExtractor, Layer
-from neuralstyle.images import load_image, save_image
+from neuralstyle.callbacks import LivePreview, LossLog, SavePictures, plot_losses
+from neuralstyle.color import recolor
+from neuralstyle.encoders import FeatureExtractor, Layer, ModuleExtractor, measure_activation_scales
+from neuralstyle.feedforward import (
+    TRAINING_LOSSES,
+    TrainingProgress,
+    TransformerNet,
+    apply,
+    apply_files,
+    export_onnx,
+    load_model,
+    run_model,
+    save_model,
+    shipped_models,
+    train,
+)
+from neuralstyle.images import Pixels, Width, load_image, save_image
+from neuralstyle.iterate import iterate
 from neuralstyle.losses import (
     ContentLoss,
     GramStyleLoss,
@@ -11,10 +27,11 @@ from neuralstyle.losses import (
     PointwiseLoss,
     StatisticLoss,
     TotalVariationLoss,
+    geometric_weights,
 )
 from neuralstyle.objective import Evaluation, Objective
 from neuralstyle.optimizers import LBFGS, Adam
-from neuralstyle.painting import Progress
+from neuralstyle.progress import Progress
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, default_encoder, gatys
 from neuralstyle.schedule import Scale, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
@@ -26,29 +43,51 @@ __all__ = [
     "DEFAULT_LOSSES",
     "LBFGS",
     "TEXTURE_LOSSES",
+    "TRAINING_LOSSES",
     "Adam",
     "ContentLoss",
     "Evaluation",
     "FeatureExtractor",
     "GramStyleLoss",
     "Layer",
+    "LivePreview",
     "Loss",
+    "LossLog",
     "LossSum",
+    "ModuleExtractor",
     "Objective",
+    "Pixels",
     "PointwiseLoss",
     "Progress",
+    "SavePictures",
     "Scale",
     "StatisticLoss",
     "Style",
     "TotalVariationLoss",
+    "TrainingProgress",
+    "TransformerNet",
+    "Width",
+    "apply",
+    "apply_files",
     "coarse_to_fine",
     "default_encoder",
+    "export_onnx",
     "gatys",
+    "geometric_weights",
+    "iterate",
     "load_image",
+    "load_model",
+    "measure_activation_scales",
+    "plot_losses",
+    "recolor",
     "reconstruct_content",
+    "run_model",
     "samples",
     "save_image",
+    "save_model",
+    "shipped_models",
     "single_scale",
     "stylize",
     "synthesize_texture",
+    "train",
 ]

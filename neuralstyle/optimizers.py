@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import torch
 from torch import Tensor
+
+from neuralstyle._errors import unknown
+from neuralstyle.memory import free_memory
 
 Evaluate: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
 """A picture -> its loss and gradient. Raises when the loop has had enough; a strategy lets that through."""
 
 
+State: TypeAlias = dict[str, Any]
+"""Where a strategy stands: plain data and tensors, its present picture under "image"."""
+
+Keep = Literal["best", "last", "average"]
+"""Which picture a minimisation returns."""
+
+KEEPS: tuple[Keep, ...] = get_args(Keep)
+AVERAGE_DECAY = 0.99
+
+
 class Strategy(Protocol):
     """A way of minimising: starts at a picture, evaluates others, and goes on until stopped or out of ideas."""
 
-    def minimize(self, image: Tensor, evaluate: Evaluate) -> None:
-        """Walk downhill from ``image``, (1, 3, H, W) in [0, 1], evaluating only pictures within that range."""
+    def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
+        """Walk downhill from ``image``, (1, 3, H, W) in [0, 1], evaluating only pictures within that range.
+
+        Yields its state after each step, of one or several evaluations. Started with a state that it has yielded, it
+        goes on from there as if it had never stopped.
+        """
 
 
 OptimizerFactory: TypeAlias = Callable[[Tensor], torch.optim.Optimizer]
 Optimizer: TypeAlias = Strategy | OptimizerFactory
+
+
+MOST_PAIRS, FEWEST_PAIRS = 20, 3  # that LBFGS keeps where it chooses itself
 
 
 @dataclass(frozen=True)
@@ -36,11 +59,14 @@ class LBFGS:
     been measured to lose a factor of 1.3 to 5.7 of its objective.
 
     Args:
-        history: pairs kept, 2 copies of the picture each; more converge in fewer evaluations.
+        history: pairs kept, 2 copies of the picture each; more converge in fewer evaluations. None: 20, or as many, at
+            least 3, as half of the free memory holds.
         first_step: root mean square of the first step, in units of the pixel range.
+        store: where the pairs are kept: "device", with the picture; "cpu", in the machine's memory; or a folder, in
+            memory-mapped files there, which vanish with the program.
 
     Raises:
-        ValueError: a history below 1 or a first step that is not positive.
+        ValueError: a history below 1, a first step that is not positive, or a store that is no folder either.
 
     Example:
         ```python
@@ -53,20 +79,27 @@ class LBFGS:
 
     """
 
-    history: int = 20
+    history: int | None = None
     first_step: float = 0.02
+    store: str | os.PathLike[str] = "device"
 
     def __post_init__(self) -> None:
-        if isinstance(self.history, bool) or not isinstance(self.history, int) or self.history < 1:
+        whole = isinstance(self.history, int) and not isinstance(self.history, bool)
+        if self.history is not None and not (whole and self.history >= 1):
             raise ValueError(f"the history of LBFGS is a whole number of at least 1, received {self.history!r}")
+        if self.store not in ("device", "cpu") and not Path(self.store).is_dir():
+            raise ValueError(f"LBFGS stores pairs on the 'device', the 'cpu' or in a folder, received {self.store!r}")
         if not (math.isfinite(self.first_step) and self.first_step > 0):
             raise ValueError(f"the first step of LBFGS is a positive number, received {self.first_step!r}")
 
-    def minimize(self, image: Tensor, evaluate: Evaluate) -> None:
-        """Walk downhill from ``image``; returns when no step in any direction lowers the loss."""
-        x = image
-        loss, gradient = evaluate(x)
-        pairs: list[tuple[Tensor, Tensor, float]] = []
+    def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
+        """Walk downhill from ``image``; ends when no step in any direction lowers the loss."""
+        if state is None:
+            loss, gradient = evaluate(image)
+            state = {"image": image, "loss": loss, "gradient": gradient, "pairs": [], "history": self._history(image)}
+            yield state
+        x, loss, gradient = state["image"], state["loss"], state["gradient"]
+        pairs = [(self._stored(s), self._stored(y), curvature) for s, y, curvature in state["pairs"]]
         while True:
             free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
             steepest = torch.where(free, -gradient, 0)
@@ -87,8 +120,31 @@ class LBFGS:
             s, y = next_x - x, next_gradient - gradient
             curvature = _dot(s, y)
             if curvature > 1e-10 * _dot(y, y):
-                pairs = [*pairs, (s, y, curvature)][-self.history :]
+                pairs = [*pairs, (self._stored(s), self._stored(y), curvature)][-state["history"] :]
             x, loss, gradient = next_x, next_loss, next_gradient
+            yield {"image": x, "loss": loss, "gradient": gradient, "pairs": pairs, "history": state["history"]}
+
+    def _history(self, image: Tensor) -> int:
+        """How many pairs to keep."""
+        if self.history is not None:
+            return self.history
+        if self.store not in ("device", "cpu"):
+            return MOST_PAIRS
+        free = free_memory(image.device if self.store == "device" else torch.device("cpu"))
+        return max(FEWEST_PAIRS, min(MOST_PAIRS, free // 2 // (2 * image.numel() * image.element_size())))
+
+    def _stored(self, tensor: Tensor) -> Tensor:
+        """The tensor where pairs are kept."""
+        if self.store == "device":
+            return tensor
+        if self.store == "cpu":
+            return tensor.cpu()
+        with tempfile.NamedTemporaryFile(dir=self.store, prefix="neuralstyle-") as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and the end of the program later
+                os.posix_fallocate(file.fileno(), 0, tensor.numel() * tensor.element_size())
+            # The mapping outlives the name: nothing is left behind, whatever happens.
+            mapped = torch.from_file(file.name, shared=True, size=tensor.numel(), dtype=tensor.dtype)
+        return mapped.copy_(tensor.flatten()).view(tensor.shape)
 
 
 @dataclass(frozen=True)
@@ -125,11 +181,12 @@ class Adam:
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"the learning rate of Adam is a positive number, received {self.lr!r}")
 
-    def minimize(self, image: Tensor, evaluate: Evaluate) -> None:
+    def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
         """Walk downhill from ``image``, for ever."""
-        FromFactory(lambda x: torch.optim.Adam([x], lr=self.lr, betas=self.betas, eps=self.eps)).minimize(
-            image, evaluate
-        )
+        return FromFactory(self._optimizer).walk(image, evaluate, state)
+
+    def _optimizer(self, x: Tensor) -> torch.optim.Optimizer:
+        return torch.optim.Adam([x], lr=self.lr, betas=self.betas, eps=self.eps)
 
 
 @dataclass(frozen=True)
@@ -142,12 +199,15 @@ class FromFactory:
 
     factory: OptimizerFactory
 
-    def minimize(self, image: Tensor, evaluate: Evaluate) -> None:
+    def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
         """Step for ever."""
-        x = image.clone(memory_format=torch.contiguous_format).requires_grad_()
+        start: Tensor = image if state is None else state["image"]
+        x = start.clone(memory_format=torch.contiguous_format).requires_grad_()
         optimizer = self.factory(x)
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {optimizer!r}")
+        if state is not None:
+            optimizer.load_state_dict(state["optimizer"])
 
         def closure() -> float:
             with torch.no_grad():
@@ -159,11 +219,12 @@ class FromFactory:
             optimizer.step(closure)
             with torch.no_grad():
                 x.clamp_(0, 1)
+            yield {"image": x.detach(), "optimizer": optimizer.state_dict()}
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """Where a minimisation ended: the best picture evaluated, its loss, and whether the watcher stopped it."""
+    """Where a minimisation ended: the picture kept, the lowest loss met, and whether the watcher stopped it."""
 
     image: Tensor
     loss: float
@@ -176,7 +237,11 @@ def minimize(
     image: Tensor,
     evaluate: Evaluate,
     evaluations: int,
-    watch: Callable[[int, float, Tensor], bool] = lambda count, loss, best: True,
+    watch: Callable[[int, float, Tensor], bool] = lambda count, loss, kept: True,
+    *,
+    keep: Keep = "best",
+    resume: State | None = None,
+    pause: Callable[[State], None] = lambda state: None,
 ) -> Minimum:
     """Run an optimiser for a number of evaluations and return the best picture that it evaluated.
 
@@ -185,44 +250,71 @@ def minimize(
         image: the start, (1, 3, H, W) in [0, 1]; not changed.
         evaluate: picture -> (loss, gradient).
         evaluations: how many at most.
-        watch: called after each with (count, loss, best picture so far); False stops.
+        watch: called after each with (count, loss, picture kept so far); False stops.
+        keep: "best", the evaluated picture with the lowest loss; "last", where the last step ended; "average", the
+            exponential running average of the pictures after each step, with a decay of 0.99.
+        resume: a state that ``pause`` was given in another run of the same minimisation, to go on from there; the
+            optimiser may change it in place.
+        pause: called after each step with the state, whose tensors the next step may change in place.
 
     Returns:
-        The best picture. An optimiser that converges ends earlier.
+        The picture that ``keep`` says. An optimiser that converges ends earlier.
 
     Raises:
-        Exception: whatever ``evaluate`` or ``watch`` raises, with the best picture so far as its ``best`` attribute.
+        Exception: whatever ``evaluate``, ``watch`` or ``pause`` raises, with the picture kept so far as its ``kept``
+            attribute.
 
     """
-    if not hasattr(optimizer, "minimize") and not callable(optimizer):
+    if not hasattr(optimizer, "walk") and not callable(optimizer):
         raise TypeError(f"an optimizer is LBFGS(), Adam() or a function of the image tensor, received {optimizer!r}")
-    strategy: Strategy = optimizer if hasattr(optimizer, "minimize") else FromFactory(optimizer)
-    best, best_loss, count = image, math.inf, 0
+    if keep not in KEEPS:
+        raise unknown("keep", keep, KEEPS)
+    strategy: Strategy = optimizer if hasattr(optimizer, "walk") else FromFactory(optimizer)
+    kept, lowest, count, steps = image, math.inf, 0, 0
+    unseen: list[float] = []  # the loss of an evaluation that the watcher has yet to hear of
+    if resume is not None:
+        kept, lowest, count, steps = (resume[name] for name in ("kept", "lowest", "count", "steps"))
+
+    def report() -> None:
+        if unseen and watch(count, unseen.pop(), kept) is False:
+            raise _Stopped
 
     def counted(x: Tensor) -> tuple[float, Tensor]:
-        nonlocal best, best_loss, count
+        nonlocal kept, lowest, count
+        report()
         if count >= evaluations:
             raise _Enough
         loss, gradient = evaluate(x)
         count += 1
-        if loss < best_loss:
-            # A strategy may change its picture in place, so the best one is kept apart.
-            best, best_loss = x.detach().clone(), loss
-        if watch(count, loss, best) is False:
-            raise _Stopped
-        return loss, gradient
+        if loss < lowest:
+            lowest = loss
+            if keep == "best":
+                # A strategy may change its picture in place, so the best one is kept apart.
+                kept = x.detach().clone()
+        unseen.append(loss)
+        # A state read from a file is contiguous; in another order in memory, sums are rounded differently.
+        return loss, gradient.contiguous()
 
     stopped = False
     try:
-        strategy.minimize(image.detach(), counted)
+        for state in strategy.walk(image.detach().contiguous(), counted, None if resume is None else resume["walk"]):
+            steps += 1
+            if keep == "last":
+                kept = state["image"].clone()
+            elif keep == "average":
+                # Out of place: the watcher may have kept the one before.
+                kept = kept + (state["image"] - kept) * ((1 - AVERAGE_DECAY) / (1 - AVERAGE_DECAY**steps))
+            report()  # only now, so that the watcher sees what the step has come to
+            pause({"walk": state, "kept": kept, "lowest": lowest, "count": count, "steps": steps})
+        report()
     except _Stopped:
         stopped = True
     except _Enough:
         pass
     except BaseException as error:
-        error.best = best  # type: ignore[attr-defined]
+        error.kept = kept  # type: ignore[attr-defined]
         raise
-    return Minimum(best, best_loss, count, stopped)
+    return Minimum(kept, lowest, count, stopped)
 
 
 class _Enough(Exception):  # noqa: N818 - a signal, not an error
@@ -257,12 +349,12 @@ def _inverse_hessian(pairs: list[tuple[Tensor, Tensor, float]], vector: Tensor) 
     result = vector.clone()
     factors: list[float] = []
     for s, y, curvature in reversed(pairs):
-        factors.append(_dot(s, result) / curvature)
-        result.sub_(y, alpha=factors[-1])
+        factors.append(_dot(s.to(result.device), result) / curvature)
+        result.sub_(y.to(result.device), alpha=factors[-1])
     _, y, curvature = pairs[-1]
     result.mul_(curvature / _dot(y, y))
     for (s, y, curvature), factor in zip(pairs, reversed(factors), strict=True):
-        result.add_(s, alpha=factor - _dot(y, result) / curvature)
+        result.add_(s.to(result.device), alpha=factor - _dot(y.to(result.device), result) / curvature)
     return result
 
 

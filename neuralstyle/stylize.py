@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import TypedDict
 
 import torch
 from PIL import Image
 from typing_extensions import Unpack
 
 from neuralstyle.color import Color
-from neuralstyle.images import Picture, fit_size, load_image
+from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side
+from neuralstyle.initial import Init, Noise
 from neuralstyle.losses import ContentLoss, Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.measurement import Encoder
-from neuralstyle.optimizers import Optimizer
-from neuralstyle.painting import Callback, check_size, paint
+from neuralstyle.optimizers import Keep, Optimizer
+from neuralstyle.painting import Options, paint
+from neuralstyle.progress import Callback
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES
 from neuralstyle.schedule import Schedule, coarse_to_fine, single_scale
 from neuralstyle.styles import Style, as_styles
-
-
-class Options(TypedDict, total=False):
-    """What ``stylize``, ``synthesize_texture`` and ``reconstruct_content`` share; see ``stylize``."""
-
-    optimizer: Optimizer | None
-    init: str | Picture
-    encoder: Encoder | str | None
-    tile: int | None
-    seed: int
-    device: str | torch.device | None
-    callback: Callback | None
-    progress: bool
+from neuralstyle.tiling import TileSize
 
 
 def stylize(
@@ -39,16 +29,21 @@ def stylize(
     style: Picture | Style | Sequence[Picture | Style],
     *,
     losses: Loss | LossSum | None = None,
-    size: int = 512,
+    size: Size = 512,
     iterations: int | None = None,
     optimizer: Optimizer | None = None,
-    init: str | Picture = "content",
+    init: Init = "content",
+    noise: Noise = "uniform",
+    noise_blend: float = 0.0,
     encoder: Encoder | str | None = None,
-    tile: int | None = None,
+    tile: TileSize = None,
     seed: int = 0,
     device: str | torch.device | None = None,
-    callback: Callback | None = None,
+    callback: Callback | Sequence[Callback] | None = None,
     progress: bool = True,
+    result: Keep = "best",
+    state: str | os.PathLike[str] | None = None,
+    state_interval: float = 60.0,
     content_weight: float = 1.0,
     style_weight: float = 1.0,
     color: Color = "style",
@@ -63,20 +58,28 @@ def stylize(
         content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
         style: the painting, of the same kinds; a ``Style``, with a weight, scale, mask or region; or a list of these.
         losses: what is minimised; None: ``DEFAULT_LOSSES``.
-        size: longest side of the result in pixels, at least 16; the aspect is the content's.
+        size: longest side of the result in pixels, at least 16, or ``Width(800)``, or ``Pixels(1_000_000)``; the
+            aspect is the content's.
         iterations: evaluations of loss and gradient at the finest scale; coarser scales follow the schedule. None:
             the schedule's own number.
         optimizer: ``LBFGS()``, ``Adam()`` or a function (image tensor) -> ``torch.optim.Optimizer``; None: ``LBFGS()``.
-        init: where to start: "content", "noise" (uniform white noise from ``seed``), "style", or a picture.
+        init: where to start: "content", "noise", "style", a picture, or a function from the content to one.
+        noise: its kind: "uniform", "gaussian" (around grey) or "style" (the style's colours).
+        noise_blend: share of noise in the start, from 0 to 1; the rest is ``init``.
         encoder: a ``FeatureExtractor``, or a network's name; None: ``default_encoder()``.
         tile: longest side in pixels of the pieces in which the picture is looked at, to bound the memory; the result
-            is the same to rounding. None: the whole at once.
+            is the same to rounding. None: the whole at once. "auto": what the free memory allows.
         seed: of the noise. On the CPU the same seed on the same machine gives the same picture, to the byte.
         device: for example "cpu" or "cuda:1"; None: the accelerator that torch finds, else the CPU. The encoder
             is moved there.
-        callback: called with a ``Progress`` after each evaluation. Returning False, or raising StopIteration, stops,
-            and the best picture so far is the result.
+        callback: called with a ``Progress`` after each evaluation; or several. Returning False, or raising
+            StopIteration, stops, and what ``result`` says of the pictures so far is the result.
         progress: show a progress bar, on the terminal or in a notebook.
+        result: "best", the picture with the lowest loss; "last", where the last step ended; "average", the running
+            average of the steps' pictures, with a decay of 0.99. The same is handed from one scale to the next.
+        state: a file in which the state of the run is kept. If it exists, the run continues from there, and ends with
+            the same bytes as one that was never stopped.
+        state_interval: seconds between two states in the file, at least; a shorter way back costs time for writing.
         content_weight: multiplies every loss that compares with the content ($\alpha$).
         style_weight: multiplies every loss that compares with the style ($\beta$).
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
@@ -108,7 +111,7 @@ def stylize(
     start = load_image(content)
     styles = as_styles(style)
     terms = as_sum(DEFAULT_LOSSES if losses is None else losses)
-    scales = schedule(check_size(size), iterations)
+    scales = schedule(longest_side(size, *start.shape[2:]), iterations)
     return paint(
         terms.scaled("content", content_weight).scaled("style", style_weight),
         start,
@@ -116,12 +119,17 @@ def stylize(
         [(fit_size(start.shape[2], start.shape[3], scale.size), scale) for scale in scales],
         optimizer=optimizer,
         init=init,
+        noise=noise,
+        noise_blend=noise_blend,
         encoder=encoder,
         tile=tile,
         seed=seed,
         device=device,
         callback=callback,
         progress=progress,
+        result=result,
+        state=state,
+        state_interval=state_interval,
         color=color,
     )
 
@@ -175,7 +183,7 @@ def reconstruct_content(
     layer: str = "relu4_2",
     *,
     losses: Loss | LossSum | None = None,
-    size: int = 512,
+    size: Size = 512,
     iterations: int | None = None,
     schedule: Schedule = single_scale,
     **options: Unpack[Options],
@@ -188,7 +196,7 @@ def reconstruct_content(
         content: the picture, as in ``stylize``.
         layer: the layer whose features are matched.
         losses: what is minimised, instead of ``ContentLoss(layer)``.
-        size: longest side of the result in pixels.
+        size: of the result, as in ``stylize``.
         iterations: evaluations at the finest scale; None: the schedule's own number.
         schedule: (size, iterations) -> list of ``Scale``.
         **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
@@ -209,7 +217,7 @@ def reconstruct_content(
 
     """
     target = load_image(content)
-    scales = schedule(check_size(size), iterations)
+    scales = schedule(longest_side(size, *target.shape[2:]), iterations)
     shapes = [fit_size(target.shape[2], target.shape[3], scale.size) for scale in scales]
     terms = as_sum(ContentLoss(layer) if losses is None else losses)
     options.setdefault("init", "noise")

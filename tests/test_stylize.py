@@ -235,6 +235,44 @@ def test_the_start_is_what_init_says(content, style, encoder, init):
     assert np.allclose(mean, 127.5 if expected is None else array(expected).mean((0, 1)), atol=6)
 
 
+def first_picture(*arguments, **options):
+    """The picture that a run starts from, which is the first that it evaluates."""
+    start = []
+    stylize(*arguments, callback=lambda progress: start.append(progress.tensor()) or False, **QUICK, **options)
+    return start[0]
+
+
+def test_the_start_may_be_blended_with_noise_of_any_kind(content, style, encoder):
+    options = {"encoder": encoder, "losses": SHALLOW, "seed": 7}
+    picture, grain = (first_picture(content, style, init=i, noise="style", **options) for i in ("content", "noise"))
+    blend = first_picture(content, style, noise_blend=0.3, noise="style", **options)
+    assert torch.allclose(blend, 0.7 * picture + 0.3 * grain, atol=1e-6)
+    assert torch.allclose(grain.mean((0, 2, 3)), load_image(style).mean((0, 2, 3)), atol=0.06)
+
+
+def test_the_start_may_be_a_function_of_the_content(content, style, encoder):
+    negative = first_picture(content, style, encoder=encoder, losses=SHALLOW, init=lambda picture: 1 - picture)
+    assert torch.allclose(negative, 1 - first_picture(content, style, encoder=encoder, losses=SHALLOW), atol=0.02)
+
+
+def test_the_best_picture_the_last_and_the_average_are_three(content, style, encoder):
+    # Steps so long that the last picture is hardly the best.
+    options = {"encoder": encoder, "losses": SHALLOW, "optimizer": Adam(lr=0.3), "size": 64, "iterations": 12}
+    losses, images = [], {}
+    for result in ("best", "last", "average"):
+        images[result] = stylize(
+            content, style, result=result, callback=lambda p: losses.append(p.loss), progress=False, **options
+        )
+    assert losses[:12] == losses[12:24] == losses[24:]  # the way is the same
+    objective = Objective(
+        encoder, SHALLOW, content=neuralstyle.images.resize_image(load_image(content), (43, 64)), styles=[style]
+    )
+    found = {name: objective.evaluate(load_image(image), with_gradient=False).loss for name, image in images.items()}
+    assert found["best"] == pytest.approx(min(losses), rel=0.05)
+    assert found["average"] != pytest.approx(found["best"], rel=0.05)
+    assert found["last"] > 1.05 * found["best"]
+
+
 def test_a_style_is_never_blown_up_beyond_its_own_pixels(content, encoder, monkeypatch):
     seen = []
     monkeypatch.setattr(
@@ -299,6 +337,13 @@ def test_gatys_is_the_papers_objective(content, style):
         ({"iterations": 0}, ValueError, "iterations"),
         ({"tile": 8}, ValueError, "tile"),
         ({"init": "contents"}, ValueError, "did you mean 'content'"),
+        ({"result": "averages"}, ValueError, "did you mean 'average'"),
+        ({"noise": "gauss"}, ValueError, "did you mean 'gaussian'"),
+        ({"noise_blend": 2}, ValueError, "noise_blend"),
+        ({"seed": "1"}, ValueError, "seed"),
+        ({"optimizer": "lbfgs"}, TypeError, r"LBFGS\(\), Adam\(\)"),
+        ({"state": "missing/run.state"}, FileNotFoundError, "missing"),
+        ({"state_interval": -1}, ValueError, "state_interval"),
         ({"color": "luminanz"}, ValueError, "did you mean 'luminance'"),
         ({"encoder": "vgg18"}, ValueError, "vgg19"),
         ({"losses": ContentLoss("relu4_9")}, ValueError, "did you mean 'relu4"),
@@ -335,6 +380,15 @@ def test_a_long_strip_skips_the_scales_at_which_it_would_vanish(style, encoder):
     )
     assert image.size == (240, 24)
     assert set(sizes) == {240}
+
+
+def test_a_long_strip_and_shallow_layers_skip_the_scales_under_16_pixels(style, encoder):
+    strip = np.random.default_rng(0).integers(0, 255, (40, 400, 3), dtype=np.uint8)
+    sizes = []
+    options = {"encoder": encoder, "losses": SHALLOW, "size": 200, "iterations": 1, "progress": False}
+    image = stylize(strip, style, callback=lambda p: sizes.append(p.size), **options)
+    assert image.size == (200, 20)
+    assert set(sizes) == {200}
 
 
 @pytest.mark.parametrize(("size", "expected"), [(64, [64]), (256, [128, 256]), (800, [100, 200, 400, 800])])

@@ -1,0 +1,324 @@
+"""Callbacks for ``stylize(callback=...)``: pictures on the way, a log of the losses and its plot, a live preview."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from neuralstyle.images import check_output, save_image
+from neuralstyle.progress import Progress
+
+LOG_SUFFIXES = (".csv", ".jsonl")
+_FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
+
+
+class SavePictures:
+    """Saves the picture every so many evaluations, and at the last.
+
+    It is the picture of ``Progress.tensor``, at the size of the present scale. An optimiser that converges before the
+    last evaluation leaves that picture out.
+
+    Args:
+        pattern: name of the files, with one field for the number of the evaluation: "step-{}.png", "step-{:04d}.png",
+            "step-%d.png" or "step-%04d.png".
+        every: evaluations between two pictures.
+        overwrite: replace files that exist; otherwise the first of them is an error here, before the work.
+
+    Raises:
+        ValueError: a pattern without a field or with several, or an interval below 1.
+        FileExistsError: a file of that pattern exists.
+        OSError: the folder is missing or cannot be written.
+
+    Example:
+        ```python
+        import tempfile
+        from neuralstyle import SavePictures, samples, stylize
+
+        with tempfile.TemporaryDirectory() as folder:
+            save = SavePictures(f"{folder}/step-{{:03d}}.png", every=2)
+            stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=4, callback=save)
+        ```
+
+    """
+
+    def __init__(self, pattern: str | os.PathLike[str], every: int = 50, overwrite: bool = False) -> None:
+        path = Path(pattern)
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"pictures are saved every N evaluations, N a whole number of at least 1, got {every!r}")
+        fields = list(_FIELD.finditer(path.name))
+        if len(fields) != 1:
+            raise ValueError(
+                f"the file name in {str(path)!r} needs one field for the number, such as {{}}, {{:04d}}, %d or %04d; "
+                f"it has {len(fields)}"
+            )
+        (field,) = fields
+        self.every = every
+        self._folder = path.parent
+        self._before, self._after = path.name[: field.start()], path.name[field.end() :]
+        self._width = field[1] or field[2] or ""
+        check_output(self._path(every), overwrite=True)
+        # Whatever the number: a file that another run has left would be taken for one of this.
+        there = [] if overwrite else [found for found in self._folder.iterdir() if self._matches(found.name)]
+        if there:
+            raise FileExistsError(f"{min(there)} exists; pass overwrite=True (--overwrite) or give another pattern")
+
+    def __call__(self, progress: Progress) -> None:
+        """Save, if it is time."""
+        if progress.iteration % self.every == 0 or progress.iteration == progress.total:
+            save_image(progress.tensor(), self._path(progress.iteration), overwrite=True)
+
+    def _matches(self, name: str) -> bool:
+        return re.fullmatch(rf"{re.escape(self._before)}\d+{re.escape(self._after)}", name) is not None
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{self._before}{number:{self._width}d}{self._after}"
+
+
+class LossLog:
+    """Writes a line for each evaluation: iteration, scale, size, loss, the part of each loss, seconds.
+
+    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the lines after
+    the point where it takes up again are dropped and written anew.
+
+    Args:
+        path: ends in .csv (comma-separated values) or .jsonl (an object per line).
+        overwrite: replace a file that exists instead of refusing.
+        resume: go on with a file that exists.
+
+    Raises:
+        ValueError: another suffix, or a file to go on with that is no such log.
+        FileExistsError: the file exists.
+        OSError: it cannot be written.
+
+    Example:
+        ```python
+        import tempfile
+        from neuralstyle import LossLog, samples, stylize
+
+        with tempfile.TemporaryDirectory() as folder:
+            log = LossLog(f"{folder}/losses.csv")
+            stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, callback=log)
+            print(log.path.read_text())
+        ```
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False, *, resume: bool = False) -> None:
+        self.path = _check_suffix(Path(path))
+        exists = self.path.exists()
+        if exists and not (overwrite or resume):
+            raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
+        if exists and resume:
+            read_losses(path)  # to find out now whether it is a log
+        with self.path.open("ab"):  # and whether it can be written
+            pass
+        self._keeps = resume
+        self._next: int | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Write a line."""
+        row = {
+            "iteration": progress.iteration,
+            "scale": progress.scale,
+            "size": progress.size,
+            "loss": progress.loss,
+            **progress.terms,
+            "seconds": round(progress.elapsed, 3),
+        }
+        if progress.iteration != self._next:
+            self._begin(progress.iteration, row)
+        self._next = progress.iteration + 1
+        line = json.dumps(row) + "\n" if self.path.suffix == ".jsonl" else _csv_line(row.values())
+        with self.path.open("ab", buffering=0) as file:
+            file.write(line.encode())
+
+    def _begin(self, iteration: int, row: dict[str, Any]) -> None:
+        """Start the file, or cut off what lies after the point where the run goes on."""
+        found = _lines(self.path) if self._keeps else []
+        kept = [(line, old) for line, old in found if old["iteration"] < iteration]
+        if any(old.keys() != row.keys() for _, old in kept):
+            raise ValueError(f"{self.path} is the log of a run with other losses; give another name")
+        header = _csv_line(row) if self.path.suffix == ".csv" else ""
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary.write_text(header + "".join(line for line, _ in kept), encoding="utf-8")
+        temporary.replace(self.path)
+        self._keeps = True  # the same log may watch the run again when that is continued
+
+
+def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """The lines that ``LossLog`` has written, as dictionaries; a last line that is not whole is left out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such log.
+
+    Example:
+        ```python
+        import tempfile
+        from neuralstyle import LossLog, samples, stylize
+        from neuralstyle.callbacks import read_losses
+
+        with tempfile.TemporaryDirectory() as folder:
+            log = LossLog(f"{folder}/losses.jsonl")
+            stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, callback=log)
+            assert read_losses(log.path)[-1]["iteration"] == 2
+        ```
+    """
+    path = _check_suffix(Path(path))
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
+    return [row for _, row in _lines(path)]
+
+
+def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Plot a log of ``LossLog``: a curve for each loss over the evaluations, on a logarithmic scale.
+
+    Needs matplotlib (``pip install "neuralstyle[plot]"``).
+
+    Args:
+        log: the log, a .csv or .jsonl file.
+        path: the picture, a .png, .jpg, .webp or .tif file.
+        overwrite: replace a file that exists.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: the log holds no line, or is none.
+        OSError: there is no such log, or the picture cannot be saved; see ``save_image``.
+
+    Example:
+        ```python
+        import tempfile
+        from neuralstyle import LossLog, plot_losses, samples, stylize
+
+        with tempfile.TemporaryDirectory() as folder:
+            log = LossLog(f"{folder}/losses.csv")
+            stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=4, callback=log)
+            plot_losses(log.path, f"{folder}/losses.png")
+        ```
+
+    """
+    check_plot()
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    rows = read_losses(log)
+    if not rows:
+        raise ValueError(f"{log} holds no line to plot")
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for name in rows[0]:
+        if name not in ("iteration", "scale", "size", "seconds"):
+            axes.semilogy([row["iteration"] for row in rows], [row[name] for row in rows], label=name)
+    for before, after in pairwise(rows):
+        if after["scale"] != before["scale"]:
+            axes.axvline(after["iteration"], color="0.8", zorder=0)
+    axes.set_xlabel("evaluations")
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    with Image.open(buffer) as picture:
+        return save_image(picture, path, overwrite=overwrite)
+
+
+def check_plot() -> None:
+    """Whether losses can be plotted here.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"a plot of the losses needs matplotlib ({error}); install it with 'pip install \"neuralstyle[plot]\"'"
+        ) from error
+
+
+class LivePreview:
+    """Shows the picture in a notebook while it is painted, in one place below the cell.
+
+    Needs IPython, which every notebook has.
+
+    Args:
+        every: evaluations between two pictures.
+
+    Raises:
+        ImportError: IPython is not installed.
+        ValueError: an interval below 1.
+
+    Example:
+        ```python
+        from neuralstyle import LivePreview, samples, stylize
+
+        try:
+            preview = [LivePreview(every=10)]
+        except ImportError:  # not in a notebook
+            preview = []
+        stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, callback=preview)
+        ```
+
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"the preview is drawn every N evaluations, N at least 1, received {every!r}")
+        try:
+            import IPython.display  # noqa: F401
+        except ImportError as error:
+            raise ImportError(f"a live preview needs IPython ({error}): 'pip install ipython'") from error
+        self.every = every
+        self._handle: Any = None
+        self._last: int | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw, if it is time."""
+        from IPython.display import display
+
+        if self._last is None or progress.iteration <= self._last:  # another run: below the cell of that
+            self._handle = None
+        elif progress.iteration % self.every and progress.iteration != progress.total:
+            return
+        self._last = progress.iteration
+        if self._handle is None:
+            self._handle = display(progress.image(), display_id=True)  # None where there is no notebook
+        else:
+            self._handle.update(progress.image())
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(values)
+    return buffer.getvalue()
+
+
+def _check_suffix(path: Path) -> Path:
+    if path.suffix not in LOG_SUFFIXES:
+        raise ValueError(f"{path}: a log ends in {' or '.join(LOG_SUFFIXES)}, received {path.suffix!r}")
+    return path
+
+
+def _lines(path: Path) -> list[tuple[str, dict[str, float]]]:
+    """The whole lines of a log, but for the header, with what they say."""
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        if path.suffix == ".jsonl":
+            rows = [json.loads(line) for line in lines]
+        else:
+            names, *cells = csv.reader(lines or ["iteration"])
+            lines = lines[1:]
+            if "iteration" not in names:
+                raise ValueError(f"its columns are {names}")
+            rows = [dict(zip(names, map(float, row), strict=True)) for row in cells]
+        if not all(isinstance(row, dict) and "iteration" in row for row in rows):
+            raise ValueError("a line names no iteration")
+        return list(zip(lines, rows, strict=True))
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is not a log of LossLog ({error}); give another name") from error
