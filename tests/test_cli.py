@@ -167,11 +167,11 @@ def test_an_existing_output_is_kept_without_overwrite_and_replaced_with_it(run, 
 def test_an_error_midway_saves_the_best_so_far_and_says_where(run, tmp_path, monkeypatch):
     evaluate, calls = Objective.evaluate, []
 
-    def failing(*arguments):
+    def failing(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 3:
             raise FloatingPointError("the loss term X is nan")
-        return evaluate(*arguments)
+        return evaluate(*arguments, **options)
 
     monkeypatch.setattr(Objective, "evaluate", failing)
     code, _, err = run(f"stylize photo.jpg swirl.png {QUICK} --iterations 9")
@@ -183,7 +183,7 @@ def test_an_error_midway_saves_the_best_so_far_and_says_where(run, tmp_path, mon
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory.\nTried to"), MemoryError()], ids=repr)
 def test_too_little_memory_says_what_to_do(run, monkeypatch, error):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise error
 
     monkeypatch.setattr(Objective, "evaluate", fail)

@@ -1,0 +1,241 @@
+"""Options that several commands share, and what they mean as keyword arguments."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from neuralstyle.callbacks import LossLog, SavePictures
+from neuralstyle.encoders import FeatureExtractor
+from neuralstyle.encoders.extractor import PADDINGS, POOLINGS
+from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
+from neuralstyle.images import Pixels, Width
+from neuralstyle.initial import NOISES
+from neuralstyle.optimizers import KEEPS, LBFGS, Adam
+from neuralstyle.painting import paint
+from neuralstyle.recipes import DEFAULT_PADDING, DEFAULT_POOLING
+from neuralstyle.schedule import coarse_to_fine, single_scale
+from neuralstyle.stylize import stylize, synthesize_texture
+
+MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
+OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
+SCHEDULES = {"coarse-to-fine": coarse_to_fine, "single": single_scale}
+NETWORK_OPTIONS = ("network", "pooling", "padding", "weights", "normalize", "convolution")
+OPTIMIZER_OPTIONS = {  # option of the command line -> (name of the optimiser, its argument)
+    "history": ("lbfgs", "history"),
+    "history_store": ("lbfgs", "store"),
+    "learning_rate": ("adam", "lr"),
+    "betas": ("adam", "betas"),
+    "epsilon": ("adam", "eps"),
+}
+
+
+def default(function: Callable[..., object], name: str) -> Any:
+    """The default of a function's argument."""
+    return inspect.signature(function).parameters[name].default
+
+
+def add_output(command: argparse.ArgumentParser, file: str | None = None) -> None:
+    """Where the result goes, and in what form."""
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=file is None,
+        default=file,
+        help="the result: a .png, .jpg, .webp or .tif file" + (" (default: %(default)s)" if file else ""),
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist (default: refuse)")
+    command.add_argument(
+        "--depth", type=int, choices=(8, 16), default=8, help="bits a channel; 16: .png and .tif (default: %(default)s)"
+    )
+    command.add_argument(
+        "--quality", type=int, metavar="N", default=95, help="of .jpg and .webp, 1 to 100 (default: %(default)s)"
+    )
+
+
+def add_painting(command: argparse.ArgumentParser, function: Callable[..., object], size: int | None = None) -> None:
+    """How to paint: size, optimiser, start, watching, network."""
+    group = command.add_argument_group("size and time")
+    longest = size or default(function, "size")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--size", type=int, metavar="PIXELS", help=f"longest side of the result, in pixels (default: {longest})"
+    )
+    if function is not synthesize_texture:  # a texture has no aspect of its own
+        either.add_argument("--width", type=int, metavar="PIXELS", help="its width instead (default: --size)")
+        either.add_argument("--pixels", type=int, metavar="N", help="its number of pixels instead (default: --size)")
+    command.set_defaults(default_size=longest)
+    group.add_argument(
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="evaluations at the finest scale (default: the schedule's own, 60 or, at a single scale, 300)",
+    )
+    schedule = default(function, "schedule")
+    name = next(name for name, known in SCHEDULES.items() if known is schedule)
+    group.add_argument("--schedule", choices=SCHEDULES, help=f"sizes painted on the way (default: {name})")
+    group.add_argument(
+        "--tile",
+        type=_tile,
+        metavar="PIXELS",
+        help="look at the picture in pieces of this side to save memory; auto: as the memory asks (default: whole)",
+    )
+    group.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps ... (default: the accelerator that torch finds)"
+    )
+
+    group = command.add_argument_group("start")
+    start = "content" if function is stylize else "noise"
+    group.add_argument(
+        "--init", metavar="START", help=f"content, noise, style, a picture or a trained MODEL (default: {start})"
+    )
+    group.add_argument("--noise", choices=NOISES, help=f"kind of noise (default: {default(paint, 'noise')})")
+    group.add_argument(
+        "--noise-blend", type=float, metavar="B", help="share of noise mixed into the start, 0 to 1 (default: 0)"
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="of the noise (default: 0)")
+
+    group = command.add_argument_group("optimiser")
+    group.add_argument("--optimizer", choices=OPTIMIZERS, help="how the loss is lowered (default: lbfgs)")
+    group.add_argument(
+        "--history", type=int, metavar="N", help="pairs that lbfgs keeps (default: 20, or what the memory holds)"
+    )
+    group.add_argument(
+        "--history-store", metavar="PLACE", help="where: device, cpu or a folder for files (default: device)"
+    )
+    group.add_argument(
+        "--learning-rate", type=float, metavar="X", help=f"of adam; pixels run from 0 to 1 (default: {Adam.lr})"
+    )
+    group.add_argument(
+        "--betas", type=float, nargs=2, metavar="B", help=f"decay of adam's two means (default: {Adam.betas})"
+    )
+    group.add_argument("--epsilon", type=float, metavar="X", help=f"adam's small constant (default: {Adam.eps})")
+    group.add_argument("--result", choices=KEEPS, help=f"which picture (default: {default(paint, 'result')})")
+
+    group = command.add_argument_group("watching, stopping, continuing")
+    group.add_argument("--quiet", action="store_true", help="no progress bar (default: show one)")
+    group.add_argument(
+        "--print-every", type=int, metavar="N", help="print the losses every N evaluations (default: no)"
+    )
+    group.add_argument(
+        "--checkpoint", metavar="PATTERN", help="save the picture on the way, for example step-{}.png (default: no)"
+    )
+    group.add_argument(
+        "--checkpoint-every", type=int, metavar="N", help="evaluations between two of these (default: 50)"
+    )
+    group.add_argument("--log", metavar="FILE", help="write the losses to a .csv or .jsonl file (default: no)")
+    group.add_argument("--plot", metavar="FILE", help="draw the losses of --log into a picture (default: no)")
+    group.add_argument(
+        "--resume",
+        metavar="FILE",
+        help="keep the state of the run in FILE, and continue from it if it is there (default: no)",
+    )
+    group.add_argument(
+        "--resume-every",
+        type=float,
+        metavar="SECONDS",
+        help=f"between two states (default: {default(paint, 'state_interval'):g})",
+    )
+
+    add = command.add_argument_group("network").add_argument
+    add("--network", metavar="NAME", help="vgg11, vgg13, vgg16 or vgg19, with _bn or without (default: vgg19)")
+    add(
+        "--weights",
+        metavar="SOURCE",
+        help="simonyan, torchvision or a file of weights (default: simonyan for vgg19, else torchvision)",
+    )
+    for option, known, value, what in (
+        ("pooling", POOLINGS, DEFAULT_POOLING, "how features are pooled"),
+        ("padding", PADDINGS, DEFAULT_PADDING, "what surrounds the picture"),
+    ):
+        add(f"--{option}", choices=known, help=f"{what} (default: {value})")
+    add(
+        "--no-normalize",
+        dest="normalize",
+        action="store_const",
+        const=False,
+        help="the raw network, without scaling to mean activation 1 (default: scaled)",
+    )
+
+
+def painting_arguments(options: argparse.Namespace, encoder: FeatureExtractor | None = None) -> dict[str, Any]:
+    """The options of ``add_painting``, those that were given, as keyword arguments.
+
+    Options of the network change those of a recipe's encoder, or else of the default one.
+    """
+    names = ("iterations", "noise", "noise_blend", "seed", "device", "tile", "result", "init")
+    given = {name: getattr(options, name) for name in names}
+    if options.init is not None and Path(options.init).suffix.lower() in MODEL_SUFFIXES:
+        given["init"] = load_model(options.init)
+    given["size"] = _size(options)
+    given["optimizer"] = _optimizer(options)
+    given["schedule"] = SCHEDULES.get(options.schedule)
+    given["state"] = options.resume
+    given["state_interval"] = options.resume_every
+    given["progress"] = not options.quiet
+    given["encoder"] = _encoder(options, encoder)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def callbacks(options: argparse.Namespace, resuming: bool) -> list[Any]:
+    """What is called after each evaluation, checked before the work.
+
+    Raises:
+        ValueError: options that need each other.
+        OSError: a file that exists, or cannot be written.
+    """
+    for option, needed in (("plot", "log"), ("checkpoint_every", "checkpoint"), ("resume_every", "resume")):
+        if getattr(options, option) is not None and getattr(options, needed) is None:
+            raise ValueError(f"--{option.replace('_', '-')} needs --{needed}; give both or neither")
+    overwrite = options.overwrite or resuming
+    found: list[Any] = []
+    if options.checkpoint is not None:
+        found.append(SavePictures(options.checkpoint, options.checkpoint_every or 50, overwrite))
+    if options.log is not None:
+        found.append(LossLog(options.log, options.overwrite, resume=resuming))
+    return found
+
+
+def _size(options: argparse.Namespace) -> Any:
+    if getattr(options, "width", None) is not None:
+        return Width(options.width)
+    if getattr(options, "pixels", None) is not None:
+        return Pixels(options.pixels)
+    return options.default_size if options.size is None else options.size
+
+
+def _optimizer(options: argparse.Namespace) -> Any:
+    name = options.optimizer or "lbfgs"
+    arguments: dict[str, Any] = {}
+    for option, (owner, argument) in OPTIMIZER_OPTIONS.items():
+        value = getattr(options, option)
+        if value is None:
+            continue
+        if owner != name:
+            raise ValueError(f"--{option.replace('_', '-')} is an option of --optimizer {owner}, not of {name}")
+        arguments[argument] = tuple(value) if isinstance(value, list) else value
+    return OPTIMIZERS[name](**arguments) if options.optimizer or arguments else None
+
+
+def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> FeatureExtractor | None:
+    changed = {name: getattr(options, name, None) for name in NETWORK_OPTIONS}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    if not changed:
+        return None
+    base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING}
+    if recipe is not None:
+        base = {"pooling": recipe.pooling, "padding": recipe.padding, "normalize": recipe.normalize}
+    return FeatureExtractor(**{**base, **changed})
+
+
+def _tile(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number of pixels or 'auto', received {text!r}") from None
