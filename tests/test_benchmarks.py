@@ -1,0 +1,98 @@
+"""The arithmetic of the benchmarks: what is counted, and what their tables say of it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from neuralstyle.encoders.vgg import vgg_layers
+
+PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
+
+
+@pytest.fixture
+def peers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
+    """The modules of the comparison, which are a program and no package."""
+    monkeypatch.syspath_prepend(PEERS)
+    names = ("report", "contenders")
+    yield {name: importlib.import_module(name) for name in names}
+    for name in names:
+        del sys.modules[name]
+
+
+def _results() -> dict[str, Any]:
+    def program(median: float, peak: int) -> dict[str, Any]:
+        times = {"median": median, "fastest": median - 0.5, "slowest": median + 0.5}
+        return times | {"peak": peak * 2**20, "start": times}
+
+    reached = {"clipped": {"seconds": 15.0, "evaluations": 40, "value": 1.0}}
+    ours = {"reached": reached, "evaluations": 77}
+    return {
+        "versions": {"pastiche": "1.6.0", "neuralstyle": "0.1", "torch": "2.9"},
+        "iterations": 100,
+        "missing": {"pystiche": "it is not here"},
+        "sizes": {
+            "256": {
+                "height": 170,
+                "width": 256,
+                "threads": 2,
+                "operations": 4 * 10**9,
+                "product": {"median": 2 * 2048**3 / 8e9},
+                "agreement": {
+                    "pastiche": {"value": 0.0, "gradient": 0.0},
+                    "neuralstyle": {"value": 0.0, "gradient": 2e-6},
+                },
+                "programs": {"pastiche": program(2, 1000), "neuralstyle": program(1, 700)},
+            }
+        },
+        "races": [{"pastiche": {"seconds": 60.0}, "descend": ours, "stylize": ours}],
+    }
+
+
+def test_operations_of_one_step_for_each_pixel(peers: dict[str, ModuleType]) -> None:
+    # Kernels of 9 weights, divided by how many pixels share a position; conv1_1 to conv5_1, forward and back.
+    by_hand = 2 * 9 * (
+        3 * 64 + 64 * 64
+        + (64 * 128 + 128 * 128) / 4
+        + (128 * 256 + 3 * 256 * 256) / 16
+        + (256 * 512 + 3 * 512 * 512) / 64
+        + 512 * 512 / 256
+    )  # fmt: skip
+    assert peers["contenders"].operations(vgg_layers().values(), 32, 48) == by_hand * 32 * 48
+    assert peers["contenders"].operations(vgg_layers().values(), 33, 49) == by_hand * 32 * 48 + 2 * 9 * (
+        (33 * 49 - 32 * 48) * (3 * 64 + 64 * 64)
+    )
+
+
+def test_table_gives_ratios_to_pastiche(peers: dict[str, ModuleType]) -> None:
+    text = peers["report"].table(_results())
+    rows = {row.split(" | ")[0].strip("| "): row for row in text.splitlines() if row.startswith("|")}
+    assert "2 s (1.5 - 2.5) | 1 s (0.5 - 1.5) **0.50**" in rows["value and gradient, 256 x 170"]
+    # 8 GFLOP in 2 s and in 1 s, on a machine of 8 GFLOP/s.
+    assert "4 GFLOP/s, 50% | 8 GFLOP/s, 100%" in rows["convolutions, 256 x 170"]
+    assert "1000 MiB | 700 MiB **0.70**" in rows["peak memory, 256 x 170"]
+    assert "15 s, 40 evaluations **0.25**" in rows["to pastiche's value clipped to its range, one scale, 256 x 170"]
+    assert "not in 77 evaluations" in rows["to pastiche's value before clipping, one scale, 256 x 170"]
+    assert "agree in value and gradient to 2e-06" in text
+    assert "pystiche: it is not here" in text
+    assert len({row.count(" |") for row in rows.values()}) == 1
+
+
+def test_table_is_put_between_the_marks(peers: dict[str, ModuleType], tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    file.write_text("before\n<!-- peers: begin -->\nold\n<!-- peers: end -->\nafter\n", encoding="utf-8")
+    for text in ("new", "newer"):
+        peers["report"].insert(file, text)
+    assert file.read_text(encoding="utf-8") == (
+        "before\n<!-- peers: begin -->\n\nnewer\n\n<!-- peers: end -->\nafter\n"
+    )
+    file.write_text("no place\n<!-- peers: begin -->\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="no place for the table"):
+        peers["report"].insert(file, "new")
+    assert file.read_text(encoding="utf-8") == "no place\n<!-- peers: begin -->\n"
