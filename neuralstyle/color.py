@@ -149,6 +149,10 @@ def match_color(
     Departure: in any direction of colour, a variance below that of rounding to 8 bits, $1/(12 \cdot 255^2)$, counts as
     that much. So grey and one-coloured pictures work, though no map can give them the variance that they lack.
 
+    Departure: the map may leave [0,1], and clamping moves mean and covariance (by up to 0.04 among 168 pairs of
+    pictures, most where a photograph has a white background). So the clamped picture is matched and clamped again
+    until they are right.
+
     Args:
         image: (B,3,H,W) in [0,1].
         reference: (B,3,H',W') or (1,3,H',W') in [0,1].

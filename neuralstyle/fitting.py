@@ -70,6 +70,7 @@ def _bytes_per_pixel(encoder: Encoder, image: Tensor, tile: Tile, probes: Sequen
             readings = read(encoder, view, tile, probes)
         torch.autograd.grad(readings, view, [torch.ones_like(reading) for reading in readings])
 
+    work()  # what is made once, such as weights in another format, is not each pixel's
     return peak_memory(image.device, work) / _pixels(tile)
 
 

@@ -46,21 +46,30 @@ class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for leaf in tree_leaves(result):
             # A view or an operation in place returns memory that was there before.
             if isinstance(leaf, torch.Tensor) and _address(leaf) not in inputs:
-                self._note(leaf.untyped_storage())
+                self._note(leaf)
         return result
 
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        address, size = storage._cdata, storage.nbytes()
+    def _note(self, tensor: torch.Tensor) -> None:
+        address, size = _address(tensor), _size(tensor)
         if address not in self.known:
             self.known.add(address)
             self.now += size
             self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._free, address, size).atexit = False
+            weakref.finalize(_memory(tensor), self._free, address, size).atexit = False
 
     def _free(self, address: int, size: int) -> None:
         self.known.discard(address)
         self.now -= size
 
 
+def _memory(tensor: torch.Tensor) -> torch.UntypedStorage | torch.Tensor:
+    """What holds a tensor's numbers: its storage, or, in a library's own format (oneDNN), the tensor itself."""
+    return tensor if tensor.is_mkldnn else tensor.untyped_storage()
+
+
 def _address(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
+    return int(_memory(tensor)._cdata)
+
+
+def _size(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size() if tensor.is_mkldnn else tensor.untyped_storage().nbytes()

@@ -68,7 +68,7 @@ def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> T
         (B,3,H,W) in [0,1].
 
     Raises:
-        ValueError: The pictures differ in size, or cannot be used.
+        ValueError: The pictures differ in size, or cannot be used; fewer than 2 levels.
 
     Examples:
         >>> painted = keep_chroma(torch.rand(1, 3, 30, 40), torch.full((1, 3, 30, 40), 0.5))
@@ -82,6 +82,8 @@ def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> T
     if exact.shape[2:] != other.shape[2:]:
         sizes = f"{tuple(exact.shape[2:])} and {tuple(other.shape[2:])}"
         raise ValueError(f"result and content must have one (height, width), got {sizes}; resize the content")
+    if levels is not None and not levels >= 2:
+        raise ValueError(f"levels is the number of values of a channel, at least 2, or None, got {levels!r}")
     wanted = _to_lab(other).expand(len(exact), -1, -1, -1)
     lab = torch.cat((_to_lab(exact)[..., :1], wanted[..., 1:]), dim=-1)
     outside = ~_shown(_to_linear(lab))

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 import torch
 from torch import Tensor
 
+from neuralstyle import distributed
 from neuralstyle._errors import unknown
 from neuralstyle.memory import free_memory
 
@@ -131,7 +132,8 @@ class LBFGS:
         if self.store not in ("device", "cpu"):
             return MOST_PAIRS
         free = free_memory(image.device if self.store == "device" else torch.device("cpu"))
-        return max(FEWEST_PAIRS, min(MOST_PAIRS, free // 2 // (2 * image.numel() * image.element_size())))
+        pairs = free / 2 // (2 * image.numel() * image.element_size())
+        return int(distributed.least(max(FEWEST_PAIRS, min(MOST_PAIRS, pairs)), image.device))
 
     def _stored(self, tensor: Tensor) -> Tensor:
         """The tensor where pairs are kept."""

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from neuralstyle import distributed
 from neuralstyle.images import to_pil
 from neuralstyle.objective import Evaluation
 from neuralstyle.schedule import Scale
@@ -146,9 +147,10 @@ class Run:
             _kept=kept,
             _render=self.render,
         )
-        # All of them are called, also after one that wants to stop.
-        answers = [_answer(callback, progress) for callback in self.callbacks]
-        return all(answers)
+        # All of them are called, also after one that wants to stop; of several processes one asks, for all.
+        callbacks = self.callbacks if distributed.is_writer() else ()
+        answers = [_answer(callback, progress) for callback in callbacks]
+        return distributed.least(float(all(answers)), kept.device) > 0
 
     def _bar(self, ahead: int) -> Any:
         from tqdm.auto import tqdm
@@ -157,7 +159,7 @@ class Run:
         return tqdm(
             total=sum(_work(scale) for scale in self.scales),
             initial=ahead,  # of another run, whose pace is not this one's
-            disable=not self.show,
+            disable=not (self.show and distributed.is_writer()),
             bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
         )
 

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from neuralstyle import distributed
 from neuralstyle.checkpoint import State, clear_leftovers, load_state, save_state
 from neuralstyle.images import load_image
 from neuralstyle.styles import Style, load_mask
@@ -69,7 +70,8 @@ class StateFile:
 
     def offer(self, state: State) -> None:
         """Write a state if the last one is old enough."""
-        if self.path is not None and time.monotonic() - self.written >= self.interval:
+        due = time.monotonic() - self.written >= self.interval
+        if self.path is not None and due and distributed.is_writer():
             save_state(self.path, {**state, "settings": self.settings}, kind=_KIND)
             self.written = time.monotonic()
 

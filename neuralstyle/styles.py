@@ -45,7 +45,7 @@ class Style:
         carry: how mask and region are carried to a layer's positions. "area": each position weighs as much as the
             mean over its own cell of pixels. "inside": as little as the least that it sees, so that at a hard edge
             only positions that see the region alone count, and nothing leaks; a region too narrow for a deep layer
-            has no position there, and that layer leaves it alone.
+            (relu5_1 sees 156 pixels) has no position there, and that layer leaves it alone.
         enlarge: let ``scale`` go beyond the pixels that the style picture has.
 
     Raises:

@@ -458,6 +458,12 @@ def test_recolor_gives_a_picture_anothers_palette_and_leaves_its_shapes(method: 
 # Errors
 
 
+@pytest.mark.parametrize("levels", [0, 1, -256])
+def test_too_few_levels_are_refused(cat: Tensor, levels: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 2, or None, got {levels}"):
+        keep_chroma(cat, cat, levels)
+
+
 def test_unknown_names_are_answered_with_the_known_ones(cat: Tensor) -> None:
     for function in (prepare_style, finish):
         with pytest.raises(ValueError, match=r"unknown color 'luminanc': did you mean 'luminance'\?"):

@@ -104,8 +104,8 @@ def test_content_styles_output(run, python, files, tmp_path):
 
 
 def test_iterations(run, files, tmp_path):
-    run("--log OUT/a.csv --iterations 2")
-    run("--log OUT/b.csv --iterations 5")
+    run("--losses OUT/a.csv --iterations 2")
+    run("--losses OUT/b.csv --iterations 5")
     assert [len(read_losses(tmp_path / name)) for name in ("a.csv", "b.csv")] == [2, 5]
 
 
@@ -131,7 +131,7 @@ def test_checkpoint_output_and_iterations(run, python, tmp_path):
 
 
 def test_progress_write_and_plot(run, python, tmp_path):
-    run("--log OUT/cli.csv --plot OUT/cli.png")
+    run("--losses OUT/cli.csv --plot OUT/cli.png")
     log = LossLog(tmp_path / "python.csv")
     python(callback=log)
     here, there = read_losses(tmp_path / "cli.csv"), read_losses(log.path)

@@ -116,7 +116,7 @@ def test_training_defaults_are_those_of_fast_neural_style():
 
 
 def test_what_training_writes(run, files):
-    options = "--checkpoints run --checkpoint-interval 1 --log losses.csv --log-interval 2"
+    options = "--checkpoints run --checkpoint-interval 1 --losses losses.csv --log-interval 2"
     options += " --preview photo.png --previews previews --preview-interval 2 --steps 4"
     code, _, err = run(f"{TRAIN} {options}")
     assert (code, err) == (0, "")

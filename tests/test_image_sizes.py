@@ -31,6 +31,13 @@ def test_pixels_are_as_many_as_fit(height: int, width: int) -> None:
             assert math.prod(fit_size(height, width, longest)) > 0.98 * wanted
 
 
+def test_pixels_of_a_banner_are_as_many_as_fit() -> None:
+    for wanted in range(9000, 12000, 37):
+        longest = longest_side(Pixels(wanted), 30, 900)
+        assert math.prod(fit_size(30, 900, longest)) <= wanted
+        assert math.prod(fit_size(30, 900, longest + 1)) > wanted
+
+
 @pytest.mark.parametrize("size", [16, 640, np.int64(640)])
 def test_a_number_is_the_longest_side(size: Any) -> None:
     longest = longest_side(size, 50, 50)

@@ -372,13 +372,15 @@ def test_tiles_are_not_exact_with_a_reach_that_is_too_small(
     assert float((tiled - whole).norm() / whole.norm()) > 1e-6
 
 
-def test_a_global_layer_is_used_without_tiles(noise: Noise) -> None:
+def test_a_global_layer_is_used_without_tiles_and_refuses_them(noise: Noise) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.InstanceNorm2d(4))
     content, style = noise(1, 3, 20, 24), noise(1, 3, 32, 32, seed=1)
     objective = Objective(ModuleExtractor(network), GramStyleLoss("1"), styles=[style])
     evaluation = objective.evaluate(content)
     assert evaluation.gradient is not None
     assert evaluation.gradient.any()
+    with pytest.raises(ValueError, match="layer '1': its positions depend on the whole picture"):
+        objective.evaluate(content, tile=8)
 
 
 def test_stylize_looks_through_it(residual: Residual) -> None:

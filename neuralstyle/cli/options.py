@@ -127,8 +127,10 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     group.add_argument(
         "--checkpoint-every", type=int, metavar="N", help="evaluations between two of these (default: 50)"
     )
-    group.add_argument("--log", metavar="FILE", help="write the losses to a .csv or .jsonl file (default: no)")
-    group.add_argument("--plot", metavar="FILE", help="draw the losses of --log into a picture (default: no)")
+    group.add_argument(
+        "--losses", dest="log", metavar="FILE", help="write them to a .csv or .jsonl file (default: no)"
+    )
+    group.add_argument("--plot", metavar="FILE", help="draw the losses of --losses into a picture (default: no)")
     group.add_argument(
         "--resume",
         metavar="FILE",
@@ -188,9 +190,13 @@ def callbacks(options: argparse.Namespace, resuming: bool) -> list[Any]:
         ValueError: options that need each other.
         OSError: a file that exists, or cannot be written.
     """
-    for option, needed in (("plot", "log"), ("checkpoint_every", "checkpoint"), ("resume_every", "resume")):
+    for option, needed, name in (
+        ("plot", "log", "losses"),
+        ("checkpoint_every", "checkpoint", "checkpoint"),
+        ("resume_every", "resume", "resume"),
+    ):
         if getattr(options, option) is not None and getattr(options, needed) is None:
-            raise ValueError(f"--{option.replace('_', '-')} needs --{needed}; give both or neither")
+            raise ValueError(f"--{option.replace('_', '-')} needs --{name}; give both or neither")
     overwrite = options.overwrite or resuming
     found: list[Any] = []
     if options.checkpoint is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
-from neuralstyle import samples
+from neuralstyle import distributed, samples
 from neuralstyle.callbacks import check_plot, plot_losses
 from neuralstyle.cli.options import add_output, add_painting, callbacks, default, painting_arguments
 from neuralstyle.color import COLORS
@@ -230,7 +230,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     def paint(**shared: Any) -> Image.Image:
         style = samples.painting(options.painting, size=max(512, options.size or 0))
-        print(f"painting the sample photograph in the style of {options.painting!r} ...", file=sys.stderr)
+        if distributed.is_writer():
+            print(f"painting the sample photograph in the style of {options.painting!r} ...", file=sys.stderr)
         return stylize(samples.photo(), style, **{**painting_arguments(options), **shared})
 
     return _save(options, paint)
@@ -238,6 +239,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _save(options: argparse.Namespace, paint: Callable[..., Image.Image], profile: str | None = None) -> int:
     """Check the outputs, paint, save; on Ctrl-C or an error midway save the best picture so far."""
+    if not distributed.is_writer():
+        paint()
+        return 0
     form: dict[str, Any] = {"depth": options.depth, "profile": profile}
     check_output(options.output, options.overwrite, **form)
     resuming = options.resume is not None and Path(options.resume).exists()

@@ -21,7 +21,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--method", choices=PALETTES, default="match", help="how (default: %(default)s)")
     command.set_defaults(run=_recolor)
 
-    command = commands.add_parser("plot", help="draw the losses that --log has written")
+    command = commands.add_parser("plot", help="draw the losses that --losses has written")
     command.add_argument("log", metavar="LOG", help="a .csv or .jsonl file")
     add_output(command)
     command.set_defaults(run=_plot)

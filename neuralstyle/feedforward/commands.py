@@ -42,7 +42,7 @@ _TRAINING: dict[str, tuple[type, str, str]] = {
     "previews": (str, "DIR", "a folder for previews"),
     "preview_interval": (int, "STEPS", "between previews"),
 }
-_SHORT = {"learning_rate": "lr"}
+_SHORT = {"learning_rate": "lr", "log": "losses"}
 _DEVICE = "cpu, cuda, cuda:1, mps ... (default: the accelerator that torch finds)"
 
 

