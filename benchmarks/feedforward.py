@@ -51,8 +51,6 @@ def scratch(options: argparse.Namespace) -> bool:
         crop="random",
         batch_size=4,
         width=16,
-        warmup=options.warmup,
-        learning_rate=options.learning_rate,
         steps=1_000_000,
         hold_out=options.hold_out,
         log=options.log,
@@ -108,8 +106,6 @@ def main() -> None:
         command.set_defaults(run=function)
         if function is scratch:
             command.add_argument("--minutes", type=float, default=15, help="of training")
-            command.add_argument("--warmup", type=int, default=200, help="steps of it that teach to copy")
-            command.add_argument("--learning-rate", type=float, default=2e-3, help="of Adam")
             command.add_argument("--log", default=None, help="a CSV file for the losses")
         else:
             command.add_argument("--model", required=True, help="a network, of the same style")

@@ -17,7 +17,7 @@ from neuralstyle.devices import find_device
 from neuralstyle.images import MIN_SIDE, load_image, resize_image, to_pil
 from neuralstyle.initial import Init, Noise, initial_picture
 from neuralstyle.losses import LossSum
-from neuralstyle.losses.base import layer_tuple
+from neuralstyle.losses.base import weights_in_use
 from neuralstyle.measurement import Encoder, on_encoder
 from neuralstyle.objective import Objective, check_losses
 from neuralstyle.optimizers import KEEPS, LBFGS, Keep, Optimizer, minimize
@@ -103,11 +103,13 @@ def paint(
 
     file = StateFile(state, state_interval, settings, image.device)
 
-    def render(found: Tensor) -> Tensor:
-        return found if reference is None else finish(found, resize_image(reference, _size(found)), color)
+    def render(found: Tensor, levels: int | None) -> Tensor:
+        if reference is None:
+            return found
+        return finish(found, resize_image(reference, _size(found)), color, levels=levels)
 
     def render_full(found: Tensor) -> Image.Image:
-        return to_pil(render(resize_image(found, stages[-1][0])))
+        return to_pil(render(resize_image(found, stages[-1][0]), 256))
 
     callbacks = [] if callback is None else [callback] if callable(callback) else list(callback)
     run = Run([scale for _, scale in stages], callbacks, progress, render)
@@ -166,7 +168,7 @@ def _feasible(
     stages: Sequence[tuple[tuple[int, int], Scale]], losses: LossSum, network: Encoder
 ) -> Sequence[tuple[tuple[int, int], Scale]]:
     """The stages at which the deepest layer has at least one position; the last always stays."""
-    stride = max(network.layers[layer].stride for term in losses for layer in layer_tuple(term.loss.layers))
+    stride = max(network.layers[layer].stride for term in losses for layer in weights_in_use(term.loss))
     return [stage for stage in stages[:-1] if min(stage[0]) >= max(stride, MIN_SIDE)] + [stages[-1]]
 
 

@@ -17,6 +17,9 @@ from neuralstyle.images import to_pil
 from neuralstyle.objective import Evaluation
 from neuralstyle.schedule import Scale
 
+Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
+"""(picture, number of levels that it will be rounded to, or None) -> the picture in its final colours."""
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:
@@ -54,15 +57,15 @@ class Progress:
     terms: dict[str, float]
     elapsed: float
     _kept: Tensor = field(repr=False)
-    _render: Function[[Tensor], Tensor] = field(repr=False)
+    _render: Render = field(repr=False)
 
     def tensor(self) -> Tensor:
         """What the result would be if the work stopped now: (1, 3, H, W) in [0, 1], at this scale's size."""
-        return self._render(self._kept)
+        return self._render(self._kept, None)
 
     def image(self) -> Image.Image:
         """The same as an 8-bit RGB picture; rendered only when called."""
-        return to_pil(self.tensor())
+        return to_pil(self._render(self._kept, 256))
 
 
 Callback: TypeAlias = Function[[Progress], "bool | None"]
@@ -76,7 +79,7 @@ class Run:
         scales: Sequence[Scale],
         callbacks: Sequence[Callback],
         show: bool,
-        render: Function[[Tensor], Tensor],
+        render: Render,
     ) -> None:
         self.scales = scales
         self.callbacks = callbacks

@@ -32,7 +32,8 @@ def default_encoder(network: str = "vgg19") -> FeatureExtractor:
         assert default_encoder().pooling == "l2"
         ```
     """
-    return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING)
+    # Activation scales come with the package for VGG-19 alone; the default losses are relative and do without.
+    return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=network == "vgg19")
 
 
 class Recipe(TypedDict):

@@ -421,7 +421,11 @@ def test_failures_are_listed_and_the_rest_is_painted(network, album, tmp_path):
     (album / "broken.png").write_text("no picture")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.png").write_text("old")
-    failures = apply_files(network, album, tmp_path / "out", batch_size=2, progress=False)
+    painted = []
+    failures = apply_files(
+        lambda x: painted.extend(x) or network(x), album, tmp_path / "out", batch_size=2, progress=False
+    )
+    assert len(painted) == 3  # a file that exists is known before the work
     assert set(failures) == {album / "a.png", album / "broken.png"}
     assert "exists" in failures[album / "a.png"]
     assert (tmp_path / "out/a.png").read_text() == "old"

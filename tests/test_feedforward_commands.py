@@ -88,7 +88,6 @@ def weights(path):
         "--lr 1e-2",
         "--crop random",
         "--decay",
-        "--warmup 2",
         "--hold-out 2",
         "--steps 3",
         "--width 3",

@@ -11,6 +11,7 @@ from typing import Any
 from neuralstyle.callbacks import LossLog, SavePictures
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import PADDINGS, POOLINGS
+from neuralstyle.encoders.weights import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width
 from neuralstyle.initial import NOISES
@@ -23,7 +24,7 @@ from neuralstyle.stylize import stylize, synthesize_texture
 MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
 SCHEDULES = {"coarse-to-fine": coarse_to_fine, "single": single_scale}
-NETWORK_OPTIONS = ("network", "pooling", "padding", "weights", "normalize", "convolution")
+NETWORK_OPTIONS = ("network", "pooling", "padding", "weights", "preprocessing", "normalize")
 OPTIMIZER_OPTIONS = {  # option of the command line -> (name of the optimiser, its argument)
     "history": ("lbfgs", "history"),
     "history_store": ("lbfgs", "store"),
@@ -127,9 +128,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     group.add_argument(
         "--checkpoint-every", type=int, metavar="N", help="evaluations between two of these (default: 50)"
     )
-    group.add_argument(
-        "--losses", dest="log", metavar="FILE", help="write them to a .csv or .jsonl file (default: no)"
-    )
+    group.add_argument("--losses", dest="log", metavar="FILE", help="write them to a .csv or .jsonl file (default: no)")
     group.add_argument("--plot", metavar="FILE", help="draw the losses of --losses into a picture (default: no)")
     group.add_argument(
         "--resume",
@@ -155,6 +154,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         ("padding", PADDINGS, DEFAULT_PADDING, "what surrounds the picture"),
     ):
         add(f"--{option}", choices=known, help=f"{what} (default: {value})")
+    add("--preprocessing", choices=PREPROCESSINGS, help="what a file of weights was trained on (default: torchvision)")
     add(
         "--no-normalize",
         dest="normalize",
@@ -232,9 +232,10 @@ def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> Fe
     changed = {name: value for name, value in changed.items() if value is not None}
     if not changed:
         return None
-    base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING}
+    normalize = changed.get("network", "vgg19") == "vgg19" and changed.get("weights", "simonyan") == "simonyan"
+    base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING, "normalize": normalize}
     if recipe is not None:
-        base = {"pooling": recipe.pooling, "padding": recipe.padding, "normalize": recipe.normalize}
+        base |= {"pooling": recipe.pooling, "padding": recipe.padding}
     return FeatureExtractor(**{**base, **changed})
 
 

@@ -29,7 +29,6 @@ _TRAINING: dict[str, tuple[type, str, str]] = {
     "style_weight": (float, "X", "multiplies the style loss"),
     "tv_weight": (float, "X", "multiplies the total variation"),
     "learning_rate": (float, "X", "of Adam"),
-    "warmup": (int, "STEPS", "before the others, that teach a new network to give back what it is shown"),
     "width": (int, "CHANNELS", "of the network's first stage"),
     "blocks": (int, "N", "the network's residual blocks"),
     "workers": (int, "N", "processes that decode pictures; by default two, or one where there is one core"),

@@ -73,11 +73,6 @@ same rate, contrast shoots up, is punished, and the network settles on an even g
 """
 
 
-def pixels(pictures: Tensor, contents: Tensor) -> dict[str, Tensor]:
-    """The mean squared difference of pixels: the criterion of a network that is to give back what it is shown."""
-    return {"pixels": (pictures - contents).square().mean()}
-
-
 class Loop:
     """A network, its optimiser, and how far they have come.
 
@@ -135,12 +130,11 @@ class Loop:
         self,
         batches: Iterator[tuple[Tensor, list[str]]],
         epoch_steps: int,
-        journal: Journal | None,
+        journal: Journal,
         callback: TrainingCallback | None,
         show: bool,
-        name: str,
     ) -> None:
-        """Take the steps that are left; ``name`` is what the progress bar calls them."""
+        """Take the steps that are left."""
         from tqdm.auto import tqdm
 
         model = _averaging(self.network.train())
@@ -151,7 +145,6 @@ class Loop:
             stack.enter_context(torch.random.fork_rng(self._cuda()))
             bar = stack.enter_context(
                 tqdm(
-                    desc=name,
                     total=self.steps,
                     initial=self.step,
                     unit="step",
@@ -175,7 +168,7 @@ class Loop:
                     callback,
                     TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network),
                 )
-                if journal is not None and distributed.is_writer():
+                if distributed.is_writer():
                     journal.note(self, epoch, terms, last=stopped or self.step == self.steps)
                 if stopped:
                     break

@@ -6,9 +6,8 @@ import copy
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from neuralstyle.devices import find_device
 from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.data import Batches, Crop, Paths, Pictures, find_pictures, loader, steps_per_epoch
 from neuralstyle.feedforward.journal import Checkpoints, Journal, LossTable, Previews
-from neuralstyle.feedforward.loop import Loop, TrainingCallback, pixels
+from neuralstyle.feedforward.loop import Loop, TrainingCallback
 from neuralstyle.feedforward.models import check_model_output, save_model
 from neuralstyle.feedforward.network import TransformerNet, seeded_network
 from neuralstyle.images import Picture, load_image, resize_image
@@ -32,7 +31,7 @@ from neuralstyle.styles import Style, as_styles
 
 TRAINING_LOSSES = (
     ContentLoss("relu3_1")
-    + 75 * GramStyleLoss(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), normalization="relative")
+    + 30 * GramStyleLoss(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), normalization="relative")
     + 10 * TotalVariationLoss()
 )
 """What ``train`` minimises unless told otherwise: no deeper than relu4_1, for the sake of time."""
@@ -57,7 +56,6 @@ def train(
     tv_weight: float = 1.0,
     learning_rate: float = 1e-3,
     decay: bool = False,
-    warmup: int = 0,
     width: int = 32,
     blocks: int = 5,
     init: TransformerNet | None = None,
@@ -107,8 +105,6 @@ def train(
         tv_weight: multiplies every loss that compares with nothing (total variation).
         learning_rate: of Adam.
         decay: lower the learning rate to zero along half a cosine; False keeps it, as the paper does.
-        warmup: steps before the others that only teach a new network to give back what it is shown. They see pixels
-            alone and cost little, and styles are found sooner from there than from noise.
         width: channels of the network's first stage.
         blocks: the network's residual blocks.
         init: a network to start from, which is left as it is; its width and blocks count.
@@ -166,7 +162,7 @@ def train(
     ):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is a whole number of at least 1, received {value!r}")
-    for name, value in (("workers", 0 if workers is None else workers), ("hold_out", hold_out), ("warmup", warmup)):
+    for name, value in (("workers", 0 if workers is None else workers), ("hold_out", hold_out)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ValueError(f"{name} is a whole number of at least 0, received {value!r}")
     if not (math.isfinite(learning_rate) and learning_rate > 0):
@@ -199,22 +195,21 @@ def train(
             "size": f"{size}, {crop}",
             "seed": seed,
             "learning_rate": f"{learning_rate} to zero in {total} steps" if decay else learning_rate,
-            "warmup": warmup,
             "network": describe(network),
             "init": init is not None and fingerprint(parameters_to_vector(network.parameters())[None]),
             "mixed_precision": mixed_precision,
         }
         kept = Checkpoints(checkpoints, checkpoint_interval, settings, resume=resume)
-        options: dict[str, Any] = {"learning_rate": learning_rate, "mixed_precision": mixed_precision, "seed": seed}
-
-        def batches(steps: range) -> Iterator[tuple[Tensor, list[str]]]:
-            order = Batches(len(pictures), batch_size, steps, seed, rank=distributed.rank(), count=count)
-            return loader(pictures, order, workers, pin=place.type == "cuda")
-
-        if warmup and kept.found is None:
-            first = Loop(network, pixels, place, steps=warmup, decay=False, **options)
-            first.run(batches(range(warmup)), epoch_steps, None, None, progress, "warm-up")
-        loop = Loop(network, Criterion(extractor, weighted, styles), place, steps=total, decay=decay, **options)
+        loop = Loop(
+            network,
+            Criterion(extractor, weighted, styles),
+            place,
+            steps=total,
+            learning_rate=learning_rate,
+            decay=decay,
+            mixed_precision=mixed_precision,
+            seed=seed,
+        )
         if kept.found is not None:
             loop.restore(kept.found)
         journal = Journal(
@@ -222,7 +217,9 @@ def train(
             LossTable(log if distributed.is_writer() else None, log_interval, weighted.names, loop.step),
             Previews(previews, preview_interval, _shrunk(samples.photo() if preview is None else preview)),
         )
-        loop.run(batches(range(loop.step, total)), epoch_steps, journal, callback, progress, "training")
+        order = Batches(len(pictures), batch_size, range(loop.step, total), seed, rank=distributed.rank(), count=count)
+        batches = loader(pictures, order, workers, pin=place.type == "cuda")
+        loop.run(batches, epoch_steps, journal, callback, progress)
         if output is not None and distributed.is_writer():
             save_model(network, output, half=half)
     return network
