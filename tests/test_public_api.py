@@ -105,7 +105,7 @@ def test_arguments_are_described(name: str) -> None:
     if inspect.isclass(CALLABLE[name]) or "Args:" not in documentation:
         return
     for parameter in inspect.signature(CALLABLE[name]).parameters:
-        assert re.search(rf"^ *(\*\*)?{parameter}: ", documentation, flags=re.M), parameter
+        assert re.search(rf"^ *\*{{0,2}}{parameter}: ", documentation, flags=re.M), parameter
 
 
 def _directives() -> dict[str, Any]:

@@ -395,3 +395,18 @@ def test_scales_that_do_not_fit_are_refused(scales: dict[str, Tensor], message: 
 def test_scales_are_a_mapping() -> None:
     with pytest.raises(TypeError, match="normalize is True, False or scales by convolution, received 'yes'"):
         FeatureExtractor(normalize="yes")  # type: ignore[arg-type]
+
+
+def test_a_folder_stands_for_the_one_file_in_it_that_says_the_network(
+    stored: Path, tmp_path: Path, small: tuple[nn.Sequential, State]
+) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no weights of vgg11"):
+        FeatureExtractor("vgg11", weights=tmp_path, normalize=False)
+    for name in ("vgg11-8a719046.pth", "vgg11_bn.pth", "notes.txt"):
+        (tmp_path / name).write_bytes(stored.read_bytes() if name.startswith("vgg11-") else b"")
+    found = FeatureExtractor("vgg11", weights=tmp_path, normalize=False)
+    wanted = FeatureExtractor("vgg11", weights=stored, normalize=False)
+    assert torch.equal(found.convolutions["conv1_1"].weight, wanted.convolutions["conv1_1"].weight)
+    (tmp_path / "vgg11.safetensors").touch()
+    with pytest.raises(ValueError, match=r"several weights of vgg11.*vgg11-8a719046\.pth.*vgg11\.safetensors"):
+        FeatureExtractor("vgg11", weights=tmp_path, normalize=False)

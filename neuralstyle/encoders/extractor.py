@@ -52,7 +52,8 @@ class FeatureExtractor(nn.Module):
             each convolution; it is folded into it, so that "conv1_1" is what the ReLU is given, as everywhere.
         weights: "simonyan" (Simonyan and Zisserman's own of VGG-19, installed with this package, no download),
             "torchvision" (retrained there; downloaded by torchvision on first use), or the path of a file, safetensors
-            or a state dict saved by torch, with torchvision's names. None: "simonyan" for "vgg19", else "torchvision".
+            or a state dict saved by torch, with torchvision's names, or of its folder. None: "simonyan" for "vgg19",
+            else "torchvision".
         pooling: "max" as trained; "average", smoother, as in the paper's pictures; "l2", the root of the sum of
             squares. Average and L2 are multiplied by 2 and 0.78, which keeps activations near those of max pooling.
             (The paper does not rescale.)

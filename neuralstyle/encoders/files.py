@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+def find_weights(path: Path, network: str) -> Path:
+    """The file of a network's weights: the path itself, or the one in the folder whose name says the network.
+
+    "vgg19.pth" and "vgg19-dcbb9e9d.pth" say vgg19, "vgg19_bn.pth" says vgg19_bn.
+
+    Raises:
+        FileNotFoundError: a folder without such a file.
+        ValueError: a folder with several.
+
+    """
+    if not path.is_dir():
+        return path
+    found = [
+        file
+        for file in sorted(path.iterdir())
+        if file.suffix.lower() in SUFFIXES and re.fullmatch(rf"{network}(-.*)?", file.stem, re.IGNORECASE)
+    ]
+    if not found:
+        raise FileNotFoundError(f"the folder {path} holds no weights of {network}, such as {network}.safetensors")
+    if len(found) > 1:
+        raise ValueError(f"the folder {path} holds several weights of {network}; give one: {', '.join(map(str, found))}")
+    return found[0]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.files import read_tensors
+from neuralstyle.encoders.files import find_weights, read_tensors
 from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, vgg_layers
 
 Preprocessing = Literal["torchvision", "caffe"]
@@ -68,7 +68,7 @@ def check_source(
                 "or the path of a file"
             )
         return source
-    path = Path(source)
+    path = find_weights(Path(source), network)
     if isinstance(source, str) and path.name == source and not path.suffix and not path.exists():
         raise unknown("weights", source, [*SOURCES, "the path of a file"])
     return path
