@@ -44,7 +44,8 @@ def progress(iteration=1, total=10, loss=0.1, scale=1, **terms):
     """A Progress whose picture is grey, and the darker the later."""
     kept = torch.full((1, 3, 16, 24), 1 / iteration)
     terms = terms or {"ContentLoss": 0.25 * loss, "GramStyleLoss": 0.75 * loss}
-    return Progress(iteration, total, scale, 2, 24, loss, terms, 0.1234567 * iteration, kept, lambda found, levels: found)
+    seconds = 0.1234567 * iteration
+    return Progress(iteration, total, scale, 2, 24, loss, terms, seconds, kept, lambda found, levels: found)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -34,7 +33,8 @@ def find_weights(path: Path, network: str) -> Path:
     if not found:
         raise FileNotFoundError(f"the folder {path} holds no weights of {network}, such as {network}.safetensors")
     if len(found) > 1:
-        raise ValueError(f"the folder {path} holds several weights of {network}; give one: {', '.join(map(str, found))}")
+        files = ", ".join(map(str, found))
+        raise ValueError(f"the folder {path} holds several weights of {network}; give one: {files}")
     return found[0]
 
 
