@@ -158,7 +158,7 @@ def test_command_line_is_understood(page: Path, line: list[str]) -> None:
 
 def test_every_command_is_shown_in_the_readme() -> None:
     shown = {line[0] for page, line in COMMAND_LINES if page.name == "README.md"}
-    assert {"demo", "stylize", "texture", "reconstruct", "layers"} <= shown
+    assert {"demo", "stylize", "texture", "reconstruct", "recolor", "plot", "train", "apply", "export", "layers"} <= shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page)
