@@ -112,7 +112,7 @@ class LossLog:
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False, *, resume: bool = False) -> None:
         self.path = _check_suffix(Path(path))
-        exists = self.path.exists()
+        exists = self.path.exists() and self.path.stat().st_size > 0  # an empty one holds nothing to lose
         if exists and not (overwrite or resume):
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
         if exists and resume:

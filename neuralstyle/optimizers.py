@@ -257,7 +257,8 @@ def minimize(
             exponential running average of the pictures after each step, with a decay of 0.99.
         resume: a state that ``pause`` was given in another run of the same minimisation, to go on from there; the
             optimiser may change it in place.
-        pause: called after each step with the state, whose tensors the next step may change in place.
+        pause: called after each step but the last with the state, whose tensors the next step may change in place.
+            What is continued therefore has at least one evaluation to make, and to show.
 
     Returns:
         The picture that ``keep`` says. An optimiser that converges ends earlier.
@@ -307,7 +308,8 @@ def minimize(
                 # Out of place: the watcher may have kept the one before.
                 kept = kept + (state["image"] - kept) * ((1 - AVERAGE_DECAY) / (1 - AVERAGE_DECAY**steps))
             report()  # only now, so that the watcher sees what the step has come to
-            pause({"walk": state, "kept": kept, "lowest": lowest, "count": count, "steps": steps})
+            if count < evaluations:
+                pause({"walk": state, "kept": kept, "lowest": lowest, "count": count, "steps": steps})
         report()
     except _Stopped:
         stopped = True

@@ -31,6 +31,9 @@ Settings: TypeAlias = Mapping[str, Any]
 class StateFile:
     """The state of a run in a file, rewritten at most every ``interval`` seconds.
 
+    The file is there from the beginning, with nothing but the settings; a run that was killed before its first state
+    starts anew, with these settings or others.
+
     Args:
         path: the file; None keeps no state.
         interval: seconds between two states, at least.
@@ -65,14 +68,21 @@ class StateFile:
         _check_place(self.path)
         clear_leftovers(self.path)
         if self.path.exists():
-            self.found = load_state(self.path, kind=_KIND, device=device)
-            self._compare(self.found["settings"])
+            found = load_state(self.path, kind=_KIND, device=device)
+            if len(found) > 1:
+                self._compare(found["settings"])
+                self.found = found
+        if self.found is None:
+            self._write(self.path, {})
 
     def offer(self, state: State) -> None:
         """Write a state if the last one is old enough."""
-        due = time.monotonic() - self.written >= self.interval
-        if self.path is not None and due and distributed.is_writer():
-            save_state(self.path, {**state, "settings": self.settings}, kind=_KIND)
+        if self.path is not None and time.monotonic() - self.written >= self.interval:
+            self._write(self.path, state)
+
+    def _write(self, path: Path, state: State) -> None:
+        if distributed.is_writer():
+            save_state(path, {**state, "settings": self.settings}, kind=_KIND)
             self.written = time.monotonic()
 
     def _compare(self, found: Settings) -> None:

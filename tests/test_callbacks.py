@@ -276,9 +276,11 @@ def test_a_log_that_is_not_continued_starts_anew(tmp_path):
 
 
 def test_a_log_that_exists_is_not_replaced_unasked(tmp_path):
-    path = LossLog(tmp_path / "log.csv").path
+    log = LossLog(tmp_path / "log.csv")
+    LossLog(log.path)  # of a run that was killed before there was anything to lose
+    log(progress(1))
     with pytest.raises(FileExistsError, match="overwrite=True"):
-        LossLog(path)
+        LossLog(log.path)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])

@@ -59,7 +59,8 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
         def short(size: int, iterations: int | None) -> list[neuralstyle.Scale]:
             return [replace(scale, iterations=EVALUATIONS) for scale in schedule(size, iterations)]
 
-        options["size"] = min(options.get("size", defaults["size"]), SIDE)
+        size = options.get("size", defaults["size"])
+        options["size"] = min(size, SIDE) if isinstance(size, int) else SIDE
         return paint(*args, **{"progress": False, **options}, schedule=short)
 
     return painted
@@ -158,7 +159,8 @@ def test_command_line_is_understood(page: Path, line: list[str]) -> None:
 
 def test_every_command_is_shown_in_the_readme() -> None:
     shown = {line[0] for page, line in COMMAND_LINES if page.name == "README.md"}
-    assert {"demo", "stylize", "texture", "reconstruct", "recolor", "plot", "train", "apply", "export", "layers"} <= shown
+    assert {"demo", "stylize", "texture", "reconstruct", "recolor", "plot", "layers"} <= shown
+    assert {"train", "apply", "export"} <= shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page)

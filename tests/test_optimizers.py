@@ -281,6 +281,7 @@ def test_a_walk_continued_from_a_file_is_the_walk_itself(name, keep, start, tmp_
         lambda state: states.append((save_state(tmp_path / f"{len(states)}.safetensors", state), state["count"])),
     )
     assert len(states) >= 3
+    assert max(count for _, count in states) < evaluations  # what is continued has something to do
     assert whole.loss < losses[0][1]
     for path, count in states:
         again = []

@@ -243,12 +243,13 @@ def _save(options: argparse.Namespace, paint: Callable[..., Image.Image], profil
         paint()
         return 0
     form: dict[str, Any] = {"depth": options.depth, "profile": profile}
-    check_output(options.output, options.overwrite, **form)
     resuming = options.resume is not None and Path(options.resume).exists()
+    overwrite = options.overwrite or resuming  # a run that was stopped by Ctrl-C has left its picture
+    check_output(options.output, overwrite, **form)
     watchers = callbacks(options, resuming)
     if options.plot is not None:
         check_plot()
-        check_output(options.plot, options.overwrite or resuming)
+        check_output(options.plot, overwrite)
     if options.print_every is not None:
         watchers.append(_printer(options.print_every))
     latest: list[Progress] = []
@@ -267,7 +268,7 @@ def _save(options: argparse.Namespace, paint: Callable[..., Image.Image], profil
     # The picture is rounded to 8 bits already, the tensor is not; stopped at a coarser scale, it is smaller.
     full = latest[0].tensor() if latest and options.depth > 8 else None
     exact = image if full is None else resize_image(full, (image.height, image.width))
-    save_image(exact, options.output, overwrite=options.overwrite, quality=options.quality, **form)
+    save_image(exact, options.output, overwrite=overwrite, quality=options.quality, **form)
     if options.plot is not None:
         plot_losses(options.log, options.plot, overwrite=True)
     if options.resume is not None and not code:

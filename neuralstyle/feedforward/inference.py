@@ -22,7 +22,7 @@ Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
 """A file or the name of a shipped network, as for ``load_model``; or what that returns."""
 
 TILE = 1536
-"""Pictures of more than so many pixels squared are painted in tiles; a network of width 32 then takes about 1.5 GB."""
+"""Pictures of more than so many pixels squared are painted in tiles; below, one takes 2.5 GB at most at width 32."""
 
 
 def apply(
