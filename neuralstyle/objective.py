@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,7 +72,7 @@ class Objective:
 
     Raises:
         ValueError: an unknown layer, a reference that is missing, no losses, a mask or region with a loss that sees
-            whole maps, or tiles with a layer that depends on the whole picture.
+            whole maps, tiles or ``carry="inside"`` with a layer that depends on the whole picture.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -119,7 +119,8 @@ class Objective:
         self.encoder = encoder
         self.losses = losses
         used = [(term.loss, encoder.layers[layer]) for term in losses for layer in weights_in_use(term.loss)]
-        self._stride = max(layer.stride for _, layer in used)
+        # Whole cells of every layer; the deepest stride, where each divides the next.
+        self._stride = math.lcm(*(layer.stride for _, layer in used))
         self._reach = max(reach_of(loss, layer) for loss, layer in used)
         self._global = next((layer.name for _, layer in used if layer.is_global), None)
         self._fitting: dict[Any, int | None] = {}
@@ -233,6 +234,15 @@ class Objective:
                 "(attention, global pooling or instance normalisation before it); leave tile out, or use earlier layers"
             )
 
+    def _check_carry(self, layers: Iterable[str], styles: Sequence[Style]) -> None:
+        inside = any(style.carry == "inside" for style in styles)
+        whole = next((layer for layer in layers if inside and self.encoder.layers[layer].is_global), None)
+        if whole is not None:
+            raise ValueError(
+                f"carry='inside' leaves nothing at layer {whole!r}, whose positions see the whole picture; give the "
+                "style carry='area', or use earlier layers"
+            )
+
     def _plan(self, image: Tensor, tile: TileSize, probes: Sequence[Probe]) -> list[Tile]:
         """The tiles of a picture, as many as there are processes to share them."""
         self._check_tile(tile)
@@ -256,6 +266,7 @@ class Objective:
                 f"{name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
                 "PointwiseLoss, or give its styles no region"
             )
+        self._check_carry(weights, [style for style in styles if style.mask is not None or region is not None])
         total = sum(style.weight for style in styles)
         if styles and not total:
             raise ValueError("the weights of the styles of a region are all 0; give one of them a positive weight")

@@ -372,6 +372,26 @@ def test_tiles_are_not_exact_with_a_reach_that_is_too_small(
     assert float((tiled - whole).norm() / whole.norm()) > 1e-6
 
 
+def test_tiles_are_exact_where_one_stride_does_not_divide_the_other(noise: Noise) -> None:
+    class Forked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.two, self.three = nn.Conv2d(3, 4, 2, stride=2), nn.Conv2d(3, 4, 3, stride=3)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.two(x), self.three(x)
+
+    encoder = ModuleExtractor(Forked().double())
+    objective = Objective(
+        encoder, GramStyleLoss(("two", "three")), styles=[noise(1, 3, 40, 44, seed=1, dtype=torch.float64)]
+    )
+    image = noise(1, 3, 42, 54, dtype=torch.float64)
+    whole, tiled = (objective.evaluate(image, tile=tile).gradient for tile in (None, 18))
+    assert whole is not None
+    assert tiled is not None
+    assert float((tiled - whole).norm() / whole.norm()) < 1e-10
+
+
 def test_a_global_layer_is_used_without_tiles_and_refuses_them(noise: Noise) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.InstanceNorm2d(4))
     content, style = noise(1, 3, 20, 24), noise(1, 3, 32, 32, seed=1)

@@ -514,6 +514,17 @@ def test_tiles_are_refused_where_a_layer_depends_on_the_whole_picture(noise: Noi
         Objective(Blurred(), loss, styles=[style], tile=8)
 
 
+def test_nothing_is_inside_a_region_where_every_position_sees_the_whole_picture(noise: Noise) -> None:
+    image, style, _ = pictures(noise)
+    loss = GramStyleLoss("attention1")
+    half = torch.ones(32, 32)
+    half[16:] = 0
+    for masks in ({"region": half}, {"mask": half}):
+        Objective(Blurred(), loss, styles=[Style(style, **masks)]).evaluate(image)
+        with pytest.raises(ValueError, match=r"'inside'.*'attention1'.*carry='area'"):
+            Objective(Blurred(), loss, styles=[Style(style, carry="inside", **masks)])
+
+
 # What is refused
 
 
