@@ -12,6 +12,7 @@ from torch import Tensor
 from neuralstyle import distributed
 from neuralstyle.encoders import Layer
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
+from neuralstyle.losses.base import constant_weight
 from neuralstyle.tiling import Tile
 
 
@@ -89,7 +90,7 @@ class StatisticSum:
         """The core's part of the sum."""
         core = cut(features, tile.core_in_view(stride)).flatten(2)
         if self.weight is None:
-            weight = core.new_ones(()).expand(core.shape[0], 1, core.shape[2])
+            weight = constant_weight(core)
         else:
             weight = cut(self.weight, tile.core(stride)).flatten(2).expand(core.shape[0], -1, -1)
         return self.loss.statistic(core, weight)

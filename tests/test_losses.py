@@ -135,6 +135,21 @@ def test_gradient_is_the_derivative(loss: Loss, noise: Noise) -> None:
     assert torch.autograd.gradcheck(lambda x: loss.forward(x, target_for(loss, target)), x.requires_grad_())
 
 
+@each(StatisticLoss)
+def test_one_weight_for_all_positions_is_as_good_as_a_weight_for_each(loss: StatisticLoss, noise: Noise) -> None:
+    x = noise(2, 3, 20, dtype=torch.float64).requires_grad_()
+    one = torch.full((2, 1, 1), 0.3, dtype=torch.float64).expand(2, 1, 20)
+    values = [loss.statistic(x, weight) for weight in (one, one.contiguous())]
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*(torch.autograd.grad(value.pow(3).sum(), x)[0] for value in values))
+
+
+def test_the_gram_matrix_can_be_differentiated_twice(noise: Noise) -> None:
+    x, weight = noise(1, 3, 5, dtype=torch.float64).requires_grad_(), noise(1, 1, 5, dtype=torch.float64)
+    for each_one in (weight, weight[:, :, :1].expand(1, 1, 5)):
+        assert torch.autograd.gradgradcheck(lambda x, w=each_one: GramStyleLoss("relu1_1").statistic(x, w), x)
+
+
 @each(Loss)
 def test_loss_is_zero_at_its_target_and_positive_elsewhere(loss: Loss, noise: Noise) -> None:
     x, other = noise(2, 1, 3, 6, 5)

@@ -123,10 +123,7 @@ class Criterion:
 
 def _compared(loss: Loss, features: Tensor) -> Tensor:
     """What is compared of a layer: the mean statistic; for losses of other kinds the features themselves."""
-    if not isinstance(loss, StatisticLoss):
-        return features
-    positions = features.flatten(2)
-    return loss.statistic(positions, torch.ones_like(positions[:, :1])) / positions.shape[2]
+    return loss.mean_statistic(features) if isinstance(loss, StatisticLoss) else features
 
 
 def _single(features: dict[str, Tensor]) -> dict[str, Tensor]:

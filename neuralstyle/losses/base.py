@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal, get_args
 
-import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
@@ -149,11 +148,17 @@ class StatisticLoss(Loss):
 
     def forward(self, x: Tensor, target: Any) -> Tensor:
         """The whole map's loss, every position weighing the same; x and target may differ in size."""
-        return self.distance(self._mean(x), None if target is None else self._mean(target))
+        return self.distance(self.mean_statistic(x), None if target is None else self.mean_statistic(target))
 
-    def _mean(self, x: Tensor) -> Tensor:
+    def mean_statistic(self, x: Tensor) -> Tensor:
+        """The statistic of a whole map (B, C, H, W), divided by its number of positions."""
         positions = x.flatten(2)
-        return self.statistic(positions, torch.ones_like(positions[:, :1])) / positions.shape[2]
+        return self.statistic(positions, constant_weight(positions)) / positions.shape[2]
+
+
+def constant_weight(positions: Tensor) -> Tensor:
+    """A weight of 1 for each of the positions (B, C, N): (B, 1, N), with one number in memory."""
+    return positions.new_ones(()).expand(positions.shape[0], 1, positions.shape[2])
 
 
 @dataclass(frozen=True)
