@@ -8,12 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle import FeatureExtractor
 from neuralstyle.encoders import winograd
-from neuralstyle.encoders.pooling import l2_pool
 from neuralstyle.encoders.winograd import Kernels, convolve
 
 VGG_SHAPES = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
@@ -240,14 +238,3 @@ def test_option_is_shown_and_checked() -> None:
     assert "convolution='direct'" in repr(FeatureExtractor(convolution="direct"))
     with pytest.raises(ValueError, match=r"winogradd.*winograd"):
         FeatureExtractor(convolution="winogradd")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("size", [(2, 2), (5, 4), (7, 9)])
-def test_l2_pooling_and_its_derivatives(size: tuple[int, int]) -> None:
-    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
-    expected = 0.78 * (4 * F.avg_pool2d(x.square(), 2)).sqrt()
-    torch.testing.assert_close(l2_pool(x), expected)
-    assert torch.autograd.gradcheck(l2_pool, x)
-    assert torch.autograd.gradgradcheck(l2_pool, x)
-    zero = torch.zeros(1, 1, 4, 4, requires_grad=True)
-    assert not torch.autograd.grad(l2_pool(zero).sum(), zero)[0].any()

@@ -14,9 +14,9 @@ from neuralstyle._errors import unknown
 from neuralstyle.encoders import winograd
 from neuralstyle.encoders.checks import check_image, check_names
 from neuralstyle.encoders.layer import Layer
-from neuralstyle.encoders.pooling import l2_pool
+from neuralstyle.encoders.pooling import l2_pool, relu_max_pool
 from neuralstyle.encoders.scales import activation_scales, check_scales
-from neuralstyle.encoders.vgg import vgg_layers
+from neuralstyle.encoders.vgg import convolution_blocks, vgg_layers
 from neuralstyle.encoders.weights import Preprocessing, WeightRecord, check_source, load_weights
 
 Pooling = Literal["max", "average", "l2"]
@@ -127,6 +127,8 @@ class FeatureExtractor(nn.Module):
         self.preprocessing = preprocessing
         self.convolution = convolution
         self._kernels = winograd.Kernels()
+        # Maximum pooling applies the ReLU of the convolution before it.
+        self._pooled = {names[-1] for names in convolution_blocks(network)} if pooling == "max" else set()
         scales: Mapping[str, Tensor] = {}
         if normalize is not False:
             scales = activation_scales(pooling) if normalize is True else check_scales(normalize, self._layers)
@@ -170,8 +172,9 @@ class FeatureExtractor(nn.Module):
         x = image
         for layer in self._layers.values():
             if layer.kind == "conv":
-                # With the ReLU at once, in place, unless somebody asked for what it would overwrite.
-                x = self._convolve(layer, x, relu=layer.name not in wanted)
+                # With the ReLU at once, in place, unless somebody asked for what it overwrites, or pooling does it.
+                pooled = layer.name in self._pooled and layer.name.replace("conv", "relu") not in wanted
+                x = self._convolve(layer, x, relu=layer.name not in wanted and not pooled)
             elif layer.kind == "relu":
                 if layer.name.replace("relu", "conv") in features:
                     x = x.relu()
@@ -213,7 +216,7 @@ class FeatureExtractor(nn.Module):
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pooling == "max":
-            return F.max_pool2d(x, 2)
+            return relu_max_pool(x)
         if self.pooling == "average":
             return 2.0 * F.avg_pool2d(x, 2)
         return l2_pool(x)
@@ -225,10 +228,9 @@ def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor]) -> dict[st
     for name, (weight, bias) in record.convolutions.items():
         if name in scales:
             scale = scales[name]
-            weight = weight / scale.view(-1, 1, 1, 1)
+            factor = (1 / scale).view(-1, 1, 1, 1)
+            weight = weight * (factor if before is None else factor * before.view(1, -1, 1, 1))
             bias = bias / scale
-            if before is not None:
-                weight = weight * before.view(1, -1, 1, 1)
             before = scale
         # On the meta device nothing is drawn at random only to be replaced.
         module = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device="meta")

@@ -1,4 +1,4 @@
-"""L2 pooling: the root of the sum of squares, without the maps of squares that its definition would keep."""
+"""Pooling that keeps less for the gradient than its definition would."""
 
 from __future__ import annotations
 
@@ -12,16 +12,49 @@ SCALE = 0.78  # keeps activations near those of max pooling
 FLOOR = 1e-12  # keeps the gradient of the root finite where all four are zero
 
 
+def relu_max_pool(x: Tensor) -> Tensor:
+    """Of each 2x2 cell the maximum, or 0 if that is negative, (B, C, H, W) -> (B, C, H // 2, W // 2).
+
+    The maximum of ReLUs is the ReLU of the maximum, so three quarters of the ReLU are saved, and the map itself, four
+    times as large as the result, is not kept.
+    """
+    if _is_plain(x):
+        result: Tensor = _ReluMaxPool.apply(x)  # type: ignore[no-untyped-call]
+        return result
+    return F.max_pool2d(x, 2).relu()
+
+
 def l2_pool(x: Tensor) -> Tensor:
     """Of each 2x2 cell 0.78 times the root of the sum of squares, (B, C, H, W) -> (B, C, H // 2, W // 2)."""
-    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
-        return _defined(x)
-    result: Tensor = _L2Pool.apply(x)  # type: ignore[no-untyped-call]
-    return result
+    if _is_plain(x):
+        result: Tensor = _L2Pool.apply(x)  # type: ignore[no-untyped-call]
+        return result
+    return _defined(x)
 
 
 def _defined(x: Tensor) -> Tensor:
     return SCALE * (4 * F.avg_pool2d(x.square(), 2) + FLOOR).sqrt()
+
+
+class _ReluMaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        result, indices = F.max_pool2d(x, 2, return_indices=True)
+        result.relu_()
+        ctx.save_for_backward(result, indices.int())
+        ctx.shape = x.shape
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        result, indices = ctx.saved_tensors
+        gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
+        # Of the map that was pooled only the shape is looked at; memory that is never touched costs nothing.
+        like = torch.empty(ctx.shape, dtype=gradient.dtype, memory_format=torch.channels_last)
+        back: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+            gradient, like, [2, 2], [2, 2], [0, 0], [1, 1], False, indices.long()
+        )
+        return back
 
 
 class _L2Pool(torch.autograd.Function):
@@ -49,6 +82,11 @@ class _L2Pool(torch.autograd.Function):
         back[:, :, height:].zero_()
         back[:, :, :, width:].zero_()
         return back
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Whether this runs on the CPU, as it stands."""
+    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 def _corners(x: Tensor) -> list[Tensor]:

