@@ -29,7 +29,8 @@ from report import DIRECT, NEURALSTYLE, PASTICHE, PRODUCT, PYSTICHE, insert, tab
 
 # This process stays small and without torch: on Linux a process inherits the peak memory of the one that starts it.
 
-TOLERANCE = 1e-3  # of values and gradients, relative to pastiche's
+TOLERANCE = 1e-3  # of values, relative to pastiche's
+GRADIENT_TOLERANCE = 1e-2  # rounding decides which of two nearly equal neighbours max pooling takes: 1e-3 in all
 PAUSE = 0.1  # seconds between turns, until the threads of the one before have stopped spinning
 AS_IT_IS, CLIPPED = "as it is", "clipped"
 
@@ -120,7 +121,7 @@ def agreement(workers: dict[str, Worker], folder: Path, size: int) -> dict[str, 
         value = abs(values[name] / expected - 1)
         gradient = float(np.linalg.norm(gradients[name] - direction) / np.linalg.norm(direction))
         found[name] = {"value": value, "gradient": gradient}
-        if not max(value, gradient) <= TOLERANCE:
+        if not (value <= TOLERANCE and gradient <= GRADIENT_TOLERANCE):
             sys.exit(
                 f"{name} computes something else than {PASTICHE} at {size} pixels: the value differs by {value:.1e}, "
                 f"the gradient by {gradient:.1e} (relative); nothing was timed"
