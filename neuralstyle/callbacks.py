@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from neuralstyle.images import check_output, save_image
 from neuralstyle.progress import Progress
 
 LOG_SUFFIXES = (".csv", ".jsonl")
+_COUNTERS = ("iteration", "step")  # the first column of a log, of stylize or of train
 _FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
 
 
@@ -116,7 +117,7 @@ class LossLog:
         if exists and not (overwrite or resume):
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
         if exists and resume:
-            read_losses(path)  # to find out now whether it is a log
+            _check_continued(self.path, read_losses(path))
         with self.path.open("ab"):  # and whether it can be written
             pass
         self._keeps = resume
@@ -153,7 +154,9 @@ class LossLog:
 
 
 def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The lines that ``LossLog`` has written, as dictionaries; a last line that is not whole is left out.
+    """The lines of a log, as dictionaries; a last line that is not whole is left out.
+
+    The log is one of ``LossLog``, or of ``train``, which counts "step" where the other counts "iteration".
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -178,7 +181,7 @@ def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
 
 
 def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """Plot a log of ``LossLog``: a curve for each loss over the evaluations, on a logarithmic scale.
+    """Plot a log of ``LossLog`` or ``train``: a curve for each loss over the evaluations, on a logarithmic scale.
 
     Needs matplotlib (``pip install "neuralstyle[plot]"``).
 
@@ -213,13 +216,14 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
         raise ValueError(f"{log} holds no line to plot")
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
+    counter, said = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
     for name in rows[0]:
-        if name not in ("iteration", "scale", "size", "seconds"):
-            axes.semilogy([row["iteration"] for row in rows], [row[name] for row in rows], label=name)
+        if name not in (*_COUNTERS, "epoch", "scale", "size", "seconds"):
+            axes.semilogy([row[counter] for row in rows], [row[name] for row in rows], label=name)
     for before, after in pairwise(rows):
-        if after["scale"] != before["scale"]:
-            axes.axvline(after["iteration"], color="0.8", zorder=0)
-    axes.set_xlabel("evaluations")
+        if after.get("scale") != before.get("scale"):
+            axes.axvline(after[counter], color="0.8", zorder=0)
+    axes.set_xlabel(said)
     axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
@@ -305,6 +309,11 @@ def _check_suffix(path: Path) -> Path:
     return path
 
 
+def _check_continued(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    if rows and "iteration" not in rows[0]:
+        raise ValueError(f"{path} is the log of a training; give another name")
+
+
 def _lines(path: Path) -> list[tuple[str, dict[str, float]]]:
     """The whole lines of a log, but for the header, with what they say."""
     try:
@@ -314,11 +323,11 @@ def _lines(path: Path) -> list[tuple[str, dict[str, float]]]:
         else:
             names, *cells = csv.reader(lines or ["iteration"])
             lines = lines[1:]
-            if "iteration" not in names:
+            if names[0] not in _COUNTERS:
                 raise ValueError(f"its columns are {names}")
             rows = [dict(zip(names, map(float, row), strict=True)) for row in cells]
-        if not all(isinstance(row, dict) and "iteration" in row for row in rows):
+        if not all(isinstance(row, dict) and any(counter in row for counter in _COUNTERS) for row in rows):
             raise ValueError("a line names no iteration")
         return list(zip(lines, rows, strict=True))
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is not a log of LossLog ({error}); give another name") from error
+        raise ValueError(f"{path} is not a log of losses ({error}); give another name") from error

@@ -289,9 +289,18 @@ def test_what_is_no_log_is_not_gone_on_with(tmp_path, suffix, text):
     path = tmp_path / f"log{suffix}"
     path.write_bytes(text.encode("latin-1"))
     for read in (read_losses, lambda path: LossLog(path, resume=True), lambda path: plot_losses(path, "plot.png")):
-        with pytest.raises(ValueError, match="is not a log of LossLog"):
+        with pytest.raises(ValueError, match="is not a log of losses"):
             read(path)
     assert path.read_bytes() == text.encode("latin-1")
+
+
+def test_the_log_of_a_training_can_be_plotted_and_is_not_gone_on_with(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,epoch,seconds,loss,ContentLoss\n10,1,2.5,3.5,1.5\n20,1,5.0,2.5,1.0\n")
+    assert [row["step"] for row in read_losses(path)] == [10, 20]
+    assert plot_losses(path, tmp_path / "plot.png").exists()
+    with pytest.raises(ValueError, match="the log of a training"):
+        LossLog(path, resume=True)
 
 
 def test_the_log_of_other_losses_is_not_gone_on_with(tmp_path):
