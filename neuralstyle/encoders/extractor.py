@@ -126,7 +126,6 @@ class FeatureExtractor(nn.Module):
         self.normalize = normalize
         self.preprocessing = preprocessing
         self.convolution = convolution
-        self._kernels = winograd.Kernels()
         # Maximum pooling applies the ReLU of the convolution before it.
         self._pooled = {names[-1] for names in convolution_blocks(network)} if pooling == "max" else set()
         scales: Mapping[str, Tensor] = {}
@@ -204,7 +203,7 @@ class FeatureExtractor(nn.Module):
             else:
                 result = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=self.padding), convolution.weight, convolution.bias)
         elif self._winograd(x, convolution):
-            return winograd.convolve(x, convolution, layer.name, self._kernels, relu=relu)
+            return winograd.convolve(x, convolution, relu=relu)
         else:
             result = convolution(x)
         return result.relu_() if relu else result
@@ -212,7 +211,7 @@ class FeatureExtractor(nn.Module):
     def _winograd(self, x: Tensor, convolution: nn.Conv2d) -> bool:
         if self.convolution == "direct" or not winograd.suits(x, convolution):
             return False
-        return self.convolution == "winograd" or winograd.pays(x, convolution.out_channels)
+        return self.convolution == "winograd" or winograd.pays(x)
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pooling == "max":

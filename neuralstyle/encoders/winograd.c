@@ -1,0 +1,348 @@
+/* 3x3 convolution by Winograd's F(4x4, 3x3), for winograd.py: float32, channels last, padded by one zero.
+
+   Four outputs of a convolution with three taps are a product of polynomials, which its values at six points determine:
+   0, +-A, +-B and infinity. These points halve the rounding error of the usual 0, +-1, +-2, infinity, and they are
+   closed under p -> 1/p: a kernel turned round needs no weights of its own, only the tiles turned round.
+
+   A thread takes a block of tiles through all stages, so that what lies between them stays in its cache: tiles to points;
+   then for 64 output channels at a time kernels to points, products, points to outputs. Kernels are transformed anew in
+   each block, which costs less than keeping them: they are four times as large as the weights.
+
+   The file includes itself, once for each kind of processor. */
+
+#ifndef LANES
+
+#include <stdlib.h>
+
+#define PIECE 64 /* channels */
+#define GROUP 6  /* tiles whose products are computed at once, in registers */
+#define A 0.70710678118654752440f
+#define B 1.41421356237309504880f
+
+typedef struct {
+    const float *x, *mask, *weight, *bias;
+    float *y;
+    long height, width, channels, columns, across, input, tap; /* input, tap: steps between weights */
+    int relu, turned;
+} Job;
+
+#define INLINE static inline __attribute__((always_inline))
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
+#define LANES 16
+#define VECTORS 4
+#define NAME(name) name##_avx512
+#include "winograd.c"
+#undef LANES
+#undef VECTORS
+#undef NAME
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#define LANES 8
+#define VECTORS 2
+#define NAME(name) name##_avx2
+#include "winograd.c"
+#undef LANES
+#undef VECTORS
+#undef NAME
+#pragma GCC pop_options
+
+typedef struct {
+    float *numbers;
+    size_t size;
+} Memory;
+
+/* Memory that a thread keeps for its next call: to ask the system for it each time costs as much as a stage. */
+static _Thread_local Memory block_memory, weight_memory;
+
+static float *reserve(Memory *memory, size_t size)
+{
+    if (memory->size < size) {
+        free(memory->numbers);
+        memory->numbers = aligned_alloc(64, (size * sizeof(float) + 63) / 64 * 64);
+        memory->size = memory->numbers ? size : 0;
+    }
+    return memory->numbers;
+}
+
+/* (columns, 9, channels) -> (9, channels, columns), in squares that stay in the first cache. */
+static void transpose(const float *from, float *to, long channels, long columns)
+{
+#pragma omp parallel for schedule(static)
+    for (long first = 0; first < columns; first += 16)
+        for (long row = 0; row < 9 * channels; row += 16) {
+            float square[16][16];
+            for (int k = 0; k < 16; k++)
+                for (int c = 0; c < 16; c++)
+                    square[c][k] = from[(first + k) * 9 * channels + row + c];
+            for (int c = 0; c < 16; c++)
+                for (int k = 0; k < 16; k++)
+                    to[(row + c) * columns + first + k] = square[c][k];
+        }
+}
+
+/* Whether this processor has what is needed. */
+int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+/* y = convolution of x, or of x where the mask is positive, (batch, height, width, channels) -> (..., columns), plus the
+   bias if there is one, and the ReLU of that if asked for. The weights are (columns, 3, 3, channels); turned, they are
+   (channels, 3, 3, columns) and turned round. Returns 0, or 1 where there is no memory. */
+int convolve(const float *x, const float *mask, const float *weight, const float *bias, float *y, long batch, long height,
+             long width, long channels, long columns, int relu, int turned, long block)
+{
+    const long across = (width + 3) / 4, total = across * ((height + 3) / 4);
+    const long blocks = (total + block - 1) / block;
+    const int wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    float *transposed = 0;
+    if (!turned) {
+        transposed = reserve(&weight_memory, 9 * channels * columns);
+        if (!transposed)
+            return 1;
+        transpose(weight, transposed, channels, columns);
+    }
+    int failed = 0;
+#pragma omp parallel
+    {
+        const long slots = (block + GROUP - 1) / GROUP * GROUP;
+        float *memory = reserve(&block_memory, 36 * (slots * (channels + PIECE) + PIECE * PIECE));
+        if (!memory) {
+#pragma omp atomic write
+            failed = 1;
+        }
+#pragma omp for schedule(dynamic)
+        for (long index = 0; index < batch * blocks; index++) {
+            const long image = index / blocks, first = index % blocks * block;
+            const long count = total - first < block ? total - first : block;
+            const long pixels = image * height * width;
+            const Job job = {x + pixels * channels,
+                             mask ? mask + pixels * channels : 0,
+                             turned ? weight : transposed,
+                             bias,
+                             y + pixels * columns,
+                             height,
+                             width,
+                             channels,
+                             columns,
+                             across,
+                             turned ? 9 * columns : columns,
+                             turned ? columns : channels * columns,
+                             relu,
+                             turned};
+            if (memory) {
+                if (wide)
+                    run_avx512(&job, first, count, memory);
+                else
+                    run_avx2(&job, first, count, memory);
+            }
+        }
+    }
+    return failed;
+}
+
+#else
+
+typedef float NAME(Vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+/* A tile of the picture, zero outside and where the mask is not positive, to its values at the points. */
+INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *restrict out, long stride)
+{
+    float half_way[6][6][PIECE], taken[6][PIECE];
+    const long channels = job->channels;
+    for (long first = 0; first < channels; first += PIECE) {
+        for (int j = 0; j < 6; j++) {
+            const long column = left + (job->turned ? 5 - j : j);
+            for (int i = 0; i < 6; i++) {
+                const long row = top + (job->turned ? 5 - i : i);
+                float *restrict to = taken[i];
+                if (row < 0 || row >= job->height || column < 0 || column >= job->width) {
+                    for (int c = 0; c < PIECE; c++)
+                        to[c] = 0;
+                    continue;
+                }
+                const long place = (row * job->width + column) * channels + first;
+                const float *restrict from = job->x + place;
+                if (job->mask) {
+                    const float *restrict open = job->mask + place;
+                    for (int c = 0; c < PIECE; c++)
+                        to[c] = open[c] > 0 ? from[c] : 0;
+                } else {
+                    for (int c = 0; c < PIECE; c++)
+                        to[c] = from[c];
+                }
+            }
+            for (int c = 0; c < PIECE; c++) {
+                const float x1 = taken[1][c], x2 = taken[2][c], x3 = taken[3][c], x4 = taken[4][c];
+                const float odd_a = x3 - 2 * x1, even_a = x4 - 2 * x2, odd_b = x3 - x1 / 2, even_b = x4 - x2 / 2;
+                half_way[0][j][c] = taken[0][c] + x4 - 2.5f * x2;
+                half_way[1][j][c] = even_a + A * odd_a;
+                half_way[2][j][c] = even_a - A * odd_a;
+                half_way[3][j][c] = even_b + B * odd_b;
+                half_way[4][j][c] = even_b - B * odd_b;
+                half_way[5][j][c] = x1 + taken[5][c] - 2.5f * x3;
+            }
+        }
+        for (int i = 0; i < 6; i++) {
+            float *restrict to = out + first + 6 * i * stride;
+            for (int c = 0; c < PIECE; c++) {
+                const float x1 = half_way[i][1][c], x2 = half_way[i][2][c];
+                const float x3 = half_way[i][3][c], x4 = half_way[i][4][c];
+                const float odd_a = x3 - 2 * x1, even_a = x4 - 2 * x2, odd_b = x3 - x1 / 2, even_b = x4 - x2 / 2;
+                to[c] = half_way[i][0][c] + x4 - 2.5f * x2;
+                to[c + stride] = even_a + A * odd_a;
+                to[c + 2 * stride] = even_a - A * odd_a;
+                to[c + 3 * stride] = even_b + B * odd_b;
+                to[c + 4 * stride] = even_b - B * odd_b;
+                to[c + 5 * stride] = x1 + half_way[i][5][c] - 2.5f * x3;
+            }
+        }
+    }
+}
+
+/* The kernels from PIECE input channels to PIECE output channels at the points: (36, PIECE, PIECE), outputs last. */
+INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, float *restrict out)
+{
+    float taken[9][PIECE], half_way[6][3][PIECE];
+    for (int from = 0; from < PIECE; from++) {
+        const float *weight = job->weight + (input + from) * job->input + column;
+        for (int tap = 0; tap < 9; tap++)
+            for (int c = 0; c < PIECE; c++)
+                taken[tap][c] = weight[tap * job->tap + c];
+        for (int j = 0; j < 3; j++)
+            for (int c = 0; c < PIECE; c++) {
+                const float g0 = taken[j][c], g1 = taken[3 + j][c] / 3, g2 = taken[6 + j][c];
+                const float even_a = -(2 * A / 3) * (g0 + g2 / 2), even_b = (B / 6) * (g0 + 2 * g2);
+                half_way[0][j][c] = g0;
+                half_way[1][j][c] = even_a - g1;
+                half_way[2][j][c] = even_a + g1;
+                half_way[3][j][c] = even_b + g1;
+                half_way[4][j][c] = even_b - g1;
+                half_way[5][j][c] = g2;
+            }
+        for (int i = 0; i < 6; i++) {
+            float *restrict to = out + (6 * i * PIECE + from) * PIECE;
+            const long stride = PIECE * PIECE;
+            for (int c = 0; c < PIECE; c++) {
+                const float g0 = half_way[i][0][c], g1 = half_way[i][1][c] / 3, g2 = half_way[i][2][c];
+                const float even_a = -(2 * A / 3) * (g0 + g2 / 2), even_b = (B / 6) * (g0 + 2 * g2);
+                to[c] = g0;
+                to[c + stride] = even_a - g1;
+                to[c + 2 * stride] = even_a + g1;
+                to[c + 3 * stride] = even_b + g1;
+                to[c + 4 * stride] = even_b - g1;
+                to[c + 5 * stride] = g2;
+            }
+        }
+    }
+}
+
+/* GROUP tiles at one point times kernels at that point, added to the sums unless these begin. */
+INLINE void NAME(multiply)(const float *tiles, long stride, const float *kernels, float *sums, int begin)
+{
+    for (int column = 0; column < PIECE; column += LANES * VECTORS) {
+        NAME(Vector) sum[GROUP][VECTORS];
+#pragma GCC unroll 6
+        for (int i = 0; i < GROUP; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < VECTORS; j++)
+                sum[i][j] = begin ? (NAME(Vector)){0}
+                                  : *(const NAME(Vector) *)(sums + i * PIECE + column + j * LANES);
+        for (int c = 0; c < PIECE; c++) {
+            NAME(Vector) kernel[VECTORS];
+#pragma GCC unroll 4
+            for (int j = 0; j < VECTORS; j++)
+                kernel[j] = *(const NAME(Vector) *)(kernels + c * PIECE + column + j * LANES);
+#pragma GCC unroll 6
+            for (int i = 0; i < GROUP; i++)
+#pragma GCC unroll 4
+                for (int j = 0; j < VECTORS; j++)
+                    sum[i][j] += tiles[i * stride + c] * kernel[j];
+        }
+#pragma GCC unroll 6
+        for (int i = 0; i < GROUP; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < VECTORS; j++)
+                *(NAME(Vector) *)(sums + i * PIECE + column + j * LANES) = sum[i][j];
+    }
+}
+
+/* PIECE channels of a tile from its products at the points to 4 x 4 outputs, as far as they lie on the picture. */
+INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, long stride, long top, long left, long first)
+{
+    float half_way[4][6][PIECE], result[4][PIECE];
+    for (int j = 0; j < 6; j++) {
+        const float *restrict from = sums + j * stride;
+        const long down = 6 * stride;
+        for (int c = 0; c < PIECE; c++) {
+            const float m1 = from[c + down], m2 = from[c + 2 * down], m3 = from[c + 3 * down], m4 = from[c + 4 * down];
+            const float even_a = m1 + m2, odd_a = m1 - m2, even_b = m3 + m4, odd_b = m3 - m4;
+            half_way[0][j][c] = from[c] + B * even_a + A * even_b;
+            half_way[1][j][c] = odd_a + odd_b;
+            half_way[2][j][c] = A * (even_a + 2 * even_b);
+            half_way[3][j][c] = from[c + 5 * down] + odd_a / 2 + 2 * odd_b;
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        const long row = top + (job->turned ? 3 - i : i);
+        if (row >= job->height)
+            continue;
+        for (int c = 0; c < PIECE; c++) {
+            const float m1 = half_way[i][1][c], m2 = half_way[i][2][c], m3 = half_way[i][3][c], m4 = half_way[i][4][c];
+            const float even_a = m1 + m2, odd_a = m1 - m2, even_b = m3 + m4, odd_b = m3 - m4;
+            result[0][c] = half_way[i][0][c] + B * even_a + A * even_b;
+            result[1][c] = odd_a + odd_b;
+            result[2][c] = A * (even_a + 2 * even_b);
+            result[3][c] = half_way[i][5][c] + odd_a / 2 + 2 * odd_b;
+        }
+        for (int j = 0; j < 4; j++) {
+            const long column = left + (job->turned ? 3 - j : j);
+            if (column >= job->width)
+                continue;
+            float *restrict to = job->y + (row * job->width + column) * job->columns + first;
+            const float *restrict bias = job->bias ? job->bias + first : 0;
+            if (!bias)
+                for (int c = 0; c < PIECE; c++)
+                    to[c] = result[j][c];
+            else if (job->relu)
+                for (int c = 0; c < PIECE; c++) {
+                    const float value = result[j][c] + bias[c];
+                    to[c] = value < 0 ? 0 : value; /* NaN stays */
+                }
+            else
+                for (int c = 0; c < PIECE; c++)
+                    to[c] = result[j][c] + bias[c];
+        }
+    }
+}
+
+/* A block of tiles, counted row by row. */
+static void NAME(run)(const Job *job, long first, long count, float *memory)
+{
+    const long slots = (count + GROUP - 1) / GROUP * GROUP, stride = slots * job->channels;
+    float *tiles = memory, *kernels = tiles + 36 * stride, *sums = kernels + 36 * PIECE * PIECE;
+    for (long tile = 0; tile < slots; tile++)
+        if (tile < count)
+            NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
+                                 tiles + tile * job->channels, stride);
+        else
+            for (int point = 0; point < 36; point++)
+                for (long c = 0; c < job->channels; c++)
+                    tiles[point * stride + tile * job->channels + c] = 0;
+    for (long column = 0; column < job->columns; column += PIECE) {
+        for (long input = 0; input < job->channels; input += PIECE) {
+            NAME(kernels_to_points)(job, input, column, kernels);
+            for (int point = 0; point < 36; point++)
+                for (long tile = 0; tile < slots; tile += GROUP)
+                    NAME(multiply)(tiles + point * stride + tile * job->channels + input, job->channels,
+                                   kernels + point * PIECE * PIECE, sums + (point * slots + tile) * PIECE, input == 0);
+        }
+        for (long tile = 0; tile < count; tile++)
+            NAME(points_to_outputs)(job, sums + tile * PIECE, slots * PIECE, (first + tile) / job->across * 4,
+                                    (first + tile) % job->across * 4, column);
+    }
+}
+
+#endif
