@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle import FeatureExtractor
@@ -72,6 +73,36 @@ def test_any_size_and_batch(size: tuple[int, int], relu: bool, channels: int, co
 
 
 @built
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (4, 4), (7, 9), (16, 18), (33, 50)])
+@pytest.mark.parametrize(("channels", "columns"), [(64, 64), (64, 128)])
+def test_with_pooling(size: tuple[int, int], channels: int, columns: int) -> None:
+    layer, x = _layer(channels, columns), _picture(3, channels, *size)
+    y, map_ = convolve(x, layer, pool=True), convolve(x, layer)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(y, F.max_pool2d(map_, 2).relu())
+    gradient = torch.randn_like(y)
+    back, direct = (torch.autograd.grad(z, x, gradient)[0] for z in (y, F.max_pool2d(map_, 2).relu()))
+    assert torch.equal(back, direct)
+
+
+@built
+def test_pooling_keeps_a_byte_for_each_maximum_and_lets_nan_through() -> None:
+    layer, x = _layer(64, 64), _picture(1, 64, 16, 16)
+    kept: list[tuple[torch.Size, torch.dtype]] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append((tensor.shape, tensor.dtype))
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        convolve(x, layer, pool=True)
+    assert set(kept) == {(layer.weight.shape, torch.float32), (torch.Size((1, 8, 8, 64)), torch.uint8)}
+    x = x.detach()
+    x[0, 3, 1, 1] = torch.nan
+    assert convolve(x, layer, pool=True)[0, :, 0, 0].isnan().all()
+
+
+@built
 @pytest.mark.parametrize("block", [1, 5, 6, 7, 1000])
 def test_blocks_of_any_size_give_the_same_bits(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = _layer(64, 128), _picture(2, 64, 30, 41)
@@ -103,13 +134,15 @@ def test_not_a_number_goes_through() -> None:
 
 @built
 def test_second_derivatives() -> None:
-    layer, x = _layer(64, 64), _picture(1, 64, 5, 6)
+    layer, x = _layer(64, 64), _picture(1, 64, 5, 7)
     twice = {}
-    for name in ("fast", "direct"):
-        y = convolve(x, layer, relu=True) if name == "fast" else layer(x).relu()
-        (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
-        twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
-    torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
+    for pool in (False, True):
+        for name in ("fast", "direct"):
+            y = convolve(x, layer, relu=True, pool=pool) if name == "fast" else layer(x).relu()
+            y = F.max_pool2d(y, 2) if pool and name == "direct" else y
+            (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+            twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
+        torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
 
 
 @built

@@ -126,7 +126,7 @@ class FeatureExtractor(nn.Module):
         self.normalize = normalize
         self.preprocessing = preprocessing
         self.convolution = convolution
-        # Maximum pooling applies the ReLU of the convolution before it.
+        # These convolutions go over into maximum pooling.
         self._pooled = {names[-1] for names in convolution_blocks(network)} if pooling == "max" else set()
         scales: Mapping[str, Tensor] = {}
         if normalize is not False:
@@ -168,16 +168,17 @@ class FeatureExtractor(nn.Module):
         wanted = self.check_layers(layers)
         check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
         features: dict[str, Tensor] = {}
-        x = image
+        x, pooled = image, False
         for layer in self._layers.values():
             if layer.kind == "conv":
-                # With the ReLU at once, in place, unless somebody asked for what it overwrites, or pooling does it.
-                pooled = layer.name in self._pooled and layer.name.replace("conv", "relu") not in wanted
-                x = self._convolve(layer, x, relu=layer.name not in wanted and not pooled)
+                # With the ReLU, and maximum pooling, at once unless somebody asked for what comes before.
+                bare = layer.name not in wanted
+                pooled = bare and layer.name in self._pooled and layer.name.replace("conv", "relu") not in wanted
+                x = self._convolve(layer, x, relu=bare, pool=pooled)
             elif layer.kind == "relu":
                 if layer.name.replace("relu", "conv") in features:
                     x = x.relu()
-            elif layer.kind == "pool":
+            elif layer.kind == "pool" and not pooled:
                 x = self._pool(x)
             if layer.name in wanted:
                 features[layer.name] = x
@@ -193,7 +194,7 @@ class FeatureExtractor(nn.Module):
             f"convolution={self.convolution!r}"
         )
 
-    def _convolve(self, layer: Layer, x: Tensor, *, relu: bool) -> Tensor:
+    def _convolve(self, layer: Layer, x: Tensor, *, relu: bool, pool: bool) -> Tensor:
         convolution = self.convolutions[layer.name]
         assert isinstance(convolution, nn.Conv2d)
         if layer.name == "conv1_1":
@@ -203,9 +204,11 @@ class FeatureExtractor(nn.Module):
             else:
                 result = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=self.padding), convolution.weight, convolution.bias)
         elif self._winograd(x, convolution):
-            return winograd.convolve(x, convolution, relu=relu)
+            return winograd.convolve(x, convolution, relu=relu, pool=pool)
         else:
             result = convolution(x)
+        if pool:
+            return relu_max_pool(result)
         return result.relu_() if relu else result
 
     def _winograd(self, x: Tensor, convolution: nn.Conv2d) -> bool:

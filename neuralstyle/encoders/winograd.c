@@ -22,6 +22,7 @@
 typedef struct {
     const float *x, *mask, *weight, *bias;
     float *y;
+    unsigned char *codes;
     long height, width, channels, columns, across, input, tap; /* input, tap: steps between weights */
     int relu, turned;
 } Job;
@@ -89,9 +90,13 @@ int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_sup
 
 /* y = convolution of x, or of x where the mask is positive, (batch, height, width, channels) -> (..., columns), plus the
    bias if there is one, and the ReLU of that if asked for. The weights are (columns, 3, 3, channels); turned, they are
-   (channels, 3, 3, columns) and turned round. Returns 0, or 1 where there is no memory. */
-int convolve(const float *x, const float *mask, const float *weight, const float *bias, float *y, long batch, long height,
-             long width, long channels, long columns, int relu, int turned, long block)
+   (channels, 3, 3, columns) and turned round. Returns 0, or 1 where there is no memory.
+
+   With codes, the ReLU is followed by 2x2 maximum pooling: y has half the height and width, and the codes, of the same
+   shape, say for each maximum which of the four it is, row by row, and 4 where it is not positive. Turned, with codes, x
+   has half the height and width: each number goes to where its code says, and the rest is zero. */
+int convolve(const float *x, const float *mask, const float *weight, const float *bias, float *y, unsigned char *codes,
+             long batch, long height, long width, long channels, long columns, int relu, int turned, long block)
 {
     const long across = (width + 3) / 4, total = across * ((height + 3) / 4);
     const long blocks = (total + block - 1) / block;
@@ -117,12 +122,14 @@ int convolve(const float *x, const float *mask, const float *weight, const float
         for (long index = 0; index < batch * blocks; index++) {
             const long image = index / blocks, first = index % blocks * block;
             const long count = total - first < block ? total - first : block;
-            const long pixels = image * height * width;
-            const Job job = {x + pixels * channels,
-                             mask ? mask + pixels * channels : 0,
+            const long pixels = image * height * width, cells = image * (height / 2) * (width / 2);
+            const long from = codes && turned ? cells : pixels, to = codes && !turned ? cells : pixels;
+            const Job job = {x + from * channels,
+                             mask ? mask + from * channels : 0,
                              turned ? weight : transposed,
                              bias,
-                             y + pixels * columns,
+                             y + to * columns,
+                             codes ? codes + cells * (turned ? channels : columns) : 0,
                              height,
                              width,
                              channels,
@@ -161,6 +168,16 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *res
                 if (row < 0 || row >= job->height || column < 0 || column >= job->width) {
                     for (int c = 0; c < PIECE; c++)
                         to[c] = 0;
+                    continue;
+                }
+                if (job->codes && job->turned) {
+                    const unsigned char here = row % 2 * 2 + column % 2;
+                    const long cell = (row / 2 * (job->width / 2) + column / 2) * channels + first;
+                    const int inside = row / 2 < job->height / 2 && column / 2 < job->width / 2;
+                    const float *restrict pooled = job->x + (inside ? cell : 0);
+                    const unsigned char *restrict code = job->codes + (inside ? cell : 0);
+                    for (int c = 0; c < PIECE; c++)
+                        to[c] = inside && code[c] == here ? pooled[c] : 0;
                     continue;
                 }
                 const long place = (row * job->width + column) * channels + first;
@@ -272,7 +289,7 @@ INLINE void NAME(multiply)(const float *tiles, long stride, const float *kernels
 /* PIECE channels of a tile from its products at the points to 4 x 4 outputs, as far as they lie on the picture. */
 INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, long stride, long top, long left, long first)
 {
-    float half_way[4][6][PIECE], result[4][PIECE];
+    float half_way[4][6][PIECE], results[4][4][PIECE];
     for (int j = 0; j < 6; j++) {
         const float *restrict from = sums + j * stride;
         const long down = 6 * stride;
@@ -285,37 +302,55 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
             half_way[3][j][c] = from[c + 5 * down] + odd_a / 2 + 2 * odd_b;
         }
     }
-    for (int i = 0; i < 4; i++) {
-        const long row = top + (job->turned ? 3 - i : i);
-        if (row >= job->height)
-            continue;
+    for (int i = 0; i < 4; i++)
         for (int c = 0; c < PIECE; c++) {
             const float m1 = half_way[i][1][c], m2 = half_way[i][2][c], m3 = half_way[i][3][c], m4 = half_way[i][4][c];
             const float even_a = m1 + m2, odd_a = m1 - m2, even_b = m3 + m4, odd_b = m3 - m4;
-            result[0][c] = half_way[i][0][c] + B * even_a + A * even_b;
-            result[1][c] = odd_a + odd_b;
-            result[2][c] = A * (even_a + 2 * even_b);
-            result[3][c] = half_way[i][5][c] + odd_a / 2 + 2 * odd_b;
+            results[i][0][c] = half_way[i][0][c] + B * even_a + A * even_b;
+            results[i][1][c] = odd_a + odd_b;
+            results[i][2][c] = A * (even_a + 2 * even_b);
+            results[i][3][c] = half_way[i][5][c] + odd_a / 2 + 2 * odd_b;
         }
+    const float *restrict bias = job->bias ? job->bias + first : 0;
+    if (job->codes && !job->turned) {
+        for (int i = 0; i < 4; i += 2)
+            for (int j = 0; j < 4; j += 2)
+                if (top + i + 1 < job->height && left + j + 1 < job->width) {
+                    const long cell = ((top + i) / 2 * (job->width / 2) + (left + j) / 2) * job->columns + first;
+                    float *restrict to = job->y + cell;
+                    unsigned char *restrict code = job->codes + cell;
+                    for (int c = 0; c < PIECE; c++) {
+                        const float one = results[i][j][c], two = results[i][j + 1][c];
+                        const float three = results[i + 1][j][c], four = results[i + 1][j + 1][c];
+                        const float upper = two > one || two != two ? two : one;
+                        const float lower = four > three || four != four ? four : three;
+                        const float most = (lower > upper || lower != lower ? lower : upper) + bias[c];
+                        const unsigned char which = lower > upper ? 2 + (four > three) : two > one;
+                        to[c] = most < 0 ? 0 : most; /* NaN stays */
+                        code[c] = most > 0 ? which : 4;
+                    }
+                }
+        return;
+    }
+    for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++) {
-            const long column = left + (job->turned ? 3 - j : j);
-            if (column >= job->width)
+            const long row = top + (job->turned ? 3 - i : i), column = left + (job->turned ? 3 - j : j);
+            if (row >= job->height || column >= job->width)
                 continue;
+            const float *restrict result = results[i][j];
             float *restrict to = job->y + (row * job->width + column) * job->columns + first;
-            const float *restrict bias = job->bias ? job->bias + first : 0;
             if (!bias)
                 for (int c = 0; c < PIECE; c++)
-                    to[c] = result[j][c];
+                    to[c] = result[c];
             else if (job->relu)
                 for (int c = 0; c < PIECE; c++) {
-                    const float value = result[j][c] + bias[c];
+                    const float value = result[c] + bias[c];
                     to[c] = value < 0 ? 0 : value; /* NaN stays */
                 }
             else
                 for (int c = 0; c < PIECE; c++)
-                    to[c] = result[j][c] + bias[c];
+                    to[c] = result[c] + bias[c];
         }
-    }
 }
 
 /* A block of tiles, counted row by row. */

@@ -50,8 +50,8 @@ def pays(x: Tensor) -> bool:
     return min(height, width) >= 2 * OUTPUTS and channels * height * width >= 2**15
 
 
-def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool) -> Tensor:
-    r"""A convolution that ``suits``, and the ReLU after it if asked for.
+def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: bool = False) -> Tensor:
+    r"""A convolution that ``suits``, with the ReLU after it, or the ReLU and 2x2 maximum pooling, if asked for.
 
     With $d_c$ a 6x6 tile of input channel c and $U_{kc} = G g_{kc} G^\top$ the transformed kernels, a 4x4 tile of
     output k is
@@ -61,23 +61,26 @@ def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool) -> Tensor:
     $$
 
     with 36 multiplications instead of 144, as 36 matrix products over the channels. The gradient of the input goes
-    the same way with the tiles turned round; of the forward pass it needs the ReLU's output and nothing else. Rounding
-    is about twice that of the direct convolution: the same precision, other bits. They do not depend on the number of
-    threads.
+    the same way with the tiles turned round; of the forward pass it needs the ReLU's output, or a byte a maximum,
+    and nothing else. The map that is pooled, the largest by far, never exists. Rounding is about twice that of the
+    direct convolution: the same precision, other bits. They do not depend on the number of threads.
 
-    Shapes: (B, C, H, W) -> (B, K, H, W) in channels_last.
+    Shapes: (B, C, H, W) -> (B, K, H, W), or (B, K, H // 2, W // 2), in channels_last.
 
     Paper: Lavin and Gray, arXiv 1509.09308. Departure: other points of interpolation (see winograd.c).
 
     """
-    result: Tensor = _Convolution.apply(x, convolution.weight, convolution.bias, relu)  # type: ignore[no-untyped-call]
+    kind = _Pooled if pool else _Convolution
+    result: Tensor = kind.apply(x, convolution.weight, convolution.bias, relu)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-        result = _run(x, weight, bias=bias, relu=relu)
+        result = x.new_empty((x.shape[0], *x.shape[2:], weight.shape[0]))
+        _run(x, weight, result, bias=bias, relu=relu)
+        result = result.permute(0, 3, 1, 2)
         ctx.save_for_backward(weight, *([result] if relu else []))
         return result
 
@@ -89,38 +92,63 @@ class _Convolution(torch.autograd.Function):
             masked = gradient if result is None else gradient * (result > 0)
             back = F.conv_transpose2d(masked, weight, padding=1)
         else:
-            back = _run(gradient, weight, mask=result, turned=True)
+            back = gradient.new_empty((gradient.shape[0], *gradient.shape[2:], weight.shape[1]))
+            _run(gradient, weight, back, mask=result, turned=True)
+            back = back.permute(0, 3, 1, 2)
         return back, None, None, None
+
+
+class _Pooled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+        batch, _, height, width = x.shape
+        result = x.new_empty((batch, height // 2, width // 2, weight.shape[0]))
+        codes = torch.empty_like(result, dtype=torch.uint8)
+        _run(x, weight, result, bias=bias, codes=codes)
+        ctx.save_for_backward(weight, codes)
+        ctx.shape = x.shape
+        return result.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weight, codes = ctx.saved_tensors
+        batch, channels, height, width = ctx.shape
+        if torch.is_grad_enabled():  # somebody wants to differentiate once more
+            spread = torch.stack([gradient * (codes.permute(0, 3, 1, 2) == code) for code in range(4)], 2)
+            full = F.pixel_shuffle(spread.flatten(1, 2), 2)
+            full = F.pad(full, (0, width - full.shape[3], 0, height - full.shape[2]))
+            return F.conv_transpose2d(full, weight, padding=1), None, None, None
+        back = gradient.new_empty((batch, height, width, channels))
+        _run(gradient, weight, back, codes=codes, turned=True)
+        return back.permute(0, 3, 1, 2), None, None, None
 
 
 def _run(
     x: Tensor,
     weight: Tensor,
+    result: Tensor,
     *,
     bias: Tensor | None = None,
     relu: bool = False,
     mask: Tensor | None = None,
+    codes: Tensor | None = None,
     turned: bool = False,
-) -> Tensor:
-    """Convolve (x where mask > 0) with the kernels, turned round or not; plus bias; ReLU."""
-    batch, channels, height, width = x.shape
-    columns = weight.shape[1 if turned else 0]
-    result = x.new_empty((batch, height, width, columns))
+) -> None:
+    """What winograd.c says, into a result that is (B, H, W, C) as the codes are."""
     # They are kept in variables until the call is over.
     inputs, kernels = _channels_last(x), _channels_last(weight)
     masks = None if mask is None else _channels_last(mask)
     shift = None if bias is None else bias.contiguous()
-    sizes = (batch, height, width, channels, columns)
+    batch, height, width = (result if turned or codes is None else inputs).shape[:3]
     failed = _library()(
-        *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, shift, result)),
-        *sizes,
+        *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, shift, result, codes)),
+        *(batch, height, width, inputs.shape[3], result.shape[3]),
         relu,
         turned,
         _block(batch * -(-height // OUTPUTS) * -(-width // OUTPUTS)),
     )
     if failed:
         raise MemoryError("no memory for a convolution; use a smaller size, or tile=")
-    return result.permute(0, 3, 1, 2)
 
 
 def _block(tiles: int) -> int:
@@ -143,5 +171,5 @@ def _library() -> Any:
     except OSError:
         return None
     pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
-    library.convolve.argtypes = [*[pointer] * 5, *[long] * 5, integer, integer, long]
+    library.convolve.argtypes = [*[pointer] * 6, *[long] * 5, integer, integer, long]
     return library.convolve if library.supported() else None
