@@ -42,6 +42,25 @@ def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
     return maps[:, :, rows, columns]
 
 
+def flattened(maps: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, H W), as ``flatten(2)``, but that other gradients of the maps are added to it in place."""
+    result: Tensor = _Flattened.apply(maps)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Flattened(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        ctx.shape = maps.shape
+        return maps.flatten(2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        back = gradient.reshape(ctx.shape)
+        # autograd adds in place what nobody else holds, and a view holds what it is a view of.
+        return back if torch.is_grad_enabled() else back.data
+
+
 @dataclass(frozen=True)
 class Keeping:
     """How maps as large as the picture are kept between passes; None leaves dtype or device as they are."""
@@ -88,7 +107,7 @@ class StatisticSum:
 
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
         """The core's part of the sum."""
-        core = cut(features, tile.core_in_view(stride)).flatten(2)
+        core = flattened(cut(features, tile.core_in_view(stride)))
         if self.weight is None:
             weight = constant_weight(core)
         else:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle import (
@@ -26,6 +27,8 @@ from neuralstyle import (
 from neuralstyle import memory as memory_limits
 from neuralstyle.encoders.layer import WHOLE_PICTURE, Layer
 from neuralstyle.footprint import peak_memory
+from neuralstyle.losses.base import constant_weight
+from neuralstyle.measurement import flattened
 
 Noise = Callable[..., Tensor]
 GRAM = GramStyleLoss(("relu1_1", "relu2_1"))
@@ -618,3 +621,17 @@ def test_values_that_are_not_finite_are_named(
     objective = Objective(encoder64, GRAM + Doubtful(function), content=content, styles=[style])
     with pytest.raises(FloatingPointError, match=message):
         objective.evaluate(content, tile)
+
+
+def test_gradients_of_features_are_added_in_place() -> None:
+    features = torch.rand(1, 8, 12, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
+    maps = features * 1
+    pooled, positions = F.avg_pool2d(maps, 2), flattened(maps)
+    total = pooled.sum() + GRAM.statistic(positions, constant_weight(positions)).sum()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
+        torch.autograd.grad(total, features)
+    added = {
+        event.key for event in profile.key_averages(group_by_input_shape=True) if [1, 8, 12, 16] in event.input_shapes
+    }
+    assert "aten::add_" in added
+    assert "aten::add" not in added

@@ -86,6 +86,20 @@ def test_with_pooling(size: tuple[int, int], channels: int, columns: int) -> Non
 
 
 @built
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 6), (17, 20), (33, 49)])
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_gradient_of_a_picture(size: tuple[int, int], relu: bool) -> None:
+    layer, x = _layer(3, 64), _picture(3, 3, *size)
+    assert winograd.suits_picture(x, layer)
+    y = winograd.convolve_picture(x, layer, relu=relu)
+    direct = layer(x).relu() if relu else layer(x)
+    assert torch.equal(y, direct)
+    gradient = torch.randn_like(y)
+    back, expected = (torch.autograd.grad(z, x, gradient)[0] for z in (y, direct))
+    assert _error(back, expected.double()) < 1e-6
+
+
+@built
 def test_pooling_keeps_a_byte_for_each_maximum_and_lets_nan_through() -> None:
     layer, x = _layer(64, 64), _picture(1, 64, 16, 16)
     kept: list[tuple[torch.Size, torch.dtype]] = []
@@ -143,6 +157,12 @@ def test_second_derivatives() -> None:
             (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
             twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
         torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
+    layer, x = _layer(3, 64), _picture(1, 3, 5, 7)
+    for name in ("fast", "direct"):
+        y = winograd.convolve_picture(x, layer, relu=True) if name == "fast" else layer(x).relu()
+        (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
+    torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
 
 
 @built

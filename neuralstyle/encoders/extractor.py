@@ -199,6 +199,9 @@ class FeatureExtractor(nn.Module):
         assert isinstance(convolution, nn.Conv2d)
         if layer.name == "conv1_1":
             x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+            plain = self.padding == "zeros" and not pool
+            if plain and self.convolution != "direct" and winograd.suits_picture(x, convolution):
+                return winograd.convolve_picture(x, convolution, relu=relu)
             if self.padding == "zeros":
                 result = F.conv2d(x, convolution.weight, convolution.bias, padding=1)
             else:

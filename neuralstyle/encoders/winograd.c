@@ -15,7 +15,9 @@
 #include <stdlib.h>
 
 #define PIECE 64 /* channels */
+#define APART 16 /* numbers between points: without them all would share the few places that the first cache has for them */
 #define GROUP 6  /* tiles whose products are computed at once, in registers */
+#define KERNELS (PIECE * PIECE + APART)
 #define A 0.70710678118654752440f
 #define B 1.41421356237309504880f
 
@@ -30,7 +32,7 @@ typedef struct {
 #define INLINE static inline __attribute__((always_inline))
 
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,prefer-vector-width=512")
 #define LANES 16
 #define VECTORS 4
 #define NAME(name) name##_avx512
@@ -85,6 +87,12 @@ static void transpose(const float *from, float *to, long channels, long columns)
         }
 }
 
+static int has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
 /* Whether this processor has what is needed. */
 int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
@@ -100,8 +108,7 @@ int convolve(const float *x, const float *mask, const float *weight, const float
 {
     const long across = (width + 3) / 4, total = across * ((height + 3) / 4);
     const long blocks = (total + block - 1) / block;
-    const int wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    const int wide = has_avx512();
     float *transposed = 0;
     if (!turned) {
         transposed = reserve(&weight_memory, 9 * channels * columns);
@@ -113,7 +120,7 @@ int convolve(const float *x, const float *mask, const float *weight, const float
 #pragma omp parallel
     {
         const long slots = (block + GROUP - 1) / GROUP * GROUP;
-        float *memory = reserve(&block_memory, 36 * (slots * (channels + PIECE) + PIECE * PIECE));
+        float *memory = reserve(&block_memory, 36 * (KERNELS + (slots * PIECE + APART) * (channels / PIECE + 1)));
         if (!memory) {
 #pragma omp atomic write
             failed = 1;
@@ -150,12 +157,36 @@ int convolve(const float *x, const float *mask, const float *weight, const float
     return failed;
 }
 
+/* The gradient of a picture (batch, 3, height, width) under a convolution to PIECE channels, from that of its outputs, or
+   of those of the ReLU after it, which are then the mask; directly, as there is nothing to gain with three channels. The
+   weights are (PIECE, 3, 3, 3), channels last. */
+void picture_gradient(const float *gradient, const float *mask, const float *weight, float *out, long batch, long height,
+                      long width)
+{
+    float kernels[PIECE * PIECE] = {0};
+    for (int k = 0; k < PIECE; k++)
+        for (int tap = 0; tap < 27; tap++)
+            kernels[k * PIECE + tap] = weight[k * 27 + tap];
+    const int wide = has_avx512();
+    const long rows = 16, bands = (height + rows - 1) / rows;
+#pragma omp parallel for schedule(dynamic)
+    for (long band = 0; band < batch * bands; band++) {
+        const long image = band / bands, first = band % bands * rows;
+        const long last = first + rows < height ? first + rows : height, pixels = image * height * width;
+        const float *from = gradient + pixels * PIECE, *open = mask ? mask + pixels * PIECE : 0;
+        if (wide)
+            picture_rows_avx512(from, open, kernels, out + 3 * pixels, height, width, first, last);
+        else
+            picture_rows_avx2(from, open, kernels, out + 3 * pixels, height, width, first, last);
+    }
+}
+
 #else
 
 typedef float NAME(Vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 /* A tile of the picture, zero outside and where the mask is not positive, to its values at the points. */
-INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *restrict out, long stride)
+INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out, long stride)
 {
     float half_way[6][6][PIECE], taken[6][PIECE];
     const long channels = job->channels;
@@ -203,7 +234,7 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *res
             }
         }
         for (int i = 0; i < 6; i++) {
-            float *restrict to = out + first + 6 * i * stride;
+            float *restrict to = out + 36 * stride * (first / PIECE) + 6 * i * stride;
             for (int c = 0; c < PIECE; c++) {
                 const float x1 = half_way[i][1][c], x2 = half_way[i][2][c];
                 const float x3 = half_way[i][3][c], x4 = half_way[i][4][c];
@@ -226,11 +257,14 @@ INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, flo
     for (int from = 0; from < PIECE; from++) {
         const float *weight = job->weight + (input + from) * job->input + column;
         for (int tap = 0; tap < 9; tap++)
+            for (int c = 0; c < PIECE; c += 16)
+                __builtin_prefetch(weight + 4 * job->input + tap * job->tap + c);
+        for (int tap = 0; tap < 9; tap++)
             for (int c = 0; c < PIECE; c++)
                 taken[tap][c] = weight[tap * job->tap + c];
         for (int j = 0; j < 3; j++)
             for (int c = 0; c < PIECE; c++) {
-                const float g0 = taken[j][c], g1 = taken[3 + j][c] / 3, g2 = taken[6 + j][c];
+                const float g0 = taken[j][c], g1 = taken[3 + j][c] * (1.0f / 3), g2 = taken[6 + j][c];
                 const float even_a = -(2 * A / 3) * (g0 + g2 / 2), even_b = (B / 6) * (g0 + 2 * g2);
                 half_way[0][j][c] = g0;
                 half_way[1][j][c] = even_a - g1;
@@ -240,10 +274,10 @@ INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, flo
                 half_way[5][j][c] = g2;
             }
         for (int i = 0; i < 6; i++) {
-            float *restrict to = out + (6 * i * PIECE + from) * PIECE;
-            const long stride = PIECE * PIECE;
+            float *restrict to = out + 6 * i * KERNELS + from * PIECE;
+            const long stride = KERNELS;
             for (int c = 0; c < PIECE; c++) {
-                const float g0 = half_way[i][0][c], g1 = half_way[i][1][c] / 3, g2 = half_way[i][2][c];
+                const float g0 = half_way[i][0][c], g1 = half_way[i][1][c] * (1.0f / 3), g2 = half_way[i][2][c];
                 const float even_a = -(2 * A / 3) * (g0 + g2 / 2), even_b = (B / 6) * (g0 + 2 * g2);
                 to[c] = g0;
                 to[c + stride] = even_a - g1;
@@ -257,7 +291,7 @@ INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, flo
 }
 
 /* GROUP tiles at one point times kernels at that point, added to the sums unless these begin. */
-INLINE void NAME(multiply)(const float *tiles, long stride, const float *kernels, float *sums, int begin)
+INLINE void NAME(multiply)(const float *tiles, const float *kernels, float *sums, int begin)
 {
     for (int column = 0; column < PIECE; column += LANES * VECTORS) {
         NAME(Vector) sum[GROUP][VECTORS];
@@ -276,7 +310,7 @@ INLINE void NAME(multiply)(const float *tiles, long stride, const float *kernels
             for (int i = 0; i < GROUP; i++)
 #pragma GCC unroll 4
                 for (int j = 0; j < VECTORS; j++)
-                    sum[i][j] += tiles[i * stride + c] * kernel[j];
+                    sum[i][j] += tiles[i * PIECE + c] * kernel[j];
         }
 #pragma GCC unroll 6
         for (int i = 0; i < GROUP; i++)
@@ -353,31 +387,60 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
         }
 }
 
-/* A block of tiles, counted row by row. */
+/* A block of tiles, counted row by row. In memory, in this order: pieces of input channels, points, tiles, channels. */
 static void NAME(run)(const Job *job, long first, long count, float *memory)
 {
-    const long slots = (count + GROUP - 1) / GROUP * GROUP, stride = slots * job->channels;
-    float *tiles = memory, *kernels = tiles + 36 * stride, *sums = kernels + 36 * PIECE * PIECE;
-    for (long tile = 0; tile < slots; tile++)
-        if (tile < count)
-            NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
-                                 tiles + tile * job->channels, stride);
-        else
-            for (int point = 0; point < 36; point++)
-                for (long c = 0; c < job->channels; c++)
-                    tiles[point * stride + tile * job->channels + c] = 0;
+    const long slots = (count + GROUP - 1) / GROUP * GROUP, stride = slots * PIECE + APART;
+    float *kernels = memory, *sums = kernels + 36 * KERNELS, *tiles = sums + 36 * stride;
+    for (long tile = 0; tile < count; tile++)
+        NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
+                             tiles + tile * PIECE, stride);
+    /* The slots without a tile hold what was there before; their products are not looked at. */
     for (long column = 0; column < job->columns; column += PIECE) {
         for (long input = 0; input < job->channels; input += PIECE) {
             NAME(kernels_to_points)(job, input, column, kernels);
+            const float *piece = tiles + 36 * stride * (input / PIECE);
             for (int point = 0; point < 36; point++)
                 for (long tile = 0; tile < slots; tile += GROUP)
-                    NAME(multiply)(tiles + point * stride + tile * job->channels + input, job->channels,
-                                   kernels + point * PIECE * PIECE, sums + (point * slots + tile) * PIECE, input == 0);
+                    NAME(multiply)(piece + point * stride + tile * PIECE, kernels + point * KERNELS,
+                                   sums + point * stride + tile * PIECE, input == 0);
         }
         for (long tile = 0; tile < count; tile++)
-            NAME(points_to_outputs)(job, sums + tile * PIECE, slots * PIECE, (first + tile) / job->across * 4,
+            NAME(points_to_outputs)(job, sums + tile * PIECE, stride, (first + tile) / job->across * 4,
                                     (first + tile) % job->across * 4, column);
     }
+}
+
+/* Rows first ... last of the gradient of a picture, to which the rows before and after them belong as well. */
+static void NAME(picture_rows)(const float *gradient, const float *mask, const float *kernels, float *out, long height,
+                               long width, long first, long last)
+{
+    float taken[GROUP * PIECE], sums[GROUP * PIECE];
+    for (int c = 0; c < 3; c++)
+        for (long place = first * width; place < last * width; place++)
+            out[c * height * width + place] = 0;
+    for (long row = first > 0 ? first - 1 : 0; row < (last < height ? last + 1 : height); row++)
+        for (long left = 0; left < width; left += GROUP) {
+            const long count = width - left < GROUP ? width - left : GROUP;
+            const long place = (row * width + left) * PIECE;
+            for (long i = 0; i < count * PIECE; i++)
+                taken[i] = !mask || mask[place + i] > 0 ? gradient[place + i] : 0;
+            for (long i = count * PIECE; i < GROUP * PIECE; i++)
+                taken[i] = 0;
+            NAME(multiply)(taken, kernels, sums, 1);
+            for (int down = 0; down < 3; down++) {
+                const long to = row + down - 1;
+                if (to < first || to >= last)
+                    continue;
+                for (long i = 0; i < count; i++)
+                    for (int across = 0; across < 3; across++) {
+                        const long column = left + i + across - 1;
+                        if (column >= 0 && column < width)
+                            for (int c = 0; c < 3; c++)
+                                out[(c * height + to) * width + column] += sums[i * PIECE + (down * 3 + across) * 3 + c];
+                    }
+            }
+        }
 }
 
 #endif

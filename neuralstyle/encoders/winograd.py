@@ -75,6 +75,55 @@ def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: boo
     return result
 
 
+def suits_picture(x: Tensor, convolution: nn.Conv2d) -> bool:
+    """Whether ``convolve_picture`` can take the place of a network's first convolution."""
+    weight, bias = convolution.weight, convolution.bias
+    return (
+        x.device.type == weight.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and weight.shape == (PIECE, 3, 3, 3)
+        and bias is not None
+        and not (weight.requires_grad or bias.requires_grad)
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+        and _library() is not None
+    )
+
+
+def convolve_picture(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False) -> Tensor:
+    """The first convolution, padded by 1, and the ReLU after it if asked for: as it is, but for a faster gradient.
+
+    Shapes: (B, 3, H, W) -> (B, 64, H, W).
+
+    """
+    result: Tensor = _Picture.apply(x, convolution.weight, convolution.bias, relu)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Picture(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+        result = F.conv2d(x, weight, bias, padding=1)
+        result = result.relu_() if relu else result
+        ctx.save_for_backward(weight, *([result] if relu else []))
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weight, *results = ctx.saved_tensors
+        result = results[0] if results else None
+        if torch.is_grad_enabled():  # somebody wants to differentiate once more
+            masked = gradient if result is None else gradient * (result > 0)
+            return F.conv_transpose2d(masked, weight, padding=1), None, None, None
+        batch, _, height, width = gradient.shape
+        back = gradient.new_empty((batch, 3, height, width))
+        inputs, kernels = _channels_last(gradient), _channels_last(weight)
+        masks = None if result is None else _channels_last(result)
+        addresses = (None if t is None else t.data_ptr() for t in (inputs, masks, kernels, back))
+        _library().picture_gradient(*addresses, batch, height, width)
+        return back, None, None, None
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
@@ -140,7 +189,7 @@ def _run(
     masks = None if mask is None else _channels_last(mask)
     shift = None if bias is None else bias.contiguous()
     batch, height, width = (result if turned or codes is None else inputs).shape[:3]
-    failed = _library()(
+    failed = _library().convolve(
         *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, shift, result, codes)),
         *(batch, height, width, inputs.shape[3], result.shape[3]),
         relu,
@@ -165,11 +214,12 @@ def _channels_last(x: Tensor) -> Tensor:
 
 @cache
 def _library() -> Any:
-    """The compiled function; None where it was not built, or is for another processor."""
+    """The compiled functions; None where it was not built, or is for another processor."""
     try:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError:
         return None
     pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
     library.convolve.argtypes = [*[pointer] * 6, *[long] * 5, integer, integer, long]
-    return library.convolve if library.supported() else None
+    library.picture_gradient.argtypes, library.picture_gradient.restype = [*[pointer] * 4, *[long] * 3], None
+    return library if library.supported() else None
