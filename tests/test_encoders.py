@@ -329,3 +329,17 @@ def test_neither_torchvision_nor_the_wheel_of_the_weights_is_imported() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_what_lies_beyond_the_layers_asked_for_is_left_out(noise: Callable[..., Tensor]) -> None:
+    whole, part = FeatureExtractor(), FeatureExtractor(layers=["relu1_1", "pool2"])
+    image = noise(1, 3, 24, 32)
+    assert list(part.layers)[-1] == "pool2"
+    assert list(part.convolutions) == ["conv1_1", "conv1_2", "conv2_1", "conv2_2"]
+    for name in ("relu1_1", "conv2_2", "pool2"):
+        assert torch.equal(part(image, [name])[name], whole(image, [name])[name])
+    with pytest.raises(ValueError, match="unknown layer of vgg19 'relu3_1'"):
+        part(image, ["relu3_1"])
+    with pytest.raises(ValueError, match="unknown layer of vgg19 'relu9_1'"):
+        FeatureExtractor(layers=["relu9_1"])
+    assert list(FeatureExtractor(layers=["image"]).convolutions) == ["conv1_1"]

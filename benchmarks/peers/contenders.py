@@ -85,7 +85,10 @@ class Ours:
         self.losses = 0.02 * ContentLoss(CONTENT_LAYER) + GramStyleLoss(
             list(STYLE_LAYERS), layer_weights=[40 / channels**2 for channels in STYLE_LAYERS.values()]
         )
-        self.encoder = FeatureExtractor("vgg19", weights="simonyan", pooling="max", normalize=False, **options)
+        layers = [CONTENT_LAYER, *STYLE_LAYERS]
+        self.encoder = FeatureExtractor(
+            "vgg19", layers=layers, weights="simonyan", pooling="max", normalize=False, **options
+        )
         self.content, self.style = read(content_file(folder, size)), read(style_file(folder, size))
         self.objective = Objective(self.encoder, self.losses, content=self.content, styles=[self.style])
         self.image = self.content

