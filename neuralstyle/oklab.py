@@ -6,6 +6,7 @@ Computed in float64 without gradient; handed back in the dtype and on the device
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -34,7 +35,12 @@ _ROOTS = _matrix(
     (1, -0.0894841775, -1.2914855480),
 )
 _CONES /= _CONES.sum(1, keepdim=True)
-_FROM_CONES, _FROM_ROOTS = torch.linalg.inv(_CONES), torch.linalg.inv(_ROOTS)
+
+
+@cache
+def _inverses() -> tuple[Tensor, Tensor]:
+    # Not on import: linear algebra takes megabytes when it is first used.
+    return torch.linalg.inv(_CONES), torch.linalg.inv(_ROOTS)
 
 
 def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> Tensor:
@@ -164,13 +170,13 @@ def _to_lab(picture: Tensor) -> Tensor:
     rgb = picture.movedim(1, -1)
     linear = torch.where(rgb <= _KNEE, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055).pow(2.4))
     cones = linear @ _CONES.to(rgb.device).T
-    lab: Tensor = cones.sign() * cones.abs().pow(1 / 3) @ _FROM_ROOTS.to(rgb.device).T
+    lab: Tensor = cones.sign() * cones.abs().pow(1 / 3) @ _inverses()[1].to(rgb.device).T
     return lab
 
 
 def _to_linear(lab: Tensor) -> Tensor:
     """OkLab (...,3) -> linear sRGB (...,3)."""
-    linear: Tensor = (lab @ _ROOTS.to(lab.device).T).pow(3) @ _FROM_CONES.to(lab.device).T
+    linear: Tensor = (lab @ _ROOTS.to(lab.device).T).pow(3) @ _inverses()[0].to(lab.device).T
     return linear
 
 
