@@ -30,9 +30,9 @@ class ContextualLoss(Loss):
     $$
 
     A feature counts for one of the style if it is much nearer to it than to all others. Between 0, for a copy, and 1,
-    for a result without features. It sees whole maps: exact in tiles, without masks and regions. Distances are computed
-    for some rows at a time, and again for the gradient, so memory does not grow with the product of the numbers of
-    positions.
+    for a result without features. Lengths of vectors are left free: add ``MeanStdLoss`` for colours and contrast. It
+    sees whole maps: exact in tiles, without masks and regions. Distances are computed for some rows at a time, and
+    again for the gradient, so memory does not grow with the product of the numbers of positions.
 
     Args:
         layers: where features are compared, one name or several; (B, C, h, w) each.

@@ -18,9 +18,9 @@ class NearestNeighborLoss(PointwiseLoss):
 
     $$ L_l = \frac{1}{M} \sum_p \min_q \left(1 - \cos(f_p, s_q)\right) $$
 
-    Sharp local detail; how often a feature of the style is used is left free, and so are lengths of vectors, which is
-    to say contrast. Between 0 and 1 for features after a ReLU, so one weight serves all styles. Time grows with the
-    product of the numbers of positions of both; memory does not.
+    Sharp local detail. How often a feature of the style is used is left free, and so are lengths of vectors: add
+    ``MeanStdLoss`` for colours and contrast. Between 0 and 1 for features after a ReLU, so one weight serves all
+    styles. Time grows with the product of the numbers of positions of both; memory does not.
 
     Position by position: regions and tiles work, masks of the style do not.
 

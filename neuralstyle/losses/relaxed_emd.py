@@ -23,9 +23,9 @@ class RelaxedEMDLoss(Loss):
     $$
 
     Every feature of the result has to be like one of the style, and every feature of the style has to occur. Between
-    0 and 1 for features after a ReLU. Lengths of vectors are left free: add ``MeanStdLoss`` for contrast, as the paper
-    adds moments. It sees whole maps: exact in tiles, without masks and regions. Memory does not grow with the product
-    of the numbers of positions.
+    0 and 1 for features after a ReLU. Lengths of vectors are left free: add ``MeanStdLoss`` for colours and contrast,
+    as the paper adds moments. It sees whole maps: exact in tiles, without masks and regions. Memory does not grow with
+    the product of the numbers of positions.
 
     Args:
         layers: where features are compared, one name or several; (B, C, h, w) each.
