@@ -46,7 +46,8 @@ class LongRangeLoss(Loss):
         ```
 
     Papers: Berger and Memisevic, arXiv 1606.01286; Sendik and Cohen-Or, ACM Transactions on Graphics 2017, compare
-    each channel with itself instead, at all shifts up to half the map. Departures: the divisor, and shifts of several lengths at once.
+    each channel with itself instead, at all shifts up to half the map. Departures: the divisor, and shifts of several
+    lengths at once.
 
     """
 
