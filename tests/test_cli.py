@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuralstyle import Objective, cli, samples
+from neuralstyle import DEFAULT_LOSSES, Objective, cli, losses, samples
+from neuralstyle.cli import options, painting
+from neuralstyle.losses.base import as_sum
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,7 @@ QUICK = "-o OUT --size 48 --iterations 2 --quiet"
         (f"stylize photo.jpg swirl.png {QUICK} --pooling max --padding reflect --no-normalize --device cpu", (48, 32)),
         (f"stylize photo.jpg swirl.png {QUICK} --init embers.png", (48, 32)),
         (f"texture swirl.png {QUICK} --layers relu1_1 relu2_1", (48, 48)),
+        (f"texture swirl.png {QUICK} --style-loss sliced-wasserstein --layers relu1_1", (48, 48)),
         (f"reconstruct photo.jpg {QUICK} --layer relu2_2", (48, 32)),
         (f"demo {QUICK} --painting embers", (48, 32)),
     ],
@@ -85,6 +88,8 @@ def painted(run, tmp_path, options):
         "--style-weight 50",
         "--content-layers relu1_1",
         "--style-layers relu1_1",
+        "--style-loss mean-std --style-layers relu1_1",
+        "--style-loss nearest-neighbor",
         "--recipe gatys",
         "--color luminance",
         "--color match",
@@ -100,6 +105,20 @@ def painted(run, tmp_path, options):
 def test_every_option_has_an_effect(run, tmp_path, options):
     plain = painted(run, tmp_path, "--init noise" if "--seed" in options else "")
     assert not np.array_equal(plain, painted(run, tmp_path, options))
+
+
+def test_every_style_loss_of_the_package_has_a_name():
+    named = {type(term.loss) for loss in options.STYLE_LOSSES.values() for term in as_sum(loss)}
+    exported = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, losses.Loss)}
+    assert named == {kind for kind in exported if getattr(kind, "reference", None) == "style"}
+    assert all(sum(term.weight for term in as_sum(loss)) == 1 for loss in options.STYLE_LOSSES.values())
+
+
+def test_style_loss_takes_the_place_and_weight_of_the_recipes():
+    changed = painting._with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
+    assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
+    assert [term.weight for term in changed] == [1, 7.5, 7.5, 10]
+    assert painting._with_style_loss(DEFAULT_LOSSES, "gram") == painting._with_style_loss(DEFAULT_LOSSES, None)
 
 
 def test_layers_are_listed(run):
@@ -118,6 +137,8 @@ def test_layers_are_listed(run):
         (f"stylize photo.jpg empty.png {QUICK}", "empty.png"),
         (f"stylize . swirl.png {QUICK}", "folder"),
         (f"stylize photo.jpg swirl.png {QUICK} --size -3", "size"),
+        (f"stylize photo.jpg swirl.png {QUICK} --style-loss mmd --recipe gatys", "give one of them"),
+        (f"stylize photo.jpg swirl.png {QUICK} --style-loss mrf --masks swirl.png", "cannot use a mask"),
         (f"stylize photo.jpg swirl.png {QUICK} --iterations 0", "iterations"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-weight nan", "finite"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-layers relu4_3x", "did you mean 'relu4_3'"),

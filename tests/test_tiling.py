@@ -12,15 +12,29 @@ from torch import Tensor, nn
 import neuralstyle
 from neuralstyle import (
     ContentLoss,
+    ContextualLoss,
+    CovarianceLoss,
     Evaluation,
     FeatureExtractor,
     GramStyleLoss,
+    HistogramLoss,
+    LaplacianLoss,
+    LongRangeLoss,
     Loss,
+    MeanStdLoss,
+    MMDLoss,
+    MRFLoss,
+    NearestNeighborLoss,
     Objective,
     PointwiseLoss,
+    RangeLoss,
+    RelaxedEMDLoss,
+    SelfSimilarityLoss,
+    SlicedWassersteinLoss,
     StatisticLoss,
     Style,
     TotalVariationLoss,
+    WassersteinLoss,
 )
 from neuralstyle.tiling import largest_tile, tiles
 
@@ -164,6 +178,25 @@ class Paired(Loss):
         return (x["relu3_1"].mean((2, 3))[:, :4] * x["relu1_1"].std((2, 3))[:, :4]).mean()
 
 
+# The rest of the package's, at layers of several strides, with samples so small that they are drawn.
+OTHERS: tuple[Loss, ...] = (
+    ContextualLoss(("relu2_1", "relu3_2"), samples=90),
+    CovarianceLoss(("relu1_1", "relu4_1")),
+    HistogramLoss(),
+    LaplacianLoss(pool=5),
+    LongRangeLoss(("relu1_1", "relu3_1"), shifts=(3, 9)),
+    MMDLoss(("relu1_1", "relu4_1"), frequencies=20),
+    MRFLoss(("relu2_1", "relu3_1"), samples=100),
+    MeanStdLoss(("relu1_1", "relu4_1")),
+    NearestNeighborLoss(("relu2_1", "relu3_1"), samples=100),
+    RangeLoss("relu2_1"),
+    RelaxedEMDLoss(("relu2_1", "relu3_1"), samples=100),
+    SelfSimilarityLoss(("relu2_1", "relu3_1"), samples=60),
+    SlicedWassersteinLoss(("relu1_1", "relu3_1")),
+    WassersteinLoss(("relu1_1", "relu4_1")),
+)
+
+
 def losses_to(deepest: str) -> Any:
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     layers = layers[: layers.index(deepest) + 1]
@@ -261,7 +294,7 @@ def test_regions_in_tiles_give_the_gradient_of_the_whole(
 
 
 def test_every_loss_of_the_package_is_in_these_tests() -> None:
-    tested = {type(term.loss) for term in losses_to("relu5_1")}
+    tested = {type(term.loss) for term in losses_to("relu5_1")} | set(map(type, OTHERS))
     package = {each for each in vars(neuralstyle).values() if isinstance(each, type) and issubclass(each, Loss)}
     assert package - tested <= {Loss, PointwiseLoss, StatisticLoss}
 
@@ -276,6 +309,29 @@ def test_every_loss_in_tiles_has_the_gradient_of_the_whole(noise: Noise, pooling
     whole = objective.evaluate(image)
     for tile in (64, 96, 128):
         assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
+
+
+@pytest.mark.parametrize("loss", OTHERS, ids=lambda loss: type(loss).__name__)
+def test_another_loss_in_tiles_has_the_gradient_of_the_whole(noise: Noise, loss: Loss) -> None:
+    image, content, style = (double(noise, height, 71, seed) for seed, height in enumerate((97, 97, 64)))
+    objective = Objective(thin("l2", "replicate"), loss, content=content, styles=[style])
+    whole = objective.evaluate(image)
+    assert whole.loss > 1e-4
+    for tile in (32, 40):
+        assert error(objective.evaluate(image, tile=tile), whole) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [loss for loss in OTHERS if isinstance(loss, (StatisticLoss, PointwiseLoss))],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_another_loss_in_tiles_and_a_region_has_the_gradient_of_the_whole(noise: Noise, loss: Loss) -> None:
+    image, content, style = (double(noise, height, 71, seed) for seed, height in enumerate((97, 97, 64)))
+    region = (torch.arange(71) < 30).expand(1, 97, 71).double()
+    styles = [Style(style, region=region), Style(style.square(), region=1 - region)]
+    objective = Objective(thin("l2", "replicate"), loss, content=content, styles=styles)
+    assert error(objective.evaluate(image, tile=32), objective.evaluate(image)) < 1e-9
 
 
 @pytest.mark.parametrize("layer", ["image", "pool1", "relu2_1"])

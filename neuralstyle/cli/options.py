@@ -15,6 +15,22 @@ from neuralstyle.encoders.weights import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width
 from neuralstyle.initial import NOISES
+from neuralstyle.losses import (
+    ContextualLoss,
+    CovarianceLoss,
+    GramStyleLoss,
+    HistogramLoss,
+    LongRangeLoss,
+    Loss,
+    LossSum,
+    MeanStdLoss,
+    MMDLoss,
+    MRFLoss,
+    NearestNeighborLoss,
+    RelaxedEMDLoss,
+    SlicedWassersteinLoss,
+    WassersteinLoss,
+)
 from neuralstyle.optimizers import KEEPS, LBFGS, Adam
 from neuralstyle.painting import paint
 from neuralstyle.recipes import DEFAULT_PADDING, DEFAULT_POOLING
@@ -24,6 +40,21 @@ from neuralstyle.stylize import stylize, synthesize_texture
 MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
 SCHEDULES = {"coarse-to-fine": coarse_to_fine, "single": single_scale}
+STYLE_LOSSES: dict[str, Loss | LossSum] = {  # each about 1 for a result without features, so one weight does for all
+    "gram": GramStyleLoss(normalization="relative"),
+    "gram-mean-std": 0.5 * GramStyleLoss(normalization="relative") + 0.5 * MeanStdLoss(),
+    "mean-std": MeanStdLoss(),
+    "covariance": CovarianceLoss(),
+    "wasserstein": WassersteinLoss(),
+    "mmd": MMDLoss(),
+    "sliced-wasserstein": SlicedWassersteinLoss(),
+    "histogram": HistogramLoss(),
+    "mrf": MRFLoss(),
+    "nearest-neighbor": NearestNeighborLoss(),
+    "relaxed-emd": RelaxedEMDLoss(),
+    "contextual": ContextualLoss(),
+    "long-range": LongRangeLoss(),
+}
 NETWORK_OPTIONS = ("network", "pooling", "padding", "weights", "preprocessing", "normalize")
 OPTIMIZER_OPTIONS = {  # option of the command line -> (name of the optimiser, its argument)
     "history": ("lbfgs", "history"),

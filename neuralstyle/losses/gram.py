@@ -80,9 +80,7 @@ class GramStyleLoss(StatisticLoss):
 
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
         """The Gram matrix under a weight: (B, C, N), (B, 1, N) -> (B, C, C)."""
-        if x.shape[2] and weight.stride(2) == 0:  # one weight for all positions
-            return _products(x) * weight[:, :, :1]
-        return _products(x * weight.sqrt())
+        return weighted_gram(x, weight)
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         """The squared difference of the entries, normalised, averaged over the batch."""
@@ -90,6 +88,13 @@ class GramStyleLoss(StatisticLoss):
         if self.normalization == "paper":
             return 0.25 * difference.mean()
         return (difference.sum((1, 2)) / target.square().sum((1, 2)).clamp(min=1e-12)).mean()
+
+
+def weighted_gram(x: Tensor, weight: Tensor) -> Tensor:
+    """The weighted sum over positions of f f^T: (B, C, N), (B, 1, N) -> (B, C, C)."""
+    if x.shape[2] and weight.stride(2) == 0:  # one weight for all positions
+        return _products(x) * weight[:, :, :1]
+    return _products(x * weight.sqrt())
 
 
 def _products(x: Tensor) -> Tensor:

@@ -1,0 +1,95 @@
+"""Style as features that stand out: each of the style's wants one of the result to itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from neuralstyle.losses.base import Loss, Reference, settle
+from neuralstyle.losses.nearest import PAIRS_AT_ONCE, direction
+from neuralstyle.losses.sampling import check_count, check_seed, sample
+
+EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class ContextualLoss(Loss):
+    r"""How far from certain it is that every feature of the style has its own among those of the result.
+
+    With cosine distances $d_{pq}$ between features $f_p$ of the result and $s_q$ of the style, less the style's mean,
+
+    $$
+    \tilde d_{pq} = \frac{d_{pq}}{\min_r d_{pr} + 10^{-5}}, \qquad
+    \mathrm{CX}_{pq} = \frac{e^{-\tilde d_{pq} / h}}{\sum_r e^{-\tilde d_{pr} / h}}, \qquad
+    L_l = -\frac{1}{\log M'} \log \frac{1}{M'} \sum_q \max_p \mathrm{CX}_{pq}
+    $$
+
+    A feature counts for one of the style if it is much nearer to it than to all others. Between 0, for a copy, and 1,
+    for a result without features. Lengths of vectors are left free: add ``MeanStdLoss`` for colours and contrast. It
+    sees whole maps: exact in tiles, without masks and regions. Distances are computed for some rows at a time, and
+    again for the gradient, so memory does not grow with the product of the numbers of positions.
+
+    Args:
+        layers: where features are compared, one name or several; (B, C, h, w) each.
+        bandwidth: h; smaller picks fewer partners.
+        samples: how many positions of each picture count at most, drawn by the seed; None: all. Positions that are
+            not drawn have no gradient of their own.
+        layer_weights: a weight for each layer; None: 1 / (number of layers).
+        seed: of the draw, which depends on nothing else but the number of positions.
+        reference: "style", or "content".
+
+    Raises:
+        ValueError: no layers, a bandwidth that is not positive, samples below 1, or a negative seed.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import ContextualLoss
+
+        S = torch.rand(1, 8, 16, 16)
+        loss = ContextualLoss("relu3_2")
+        assert loss.forward(S.flip(3), S) < 0.01 < loss.forward(torch.rand(1, 8, 12, 20), S)
+        ```
+
+    Paper: Mechrez, Talmi and Zelnik-Manor, arXiv 1803.02077, as here with h = 0.5 and relu3_2, relu4_2 for style.
+    Departure: the divisor $\log M'$, without which the scale depends on the size of the style.
+
+    """
+
+    layers: str | Sequence[str] = ("relu3_2", "relu4_2")
+    bandwidth: float = 0.5
+    samples: int | None = 4096
+    layer_weights: Sequence[float] | None = None
+    seed: int = 0
+    reference: Reference = "style"
+
+    def __post_init__(self) -> None:
+        settle(self)
+        if not 0 < self.bandwidth < math.inf:
+            raise ValueError(f"the bandwidth of ContextualLoss is a positive number, received {self.bandwidth!r}")
+        check_count(self, "samples", optional=True)
+        check_seed(self)
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """The loss between two maps of any sizes, averaged over the batch."""
+        centre = target.mean((2, 3))[:, :, None]
+        features, its = (direction(sample(maps.flatten(2), self.samples, self.seed) - centre) for maps in (x, target))
+        rows = max(1, PAIRS_AT_ONCE // (x.shape[0] * its.shape[2]))
+        best = [
+            checkpoint(_similarity, part, its, self.bandwidth, use_reentrant=False, preserve_rng_state=False)
+            for part in torch.split(features, rows, 2)
+        ]
+        return -torch.stack(best).amax(0).mean(1).log().mean() / math.log(max(its.shape[2], 2))
+
+
+def _similarity(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
+    """The largest similarity that each position of y has with one of x: (B, C, n), (B or 1, C, M) -> (B, M)."""
+    lengths = x.square().sum(1)[:, :, None] + y.square().sum(1)[:, None, :]
+    distance = (0.5 * lengths - x.transpose(1, 2) @ y).clamp(min=0)
+    nearest = distance.amin(2, keepdim=True)
+    return (-distance / (bandwidth * (nearest + EPSILON))).softmax(2).amax(1)

@@ -1,0 +1,67 @@
+"""Style as single feature vectors, each compared with its nearest of the style."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from neuralstyle.losses.base import PointwiseLoss, Reference, settle
+from neuralstyle.losses.nearest import cosine_distance, direction, nearest
+from neuralstyle.losses.sampling import check_count, check_seed, sample
+
+
+@dataclass(frozen=True)
+class NearestNeighborLoss(PointwiseLoss):
+    r"""Cosine distance between every feature vector and the nearest one of the style.
+
+    $$ L_l = \frac{1}{M} \sum_p \min_q \left(1 - \cos(f_p, s_q)\right) $$
+
+    Sharp local detail. How often a feature of the style is used is left free, and so are lengths of vectors: add
+    ``MeanStdLoss`` for colours and contrast. Between 0 and 1 for features after a ReLU, so one weight serves all
+    styles. Time grows with the product of the numbers of positions of both; memory does not.
+
+    Position by position: regions and tiles work, masks of the style do not.
+
+    Args:
+        layers: where features are compared, one name or several; (B, C, h, w) each.
+        samples: how many of the style's positions are searched at most, drawn by the seed; None: all.
+        layer_weights: a weight for each layer; None: 1 / (number of layers).
+        seed: of the draw, which depends on nothing else but the number of positions.
+
+    Raises:
+        ValueError: no layers, samples below 1, or a negative seed.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import NearestNeighborLoss
+
+        S = torch.rand(1, 8, 16, 16)
+        loss = NearestNeighborLoss("relu3_1")
+        assert loss.forward(2 * S.flip(3), S) < 1e-6
+        assert loss.forward(torch.rand(1, 8, 12, 20), S) > 0.01
+        ```
+
+    Papers: Zhang et al., ARF, arXiv 2206.06360 (NNFM, which joins the layers of a block into one vector); Kolkin et
+    al., arXiv 2203.13215 (NNST, which first subtracts each picture's mean). Here every layer is matched on its own.
+
+    """
+
+    layers: str | Sequence[str] = ("relu3_1", "relu4_1")
+    samples: int | None = 4096
+    layer_weights: Sequence[float] | None = None
+    seed: int = 0
+    reference: Reference = field(default="style", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        settle(self)
+        check_count(self, "samples", optional=True)
+        check_seed(self)
+
+    def error(self, x: Tensor, target: Tensor) -> Tensor:
+        """The distance of each position: (B, C, h, w) and the style's whole map -> (B, 1, h, w)."""
+        features = direction(x.flatten(2))
+        its = direction(sample(target.flatten(2), self.samples, self.seed))
+        return cosine_distance(features, nearest(features, its, its)).view(-1, 1, *x.shape[2:])

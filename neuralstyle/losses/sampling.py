@@ -1,0 +1,50 @@
+"""What losses draw at random: positions and directions, the same for the same sizes and seed, on every device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neuralstyle.losses.base import Loss
+
+
+def check_count(loss: Loss, option: str, *, optional: bool = False) -> None:
+    """Whether an option of a loss is a number of things.
+
+    Raises:
+        ValueError: no whole number, or one below 1.
+    """
+    value = getattr(loss, option)
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        either = " or None" if optional else ""
+        raise ValueError(
+            f"{option} of {type(loss).__name__} is a whole number of at least 1{either}, received {value!r}"
+        )
+
+
+def check_seed(loss: Loss) -> None:
+    """Whether the seed of a loss is one.
+
+    Raises:
+        ValueError: no whole number from 0 up.
+    """
+    seed = getattr(loss, "seed", None)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"the seed of {type(loss).__name__} is a whole number of at least 0, received {seed!r}")
+
+
+def sample(positions: Tensor, limit: int | None, seed: int) -> Tensor:
+    """At most ``limit`` of the positions (B, C, N), spread at random; which ones depends on N alone."""
+    count = positions.shape[2]
+    if limit is None or count <= limit:
+        return positions
+    chosen = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:limit].sort().values
+    return positions.index_select(2, chosen.to(positions.device))
+
+
+def normal(rows: int, columns: int, seed: int, like: Tensor) -> Tensor:
+    """Independent numbers of the standard normal distribution, (rows, columns)."""
+    drawn = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return drawn.to(like.dtype).to(like.device)

@@ -1,0 +1,73 @@
+"""Style as a whole distribution of features, seen along many directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from neuralstyle.losses.base import Loss, Reference, settle
+from neuralstyle.losses.gram import STYLE_LAYERS
+from neuralstyle.losses.quantiles import squared_transport
+from neuralstyle.losses.sampling import check_count, check_seed, normal
+from neuralstyle.losses.scale import relative
+
+
+@dataclass(frozen=True)
+class SlicedWassersteinLoss(Loss):
+    r"""Squared Wasserstein distance of the features' projections on random directions, averaged over them.
+
+    $$
+    L_l = \frac{\sum_k \int_0^1 (Q_k(t) - Q^S_k(t))^2\, dt}{\sum_k \int_0^1 Q^S_k(t)^2\, dt}
+    $$
+
+    with $Q_k$ the quantile function of $\theta_k^\top F$ over all positions. Unlike Gram matrices it sees the whole
+    distribution; the divisor makes it 1 for a result without features. It sees whole maps: exact in tiles, without
+    masks and regions; its memory is that of a few copies of the projections.
+
+    Args:
+        layers: where distributions are compared, one name or several; (B, C, h, w) each.
+        directions: how many; None: as many as the layer has channels.
+        layer_weights: a weight for each layer; None: 1 / (number of layers).
+        seed: of the directions, which depend on nothing else but the number of channels.
+        reference: "style", or "content".
+
+    Raises:
+        ValueError: no layers, a number of directions below 1, or a negative seed.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import SlicedWassersteinLoss
+
+        F, S = torch.rand(1, 8, 32, 32), torch.rand(1, 8, 40, 24)
+        loss = SlicedWassersteinLoss("relu1_1")
+        assert 0 < loss.forward(F, S) < 0.1
+        assert loss.forward(S.flip(3), S) < 1e-9
+        ```
+
+    Paper: Heitz, Vanhoey, Chambon and Belcour, arXiv 2006.07229. Departures: the directions stay the same, as L-BFGS
+    needs; pictures of different sizes are compared by their exact quantile functions; the divisor; fewer layers by
+    default.
+
+    """
+
+    layers: str | Sequence[str] = STYLE_LAYERS
+    directions: int | None = None
+    layer_weights: Sequence[float] | None = None
+    seed: int = 0
+    reference: Reference = "style"
+
+    def __post_init__(self) -> None:
+        settle(self)
+        check_count(self, "directions", optional=True)
+        check_seed(self)
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """The distance between two maps of any sizes, averaged over the batch."""
+        channels = x.shape[1]
+        drawn = normal(self.directions or channels, channels, self.seed, x)
+        directions = drawn / drawn.norm(dim=1, keepdim=True)
+        along, its = directions @ x.flatten(2), directions @ target.flatten(2)
+        return relative(squared_transport(along, its).mean(1), its.square().mean((1, 2)))
