@@ -14,7 +14,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("neuralstyle/encoders/winograd.c")
-LIBRARY = SOURCE.with_name("libwinograd.so")
+LIBRARY = SOURCE.with_name("winograd.bin")  # not .so, which Python would take for one of its modules
 FLAGS = ("-O3", "-fPIC", "-shared", "-fopenmp")
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LIBRARY = Path(__file__).with_name("libwinograd.so")
+LIBRARY = Path(__file__).with_name("winograd.bin")
 """Built with the package where there is a compiler; without it every convolution is direct."""
 
 OUTPUTS = 4  # of a tile, on each side
