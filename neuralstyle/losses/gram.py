@@ -115,7 +115,7 @@ class _Products(torch.autograd.Function):
         # Both factors are x, so two products become one; the features come out as they went in, channels last.
         symmetric = gradient + gradient.transpose(1, 2)
         rows = x.transpose(1, 2)
-        if x.shape[0] == 1:  # a convolution is the faster product
+        if x.shape[0] == 1 and x.shape[2]:  # a convolution is the faster product
             picture = rows.reshape(1, -1, 1, x.shape[1]).permute(0, 3, 1, 2)
             return F.conv2d(picture, symmetric[0, :, :, None, None]).squeeze(3)
         return (rows @ symmetric).transpose(1, 2)
