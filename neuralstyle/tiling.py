@@ -61,7 +61,8 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *,
     Args:
         height: of the picture, in pixels.
         width: of the picture, in pixels.
-        tile: longest side of a core in pixels; tiles are made of even sizes, so they may be smaller.
+        tile: longest side of a core in pixels. What the network is shown is made even, so cores may be smaller: by a
+            margin those with a neighbour on either side, if the tile is three margins or more.
         stride: the deepest stride of the layers in use.
         reach: how many pixels beyond its cell the farthest-seeing layer sees.
         at_least: how many tiles are wanted, for as many processes; there are fewer where the picture is too small.
@@ -75,7 +76,7 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *,
             f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {tile!r}'
         )
     halo = _up(reach, stride)
-    rows, columns = (_spans(side, _step(side, _count(side, tile, stride), stride), halo) for side in (height, width))
+    rows, columns = (_lay(side, tile, stride, halo) for side in (height, width))
     if len(rows) * len(columns) < at_least:
         rows, columns = _split(height, width, at_least, stride, halo)
     return [Tile(row, column) for row in rows for column in columns]
@@ -92,9 +93,7 @@ def largest_tile(height: int, width: int, stride: int, reach: int, pixels: float
         return None
     halo = _up(reach, stride)
     for tile in range(_up(max(height, width), stride) - stride, 0, -stride):
-        rows, columns = (
-            _spans(side, _step(side, _count(side, tile, stride), stride), halo) for side in (height, width)
-        )
+        rows, columns = (_lay(side, tile, stride, halo) for side in (height, width))
         if _largest(rows) * _largest(columns) <= pixels:
             return tile
     smallest = min(stride + 2 * halo, height) * min(stride + 2 * halo, width)
@@ -113,8 +112,22 @@ def _split(height: int, width: int, at_least: int, stride: int, halo: int) -> tu
     return min(found, key=lambda plan: plan[:2])[2:]
 
 
-def _count(side: int, tile: int | None, stride: int) -> int:
-    return 1 if tile is None else -(-side // (tile // stride * stride))
+def _lay(side: int, tile: int | None, stride: int, halo: int) -> list[Span]:
+    """The spans of one side, with views as even as can be."""
+    longest = side if tile is None else tile // stride * stride
+    count = -(-side // longest)
+    if count <= 2 or longest < 3 * halo:  # even views would leave too little of small cores
+        return _spans(side, _step(side, count, stride), halo)
+    count = -(-(side - 2 * halo) // (longest - halo))
+    middle = _step(side - 2 * halo, count, stride)
+    # The first and last have a margin on one side only, and may be longer by one.
+    starts = [0, middle + halo]
+    while side - starts[-1] > middle + halo:
+        starts.append(starts[-1] + middle)
+    return [
+        Span(start, stop, max(start - halo, 0), min(stop + halo, side))
+        for start, stop in zip(starts, [*starts[1:], side], strict=True)
+    ]
 
 
 def _step(side: int, count: int, stride: int) -> int:

@@ -68,13 +68,26 @@ def test_cores_cover_every_position_once(stride: int) -> None:
 def test_cores_are_even_no_larger_than_asked_for_and_no_more_than_needed() -> None:
     for height, width, tile, stride, reach in GEOMETRIES:
         plan = tiles(height, width, tile, stride, reach)
+        halo = math.ceil(reach / stride) * stride
         for side, spans in ((height, {part.rows for part in plan}), (width, {part.columns for part in plan})):
-            *lengths, last = [span.stop - span.start for span in sorted(spans, key=lambda span: span.start)]
+            lengths = [span.stop - span.start for span in sorted(spans, key=lambda span: span.start)]
             largest = side if tile is None else tile // stride * stride
-            assert len(lengths) + 1 <= math.ceil(side / largest)
-            assert max([*lengths, last]) <= min(largest, side / math.ceil(side / largest) + stride)
-            assert len(set(lengths)) <= 1
-            assert not lengths or last <= lengths[0]
+            count = math.ceil(side / largest)
+            assert max(lengths) <= largest
+            if count > 2 and largest >= 3 * halo:  # those at the ends have a margin on one side only
+                count = math.ceil((side - 2 * halo) / (largest - halo))
+                lengths = [lengths[0] - halo, *lengths[1:-1], lengths[-1] - halo]
+                side -= 2 * halo
+            assert len(lengths) <= count
+            assert max(lengths) <= side / count + stride
+            assert len(set(lengths[:-1])) <= 1
+            assert lengths[-1] <= lengths[0]
+
+
+@pytest.mark.parametrize("side", [1000, 1408, 2000, 4000, 10000])
+def test_views_do_not_grow_with_the_picture(side: int) -> None:
+    views = [part.rows.view_stop - part.rows.view_start for part in tiles(side, side, 512, 16, 74)]
+    assert max(views) <= 512 + 80
 
 
 @pytest.mark.parametrize("tile", [None, 208, 5000])
