@@ -223,13 +223,18 @@ def test_ctrl_c_saves_the_best_so_far_and_says_where(files, tmp_path):
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "TQDM_MININTERVAL": "0", "COLUMNS": "80"},
+        # A shell that puts the tests in the background has its processes ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    seen = ""
-    deadline = time.monotonic() + 60
-    while "loss" not in seen and time.monotonic() < deadline:
-        seen += process.stderr.read(1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        seen = ""
+        deadline = time.monotonic() + 60
+        while "loss" not in seen and time.monotonic() < deadline:
+            seen += process.stderr.read(1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert f"stopped; the best picture so far is in {tmp_path / 'out.png'}" in err
     assert "Traceback" not in err
