@@ -59,6 +59,7 @@ def measure(megapixels: float, tile: int | None, device: str, repeats: int, map_
     reset_peak(device)
     seconds = []
     for _ in range(repeats + 1):
+        evaluation = None  # the gradient of the one before is not to be counted
         started = time.perf_counter()
         evaluation = objective.evaluate(image, tile)  # returns Python numbers, so the device has finished
         seconds.append(time.perf_counter() - started)

@@ -209,7 +209,8 @@ class Objective:
             result = gradient(self.encoder, image, plan, flat, cotangents, passed)
         if not is_shared(plan):
             distributed.send([result])
-        if not bool(torch.isfinite(result).all()):
+        # The largest, as a mask of the finite ones would take more memory than the gradient.
+        if not math.isfinite(float(torch.linalg.vector_norm(result, math.inf))):
             raise FloatingPointError(
                 f"the gradient of {' + '.join(values)} is not finite at a finite loss; check that the derivatives of "
                 "the losses exist where features are zero or equal their target"
