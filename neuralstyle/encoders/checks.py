@@ -44,3 +44,8 @@ def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> N
                 f"a picture of {image.shape[3]} x {image.shape[2]} pixels is too small for layer {layer.name!r}, which "
                 f"needs {layer.stride} on each side; use a larger picture or a shallower layer"
             )
+
+
+def is_plain_cpu(x: Tensor) -> bool:
+    """Whether operations on a tensor run on the CPU as they are written: not in autocast, and not being compiled."""
+    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()

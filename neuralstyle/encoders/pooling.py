@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neuralstyle.encoders.checks import is_plain_cpu
+
 SCALE = 0.78  # keeps activations near those of max pooling
 FLOOR = 1e-12  # keeps the gradient of the root finite where all four are zero
 
@@ -18,7 +20,7 @@ def relu_max_pool(x: Tensor) -> Tensor:
     The maximum of ReLUs is the ReLU of the maximum, so three quarters of the ReLU are saved, and the map itself, four
     times as large as the result, is not kept.
     """
-    if _is_plain(x):
+    if is_plain_cpu(x):
         result: Tensor = _ReluMaxPool.apply(x)  # type: ignore[no-untyped-call]
         return result
     return F.max_pool2d(x, 2).relu()
@@ -26,7 +28,7 @@ def relu_max_pool(x: Tensor) -> Tensor:
 
 def l2_pool(x: Tensor) -> Tensor:
     """Of each 2x2 cell 0.78 times the root of the sum of squares, (B, C, H, W) -> (B, C, H // 2, W // 2)."""
-    if _is_plain(x):
+    if is_plain_cpu(x):
         result: Tensor = _L2Pool.apply(x)  # type: ignore[no-untyped-call]
         return result
     return _defined(x)
@@ -82,11 +84,6 @@ class _L2Pool(torch.autograd.Function):
         back[:, :, height:].zero_()
         back[:, :, :, width:].zero_()
         return back
-
-
-def _is_plain(x: Tensor) -> bool:
-    """Whether this runs on the CPU, as it stands."""
-    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 def _corners(x: Tensor) -> list[Tensor]:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralstyle.encoders.checks import is_plain_cpu
+
 LIBRARY = Path(__file__).with_name("winograd.bin")
 """Built with the package where there is a compiler; without it every convolution is direct."""
 
@@ -21,10 +23,9 @@ BLOCK = 48  # tiles that a thread takes through all stages: what lies between th
 
 def suits(x: Tensor, convolution: nn.Conv2d) -> bool:
     """Whether ``convolve`` can take the place of a convolution here: on the CPU, 3x3 padded by 1, frozen."""
-    weight, bias = convolution.weight, convolution.bias
+    weight = convolution.weight
     return (
-        x.device.type == weight.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
+        _is_served(x, convolution)
         and x.numel() > 0
         and weight.shape[0] % PIECE == weight.shape[1] % PIECE == 0
         and convolution.kernel_size == (3, 3)
@@ -32,11 +33,6 @@ def suits(x: Tensor, convolution: nn.Conv2d) -> bool:
         and convolution.padding_mode == "zeros"
         and convolution.stride == convolution.dilation == (1, 1)
         and convolution.groups == 1
-        and bias is not None
-        and not (weight.requires_grad or bias.requires_grad)
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and _library() is not None
     )
 
 
@@ -77,17 +73,7 @@ def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: boo
 
 def suits_picture(x: Tensor, convolution: nn.Conv2d) -> bool:
     """Whether ``convolve_picture`` can take the place of a network's first convolution."""
-    weight, bias = convolution.weight, convolution.bias
-    return (
-        x.device.type == weight.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and weight.shape == (PIECE, 3, 3, 3)
-        and bias is not None
-        and not (weight.requires_grad or bias.requires_grad)
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and _library() is not None
-    )
+    return _is_served(x, convolution) and convolution.weight.shape == (PIECE, 3, 3, 3)
 
 
 def convolve_picture(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False) -> Tensor:
@@ -98,6 +84,19 @@ def convolve_picture(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False) -
     """
     result: Tensor = _Picture.apply(x, convolution.weight, convolution.bias, relu)  # type: ignore[no-untyped-call]
     return result
+
+
+def _is_served(x: Tensor, convolution: nn.Conv2d) -> bool:
+    """Whether the compiled functions are there, and this is in float32 on the CPU and frozen."""
+    weight, bias = convolution.weight, convolution.bias
+    return (
+        is_plain_cpu(x)
+        and weight.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and bias is not None
+        and not (weight.requires_grad or bias.requires_grad)
+        and _library() is not None
+    )
 
 
 class _Picture(torch.autograd.Function):
@@ -113,8 +112,7 @@ class _Picture(torch.autograd.Function):
         weight, *results = ctx.saved_tensors
         result = results[0] if results else None
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            masked = gradient if result is None else gradient * (result > 0)
-            return F.conv_transpose2d(masked, weight, padding=1), None, None, None
+            return _defined_back(gradient, weight, result), None, None, None
         batch, _, height, width = gradient.shape
         back = gradient.new_empty((batch, 3, height, width))
         inputs, kernels = _channels_last(gradient), _channels_last(weight)
@@ -138,8 +136,7 @@ class _Convolution(torch.autograd.Function):
         weight, *results = ctx.saved_tensors
         result = results[0] if results else None
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            masked = gradient if result is None else gradient * (result > 0)
-            back = F.conv_transpose2d(masked, weight, padding=1)
+            back = _defined_back(gradient, weight, result)
         else:
             back = gradient.new_empty((gradient.shape[0], *gradient.shape[2:], weight.shape[1]))
             _run(gradient, weight, back, mask=result, turned=True)
@@ -170,6 +167,12 @@ class _Pooled(torch.autograd.Function):
         back = gradient.new_empty((batch, height, width, channels))
         _run(gradient, weight, back, codes=codes, turned=True)
         return back.permute(0, 3, 1, 2), None, None, None
+
+
+def _defined_back(gradient: Tensor, weight: Tensor, result: Tensor | None) -> Tensor:
+    """The gradient of the input, from that of the ReLU's result if there is one, as autograd can differentiate it."""
+    masked = gradient if result is None else gradient * (result > 0)
+    return F.conv_transpose2d(masked, weight, padding=1)
 
 
 def _run(
