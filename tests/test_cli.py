@@ -91,6 +91,7 @@ def painted(run, tmp_path, options):
     [
         "--content-weight 50",
         "--style-weight 50",
+        "--strength 0.9",
         "--content-layers relu1_1",
         "--style-layers relu1_1",
         "--style-loss mean-std --style-layers relu1_1",
@@ -169,6 +170,7 @@ def test_layers_are_listed(run):
         (f"stylize photo.jpg swirl.png {QUICK} --style-loss mrf --masks swirl.png", "cannot use a mask"),
         (f"stylize photo.jpg swirl.png {QUICK} --iterations 0", "iterations"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-weight nan", "finite"),
+        (f"stylize photo.jpg swirl.png {QUICK} --strength 5", "from 0 (nearly the content) to 1"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-layers relu4_3x", "did you mean 'relu4_3'"),
         (f"stylize photo.jpg swirl.png {QUICK} --init contnet", "did you mean 'content'"),
         (f"stylize photo.jpg swirl.png {QUICK} --tile 3", "tile"),
