@@ -89,6 +89,13 @@ def test_structure_lets_colours_change(content):
     assert metrics.structure(content.flip(2), content) < 0.3
 
 
+def test_structure_looks_everywhere(content, stylised):
+    top, bottom = content.clone(), content.clone()
+    top[:, :, :48], bottom[:, :, 48:] = stylised[:, :, :48], stylised[:, :, 48:]
+    for picture in (top, bottom):
+        assert metrics.structure(picture, content, layers=["filters22"]) < 0.9
+
+
 def test_structure_is_the_correlation_of_distances(content):
     encoder = metrics.RandomFilters(8)
     features = [encoder(picture, ["filters88"])["filters88"][0].flatten(1).T for picture in (content, content.flip(3))]
