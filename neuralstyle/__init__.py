@@ -1,6 +1,6 @@
 """Neural style transfer: paint one picture in the style of another."""
 
-from neuralstyle import samples
+from neuralstyle import metrics, samples
 from neuralstyle.callbacks import LivePreview, LossLog, SavePictures, plot_losses
 from neuralstyle.color import recolor
 from neuralstyle.encoders import FeatureExtractor, Layer, ModuleExtractor, measure_activation_scales
@@ -106,6 +106,7 @@ __all__ = [
     "load_image",
     "load_model",
     "measure_activation_scales",
+    "metrics",
     "plot_losses",
     "recolor",
     "reconstruct_content",

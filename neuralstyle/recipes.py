@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TypedDict
 
 from neuralstyle.encoders import FeatureExtractor
@@ -14,6 +15,9 @@ DEFAULT_LOSSES = ContentLoss("relu4_2") + 15 * GramStyleLoss(normalization="rela
 
 TEXTURE_LOSSES = GramStyleLoss(normalization="relative") + 0.2 * TotalVariationLoss()
 """What ``synthesize_texture`` minimises unless told otherwise; the total variation clears the noise it starts from."""
+
+STRENGTH_RANGE = 2.0
+"""Powers of ten by which ``strength`` changes the balance of style and content to either side."""
 
 DEFAULT_POOLING: Pooling = "l2"
 DEFAULT_PADDING: Padding = "replicate"
@@ -34,6 +38,21 @@ def default_encoder(network: str = "vgg19") -> FeatureExtractor:
     """
     # Activation scales come with the package for VGG-19 alone; the default losses are relative and do without.
     return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=network == "vgg19")
+
+
+def at_strength(strength: float) -> tuple[float, float]:
+    r"""Factors of the content's and of the style's weight for one dial, $10^{1 - 2s}$ and $10^{2s - 1}$.
+
+    Raises:
+        ValueError: a strength outside [0, 1].
+    """
+    if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength <= 1:
+        raise ValueError(
+            f"strength is a number from 0 (nearly the content) to 1 (nearly all style), received {strength!r}"
+        )
+    # Half on each side, so that regularisers keep their say against both together.
+    power = STRENGTH_RANGE * (float(strength) - 0.5)
+    return 10**-power, 10**power
 
 
 class Recipe(TypedDict):

@@ -18,7 +18,7 @@ from neuralstyle.measurement import Encoder
 from neuralstyle.optimizers import Keep, Optimizer
 from neuralstyle.painting import Options, paint
 from neuralstyle.progress import Callback
-from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES
+from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, at_strength
 from neuralstyle.schedule import Schedule, coarse_to_fine, single_scale
 from neuralstyle.styles import Style, as_styles
 from neuralstyle.tiling import TileSize
@@ -48,6 +48,7 @@ def stylize(
     style_weight: float = 1.0,
     color: Color = "style",
     schedule: Schedule = coarse_to_fine,
+    strength: float = 0.5,
 ) -> Image.Image:
     r"""Paint the content in the style.
 
@@ -86,6 +87,8 @@ def stylize(
             the result's lightness with the content's chroma, in OkLab), "match" (beforehand: the painting's mean and
             covariance of colour are made the content's) or "histogram" (beforehand, channel by channel).
         schedule: (size, iterations) -> list of ``Scale``; ``coarse_to_fine`` or ``single_scale``.
+        strength: one dial for the balance, from 0, nearly the photograph, over 0.5, the default, to 1, nearly all
+            style: multiplies $\alpha$ by $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$, on top of their weights.
 
     Returns:
         An 8-bit RGB picture.
@@ -112,8 +115,9 @@ def stylize(
     styles = as_styles(style)
     terms = as_sum(DEFAULT_LOSSES if losses is None else losses)
     scales = schedule(longest_side(size, *start.shape[2:]), iterations)
+    content_factor, style_factor = at_strength(strength)
     return paint(
-        terms.scaled("content", content_weight).scaled("style", style_weight),
+        terms.scaled("content", content_weight * content_factor).scaled("style", style_weight * style_factor),
         start,
         styles,
         [(fit_size(start.shape[2], start.shape[3], scale.size), scale) for scale in scales],

@@ -1,14 +1,16 @@
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from neuralstyle import DEFAULT_LOSSES, Objective, cli, losses, samples
+from neuralstyle import DEFAULT_LOSSES, Objective, cli, losses, metrics, samples
 from neuralstyle.cli import options, painting
 from neuralstyle.losses.base import as_sum
 
@@ -19,6 +21,9 @@ def files(tmp_path_factory):
     samples.photo().resize((96, 64)).save(folder / "photo.jpg")
     samples.painting("swirl", size=96).save(folder / "swirl.png")
     samples.painting("embers", size=96).save(folder / "embers.png")
+    photo, swirl = Image.open(folder / "photo.jpg"), Image.open(folder / "swirl.png").resize((96, 64))
+    Image.blend(photo, swirl, 0.5).save(folder / "blend.png")
+    photo.resize((144, 96)).save(folder / "large.png")
     (folder / "text.png").write_text("no picture")
     (folder / "empty.png").touch()
     return folder
@@ -86,6 +91,7 @@ def painted(run, tmp_path, options):
     [
         "--content-weight 50",
         "--style-weight 50",
+        "--strength 0.9",
         "--content-layers relu1_1",
         "--style-layers relu1_1",
         "--style-loss mean-std --style-layers relu1_1",
@@ -121,6 +127,29 @@ def test_style_loss_takes_the_place_and_weight_of_the_recipes():
     assert painting._with_style_loss(DEFAULT_LOSSES, "gram") == painting._with_style_loss(DEFAULT_LOSSES, None)
 
 
+def test_compare_prints_a_table_and_writes_json(run, tmp_path):
+    file = tmp_path / "scores.json"
+    code, out, err = run(f"compare photo.jpg swirl.png photo.jpg blend.png --json {file}")
+    assert (code, err) == (0, "")
+    scores = metrics.compare("photo.jpg", "swirl.png", {"blend.png": "blend.png"})
+    found = json.loads(file.read_text())
+    assert list(found) == ["photo.jpg", "blend.png"]
+    assert found["blend.png"] == asdict(scores["blend.png"])
+    assert out.splitlines()[-1].split() == metrics.table(scores).splitlines()[-1].split()
+    code, out, err = run(f"compare photo.jpg swirl.png blend.png --json {file}")
+    assert (code, out) == (2, "")
+    assert "--overwrite" in err
+    code, _, err = run(f"compare photo.jpg swirl.png blend.png large.png --size 96 --json {file} --overwrite")
+    assert (code, err) == (0, "")
+    assert json.loads(file.read_text())["large.png"]["structure"] > found["blend.png"]["structure"]
+
+
+def test_compare_warns_of_different_sizes(run):
+    code, _, err = run("compare photo.jpg swirl.png blend.png large.png")
+    assert code == 0
+    assert "--size" in err
+
+
 def test_layers_are_listed(run):
     code, out, _ = run("layers")
     assert code == 0
@@ -141,6 +170,7 @@ def test_layers_are_listed(run):
         (f"stylize photo.jpg swirl.png {QUICK} --style-loss mrf --masks swirl.png", "cannot use a mask"),
         (f"stylize photo.jpg swirl.png {QUICK} --iterations 0", "iterations"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-weight nan", "finite"),
+        (f"stylize photo.jpg swirl.png {QUICK} --strength 5", "from 0 (nearly the content) to 1"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-layers relu4_3x", "did you mean 'relu4_3'"),
         (f"stylize photo.jpg swirl.png {QUICK} --init contnet", "did you mean 'content'"),
         (f"stylize photo.jpg swirl.png {QUICK} --tile 3", "tile"),
@@ -150,6 +180,12 @@ def test_layers_are_listed(run):
         ("stylize photo.jpg swirl.png -o photo.jpg", "--overwrite"),
         (f"reconstruct photo.jpg {QUICK} --layer relu6_1", "relu5_1"),
         (f"texture missing.png {QUICK}", "missing.png"),
+        ("compare photo.jpg swirl.png missing.png", "missing.png"),
+        ("compare photo.jpg swirl.png swirl.png", "swirl.png: the picture is 96 x 96 pixels and the content 96 x 64"),
+        ("compare photo.jpg swirl.png blend.png --size 80", "at least 64"),
+        ("compare photo.jpg swirl.png blend.png blend.png", "once"),
+        ("compare photo.jpg swirl.png blend.png --json out.txt", ".json"),
+        ("compare photo.jpg swirl.png blend.png --json nowhere/out.json", "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_exit_code_2(run, tmp_path, command, message):

@@ -159,7 +159,7 @@ def test_command_line_is_understood(page: Path, line: list[str]) -> None:
 
 def test_every_command_is_shown_in_the_readme() -> None:
     shown = {line[0] for page, line in COMMAND_LINES if page.name == "README.md"}
-    assert {"demo", "stylize", "texture", "reconstruct", "recolor", "plot", "layers"} <= shown
+    assert {"demo", "stylize", "texture", "reconstruct", "recolor", "compare", "plot", "layers"} <= shown
     assert {"train", "apply", "export"} <= shown
 
 

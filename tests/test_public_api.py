@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 import neuralstyle
-from neuralstyle import callbacks, checkpoint, measurement, optimizers, samples
+from neuralstyle import callbacks, checkpoint, measurement, metrics, optimizers, samples
 
 ROOT = Path(__file__).parents[1]
 API = ROOT / "docs" / "api"
 PUBLIC = {name: getattr(neuralstyle, name, None) for name in neuralstyle.__all__}
-CALLABLE = {name: value for name, value in PUBLIC.items() if callable(value)}
+MEASURES = {name: getattr(metrics, name) for name in metrics.__all__}
+CALLABLE = {name: value for name, value in (PUBLIC | MEASURES).items() if callable(value)}
 ALSO_DOCUMENTED = {
     "neuralstyle.samples.photo": samples.photo,
     "neuralstyle.samples.painting": samples.painting,
@@ -122,10 +123,10 @@ def _directives() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", PUBLIC | MEASURES)
 def test_public_name_is_in_the_reference(name: str) -> None:
     shown = [value for path, value in _directives().items() if path.endswith(f".{name}")]
-    assert any(value is PUBLIC[name] for value in shown)
+    assert any(value is (PUBLIC | MEASURES)[name] for value in shown)
 
 
 @pytest.mark.parametrize("path", ALSO_DOCUMENTED)

