@@ -28,6 +28,7 @@ from neuralstyle.measurement import (
 )
 from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
 from neuralstyle.parts import check_losses as check_losses
+from neuralstyle.precision import Network, Precision, arithmetic, check_precision
 from neuralstyle.styles import Region, Style, as_styles, by_region, load_mask, position_weights, stretch
 from neuralstyle.tiling import Tile, TileSize, tiles
 
@@ -69,10 +70,15 @@ class Objective:
             tiles, the maps of losses that see them whole with their gradients (in bfloat16 where this is float16).
             They are brought back for one tile, or one loss, at a time. None: as they are, exact.
         map_device: where they are kept, for example "cpu"; None: where they are computed.
+        precision: of the network's convolutions; its features come out in the picture's own dtype, and all that is
+            read off them, the picture and its gradient are in that. "float32"; "tf32", on CUDA alone, float32 with
+            factors rounded to 11 bits; "bfloat16", with 8 bits, by torch's autocast, which also halves the memory of
+            features. None: as torch is set, which by itself takes TF32 on CUDA. Its settings are put back afterwards.
 
     Raises:
         ValueError: an unknown layer, a reference that is missing, no losses, a mask or region with a loss that sees
-            whole maps, tiles or ``carry="inside"`` with a layer that depends on the whole picture.
+            whole maps, tiles or ``carry="inside"`` with a layer that depends on the whole picture; an unknown
+            precision, or one that the device or the network does not have.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -105,8 +111,10 @@ class Objective:
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
+        precision: Precision | None = None,
     ) -> None:
         losses = as_sum(losses)
+        check_precision(precision, encoder)
         if map_dtype is not None and not map_dtype.is_floating_point:
             raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {map_dtype}")
         self._keeping = Keeping(map_dtype, None if map_device is None else torch.device(map_device))
@@ -118,6 +126,7 @@ class Objective:
         check_losses(losses, encoder, [name for name, pictures in references.items() if pictures])
         self.encoder = encoder
         self.losses = losses
+        self._network = Network(encoder, precision)
         used = [(term.loss, encoder.layers[layer]) for term in losses for layer in weights_in_use(term.loss)]
         # Whole cells of every layer; the deepest stride, where each divides the next.
         self._stride = math.lcm(*(layer.stride for _, layer in used))
@@ -131,7 +140,8 @@ class Objective:
         for name, term in zip(losses.names, losses, strict=True):
             reference = term.loss.reference
             for region, styles_there in [(None, [])] if reference is None else groups[reference]:
-                self._parts += self._split(name, term, region, styles_there, tile)
+                with arithmetic(precision):
+                    self._parts += self._split(name, term, region, styles_there, tile)
         # Maps of the content are compared position by position, so they fix the size of the result.
         sizes = {size_of(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
         if len(sizes) > 1:
@@ -172,6 +182,13 @@ class Objective:
         size = size_of(image)
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
+        with arithmetic(self._network.precision):
+            return self._evaluate(image, tile, with_gradient, watch)
+
+    def _evaluate(
+        self, image: Tensor, tile: TileSize, with_gradient: bool, watch: Callable[[int, int], object] | None
+    ) -> Evaluation:
+        size = size_of(image)
         weights = self._position_weights(image)
         probes = [part.probes(weight) for part, weight in zip(self._parts, weights, strict=True)]
         flat = [probe for group in probes for probe in group]
@@ -185,7 +202,7 @@ class Objective:
         passed = _counter(watch, len(distributed.share(plan)) * (1 if single or not with_gradient else 2))
         leaf = image.detach().requires_grad_(single and with_gradient)
         with torch.set_grad_enabled(leaf.requires_grad):
-            totals = iter(measure(self.encoder, leaf, plan, flat, self._keeping, passed))
+            totals = iter(measure(self._network, leaf, plan, flat, self._keeping, passed))
         terms: dict[str, Tensor] = {}
         cotangents: list[Tensor] = []
         with torch.set_grad_enabled(with_gradient):
@@ -206,7 +223,7 @@ class Objective:
         if single:
             (result,) = torch.autograd.grad(loss, leaf)
         else:
-            result = gradient(self.encoder, image, plan, flat, cotangents, passed)
+            result = gradient(self._network, image, plan, flat, cotangents, passed)
         if not is_shared(plan):
             distributed.send([result])
         # The largest, as a mask of the finite ones would take more memory than the gradient.
@@ -253,7 +270,7 @@ class Objective:
         if tile == "auto":
             key = (image.shape, image.dtype, image.device, tuple(type(probe) for probe in probes))
             if key not in self._fitting:
-                self._fitting[key] = fitting_tile(self.encoder, image, probes, self._stride, self._reach)
+                self._fitting[key] = fitting_tile(self._network, image, probes, self._stride, self._reach)
             tile = self._fitting[key]
         return tiles(*size, tile, self._stride, self._reach, at_least=distributed.world())
 
@@ -316,7 +333,7 @@ class Objective:
                 "its picture counts; draw it white where it is to count"
             )
         with torch.no_grad():
-            readings = measure(self.encoder, image, self._plan(image, tile, probes), probes, self._keeping)
+            readings = measure(self._network, image, self._plan(image, tile, probes), probes, self._keeping)
         return {
             probe.layer: _apart(self._keeping.keep(reading), image) if isinstance(probe, WholeMap) else reading / count
             for probe, reading, count in zip(probes, readings, counts, strict=True)

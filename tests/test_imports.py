@@ -19,7 +19,7 @@ LEVELS: list[set[str]] = [
     {"color", "styles"},
     {"encoders"},
     {"measurement"},
-    {"fitting", "parts"},
+    {"fitting", "parts", "precision"},
     {"objective"},
     {"optimizers", "schedule"},
     {"initial", "progress", "recipes", "resume"},
