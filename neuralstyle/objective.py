@@ -28,7 +28,7 @@ from neuralstyle.measurement import (
 )
 from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
 from neuralstyle.parts import check_losses as check_losses
-from neuralstyle.precision import Network, Precision, arithmetic, check_precision
+from neuralstyle.precision import Network, Precision, arithmetic
 from neuralstyle.styles import Region, Style, as_styles, by_region, load_mask, position_weights, stretch
 from neuralstyle.tiling import Tile, TileSize, tiles
 
@@ -74,11 +74,15 @@ class Objective:
             read off them, the picture and its gradient are in that. "float32"; "tf32", on CUDA alone, float32 with
             factors rounded to 11 bits; "bfloat16", with 8 bits, by torch's autocast, which also halves the memory of
             features. None: as torch is set, which by itself takes TF32 on CUDA. Its settings are put back afterwards.
+        compile: whether ``torch.compile`` makes one program of the network and its gradient, which takes a minute or so
+            for each size of picture or tile at its first evaluation. For GPUs: on the CPU it leaves the package's own
+            compiled convolutions unused.
 
     Raises:
         ValueError: an unknown layer, a reference that is missing, no losses, a mask or region with a loss that sees
             whole maps, tiles or ``carry="inside"`` with a layer that depends on the whole picture; an unknown
-            precision, or one that the device or the network does not have.
+            precision, or one that the device or the network does not have; ``compile`` with another encoder than a
+            ``FeatureExtractor``.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -112,9 +116,9 @@ class Objective:
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
         precision: Precision | None = None,
+        compile: bool = False,
     ) -> None:
         losses = as_sum(losses)
-        check_precision(precision, encoder)
         if map_dtype is not None and not map_dtype.is_floating_point:
             raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {map_dtype}")
         self._keeping = Keeping(map_dtype, None if map_device is None else torch.device(map_device))
@@ -126,7 +130,7 @@ class Objective:
         check_losses(losses, encoder, [name for name, pictures in references.items() if pictures])
         self.encoder = encoder
         self.losses = losses
-        self._network = Network(encoder, precision)
+        self._network = Network(encoder, precision, compile)
         used = [(term.loss, encoder.layers[layer]) for term in losses for layer in weights_in_use(term.loss)]
         # Whole cells of every layer; the deepest stride, where each divides the next.
         self._stride = math.lcm(*(layer.stride for _, layer in used))
@@ -270,7 +274,8 @@ class Objective:
         if tile == "auto":
             key = (image.shape, image.dtype, image.device, tuple(type(probe) for probe in probes))
             if key not in self._fitting:
-                self._fitting[key] = fitting_tile(self._network, image, probes, self._stride, self._reach)
+                plain = Network(self.encoder, self._network.precision)
+                self._fitting[key] = fitting_tile(plain, image, probes, self._stride, self._reach)
             tile = self._fitting[key]
         return tiles(*size, tile, self._stride, self._reach, at_least=distributed.world())
 

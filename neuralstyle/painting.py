@@ -21,7 +21,7 @@ from neuralstyle.losses.base import weights_in_use
 from neuralstyle.measurement import Encoder, on_encoder
 from neuralstyle.objective import Objective, check_losses
 from neuralstyle.optimizers import KEEPS, LBFGS, Keep, Optimizer, minimize
-from neuralstyle.precision import Precision, check_precision
+from neuralstyle.precision import Network, Precision
 from neuralstyle.progress import Callback, Run
 from neuralstyle.recipes import default_encoder
 from neuralstyle.resume import StateFile, describe, describe_style, fingerprint
@@ -47,6 +47,7 @@ class Options(TypedDict, total=False):
     state: str | os.PathLike[str] | None
     state_interval: float
     precision: Precision | None
+    compile: bool
 
 
 def paint(
@@ -69,6 +70,7 @@ def paint(
     state: str | os.PathLike[str] | None = None,
     state_interval: float = 60.0,
     precision: Precision | None = None,
+    compile: bool = False,
     color: Color = "style",
 ) -> Image.Image:
     """Minimise losses over a picture at each stage, ((height, width), scale), in turn.
@@ -83,7 +85,7 @@ def paint(
     network = _network(encoder, device)
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
     check_losses(losses, network, references)
-    check_precision(precision, network)
+    Network(network, precision, compile)  # for what it raises
     reference = None if content is None else on_encoder(network, content)
     stages = _feasible(stages, losses, network)
     strategy = LBFGS() if optimizer is None else optimizer
@@ -135,6 +137,7 @@ def paint(
                 styles=[at_scale(style, scale.size) for style in pictures],
                 tile=tile,
                 precision=precision,
+                compile=compile,
             )
             run.enter(stage, 0 if resume is None else resume["count"])
             found = minimize(

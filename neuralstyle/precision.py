@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders import Layer
+from neuralstyle.encoders import FeatureExtractor, Layer
 from neuralstyle.measurement import Encoder, on_encoder
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Numbers that the network's convolutions compute in."""
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+MOST_SIZES = 64  # of pictures and tiles that a program compiles the network for; more are computed as without
 
 _cuda: Any = torch.backends.cuda
 _cudnn: Any = torch.backends.cudnn  # types differ between versions of torch
@@ -80,11 +82,18 @@ def _convolutions() -> tuple[Callable[[Any], object], Any, tuple[Any, Any]]:
 
 
 class Network:
-    """An encoder in a precision; its features come out in the picture's own dtype, whatever they were computed in."""
+    """An encoder in a precision; its features come out in the picture's own dtype, whatever they were computed in.
 
-    def __init__(self, encoder: Encoder, precision: Precision | None) -> None:
+    Compiled, it is for a picture whose gradient is wanted, once for each of the sizes that it is shown.
+    """
+
+    def __init__(self, encoder: Encoder, precision: Precision | None, compiled: bool = False) -> None:
+        check_precision(precision, encoder)
+        if compiled and not isinstance(encoder, FeatureExtractor):
+            raise ValueError(f"compile=True is for a FeatureExtractor, received {type(encoder).__name__}; leave it out")
         self.encoder = encoder
         self.precision = precision
+        self.compiled = compiled
 
     @property
     def layers(self) -> Mapping[str, Layer]:
@@ -97,8 +106,24 @@ class Network:
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The encoder's features."""
-        if self.precision != "bfloat16":
-            return self.encoder(image, layers)
-        with torch.autocast(image.device.type, torch.bfloat16):
-            features = self.encoder(image, layers)
-        return {name: maps.to(image.dtype) for name, maps in features.items()}
+        wanted = tuple(layers)
+        if not (self.compiled and image.requires_grad):
+            return _features(self.encoder, self.precision, image, wanted)
+        with torch._dynamo.config.patch(cache_size_limit=MOST_SIZES):
+            return _compiled()(self.encoder, self.precision, image, wanted)
+
+
+def _features(
+    encoder: Encoder, precision: Precision | None, image: Tensor, layers: tuple[str, ...]
+) -> dict[str, Tensor]:
+    if precision != "bfloat16":
+        return encoder(image, layers)
+    with torch.autocast(image.device.type, torch.bfloat16):
+        features = encoder(image, layers)
+    return {name: maps.to(image.dtype) for name, maps in features.items()}
+
+
+@cache
+def _compiled() -> Callable[..., dict[str, Tensor]]:
+    # No CUDA graphs: they keep the memory of every size, and overwrite what an earlier call has put out.
+    return torch.compile(_features, dynamic=False)

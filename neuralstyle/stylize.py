@@ -46,6 +46,7 @@ def stylize(
     state: str | os.PathLike[str] | None = None,
     state_interval: float = 60.0,
     precision: Precision | None = None,
+    compile: bool = False,
     content_weight: float = 1.0,
     style_weight: float = 1.0,
     color: Color = "style",
@@ -84,6 +85,7 @@ def stylize(
         state_interval: seconds between two states in the file, at least; a shorter way back costs time for writing.
         precision: of the network's convolutions, see ``Objective``: "float32"; "tf32" or "bfloat16", faster on GPUs
             that have them, with all else in float32; None: as torch is set.
+        compile: whether ``torch.compile`` makes one program of the network, see ``Objective``; for long runs on GPUs.
         content_weight: multiplies every loss that compares with the content ($\alpha$).
         style_weight: multiplies every loss that compares with the style ($\beta$).
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
@@ -135,6 +137,7 @@ def stylize(
         state=state,
         state_interval=state_interval,
         precision=precision,
+        compile=compile,
         color=color,
     )
 

@@ -255,11 +255,11 @@ def test_torchs_settings_hold_for_the_run_and_are_put_back(
     usual = read()
     write(*before)
     try:
-        for precision, expected in ((None, before), ("float32", exact), ("tf32", coarse), ("bfloat16", coarse)):
-            with arithmetic(precision):  # type: ignore[arg-type]
+        for value, expected in ((None, before), ("float32", exact), ("tf32", coarse), ("bfloat16", coarse)):
+            with arithmetic(value):  # type: ignore[arg-type]
                 assert read() == expected
             assert read() == before
-            with pytest.raises(KeyError), arithmetic(precision):  # type: ignore[arg-type]
+            with pytest.raises(KeyError), arithmetic(value):  # type: ignore[arg-type]
                 raise KeyError
             assert read() == before
     finally:
