@@ -140,7 +140,7 @@ class Objective:
         self._check_tile(tile)
         groups = {reference: by_region(pictures) for reference, pictures in references.items()}
         self._parts: list[Part] = []
-        self._weights: tuple[Any, list[Tensor | None]] = (None, [])
+        self._weights: tuple[Any, tuple[list[Tensor | None], list[float]]] = (None, ([], []))
         for name, term in zip(losses.names, losses, strict=True):
             reference = term.loss.reference
             for region, styles_there in [(None, [])] if reference is None else groups[reference]:
@@ -192,14 +192,9 @@ class Objective:
     def _evaluate(
         self, image: Tensor, tile: TileSize, with_gradient: bool, watch: Callable[[int, int], object] | None
     ) -> Evaluation:
-        size = size_of(image)
-        weights = self._position_weights(image)
+        weights, counts = self._position_weights(image)
         probes = [part.probes(weight) for part, weight in zip(self._parts, weights, strict=True)]
         flat = [probe for group in probes for probe in group]
-        counts = [
-            positions(weight, size, self.encoder.layers[part.layers[0]].stride)
-            for part, weight in zip(self._parts, weights, strict=True)
-        ]
         plan = self._plan(image, tile, flat)
         # One tile keeps the graph of its forward pass; several are read without, then again with, a gradient.
         single = len(plan) == 1
@@ -221,8 +216,10 @@ class Objective:
                     value = value.detach()
                 terms[part.name] = terms[part.name] + value if part.name in terms else value
             loss = torch.stack(list(terms.values())).sum()
-        values = _finite(terms)
+        stacked = torch.stack([value.detach() for value in terms.values()])
+        distributed.send([stacked])
         if not with_gradient:
+            values = _finite(terms, stacked.tolist())
             return Evaluation(sum(values.values()), values, None)
         if single:
             (result,) = torch.autograd.grad(loss, leaf)
@@ -230,8 +227,12 @@ class Objective:
             result = gradient(self._network, image, plan, flat, cotangents, passed)
         if not is_shared(plan):
             distributed.send([result])
-        # The largest, as a mask of the finite ones would take more memory than the gradient.
-        if not math.isfinite(float(torch.linalg.vector_norm(result, math.inf))):
+        # The largest, as a mask of the finite ones would take more memory than the gradient. It is read together with
+        # the values, for an accelerator waits each time that something is read.
+        largest = torch.linalg.vector_norm(result, math.inf)
+        *found, steepest = torch.cat([stacked, largest[None]]).tolist()
+        values = _finite(terms, found)
+        if not math.isfinite(steepest):
             raise FloatingPointError(
                 f"the gradient of {' + '.join(values)} is not finite at a finite loss; check that the derivatives of "
                 "the losses exist where features are zero or equal their target"
@@ -345,12 +346,13 @@ class Objective:
             if count
         }
 
-    def _position_weights(self, image: Tensor) -> list[Tensor | None]:
-        """Each part's region at its layer; kept, as one picture after another has the same size."""
+    def _position_weights(self, image: Tensor) -> tuple[list[Tensor | None], list[float]]:
+        """Each part's region at its layer, and its sum; kept, as one picture after another has the same size."""
         kind = (size_of(image), image.dtype, image.device)
         if self._weights[0] != kind:
             regions = {part.region: part.region.pixels(size_of(image), image) for part in self._parts if part.region}
             weights: list[Tensor | None] = []
+            counts: list[float] = []
             for part in self._parts:
                 layer = self.encoder.layers[part.layers[0]]
                 weights.append(
@@ -358,7 +360,8 @@ class Objective:
                     if part.region
                     else None
                 )
-            self._weights = (kind, weights)
+                counts.append(positions(weights[-1], size_of(image), layer.stride))
+            self._weights = (kind, (weights, counts))
         return self._weights[1]
 
 
@@ -386,10 +389,9 @@ def _apart(maps: Tensor, image: Tensor) -> Tensor:
     return maps.clone() if maps.untyped_storage().data_ptr() == image.untyped_storage().data_ptr() else maps
 
 
-def _finite(terms: dict[str, Tensor]) -> dict[str, float]:
-    stacked = torch.stack([value.detach() for value in terms.values()])
-    distributed.send([stacked])
-    values = dict(zip(terms, stacked.tolist(), strict=True))
+def _finite(names: Iterable[str], found: Sequence[float]) -> dict[str, float]:
+    """The values of terms by name."""
+    values = dict(zip(names, found, strict=True))
     for name, value in values.items():
         if not math.isfinite(value):
             raise FloatingPointError(
