@@ -59,19 +59,18 @@ def errors(x: Tensor, layer: nn.Conv2d, results: list[Tensor]) -> list[float]:
 def measure(channels: int, columns: int, side: int, repeats: int) -> tuple[list[float], list[float], list[float], bool]:
     layer = nn.Conv2d(channels, columns, 3, padding=1).to(memory_format=torch.channels_last).requires_grad_(False)
     x = torch.randn(1, channels, side, side).relu_().contiguous(memory_format=torch.channels_last).requires_grad_()
-    kernels = winograd.Kernels()
 
     def direct() -> Tensor:
         return layer(x).relu_()  # type: ignore[no-any-return]
 
     def fast() -> Tensor:
-        return winograd.convolve(x, layer, "layer", kernels, relu=True)
+        return winograd.convolve(x, layer, relu=True)
 
     forward = fastest(repeats, direct, fast)
     results = [direct(), fast()]
     gradient = torch.randn_like(results[0])
     back = [lambda y=y: torch.autograd.grad(y, x, gradient, retain_graph=True) for y in results]
-    return forward, fastest(repeats, *back), errors(x, layer, results), winograd.pays(x, columns)
+    return forward, fastest(repeats, *back), errors(x, layer, results), winograd.pays(x)
 
 
 def main() -> None:

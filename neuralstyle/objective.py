@@ -29,6 +29,7 @@ from neuralstyle.measurement import (
 from neuralstyle.memory import give_back_large_blocks
 from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
 from neuralstyle.parts import check_losses as check_losses
+from neuralstyle.precision import Network, Precision, arithmetic
 from neuralstyle.styles import Region, Style, as_styles, by_region, load_mask, position_weights, stretch
 from neuralstyle.tiling import Tile, TileSize, tiles
 
@@ -70,10 +71,19 @@ class Objective:
             tiles, the maps of losses that see them whole with their gradients (in bfloat16 where this is float16).
             They are brought back for one tile, or one loss, at a time. None: as they are, exact.
         map_device: where they are kept, for example "cpu"; None: where they are computed.
+        precision: of the network's convolutions; its features come out in the picture's own dtype, and all that is
+            read off them, the picture and its gradient are in that. "float32"; "tf32", on CUDA alone, float32 with
+            factors rounded to 11 bits; "bfloat16", with 8 bits, by torch's autocast, which also halves the memory of
+            features. None: as torch is set, which by itself takes TF32 on CUDA. Its settings are put back afterwards.
+        compile: whether ``torch.compile`` makes one program of the network and its gradient, which takes a minute or so
+            for each size of picture or tile at its first evaluation. For GPUs: on the CPU it leaves the package's own
+            compiled convolutions unused.
 
     Raises:
         ValueError: an unknown layer, a reference that is missing, no losses, a mask or region with a loss that sees
-            whole maps, tiles or ``carry="inside"`` with a layer that depends on the whole picture.
+            whole maps, tiles or ``carry="inside"`` with a layer that depends on the whole picture; an unknown
+            precision, or one that the device or the network does not have; ``compile`` with another encoder than a
+            ``FeatureExtractor``.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -106,6 +116,8 @@ class Objective:
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
+        precision: Precision | None = None,
+        compile: bool = False,
     ) -> None:
         losses = as_sum(losses)
         if map_dtype is not None and not map_dtype.is_floating_point:
@@ -119,6 +131,7 @@ class Objective:
         check_losses(losses, encoder, [name for name, pictures in references.items() if pictures])
         self.encoder = encoder
         self.losses = losses
+        self._network = Network(encoder, precision, compile)
         used = [(term.loss, encoder.layers[layer]) for term in losses for layer in weights_in_use(term.loss)]
         # Whole cells of every layer; the deepest stride, where each divides the next.
         self._stride = math.lcm(*(layer.stride for _, layer in used))
@@ -128,11 +141,12 @@ class Objective:
         self._check_tile(tile)
         groups = {reference: by_region(pictures) for reference, pictures in references.items()}
         self._parts: list[Part] = []
-        self._weights: tuple[Any, list[Tensor | None]] = (None, [])
+        self._weights: tuple[Any, tuple[list[Tensor | None], list[float]]] = (None, ([], []))
         for name, term in zip(losses.names, losses, strict=True):
             reference = term.loss.reference
             for region, styles_there in [(None, [])] if reference is None else groups[reference]:
-                self._parts += self._split(name, term, region, styles_there, tile)
+                with arithmetic(precision):
+                    self._parts += self._split(name, term, region, styles_there, tile)
         # Maps of the content are compared position by position, so they fix the size of the result.
         sizes = {size_of(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
         if len(sizes) > 1:
@@ -173,13 +187,15 @@ class Objective:
         size = size_of(image)
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
-        weights = self._position_weights(image)
+        with arithmetic(self._network.precision):
+            return self._evaluate(image, tile, with_gradient, watch)
+
+    def _evaluate(
+        self, image: Tensor, tile: TileSize, with_gradient: bool, watch: Callable[[int, int], object] | None
+    ) -> Evaluation:
+        weights, counts = self._position_weights(image)
         probes = [part.probes(weight) for part, weight in zip(self._parts, weights, strict=True)]
         flat = [probe for group in probes for probe in group]
-        counts = [
-            positions(weight, size, self.encoder.layers[part.layers[0]].stride)
-            for part, weight in zip(self._parts, weights, strict=True)
-        ]
         plan = self._plan(image, tile, flat)
         if len(plan) > 1 and image.device.type == "cpu":
             give_back_large_blocks()
@@ -188,7 +204,7 @@ class Objective:
         passed = _counter(watch, len(distributed.share(plan)) * (1 if single or not with_gradient else 2))
         leaf = image.detach().requires_grad_(single and with_gradient)
         with torch.set_grad_enabled(leaf.requires_grad):
-            totals = iter(measure(self.encoder, leaf, plan, flat, self._keeping, passed))
+            totals = iter(measure(self._network, leaf, plan, flat, self._keeping, passed))
         terms: dict[str, Tensor] = {}
         cotangents: list[Tensor] = []
         with torch.set_grad_enabled(with_gradient):
@@ -203,17 +219,23 @@ class Objective:
                     value = value.detach()
                 terms[part.name] = terms[part.name] + value if part.name in terms else value
             loss = torch.stack(list(terms.values())).sum()
-        values = _finite(terms)
+        stacked = torch.stack([value.detach() for value in terms.values()])
+        distributed.send([stacked])
         if not with_gradient:
+            values = _finite(terms, stacked.tolist())
             return Evaluation(sum(values.values()), values, None)
         if single:
             (result,) = torch.autograd.grad(loss, leaf)
         else:
-            result = gradient(self.encoder, image, plan, flat, cotangents, passed)
+            result = gradient(self._network, image, plan, flat, cotangents, passed)
         if not is_shared(plan):
             distributed.send([result])
-        # The largest, as a mask of the finite ones would take more memory than the gradient.
-        if not math.isfinite(float(torch.linalg.vector_norm(result, math.inf))):
+        # The largest, as a mask of the finite ones would take more memory than the gradient. It is read together with
+        # the values, for an accelerator waits each time that something is read.
+        largest = torch.linalg.vector_norm(result, math.inf)
+        *found, steepest = torch.cat([stacked, largest[None]]).tolist()
+        values = _finite(terms, found)
+        if not math.isfinite(steepest):
             raise FloatingPointError(
                 f"the gradient of {' + '.join(values)} is not finite at a finite loss; check that the derivatives of "
                 "the losses exist where features are zero or equal their target"
@@ -256,7 +278,8 @@ class Objective:
         if tile == "auto":
             key = (image.shape, image.dtype, image.device, tuple(type(probe) for probe in probes))
             if key not in self._fitting:
-                self._fitting[key] = fitting_tile(self.encoder, image, probes, self._stride, self._reach)
+                plain = Network(self.encoder, self._network.precision)
+                self._fitting[key] = fitting_tile(plain, image, probes, self._stride, self._reach)
             tile = self._fitting[key]
         return tiles(*size, tile, self._stride, self._reach, at_least=distributed.world())
 
@@ -319,19 +342,20 @@ class Objective:
                 "its picture counts; draw it white where it is to count"
             )
         with torch.no_grad():
-            readings = measure(self.encoder, image, self._plan(image, tile, probes), probes, self._keeping)
+            readings = measure(self._network, image, self._plan(image, tile, probes), probes, self._keeping)
         return {
             probe.layer: _apart(self._keeping.keep(reading), image) if isinstance(probe, WholeMap) else reading / count
             for probe, reading, count in zip(probes, readings, counts, strict=True)
             if count
         }
 
-    def _position_weights(self, image: Tensor) -> list[Tensor | None]:
-        """Each part's region at its layer; kept, as one picture after another has the same size."""
+    def _position_weights(self, image: Tensor) -> tuple[list[Tensor | None], list[float]]:
+        """Each part's region at its layer, and its sum; kept, as one picture after another has the same size."""
         kind = (size_of(image), image.dtype, image.device)
         if self._weights[0] != kind:
             regions = {part.region: part.region.pixels(size_of(image), image) for part in self._parts if part.region}
             weights: list[Tensor | None] = []
+            counts: list[float] = []
             for part in self._parts:
                 layer = self.encoder.layers[part.layers[0]]
                 weights.append(
@@ -339,7 +363,8 @@ class Objective:
                     if part.region
                     else None
                 )
-            self._weights = (kind, weights)
+                counts.append(positions(weights[-1], size_of(image), layer.stride))
+            self._weights = (kind, (weights, counts))
         return self._weights[1]
 
 
@@ -367,10 +392,9 @@ def _apart(maps: Tensor, image: Tensor) -> Tensor:
     return maps.clone() if maps.untyped_storage().data_ptr() == image.untyped_storage().data_ptr() else maps
 
 
-def _finite(terms: dict[str, Tensor]) -> dict[str, float]:
-    stacked = torch.stack([value.detach() for value in terms.values()])
-    distributed.send([stacked])
-    values = dict(zip(terms, stacked.tolist(), strict=True))
+def _finite(names: Iterable[str], found: Sequence[float]) -> dict[str, float]:
+    """The values of terms by name."""
+    values = dict(zip(names, found, strict=True))
     for name, value in values.items():
         if not math.isfinite(value):
             raise FloatingPointError(

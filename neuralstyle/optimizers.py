@@ -104,13 +104,13 @@ class LBFGS:
         while True:
             free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
             steepest = torch.where(free, -gradient, 0)
-            direction = torch.where(free, _inverse_hessian(pairs, steepest), 0)
-            slope = _dot(direction, steepest)
-            if slope <= 0:
-                pairs, direction, slope = [], steepest, _dot(steepest, steepest)
-            if slope == 0:
-                return
-            step = 1.0 if pairs else self.first_step * math.sqrt(x.numel() / slope)
+            if pairs:
+                direction, step = torch.where(free, _inverse_hessian(pairs, steepest), 0), 1.0
+            else:
+                (slope,) = _read(_dot(steepest, steepest))
+                if slope == 0:
+                    return
+                direction, step = steepest, self.first_step * math.sqrt(x.numel() / slope)
             found = _search(x, loss, gradient, direction, step, evaluate)
             if found is None:
                 if not pairs:
@@ -119,8 +119,8 @@ class LBFGS:
                 continue
             next_x, next_loss, next_gradient = found
             s, y = next_x - x, next_gradient - gradient
-            curvature = _dot(s, y)
-            if curvature > 1e-10 * _dot(y, y):
+            curvature, square = _read(_dot(s, y), _dot(y, y))
+            if curvature > 1e-10 * square:
                 pairs = [*pairs, (self._stored(s), self._stored(y), curvature)][-state["history"] :]
             x, loss, gradient = next_x, next_loss, next_gradient
             yield {"image": x, "loss": loss, "gradient": gradient, "pairs": pairs, "history": state["history"]}
@@ -335,7 +335,7 @@ def _search(
     """The first step, of ever smaller ones, that lowers the loss enough (Armijo's rule on the projected path)."""
     for _ in range(12):
         candidate = (x + step * direction).clamp(0, 1)
-        predicted = _dot(gradient, candidate - x)
+        (predicted,) = _read(_dot(gradient, candidate - x))
         if predicted >= 0:
             return None
         value, candidate_gradient = evaluate(candidate)
@@ -347,20 +347,31 @@ def _search(
 
 
 def _inverse_hessian(pairs: list[tuple[Tensor, Tensor, float]], vector: Tensor) -> Tensor:
-    """H times a vector, by the two-loop recursion; the vector itself where there are no pairs yet."""
-    if not pairs:
-        return vector
+    """H times a vector, by the two-loop recursion; nothing in it is read, so that an accelerator does not wait."""
     result = vector.clone()
-    factors: list[float] = []
+    factors: list[Tensor] = []
     for s, y, curvature in reversed(pairs):
-        factors.append(_dot(s.to(result.device), result) / curvature)
-        result.sub_(y.to(result.device), alpha=factors[-1])
+        factors.append(_wide(_dot(s.to(result.device), result)) / curvature)
+        result.addcmul_(y.to(result.device), factors[-1].to(result.dtype), value=-1)
     _, y, curvature = pairs[-1]
-    result.mul_(curvature / _dot(y, y))
+    square = _dot(y, y).to(result.device)
+    result.mul_((curvature / _wide(square)).to(result.dtype))
     for (s, y, curvature), factor in zip(pairs, reversed(factors), strict=True):
-        result.add_(s.to(result.device), alpha=factor - _dot(y.to(result.device), result) / curvature)
+        correction = factor - _wide(_dot(y.to(result.device), result)) / curvature
+        result.addcmul_(s.to(result.device), correction.to(result.dtype))
     return result
 
 
-def _dot(a: Tensor, b: Tensor) -> float:
-    return float(torch.dot(a.flatten(), b.flatten()))
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.dot(a.flatten(), b.flatten())
+
+
+def _wide(number: Tensor) -> Tensor:
+    """As Python's own numbers are, where the device has such."""
+    return number.double() if number.device.type in ("cpu", "cuda") else number
+
+
+def _read(*numbers: Tensor) -> list[float]:
+    """Numbers of a device, all at once: each reading waits for it."""
+    found: list[float] = torch.stack(numbers).tolist()
+    return found

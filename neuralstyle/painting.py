@@ -21,6 +21,7 @@ from neuralstyle.losses.base import weights_in_use
 from neuralstyle.measurement import Encoder, on_encoder
 from neuralstyle.objective import Objective, check_losses
 from neuralstyle.optimizers import KEEPS, LBFGS, Keep, Optimizer, minimize
+from neuralstyle.precision import Network, Precision
 from neuralstyle.progress import Callback, Run
 from neuralstyle.recipes import default_encoder
 from neuralstyle.resume import StateFile, describe, describe_style, fingerprint
@@ -45,6 +46,8 @@ class Options(TypedDict, total=False):
     result: Keep
     state: str | os.PathLike[str] | None
     state_interval: float
+    precision: Precision | None
+    compile: bool
 
 
 def paint(
@@ -66,6 +69,8 @@ def paint(
     result: Keep = "best",
     state: str | os.PathLike[str] | None = None,
     state_interval: float = 60.0,
+    precision: Precision | None = None,
+    compile: bool = False,
     color: Color = "style",
 ) -> Image.Image:
     """Minimise losses over a picture at each stage, ((height, width), scale), in turn.
@@ -80,6 +85,7 @@ def paint(
     network = _network(encoder, device)
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
     check_losses(losses, network, references)
+    Network(network, precision, compile)  # for what it raises
     reference = None if content is None else on_encoder(network, content)
     stages = _feasible(stages, losses, network)
     strategy = LBFGS() if optimizer is None else optimizer
@@ -89,7 +95,7 @@ def paint(
     def settings() -> dict[str, object]:
         return {
             "device": image.device,
-            "precision": image.dtype,
+            "precision": f"{precision} of {image.dtype}" if precision else image.dtype,
             "losses": losses,
             "sizes and iterations": [(*shape, scale.iterations) for shape, scale in stages],
             "optimizer": describe(strategy),
@@ -130,6 +136,8 @@ def paint(
                 content=None if reference is None else resize_image(reference, shape),
                 styles=[at_scale(style, scale.size) for style in pictures],
                 tile=tile,
+                precision=precision,
+                compile=compile,
             )
             run.enter(stage, 0 if resume is None else resume["count"])
             found = minimize(

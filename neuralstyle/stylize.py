@@ -17,6 +17,7 @@ from neuralstyle.losses.base import as_sum
 from neuralstyle.measurement import Encoder
 from neuralstyle.optimizers import Keep, Optimizer
 from neuralstyle.painting import Options, paint
+from neuralstyle.precision import Precision
 from neuralstyle.progress import Callback
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, at_strength
 from neuralstyle.schedule import Schedule, coarse_to_fine, single_scale
@@ -44,6 +45,8 @@ def stylize(
     result: Keep = "best",
     state: str | os.PathLike[str] | None = None,
     state_interval: float = 60.0,
+    precision: Precision | None = None,
+    compile: bool = False,
     content_weight: float = 1.0,
     style_weight: float = 1.0,
     color: Color = "style",
@@ -81,6 +84,9 @@ def stylize(
         state: a file in which the state of the run is kept. If it exists, the run continues from there, and ends with
             the same bytes as one that was never stopped.
         state_interval: seconds between two states in the file, at least; a shorter way back costs time for writing.
+        precision: of the network's convolutions, see ``Objective``: "float32"; "tf32" or "bfloat16", faster on GPUs
+            that have them, with all else in float32; None: as torch is set.
+        compile: whether ``torch.compile`` makes one program of the network, see ``Objective``; for long runs on GPUs.
         content_weight: multiplies every loss that compares with the content ($\alpha$).
         style_weight: multiplies every loss that compares with the style ($\beta$).
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
@@ -134,6 +140,8 @@ def stylize(
         result=result,
         state=state,
         state_interval=state_interval,
+        precision=precision,
+        compile=compile,
         color=color,
     )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +13,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
+from neuralstyle import DEFAULT_LOSSES, Objective, default_encoder, load_image, samples
 from neuralstyle.encoders.vgg import vgg_layers
 
-PEERS = Path(__file__).parents[1] / "benchmarks" / "peers"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PEERS = BENCHMARKS / "peers"
 
 
 @pytest.fixture
@@ -96,3 +102,50 @@ def test_table_is_put_between_the_marks(peers: dict[str, ModuleType], tmp_path: 
     with pytest.raises(ValueError, match="no place for the table"):
         peers["report"].insert(file, "new")
     assert file.read_text(encoding="utf-8") == "no place\n<!-- peers: begin -->\n"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    yield importlib.import_module("gpu")
+    del sys.modules["gpu"]
+
+
+def test_gpu_counts_the_same_operations(gpu: ModuleType, peers: dict[str, ModuleType]) -> None:
+    multiply_adds = peers["contenders"].operations(vgg_layers().values(), 33, 49)
+    assert gpu.operations(default_encoder(), 33, 49) == 2 * multiply_adds
+
+
+def test_gpus_plain_network_is_the_default_one(gpu: ModuleType) -> None:
+    content, style = load_image(samples.photo(), 48), load_image(samples.painting("swirl", 64))
+    encoder = default_encoder()
+    ours, plain = (
+        Objective(each, DEFAULT_LOSSES, content=content, styles=[style]).evaluate(content.flip(3))
+        for each in (encoder, gpu.Plain(encoder))
+    )
+    assert plain.loss == pytest.approx(ours.loss, rel=1e-5)
+    torch.testing.assert_close(plain.gradient, ours.gradient, rtol=1e-2, atol=1e-3 * float(ours.gradient.abs().max()))
+
+
+def test_gpu_on_the_cpu(gpu: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gpu.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--json", str(file)])
+        assert gpu.main() == 0
+    printed = capsys.readouterr().out
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert [case["variant"] for case in found["cases"]] == ["plain float32", "float32", "bfloat16"]
+    assert printed.count("| 32 x 21 |") == 3
+    assert found["final"]["float32"] == pytest.approx(found["final"]["plain float32"], rel=1e-3)
+    assert found["final"]["bfloat16"] == pytest.approx(found["final"]["plain float32"], rel=0.02)
+
+
+def test_gpu_without_one() -> None:
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "gpu.py"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("gpu.py: torch finds no CUDA device here")
+    assert done.stderr.count("\n") == 1

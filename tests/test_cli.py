@@ -106,6 +106,7 @@ def painted(run, tmp_path, options):
         "--pooling max",
         "--padding zeros",
         "--no-normalize",
+        "--precision bfloat16",
     ],
 )
 def test_every_option_has_an_effect(run, tmp_path, options):

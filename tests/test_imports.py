@@ -19,7 +19,7 @@ LEVELS: list[set[str]] = [
     {"color", "styles"},
     {"encoders"},
     {"measurement"},
-    {"fitting", "metrics", "parts"},
+    {"fitting", "metrics", "parts", "precision"},
     {"objective"},
     {"optimizers", "schedule"},
     {"initial", "progress", "recipes", "resume"},

@@ -475,6 +475,7 @@ CHANGES = {
     "encoder's options": (lambda: {"encoder": FeatureExtractor(pooling="l2")}, "encoder"),
     "encoder": (lambda: {"encoder": Custom(FeatureExtractor())}, "encoder"),
     "precision": (lambda: {"encoder": FeatureExtractor().double()}, "precision"),
+    "precision of convolutions": (lambda: {"precision": "bfloat16"}, "precision"),
     "tile": (lambda: {"tile": 16}, "tile"),
     "result": (lambda: {"result": "average"}, "result"),
     "init": (lambda: {"init": "style"}, "start"),

@@ -33,6 +33,7 @@ from neuralstyle.losses import (
 )
 from neuralstyle.optimizers import KEEPS, LBFGS, Adam
 from neuralstyle.painting import paint
+from neuralstyle.precision import PRECISIONS
 from neuralstyle.recipes import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.schedule import coarse_to_fine, single_scale
 from neuralstyle.stylize import stylize, synthesize_texture
@@ -119,6 +120,17 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     group.add_argument(
         "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps ... (default: the accelerator that torch finds)"
     )
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of the network's convolutions; on GPUs fewer bits are faster (default: as torch is set)",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_const",
+        const=True,
+        help="compile the network for each size first; for long runs on GPUs (default: no)",
+    )
 
     group = command.add_argument_group("start")
     start = "content" if function is stylize else "noise"
@@ -200,7 +212,7 @@ def painting_arguments(options: argparse.Namespace, encoder: FeatureExtractor | 
 
     Options of the network change those of a recipe's encoder, or else of the default one.
     """
-    names = ("iterations", "noise", "noise_blend", "seed", "device", "tile", "result", "init")
+    names = ("iterations", "noise", "noise_blend", "seed", "device", "precision", "compile", "tile", "result", "init")
     given = {name: getattr(options, name) for name in names}
     if options.init is not None and Path(options.init).suffix.lower() in MODEL_SUFFIXES:
         given["init"] = load_model(options.init)

@@ -14,6 +14,7 @@ from neuralstyle._errors import unknown
 from neuralstyle.encoders import winograd
 from neuralstyle.encoders.checks import check_image, check_names
 from neuralstyle.encoders.layer import Layer
+from neuralstyle.encoders.padding import pad
 from neuralstyle.encoders.pooling import l2_pool, relu_max_pool
 from neuralstyle.encoders.scales import activation_scales, check_scales
 from neuralstyle.encoders.vgg import convolution_blocks, vgg_layers
@@ -204,14 +205,13 @@ class FeatureExtractor(nn.Module):
         convolution = self.convolutions[layer.name]
         assert isinstance(convolution, nn.Conv2d)
         if layer.name == "conv1_1":
-            x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+            x = (x - self.mean) / self.std
+            x = (x if self.padding == "zeros" else pad(x, self.padding)).contiguous(memory_format=torch.channels_last)
             plain = self.padding == "zeros" and not pool
             if plain and self.convolution != "direct" and winograd.suits_picture(x, convolution):
                 return winograd.convolve_picture(x, convolution, relu=relu)
-            if self.padding == "zeros":
-                result = F.conv2d(x, convolution.weight, convolution.bias, padding=1)
-            else:
-                result = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=self.padding), convolution.weight, convolution.bias)
+            border = 1 if self.padding == "zeros" else 0
+            result = F.conv2d(x, convolution.weight, convolution.bias, padding=border)
         elif self._winograd(x, convolution):
             return winograd.convolve(x, convolution, relu=relu, pool=pool)
         else:

@@ -35,7 +35,9 @@ def l2_pool(x: Tensor) -> Tensor:
 
 
 def _defined(x: Tensor) -> Tensor:
-    return SCALE * (4 * F.avg_pool2d(x.square(), 2) + FLOOR).sqrt()
+    # Squares of numbers of 16 bits would be rounded once more, or leave their range.
+    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    return (SCALE * (4 * F.avg_pool2d(wide.square(), 2) + FLOOR).sqrt()).to(x.dtype)
 
 
 class _ReluMaxPool(torch.autograd.Function):

@@ -91,7 +91,7 @@ class MMDLoss(StatisticLoss):
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         """The squared difference over that from all positions at zero, averaged over the batch."""
-        zero = target.new_tensor([1.0, 0.0])
+        zero = torch.cat([target.new_ones(1), target.new_zeros(1)])
         return relative((actual - target).square().sum((1, 2)), (zero - target).square().sum((1, 2)))
 
 

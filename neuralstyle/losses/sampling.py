@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -40,11 +42,23 @@ def sample(positions: Tensor, limit: int | None, seed: int) -> Tensor:
     count = positions.shape[2]
     if limit is None or count <= limit:
         return positions
-    chosen = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:limit].sort().values
-    return positions.index_select(2, chosen.to(positions.device))
+    return positions.index_select(2, _chosen(count, limit, seed, positions.device))
 
 
 def normal(rows: int, columns: int, seed: int, like: Tensor) -> Tensor:
     """Independent numbers of the standard normal distribution, (rows, columns)."""
+    return _drawn(rows, columns, seed, like.dtype, like.device)
+
+
+# Kept, as each evaluation asks for the same: an accelerator would wait for them to be drawn and sent anew.
+
+
+@lru_cache(16)
+def _chosen(count: int, limit: int, seed: int, device: torch.device) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:limit].sort().values.to(device)
+
+
+@lru_cache(16)
+def _drawn(rows: int, columns: int, seed: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     drawn = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return drawn.to(like.dtype).to(like.device)
+    return drawn.to(dtype).to(device)

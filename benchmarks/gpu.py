@@ -1,0 +1,229 @@
+"""The default objective on a GPU: eager float32 beside coarser precisions and compiling; time, memory, final loss.
+
+    python benchmarks/gpu.py                            # 512, 1024 and 2048 pixels; needs CUDA
+    python benchmarks/gpu.py --size 1024 --json gpu.json
+    python benchmarks/gpu.py --device cpu               # tiny pictures, nothing compiled: does it run?
+
+"plain float32" is the same network as a program of few lines has it: torch's functions, channels first, no TF32. The
+others are the options of this package. For each size: seconds of value and gradient (the median, the fastest and the
+slowest, after three to warm up), the ratio to plain float32, the rate of the convolutions (operations of the direct
+way, two for each multiply-add, forward and for the picture's gradient) and its share of what a product of two large
+matrices reaches in the same precision, and the most memory beyond what was held before. Compiling is not in the times;
+its seconds stand beside them. Last, at --final pixels, each runs L-BFGS from the content, and an exact objective says
+what its picture comes to. Without CUDA and without --device it ends with code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neuralstyle import DEFAULT_LOSSES, LBFGS, FeatureExtractor, Objective, default_encoder, load_image, samples
+from neuralstyle.encoders.pooling import FLOOR, SCALE
+from neuralstyle.footprint import peak_memory
+from neuralstyle.optimizers import minimize
+
+BASE = "plain float32"
+VARIANTS: dict[str, dict[str, Any]] = {
+    BASE: {"precision": "float32"},
+    "float32": {"precision": "float32"},
+    "tf32": {"precision": "tf32"},
+    "bfloat16": {"precision": "bfloat16"},
+    "tf32, compiled": {"precision": "tf32", "compile": True},
+    "bfloat16, compiled": {"precision": "bfloat16", "compile": True},
+}
+WARM_UP = 3
+
+
+class Plain(nn.Module):
+    """The default network without this package's ways."""
+
+    def __init__(self, encoder: FeatureExtractor) -> None:
+        super().__init__()
+        self.layers, self.check_layers = encoder.layers, encoder.check_layers
+        self.mean, self.std = encoder.mean, encoder.std
+        self.weights = {
+            name: (layer.weight.contiguous(), layer.bias) for name, layer in encoder.convolutions.named_children()
+        }
+        self.place = nn.Parameter(self.mean.clone(), requires_grad=False)  # tells where the network is
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        wanted, features = list(layers), {}
+        x = image
+        for name, layer in self.layers.items():
+            if layer.kind == "conv":
+                if name == "conv1_1":
+                    x = F.pad((x - self.mean) / self.std, (1, 1, 1, 1), mode="replicate")
+                x = F.conv2d(x, *self.weights[name], padding=0 if name == "conv1_1" else 1)
+            elif layer.kind == "relu":
+                x = x.relu()
+            elif layer.kind == "pool":
+                x = SCALE * (4 * F.avg_pool2d(x.square(), 2) + FLOOR).sqrt()
+            if name in wanted:
+                features[name] = x
+            if len(features) == len(wanted):
+                break
+        return features
+
+
+def operations(encoder: FeatureExtractor, height: int, width: int) -> int:
+    """Of the convolutions as far as the default losses look, forward and for the gradient of the picture."""
+    total, before = 0, 3
+    for name, layer in encoder.layers.items():
+        if layer.kind == "conv":
+            total += 4 * 9 * before * layer.channels * (height // layer.stride) * (width // layer.stride)
+            before = layer.channels
+        if name == "relu5_1":
+            break
+    return total
+
+
+def product_rate(precision: str, device: torch.device) -> float:
+    """Operations a second of a product of two square matrices."""
+    side, before = 8192 if device.type == "cuda" else 512, torch.get_float32_matmul_precision()
+    factors = torch.randn(2, side, side, device=device, dtype=torch.bfloat16 if precision == "bfloat16" else None)
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        seconds = []
+        for _ in range(8):
+            started = time.perf_counter()
+            for _ in range(4):
+                product = factors[0] @ factors[1]
+            float(product[0, 0])
+            seconds.append((time.perf_counter() - started) / 4)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    return 2 * side**3 / min(seconds[1:])
+
+
+class Pictures:
+    """What is painted at a size, and the objective of each variant."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.content = load_image(samples.photo(), size).to(device)
+        self.style = load_image(samples.painting("swirl", max(size, 64))).to(device)
+        self.encoder = default_encoder().to(device)
+
+    def objective(self, variant: str) -> Objective:
+        encoder = Plain(self.encoder) if variant == BASE else self.encoder
+        return Objective(encoder, DEFAULT_LOSSES, content=self.content, styles=[self.style], **VARIANTS[variant])
+
+
+def measure(variant: str, size: int, repeats: int, device: torch.device, product: float) -> dict[str, Any]:
+    pictures = Pictures(size, device)
+    objective = pictures.objective(variant)
+    image = (0.9 * pictures.content + 0.05).contiguous()
+    started = time.perf_counter()
+    objective.evaluate(image)  # returns Python numbers, so the device has finished
+    first = time.perf_counter() - started
+    for _ in range(WARM_UP):
+        objective.evaluate(image)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        objective.evaluate(image)
+        seconds.append(time.perf_counter() - started)
+    height, width = image.shape[2:]
+    median = statistics.median(seconds)
+    rate = operations(pictures.encoder, height, width) / median
+    return {
+        "variant": variant,
+        "height": height,
+        "width": width,
+        "median": median,
+        "fastest": min(seconds),
+        "slowest": max(seconds),
+        "first": first,
+        "rate": rate,
+        "share": rate / product,
+        "memory": peak_memory(device, lambda: objective.evaluate(image)),
+    }
+
+
+def final_loss(variant: str, size: int, iterations: int, device: torch.device) -> float:
+    """What the picture that a variant ends with comes to, by exact arithmetic."""
+    pictures = Pictures(size, device)
+    objective = pictures.objective(variant)
+
+    def evaluate(x: Tensor) -> tuple[float, Tensor]:
+        evaluation = objective.evaluate(x)
+        return evaluation.loss, evaluation.gradient
+
+    found = minimize(LBFGS(), pictures.content, evaluate, iterations)
+    return pictures.objective("float32").evaluate(found.image, with_gradient=False).loss
+
+
+def row(case: dict[str, Any], base: float) -> str:
+    cells = [
+        f"{case['width']} x {case['height']}",
+        case["variant"],
+        f"{case['median']:.4f} ({case['fastest']:.4f} - {case['slowest']:.4f})",
+        f"{base / case['median']:.2f}",
+        f"{case['first']:.1f}",
+        f"{case['rate'] / 1e12:.2f}",
+        f"{case['share']:.0%}",
+        f"{case['memory'] / 2**20:.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+HEADER = (
+    "| pixels | variant | seconds | times as fast | first, s | TFLOP/s | of a product | memory, MiB |\n"
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", help="cuda, cuda:1 ... or cpu, for a trial (default: cuda)")
+    parser.add_argument("--size", type=int, nargs="+", help="longest sides in pixels (default: 512 1024 2048; cpu: 32)")
+    parser.add_argument("--repeats", type=int, help="evaluations timed (default: 20; cpu: 1)")
+    parser.add_argument("--final", type=int, help="longest side for the final loss (default: 1024; cpu: 32)")
+    parser.add_argument("--iterations", type=int, help="evaluations to the final loss (default: 200; cpu: 3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    options = parser.parse_args()
+    if options.device is None and not torch.cuda.is_available():
+        print("gpu.py: torch finds no CUDA device here; --device cpu only tries whether it runs", file=sys.stderr)
+        return 2
+    device = torch.device(options.device or "cuda")
+    large = device.type == "cuda"
+    sizes = options.size or ([512, 1024, 2048] if large else [32])
+    repeats = options.repeats or (20 if large else 1)
+    variants = [name for name, chosen in VARIANTS.items() if large or chosen["precision"] != "tf32"]
+    variants = [name for name in variants if large or not VARIANTS[name].get("compile")]
+    name = torch.cuda.get_device_name(device) if large else "the CPU, a trial"
+    products = {p: product_rate(p, device) for p in dict.fromkeys(VARIANTS[v]["precision"] for v in variants)}
+    rates = ", ".join(f"{precision} {rate / 1e12:.2f}" for precision, rate in products.items())
+    print(f"{name}, torch {torch.__version__}; products of matrices, TFLOP/s: {rates}\n\n{HEADER}")
+    cases: list[dict[str, Any]] = []
+    for size in sizes:
+        base = None
+        for variant in variants:
+            case = measure(variant, size, repeats, device, products[VARIANTS[variant]["precision"]])
+            base = base or case["median"]
+            cases.append(case)
+            print(row(case, base), flush=True)
+    size, iterations = options.final or (1024 if large else 32), options.iterations or (200 if large else 3)
+    print(f"\nfinal loss after {iterations} evaluations at {size} pixels, exactly, and beside that of {BASE}:")
+    losses: dict[str, float] = {}
+    for variant in variants:
+        losses[variant] = final_loss(variant, size, iterations, device)
+        print(f"    {variant}: {losses[variant]:.5g} ({losses[variant] / losses[BASE] - 1:+.2%})", flush=True)
+    if options.json:
+        found = {"device": name, "torch": torch.__version__, "products": products, "cases": cases, "final": losses}
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
