@@ -1,20 +1,11 @@
-"""How much memory a device has free, and having what is freed given back."""
+"""How much memory a device has free."""
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
-import sys
-from functools import cache
 from pathlib import Path
 
 import torch
-
-LARGE_BLOCK = 4 * 2**20
-"""Bytes from which ``give_back_large_blocks`` has a block given back as soon as it is freed."""
-
-_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 _FILES = (  # of versions 2 and 1 of Linux's control groups: where they are, their limit, their use
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -64,18 +55,3 @@ def _reclaimable(statistics: Path) -> int:
     except (OSError, ValueError):
         return 0
     return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
-
-
-@cache
-def give_back_large_blocks() -> bool:
-    """Have the C library give large blocks of the CPU's memory back to the system at once; whether it does.
-
-    glibc would keep blocks of up to 32 MiB for later, in a heap full of holes that a new block does not fit, which
-    takes a third more memory for a tile, and ever another amount. It holds for the process. A threshold that is set in
-    the environment is left as it is.
-    """
-    set_already = "MALLOC_MMAP_THRESHOLD_" in os.environ or "mmap_threshold" in os.environ.get("GLIBC_TUNABLES", "")
-    if not sys.platform.startswith("linux") or set_already:
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK) == 1

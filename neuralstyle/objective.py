@@ -26,7 +26,6 @@ from neuralstyle.measurement import (
     measure,
     on_encoder,
 )
-from neuralstyle.memory import give_back_large_blocks
 from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
 from neuralstyle.parts import check_losses as check_losses
 from neuralstyle.precision import Network, Precision, arithmetic
@@ -197,8 +196,6 @@ class Objective:
         probes = [part.probes(weight) for part, weight in zip(self._parts, weights, strict=True)]
         flat = [probe for group in probes for probe in group]
         plan = self._plan(image, tile, flat)
-        if len(plan) > 1 and image.device.type == "cpu":
-            give_back_large_blocks()
         # One tile keeps the graph of its forward pass; several are read without, then again with, a gradient.
         single = len(plan) == 1
         passed = _counter(watch, len(distributed.share(plan)) * (1 if single or not with_gradient else 2))
