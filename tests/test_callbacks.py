@@ -423,7 +423,8 @@ def test_outside_a_notebook_nothing_is_drawn_more_often(monkeypatch):
     assert len(calls) == 4
 
 
-def test_a_real_notebook_shell_shows_png_pictures(run):
+def test_a_real_notebook_shell_shows_png_pictures(run, monkeypatch):
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another one than the interpreter's makes IPython warn
     from IPython.core.displaypub import CapturingDisplayPublisher
     from IPython.core.interactiveshell import InteractiveShell
 
