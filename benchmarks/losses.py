@@ -11,19 +11,11 @@ import argparse
 import time
 from pathlib import Path
 
-from neuralstyle import DEFAULT_LOSSES, LossSum, load_image, metrics, save_image, stylize
-from neuralstyle.cli.options import STYLE_LOSSES
+from neuralstyle import DEFAULT_LOSSES, load_image, metrics, save_image, stylize
+from neuralstyle.cli.options import STYLE_LOSSES, with_style_loss
 
 SIZE = 240  # longest side in pixels
 QUALITY = 85
-
-
-def instead(name: str) -> LossSum:
-    """The default losses with another style loss at the weight of theirs."""
-    total = LossSum(())
-    for term in DEFAULT_LOSSES:
-        total += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else LossSum((term,))
-    return total
 
 
 def main() -> None:
@@ -43,7 +35,7 @@ def main() -> None:
     scores = metrics.compare(content, style, {"photo": content})
     for name in options.names or STYLE_LOSSES:
         started = time.monotonic()
-        image = stylize(content, style, losses=instead(name), size=SIZE, progress=False)
+        image = stylize(content, style, losses=with_style_loss(DEFAULT_LOSSES, name), size=SIZE, progress=False)
         save_image(image, options.folder / f"{name}.jpg", overwrite=True, quality=QUALITY)
         scores |= metrics.compare(content, style, {name: image})
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)

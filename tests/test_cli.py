@@ -122,10 +122,10 @@ def test_every_style_loss_of_the_package_has_a_name():
 
 
 def test_style_loss_takes_the_place_and_weight_of_the_recipes():
-    changed = painting._with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
+    changed = painting.with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
     assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
     assert [term.weight for term in changed] == [1, 7.5, 7.5, 10]
-    assert painting._with_style_loss(DEFAULT_LOSSES, "gram") == painting._with_style_loss(DEFAULT_LOSSES, None)
+    assert painting.with_style_loss(DEFAULT_LOSSES, "gram") == painting.with_style_loss(DEFAULT_LOSSES, None)
 
 
 def test_compare_prints_a_table_and_writes_json(run, tmp_path):

@@ -185,14 +185,7 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
 
 def style_losses() -> dict[str, Callable[[], dict[str, Any]]]:
     """The default recipe with each style loss of the command line in the place of its own."""
-    from neuralstyle import DEFAULT_LOSSES, LossSum
-    from neuralstyle.cli.options import STYLE_LOSSES
+    from neuralstyle import DEFAULT_LOSSES
+    from neuralstyle.cli.options import STYLE_LOSSES, with_style_loss
 
-    def instead(name: str) -> dict[str, Any]:
-        terms = [
-            STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else LossSum((term,))
-            for term in DEFAULT_LOSSES
-        ]
-        return {"losses": sum(terms)}
-
-    return {name: lambda name=name: instead(name) for name in STYLE_LOSSES}
+    return {name: lambda name=name: {"losses": with_style_loss(DEFAULT_LOSSES, name)} for name in STYLE_LOSSES}

@@ -29,6 +29,7 @@ from neuralstyle.losses import (
     NearestNeighborLoss,
     RelaxedEMDLoss,
     SlicedWassersteinLoss,
+    Term,
     WassersteinLoss,
 )
 from neuralstyle.optimizers import KEEPS, LBFGS, Adam
@@ -247,6 +248,16 @@ def callbacks(options: argparse.Namespace, resuming: bool) -> list[Any]:
     if options.log is not None:
         found.append(LossLog(options.log, options.overwrite, resume=resuming))
     return found
+
+
+def with_style_loss(losses: LossSum, name: str | None) -> LossSum:
+    """The sum with another style loss at the same weight, where one is named."""
+    if name is None:
+        return losses
+    terms: list[Term] = []
+    for term in losses:
+        terms += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else [term]
+    return LossSum(tuple(terms))
 
 
 def _size(options: argparse.Namespace) -> Any:

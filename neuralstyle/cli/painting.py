@@ -15,7 +15,15 @@ from tqdm.auto import tqdm
 
 from neuralstyle import distributed, samples
 from neuralstyle.callbacks import check_plot, plot_losses
-from neuralstyle.cli.options import STYLE_LOSSES, add_output, add_painting, callbacks, default, painting_arguments
+from neuralstyle.cli.options import (
+    STYLE_LOSSES,
+    add_output,
+    add_painting,
+    callbacks,
+    default,
+    painting_arguments,
+    with_style_loss,
+)
 from neuralstyle.color import COLORS
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.losses import LossSum, Term, TotalVariationLoss, geometric_weights
@@ -192,7 +200,7 @@ def _stylize(options: argparse.Namespace) -> int:
         recipe: dict[str, Any] = dict(gatys()) if options.recipe == "gatys" else {"losses": DEFAULT_LOSSES}
         if options.style_loss is not None and options.recipe == "gatys":
             raise ValueError("--style-loss changes what --recipe gatys is; give one of them")
-        losses = _with_style_loss(recipe["losses"], options.style_loss)
+        losses = with_style_loss(recipe["losses"], options.style_loss)
         losses = _with_layers(losses, "content", options.content_layers, options.content_layer_weights)
         layers = options.style_layers
         weights = options.style_layer_weights
@@ -223,7 +231,7 @@ def _stylize(options: argparse.Namespace) -> int:
 
 
 def _texture(options: argparse.Namespace) -> int:
-    losses = _with_layers(_with_style_loss(TEXTURE_LOSSES, options.style_loss), "style", options.layers, None)
+    losses = _with_layers(with_style_loss(TEXTURE_LOSSES, options.style_loss), "style", options.layers, None)
     return _save(
         options,
         lambda **shared: synthesize_texture(
@@ -306,16 +314,6 @@ def _printer(every: int) -> Callable[[Progress], None]:
 def _layers(losses: LossSum, reference: str) -> tuple[str, ...]:
     """The layers of the first loss that compares with the reference."""
     return next(tuple(term.loss.layers) for term in losses if term.loss.reference == reference)
-
-
-def _with_style_loss(losses: LossSum, name: str | None) -> LossSum:
-    """The sum with another style loss at the same weight, where one is named."""
-    if name is None:
-        return losses
-    terms: list[Term] = []
-    for term in losses:
-        terms += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else [term]
-    return LossSum(tuple(terms))
 
 
 def _with_layers(

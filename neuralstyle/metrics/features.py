@@ -70,14 +70,11 @@ def style_distance(
         raise unknown("method of style_distance", method, METHODS)
     network, names = _network(encoder, layers, None)
     image, target = with_style(picture, style)
+    gram = method == "gram"
+    loss = GramStyleLoss(names, normalization="relative") if gram else SlicedWassersteinLoss(names, DIRECTIONS)
     values = []
-    for name in names:
-        x, y = (_features(network, each, name) for each in (image, target))
-        if method == "gram":
-            gram = GramStyleLoss(name, normalization="relative")
-            values.append(gram.forward(x, y))
-        else:
-            values.append(SlicedWassersteinLoss(name, DIRECTIONS).forward(x, y))
+    for x, y in _features(network, names, image, target):
+        values.append(loss.forward(x, y))
     return float(torch.stack(values).clamp(min=0).sqrt().mean())
 
 
@@ -121,8 +118,7 @@ def content_distance(
     network, names = _network(encoder, layers, None)
     image, target = with_content(picture, content)
     values = []
-    for name in names:
-        x, y = (_features(network, each, name) for each in (image, target))
+    for x, y in _features(network, names, image, target):
         values.append((x - y).norm() / y.norm().clamp(min=1e-12))
     return float(torch.stack(values).mean())
 
@@ -167,7 +163,7 @@ def structure(
     """
     network, names = _network(encoder, layers, STRUCTURE_LAYERS)
     image, target = with_content(picture, content)
-    return sum(_likeness(*(_features(network, each, name) for each in (image, target))) for name in names) / len(names)
+    return sum(_likeness(x, y) for x, y in _features(network, names, image, target)) / len(names)
 
 
 @cache
@@ -188,8 +184,10 @@ def _network(
 
 
 @torch.no_grad()
-def _features(encoder: Encoder, image: Tensor, layer: str) -> Tensor:
-    return encoder(on_encoder(encoder, image), [layer])[layer]
+def _features(encoder: Encoder, layers: Sequence[str], *images: Tensor) -> list[tuple[Tensor, ...]]:
+    """The features of each image, layer by layer."""
+    found = [encoder(on_encoder(encoder, image), layers) for image in images]
+    return [tuple(features[name] for features in found) for name in layers]
 
 
 def _likeness(x: Tensor, y: Tensor) -> float:
