@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("neuralstyle/encoders/winograd.c")
 LIBRARY = SOURCE.with_name("winograd.bin")  # not .so, which Python would take for one of its modules
-FLAGS = ("-O3", "-fPIC", "-shared", "-fopenmp")
+FLAGS = ("-O3", "-fno-math-errno", "-fPIC", "-shared", "-fopenmp")
 
 
 class CompileHook(BuildHookInterface):

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from neuralstyle import FeatureExtractor
 from neuralstyle.encoders import winograd
+from neuralstyle.encoders.padding import pad
+from neuralstyle.encoders.pooling import l2_pool
 from neuralstyle.encoders.winograd import convolve
 
 VGG_SHAPES = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
@@ -77,7 +79,7 @@ def test_any_size_and_batch(size: tuple[int, int], relu: bool, channels: int, co
 @pytest.mark.parametrize(("channels", "columns"), [(64, 64), (64, 128)])
 def test_with_pooling(size: tuple[int, int], channels: int, columns: int) -> None:
     layer, x = _layer(channels, columns), _picture(3, channels, *size)
-    y, map_ = convolve(x, layer, pool=True), convolve(x, layer)
+    y, map_ = convolve(x, layer, pool="max"), convolve(x, layer)
     assert y.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(y, F.max_pool2d(map_, 2).relu())
     gradient = torch.randn_like(y)
@@ -86,13 +88,47 @@ def test_with_pooling(size: tuple[int, int], channels: int, columns: int) -> Non
 
 
 @built
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (4, 4), (7, 9), (16, 18), (33, 50)])
+@pytest.mark.parametrize(("channels", "columns"), [(64, 64), (64, 128)])
+def test_with_l2_pooling(size: tuple[int, int], channels: int, columns: int) -> None:
+    layer, x = _layer(channels, columns), _picture(3, channels, *size)
+    y, apart = convolve(x, layer, pool="l2"), l2_pool(convolve(x, layer, relu=True))
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y, apart, rtol=1e-6, atol=1e-12)
+    gradient = torch.randn_like(y)
+    back, expected = (torch.autograd.grad(z, x, gradient)[0] for z in (y, apart))
+    assert _error(back, expected.double()) < 1e-6
+
+
+@built
+def test_with_l2_pooling_against_float64() -> None:
+    layer, x = _layer(64, 64), _picture(2, 64, 23, 30)
+    y, direct = convolve(x, layer, pool="l2"), l2_pool(layer(x).relu())
+    layer64, x64 = copy.deepcopy(layer).double(), x.detach().double().requires_grad_()
+    exact = l2_pool(layer64(x64).relu())
+    assert _error(y, exact) <= 3 * _error(direct, exact)
+    gradient = torch.randn_like(y)
+    back, exact_back = (torch.autograd.grad(z, s, gradient.to(z))[0] for z, s in ((y, x), (exact, x64)))
+    assert _error(back, exact_back) < 1e-5
+    x = x.detach()
+    x[0, 3, 1, 1] = torch.nan
+    assert convolve(x, layer, pool="l2")[0, :, 0, 0].isnan().all()
+
+
+@built
+@pytest.mark.parametrize("padding", winograd.BORDERS)
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 6), (17, 20), (33, 49)])
 @pytest.mark.parametrize("relu", [False, True])
-def test_the_gradient_of_a_picture(size: tuple[int, int], relu: bool) -> None:
+def test_the_gradient_of_a_picture(size: tuple[int, int], relu: bool, padding: str) -> None:
     layer, x = _layer(3, 64), _picture(3, 3, *size)
     assert winograd.suits_picture(x, layer)
-    y = winograd.convolve_picture(x, layer, relu=relu)
-    direct = layer(x).relu() if relu else layer(x)
+    y = winograd.convolve_picture(x, layer, padding, relu=relu)
+    if min(size) == 1 or padding == "zeros":
+        around = x if padding == "zeros" else pad(x, padding)
+        direct = F.conv2d(around, layer.weight, layer.bias, padding=1 if padding == "zeros" else 0)
+    else:
+        direct = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), layer.weight, layer.bias)
+    direct = direct.relu() if relu else direct
     assert torch.equal(y, direct)
     gradient = torch.randn_like(y)
     back, expected = (torch.autograd.grad(z, x, gradient)[0] for z in (y, direct))
@@ -109,11 +145,11 @@ def test_pooling_keeps_a_byte_for_each_maximum_and_lets_nan_through() -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        convolve(x, layer, pool=True)
+        convolve(x, layer, pool="max")
     assert set(kept) == {(layer.weight.shape, torch.float32), (torch.Size((1, 8, 8, 64)), torch.uint8)}
     x = x.detach()
     x[0, 3, 1, 1] = torch.nan
-    assert convolve(x, layer, pool=True)[0, :, 0, 0].isnan().all()
+    assert convolve(x, layer, pool="max")[0, :, 0, 0].isnan().all()
 
 
 @built
@@ -150,19 +186,22 @@ def test_not_a_number_goes_through() -> None:
 def test_second_derivatives() -> None:
     layer, x = _layer(64, 64), _picture(1, 64, 5, 7)
     twice = {}
-    for pool in (False, True):
+    for pool in (None, "max", "l2"):
         for name in ("fast", "direct"):
             y = convolve(x, layer, relu=True, pool=pool) if name == "fast" else layer(x).relu()
-            y = F.max_pool2d(y, 2) if pool and name == "direct" else y
+            y = {None: y, "max": F.max_pool2d(y, 2), "l2": l2_pool(y)}[pool] if name == "direct" else y
             (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
             twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
         torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
     layer, x = _layer(3, 64), _picture(1, 3, 5, 7)
-    for name in ("fast", "direct"):
-        y = winograd.convolve_picture(x, layer, relu=True) if name == "fast" else layer(x).relu()
-        (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
-        twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
-    torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
+    for padding in winograd.BORDERS:
+        for name in ("fast", "direct"):
+            fast = name == "fast"
+            convolved = winograd.padded_convolution(x, layer.weight, layer.bias, padding)
+            y = winograd.convolve_picture(x, layer, padding, relu=True) if fast else convolved.relu()
+            (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+            twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
+        torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
 
 
 @built

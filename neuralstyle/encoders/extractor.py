@@ -14,11 +14,11 @@ from neuralstyle._errors import unknown
 from neuralstyle.encoders import winograd
 from neuralstyle.encoders.checks import check_image, check_names
 from neuralstyle.encoders.layer import Layer
-from neuralstyle.encoders.padding import pad
 from neuralstyle.encoders.pooling import l2_pool, relu_max_pool
 from neuralstyle.encoders.scales import activation_scales, check_scales
 from neuralstyle.encoders.vgg import convolution_blocks, vgg_layers
 from neuralstyle.encoders.weights import Preprocessing, WeightRecord, check_source, load_weights
+from neuralstyle.encoders.winograd import padded_convolution
 
 Pooling = Literal["max", "average", "l2"]
 Padding = Literal["zeros", "replicate", "reflect"]
@@ -132,8 +132,8 @@ class FeatureExtractor(nn.Module):
         self.normalize = normalize
         self.preprocessing = preprocessing
         self.convolution = convolution
-        # These convolutions go over into maximum pooling.
-        self._pooled = {names[-1] for names in convolution_blocks(network)} if pooling == "max" else set()
+        # These convolutions go over into pooling.
+        self._pooled = {names[-1] for names in convolution_blocks(network)} if pooling in ("max", "l2") else set()
         scales: Mapping[str, Tensor] = {}
         if normalize is not False:
             scales = activation_scales(pooling) if normalize is True else check_scales(normalize, vgg_layers(network))
@@ -178,7 +178,7 @@ class FeatureExtractor(nn.Module):
         x, pooled = image, False
         for layer in self._layers.values():
             if layer.kind == "conv":
-                # With the ReLU, and maximum pooling, at once unless somebody asked for what comes before.
+                # With the ReLU, and pooling, at once unless somebody asked for what comes before.
                 bare = layer.name not in wanted
                 pooled = bare and layer.name in self._pooled and layer.name.replace("conv", "relu") not in wanted
                 x = self._convolve(layer, x, relu=bare, pool=pooled)
@@ -206,19 +206,17 @@ class FeatureExtractor(nn.Module):
         assert isinstance(convolution, nn.Conv2d)
         if layer.name == "conv1_1":
             x = (x - self.mean) / self.std
-            x = (x if self.padding == "zeros" else pad(x, self.padding)).contiguous(memory_format=torch.channels_last)
-            plain = self.padding == "zeros" and not pool
-            if plain and self.convolution != "direct" and winograd.suits_picture(x, convolution):
-                return winograd.convolve_picture(x, convolution, relu=relu)
-            border = 1 if self.padding == "zeros" else 0
-            result = F.conv2d(x, convolution.weight, convolution.bias, padding=border)
+            if not pool and self.convolution != "direct" and winograd.suits_picture(x, convolution):
+                return winograd.convolve_picture(x, convolution, self.padding, relu=relu)
+            result = padded_convolution(x, convolution.weight, convolution.bias, self.padding)
         elif self._winograd(x, convolution):
-            return winograd.convolve(x, convolution, relu=relu, pool=pool)
+            return winograd.convolve(x, convolution, relu=relu, pool=self.pooling if pool else None)
         else:
             result = convolution(x)
-        if pool:
+        if pool and self.pooling == "max":
             return relu_max_pool(result)
-        return result.relu_() if relu else result
+        result = result.relu_() if relu else result
+        return l2_pool(result) if pool else result
 
     def _winograd(self, x: Tensor, convolution: nn.Conv2d) -> bool:
         if self.convolution == "direct" or not winograd.suits(x, convolution):

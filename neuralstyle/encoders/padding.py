@@ -13,7 +13,22 @@ def pad(x: Tensor, mode: str) -> Tensor:
     compile for channels_last.
     """
     for dimension in (3, 2):
-        size = x.shape[dimension]
-        step = 1 if mode == "reflect" and size > 1 else 0
-        x = torch.cat([x.narrow(dimension, step, 1), x, x.narrow(dimension, size - 1 - step, 1)], dimension)
+        first, last = _repeated(x.shape[dimension], mode)
+        x = torch.cat([x.narrow(dimension, first, 1), x, x.narrow(dimension, last, 1)], dimension)
     return x
+
+
+def fold(gradient: Tensor, mode: str) -> Tensor:
+    """The gradient of a picture from that of the padded one: (B, C, H + 2, W + 2) -> (B, C, H, W)."""
+    for dimension in (2, 3):
+        size = gradient.shape[dimension] - 2
+        border = torch.cat([gradient.narrow(dimension, 0, 1), gradient.narrow(dimension, size + 1, 1)], dimension)
+        places = torch.tensor(_repeated(size, mode), device=gradient.device)
+        gradient = gradient.narrow(dimension, 1, size).index_add(dimension, places, border)
+    return gradient
+
+
+def _repeated(size: int, mode: str) -> tuple[int, int]:
+    """Which places of a side the border repeats."""
+    step = 1 if mode == "reflect" and size > 1 else 0
+    return step, size - 1 - step

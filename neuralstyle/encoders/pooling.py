@@ -31,10 +31,11 @@ def l2_pool(x: Tensor) -> Tensor:
     if is_plain_cpu(x):
         result: Tensor = _L2Pool.apply(x)  # type: ignore[no-untyped-call]
         return result
-    return _defined(x)
+    return defined_l2_pool(x)
 
 
-def _defined(x: Tensor) -> Tensor:
+def defined_l2_pool(x: Tensor) -> Tensor:
+    """The same, as autograd differentiates it as often as it is asked to."""
     # Squares of numbers of 16 bits would be rounded once more, or leave their range.
     wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     return (SCALE * (4 * F.avg_pool2d(wide.square(), 2) + FLOOR).sqrt()).to(x.dtype)
@@ -76,7 +77,7 @@ class _L2Pool(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x, result = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            again: Tensor = torch.autograd.grad(_defined(x), x, gradient, create_graph=True)[0]
+            again: Tensor = torch.autograd.grad(defined_l2_pool(x), x, gradient, create_graph=True)[0]
             return again
         share = gradient.div(result).mul_(SCALE**2)
         back = torch.empty_like(x)

@@ -12,6 +12,7 @@
 
 #ifndef LANES
 
+#include <math.h>
 #include <stdlib.h>
 
 #define PIECE 64 /* channels */
@@ -20,16 +21,27 @@
 #define KERNELS (PIECE * PIECE + APART)
 #define A 0.70710678118654752440f
 #define B 1.41421356237309504880f
+#define SCALE 0.78f /* of L2 pooling, as pooling.py has them */
+#define FLOOR 1e-12f
 
 typedef struct {
     const float *x, *mask, *weight, *bias;
-    float *y;
+    float *y, *pooled;
     unsigned char *codes;
     long height, width, channels, columns, across, input, tap; /* input, tap: steps between weights */
     int relu, turned;
 } Job;
 
 #define INLINE static inline __attribute__((always_inline))
+
+/* Which place of a side a border of one repeats: 0, none, here -1; 1, the outermost; 2, the one within that. */
+INLINE long place_of(long place, long side, int border)
+{
+    const long step = border == 2 && side > 1;
+    if (place >= 0 && place < side)
+        return place;
+    return border == 0 ? -1 : place < 0 ? step : side - 1 - step;
+}
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,prefer-vector-width=512")
@@ -93,8 +105,8 @@ static int has_avx512(void)
            __builtin_cpu_supports("avx512vl");
 }
 
-/* Whether this processor has what is needed. */
-int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+/* The number of this interface, which winograd.py compares with its own, where the processor has what is needed. */
+int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 2 : 0; }
 
 /* y = convolution of x, or of x where the mask is positive, (batch, height, width, channels) -> (..., columns), plus the
    bias if there is one, and the ReLU of that if asked for. The weights are (columns, 3, 3, channels); turned, they are
@@ -102,9 +114,12 @@ int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_sup
 
    With codes, the ReLU is followed by 2x2 maximum pooling: y has half the height and width, and the codes, of the same
    shape, say for each maximum which of the four it is, row by row, and 4 where it is not positive. Turned, with codes, x
-   has half the height and width: each number goes to where its code says, and the rest is zero. */
+   has half the height and width: each number goes to where its code says, and the rest is zero.
+
+   With pooled, of half the height and width, the ReLU's L2 pooling goes there beside y. Turned, each number of x is
+   multiplied by that of its cell in pooled, and is zero where it is in none. */
 int convolve(const float *x, const float *mask, const float *weight, const float *bias, float *y, unsigned char *codes,
-             long batch, long height, long width, long channels, long columns, int relu, int turned, long block)
+             float *pooled, long batch, long height, long width, long channels, long columns, int relu, int turned, long block)
 {
     const long across = (width + 3) / 4, total = across * ((height + 3) / 4);
     const long blocks = (total + block - 1) / block;
@@ -136,6 +151,7 @@ int convolve(const float *x, const float *mask, const float *weight, const float
                              turned ? weight : transposed,
                              bias,
                              y + to * columns,
+                             pooled ? pooled + cells * (turned ? channels : columns) : 0,
                              codes ? codes + cells * (turned ? channels : columns) : 0,
                              height,
                              width,
@@ -159,9 +175,9 @@ int convolve(const float *x, const float *mask, const float *weight, const float
 
 /* The gradient of a picture (batch, 3, height, width) under a convolution to PIECE channels, from that of its outputs, or
    of those of the ReLU after it, which are then the mask; directly, as there is nothing to gain with three channels. The
-   weights are (PIECE, 3, 3, 3), channels last. */
+   weights are (PIECE, 3, 3, 3), channels last. The border is as place_of() has it. */
 void picture_gradient(const float *gradient, const float *mask, const float *weight, float *out, long batch, long height,
-                      long width)
+                      long width, int border)
 {
     float kernels[PIECE * PIECE] = {0};
     for (int k = 0; k < PIECE; k++)
@@ -175,9 +191,9 @@ void picture_gradient(const float *gradient, const float *mask, const float *wei
         const long last = first + rows < height ? first + rows : height, pixels = image * height * width;
         const float *from = gradient + pixels * PIECE, *open = mask ? mask + pixels * PIECE : 0;
         if (wide)
-            picture_rows_avx512(from, open, kernels, out + 3 * pixels, height, width, first, last);
+            picture_rows_avx512(from, open, kernels, out + 3 * pixels, height, width, first, last, border);
         else
-            picture_rows_avx2(from, open, kernels, out + 3 * pixels, height, width, first, last);
+            picture_rows_avx2(from, open, kernels, out + 3 * pixels, height, width, first, last, border);
     }
 }
 
@@ -213,6 +229,14 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out
                 }
                 const long place = (row * job->width + column) * channels + first;
                 const float *restrict from = job->x + place;
+                if (job->pooled && job->turned) {
+                    const int inside = row / 2 < job->height / 2 && column / 2 < job->width / 2;
+                    const long cell = (row / 2 * (job->width / 2) + column / 2) * channels + first;
+                    const float *restrict share = job->pooled + (inside ? cell : 0);
+                    for (int c = 0; c < PIECE; c++)
+                        to[c] = inside ? from[c] * share[c] : 0;
+                    continue;
+                }
                 if (job->mask) {
                     const float *restrict open = job->mask + place;
                     for (int c = 0; c < PIECE; c++)
@@ -385,6 +409,22 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
                 for (int c = 0; c < PIECE; c++)
                     to[c] = result[c] + bias[c];
         }
+    if (!job->pooled || job->turned)
+        return;
+    for (int i = 0; i < 4; i += 2)
+        for (int j = 0; j < 4; j += 2)
+            if (top + i + 1 < job->height && left + j + 1 < job->width) {
+                const long cell = ((top + i) / 2 * (job->width / 2) + (left + j) / 2) * job->columns + first;
+                float *restrict to = job->pooled + cell;
+                for (int c = 0; c < PIECE; c++) {
+                    float sum = FLOOR;
+                    for (int corner = 0; corner < 4; corner++) {
+                        const float value = results[i + corner / 2][j + corner % 2][c] + bias[c];
+                        sum += value < 0 ? 0 : value * value; /* NaN stays */
+                    }
+                    to[c] = SCALE * sqrtf(sum);
+                }
+            }
 }
 
 /* A block of tiles, counted row by row. In memory, in this order: pieces of input channels, points, tiles, channels. */
@@ -413,7 +453,7 @@ static void NAME(run)(const Job *job, long first, long count, float *memory)
 
 /* Rows first ... last of the gradient of a picture, to which the rows before and after them belong as well. */
 static void NAME(picture_rows)(const float *gradient, const float *mask, const float *kernels, float *out, long height,
-                               long width, long first, long last)
+                               long width, long first, long last, int border)
 {
     float taken[GROUP * PIECE], sums[GROUP * PIECE];
     for (int c = 0; c < 3; c++)
@@ -429,13 +469,13 @@ static void NAME(picture_rows)(const float *gradient, const float *mask, const f
                 taken[i] = 0;
             NAME(multiply)(taken, kernels, sums, 1);
             for (int down = 0; down < 3; down++) {
-                const long to = row + down - 1;
+                const long to = place_of(row + down - 1, height, border);
                 if (to < first || to >= last)
                     continue;
                 for (long i = 0; i < count; i++)
                     for (int across = 0; across < 3; across++) {
-                        const long column = left + i + across - 1;
-                        if (column >= 0 && column < width)
+                        const long column = place_of(left + i + across - 1, width, border);
+                        if (column >= 0)
                             for (int c = 0; c < 3; c++)
                                 out[(c * height + to) * width + column] += sums[i * PIECE + (down * 3 + across) * 3 + c];
                     }

@@ -12,12 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle.encoders.checks import is_plain_cpu
+from neuralstyle.encoders.padding import fold, pad
+from neuralstyle.encoders.pooling import SCALE, defined_l2_pool
 
 LIBRARY = Path(__file__).with_name("winograd.bin")
 """Built with the package where there is a compiler; without it every convolution is direct."""
 
+INTERFACE = 2  # of winograd.c: changed there and here whenever a function's arguments do
 OUTPUTS = 4  # of a tile, on each side
 PIECE = 64  # channels that are computed at once
+BORDERS = ("zeros", "replicate", "reflect")  # by their numbers in winograd.c
 BLOCK = 48  # tiles that a thread takes through all stages: what lies between them stays in its cache (measured)
 
 
@@ -46,8 +50,8 @@ def pays(x: Tensor) -> bool:
     return min(height, width) >= 2 * OUTPUTS and channels * height * width >= 2**15
 
 
-def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: bool = False) -> Tensor:
-    r"""A convolution that ``suits``, with the ReLU after it, or the ReLU and 2x2 maximum pooling, if asked for.
+def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: str | None = None) -> Tensor:
+    r"""A convolution that ``suits``, with the ReLU after it, or the ReLU and 2x2 pooling, "max" or "l2", if asked for.
 
     With $d_c$ a 6x6 tile of input channel c and $U_{kc} = G g_{kc} G^\top$ the transformed kernels, a 4x4 tile of
     output k is
@@ -58,14 +62,18 @@ def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: boo
 
     with 36 multiplications instead of 144, as 36 matrix products over the channels. The gradient of the input goes
     the same way with the tiles turned round; of the forward pass it needs the ReLU's output, or a byte a maximum,
-    and nothing else. The map that is pooled, the largest by far, never exists. Rounding is about twice that of the
-    direct convolution: the same precision, other bits. They do not depend on the number of threads.
+    and nothing else. The map of which maxima are taken, the largest by far, never exists; nor does the gradient of one
+    whose squares are added. Rounding is about twice that of the direct convolution: the same precision, other bits.
+    They do not depend on the number of threads.
 
     Shapes: (B, C, H, W) -> (B, K, H, W), or (B, K, H // 2, W // 2), in channels_last.
 
     Paper: Lavin and Gray, arXiv 1509.09308. Departure: other points of interpolation (see winograd.c).
 
     """
+    if pool == "l2":
+        pooled: Tensor = _L2Pooled.apply(x, convolution.weight, convolution.bias)[0]  # type: ignore[no-untyped-call]
+        return pooled
     kind = _Pooled if pool else _Convolution
     result: Tensor = kind.apply(x, convolution.weight, convolution.bias, relu)  # type: ignore[no-untyped-call]
     return result
@@ -76,13 +84,13 @@ def suits_picture(x: Tensor, convolution: nn.Conv2d) -> bool:
     return _is_served(x, convolution) and convolution.weight.shape == (PIECE, 3, 3, 3)
 
 
-def convolve_picture(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False) -> Tensor:
-    """The first convolution, padded by 1, and the ReLU after it if asked for: as it is, but for a faster gradient.
+def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: bool = False) -> Tensor:
+    """The first convolution, padded by 1 in some way, and the ReLU if asked for: as it is, but for a faster gradient.
 
     Shapes: (B, 3, H, W) -> (B, 64, H, W).
 
     """
-    result: Tensor = _Picture.apply(x, convolution.weight, convolution.bias, relu)  # type: ignore[no-untyped-call]
+    result: Tensor = _Picture.apply(x, convolution.weight, convolution.bias, padding, relu)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -101,10 +109,11 @@ def _is_served(x: Tensor, convolution: nn.Conv2d) -> bool:
 
 class _Picture(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
-        result = F.conv2d(x, weight, bias, padding=1)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str, relu: bool) -> Tensor:
+        result = padded_convolution(x, weight, bias, padding)
         result = result.relu_() if relu else result
         ctx.save_for_backward(weight, *([result] if relu else []))
+        ctx.padding = padding
         return result
 
     @staticmethod
@@ -112,14 +121,16 @@ class _Picture(torch.autograd.Function):
         weight, *results = ctx.saved_tensors
         result = results[0] if results else None
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            return _defined_back(gradient, weight, result), None, None, None
+            if ctx.padding == "zeros":
+                return _defined_back(gradient, weight, result), None, None, None, None
+            return fold(_defined_back(gradient, weight, result, 0), ctx.padding), None, None, None, None
         batch, _, height, width = gradient.shape
         back = gradient.new_empty((batch, 3, height, width))
         inputs, kernels = _channels_last(gradient), _channels_last(weight)
         masks = None if result is None else _channels_last(result)
         addresses = (None if t is None else t.data_ptr() for t in (inputs, masks, kernels, back))
-        _library().picture_gradient(*addresses, batch, height, width)
-        return back, None, None, None
+        _library().picture_gradient(*addresses, batch, height, width, BORDERS.index(ctx.padding))
+        return back, None, None, None, None
 
 
 class _Convolution(torch.autograd.Function):
@@ -169,10 +180,48 @@ class _Pooled(torch.autograd.Function):
         return back.permute(0, 3, 1, 2), None, None, None
 
 
-def _defined_back(gradient: Tensor, weight: Tensor, result: Tensor | None) -> Tensor:
+class _L2Pooled(torch.autograd.Function):
+    """Puts out the map as well, only so that second derivatives find their way through it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        batch, _, height, width = x.shape
+        result = x.new_empty((batch, height, width, weight.shape[0]))
+        pooled = x.new_empty((batch, height // 2, width // 2, weight.shape[0]))
+        _run(x, weight, result, bias=bias, relu=True, pooled=pooled)
+        result, pooled = result.permute(0, 3, 1, 2), pooled.permute(0, 3, 1, 2)
+        ctx.save_for_backward(weight, result, pooled)
+        ctx.set_materialize_grads(False)
+        return pooled, result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None, of_map: Tensor | None) -> tuple[Tensor | None, ...]:
+        weight, result, pooled = ctx.saved_tensors
+        again = torch.is_grad_enabled()
+        if again or gradient is None or of_map is not None:  # somebody wants to differentiate once more, or does
+            total = torch.zeros_like(result) if of_map is None else of_map
+            if gradient is not None:
+                with torch.enable_grad():
+                    maps = result if again else result.detach().requires_grad_()
+                    total = total + torch.autograd.grad(defined_l2_pool(maps), maps, gradient, create_graph=again)[0]
+            return _defined_back(total, weight, result), None, None
+        share = _channels_last(gradient.div(pooled).mul_(SCALE**2))
+        back = gradient.new_empty((result.shape[0], *result.shape[2:], weight.shape[1]))
+        _run(result, weight, back, pooled=share, turned=True)
+        return back.permute(0, 3, 1, 2), None, None
+
+
+def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: str) -> Tensor:
+    """A 3x3 convolution of a picture with a border of one pixel: "zeros", "replicate" or "reflect"."""
+    if padding == "zeros":
+        return F.conv2d(x.contiguous(memory_format=torch.channels_last), weight, bias, padding=1)
+    return F.conv2d(pad(x, padding).contiguous(memory_format=torch.channels_last), weight, bias)
+
+
+def _defined_back(gradient: Tensor, weight: Tensor, result: Tensor | None, padding: int = 1) -> Tensor:
     """The gradient of the input, from that of the ReLU's result if there is one, as autograd can differentiate it."""
     masked = gradient if result is None else gradient * (result > 0)
-    return F.conv_transpose2d(masked, weight, padding=1)
+    return F.conv_transpose2d(masked, weight, padding=padding)
 
 
 def _run(
@@ -184,16 +233,17 @@ def _run(
     relu: bool = False,
     mask: Tensor | None = None,
     codes: Tensor | None = None,
+    pooled: Tensor | None = None,
     turned: bool = False,
 ) -> None:
-    """What winograd.c says, into a result that is (B, H, W, C) as the codes are."""
+    """What winograd.c says, into a result that is (B, H, W, C), as the codes and what is pooled are."""
     # They are kept in variables until the call is over.
     inputs, kernels = _channels_last(x), _channels_last(weight)
     masks = None if mask is None else _channels_last(mask)
     shift = None if bias is None else bias.contiguous()
     batch, height, width = (result if turned or codes is None else inputs).shape[:3]
     failed = _library().convolve(
-        *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, shift, result, codes)),
+        *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, shift, result, codes, pooled)),
         *(batch, height, width, inputs.shape[3], result.shape[3]),
         relu,
         turned,
@@ -217,12 +267,12 @@ def _channels_last(x: Tensor) -> Tensor:
 
 @cache
 def _library() -> Any:
-    """The compiled functions; None where it was not built, or is for another processor."""
+    """The compiled functions; None where it was not built, is an older file's, or is for another processor."""
     try:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError:
         return None
     pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
-    library.convolve.argtypes = [*[pointer] * 6, *[long] * 5, integer, integer, long]
-    library.picture_gradient.argtypes, library.picture_gradient.restype = [*[pointer] * 4, *[long] * 3], None
-    return library if library.supported() else None
+    library.convolve.argtypes = [*[pointer] * 7, *[long] * 5, integer, integer, long]
+    library.picture_gradient.argtypes, library.picture_gradient.restype = [*[pointer] * 4, *[long] * 3, integer], None
+    return library if library.supported() == INTERFACE else None
