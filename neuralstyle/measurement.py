@@ -13,6 +13,7 @@ from neuralstyle import distributed
 from neuralstyle.encoders import Layer
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
+from neuralstyle.memory import give_back_freed_memory, reusing_freed_memory
 from neuralstyle.tiling import Tile
 
 
@@ -133,6 +134,9 @@ class ErrorSum:
         return error.sum() if self.weight is None else (error * cut(self.weight, tile.core(stride))).sum()
 
 
+TOGETHER = 4
+"""So many tiles reuse each other's memory before it is given back: they are not all of one size, so holes add up."""
+
 Probe: TypeAlias = WholeMap | StatisticSum | ErrorSum
 
 
@@ -142,6 +146,22 @@ def read(encoder: Encoder, view: Tensor, tile: Tile, probes: Sequence[Probe]) ->
     return [probe.read(features[probe.layer], tile, encoder.layers[probe.layer].stride) for probe in probes]
 
 
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A tile's view of the picture, and each probe's reading of it, which can be differentiated."""
+
+    tile: Tile
+    view: Tensor
+    readings: Sequence[Tensor]
+
+
+def graph(encoder: Encoder, image: Tensor, tile: Tile, probes: Sequence[Probe]) -> Graph:
+    """The forward pass of a tile."""
+    view = cut(image, tile.view()).detach().requires_grad_()
+    with torch.enable_grad():
+        return Graph(tile, view, read(encoder, view, tile, probes))
+
+
 def measure(
     encoder: Encoder,
     image: Tensor,
@@ -149,6 +169,7 @@ def measure(
     probes: Sequence[Probe],
     keeping: Keeping = AS_IT_IS,
     passed: Callable[[], object] = lambda: None,
+    last: Callable[[Graph], object] | None = None,
 ) -> list[Tensor]:
     """Each probe's reading of a whole picture: sums added up over the tiles, maps put together.
 
@@ -159,6 +180,7 @@ def measure(
         probes: what is read.
         keeping: how maps that are put together from several tiles are kept.
         passed: called after each tile.
+        last: given the last of several tiles with its graph, for ``gradient``; None: no graph is made.
 
     """
     if len(plan) == 1:
@@ -166,9 +188,16 @@ def measure(
         passed()
         return readings
     totals: list[Tensor] = []
-    for tile in distributed.share(plan):
+    own = distributed.share(plan)
+    for number, tile in enumerate(own, 1):
         distributed.check()
-        readings = read(encoder, cut(image, tile.view()), tile, probes)
+        with reusing_freed_memory():
+            if last is not None and number == len(own):
+                seen = graph(encoder, image, tile, probes)
+                last(seen)
+                readings = [reading.detach() for reading in seen.readings]
+            else:
+                readings = read(encoder, cut(image, tile.view()), tile, probes)
         if not totals:
             totals = [_empty(encoder, image, *pair, keeping) for pair in zip(probes, readings, strict=True)]
         for probe, total, reading in zip(probes, totals, readings, strict=True):
@@ -176,6 +205,8 @@ def measure(
                 cut(total, tile.core(encoder.layers[probe.layer].stride)).copy_(reading)
             else:
                 total += reading
+        if not number % TOGETHER:
+            give_back_freed_memory()
         passed()
     if is_shared(plan):
         for probe, total in zip(probes, totals, strict=True):
@@ -192,26 +223,35 @@ def gradient(
     plan: Sequence[Tile],
     probes: Sequence[Probe],
     cotangents: Sequence[Tensor],
+    result: Tensor,
     passed: Callable[[], object] = lambda: None,
-) -> Tensor:
-    """The gradient with respect to the picture of sum(cotangent * reading), one tile in memory at a time."""
-    result = torch.zeros_like(image)
-    for tile in distributed.share(plan):
+    graphs: list[Graph] | None = None,
+) -> None:
+    """The gradient with respect to the picture of sum(cotangent * reading), one tile in memory at a time.
+
+    It is added to ``result``. ``graphs`` of tiles are taken out, and used instead of a forward pass.
+    """
+    seen = graphs or []
+    done = {each.tile for each in seen}
+    todo = [tile for tile in distributed.share(plan) if tile not in done]
+    for number in range(1, len(seen) + len(todo) + 1):
         distributed.check()
-        view = cut(image, tile.view()).detach().requires_grad_()
-        readings = read(encoder, view, tile, probes)
-        outputs, weights = [], []
-        for probe, reading, cotangent in zip(probes, readings, cotangents, strict=True):
-            if isinstance(probe, WholeMap):
-                cotangent = cut(cotangent, tile.core(encoder.layers[probe.layer].stride)).to(reading)
-            outputs.append(reading)
-            weights.append(cotangent)
-        # The halo's gradient is added too: its pixels touch positions of this tile's core.
-        cut(result, tile.view()).add_(torch.autograd.grad(outputs, view, weights)[0])
+        with reusing_freed_memory():
+            # The halo's gradient is added too: its pixels touch positions of this tile's core.
+            each = seen.pop() if seen else graph(encoder, image, todo.pop(), probes)
+            weights = [
+                cut(cotangent, each.tile.core(encoder.layers[probe.layer].stride)).to(reading)
+                if isinstance(probe, WholeMap)
+                else cotangent
+                for probe, reading, cotangent in zip(probes, each.readings, cotangents, strict=True)
+            ]
+            cut(result, each.tile.view()).add_(torch.autograd.grad(each.readings, each.view, weights)[0])
+            del each  # before the next graph is made
+        if not number % TOGETHER:
+            give_back_freed_memory()
         passed()
     if is_shared(plan):
         distributed.add_up([result])
-    return result
 
 
 def is_shared(plan: Sequence[Tile]) -> bool:

@@ -17,6 +17,7 @@ from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
 from neuralstyle.losses.base import as_sum, weights_in_use
 from neuralstyle.measurement import (
     Encoder,
+    Graph,
     Keeping,
     Probe,
     StatisticSum,
@@ -26,6 +27,7 @@ from neuralstyle.measurement import (
     measure,
     on_encoder,
 )
+from neuralstyle.memory import give_back_freed_memory
 from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
 from neuralstyle.parts import check_losses as check_losses
 from neuralstyle.precision import Network, Precision, arithmetic
@@ -196,12 +198,16 @@ class Objective:
         probes = [part.probes(weight) for part, weight in zip(self._parts, weights, strict=True)]
         flat = [probe for group in probes for probe in group]
         plan = self._plan(image, tile, flat)
-        # One tile keeps the graph of its forward pass; several are read without, then again with, a gradient.
+        # One tile keeps the graph of its forward pass; of several the last does, the others are read again with one.
         single = len(plan) == 1
         passed = _counter(watch, len(distributed.share(plan)) * (1 if single or not with_gradient else 2))
         leaf = image.detach().requires_grad_(single and with_gradient)
+        graphs: list[Graph] = []
+        # Before the tiles: what they free is then in one piece, and the same from picture to picture.
+        result = torch.zeros_like(image) if with_gradient and not single else None
         with torch.set_grad_enabled(leaf.requires_grad):
-            totals = iter(measure(self._network, leaf, plan, flat, self._keeping, passed))
+            last = graphs.append if with_gradient and not single else None
+            totals = iter(measure(self._network, leaf, plan, flat, self._keeping, passed, last))
         terms: dict[str, Tensor] = {}
         cotangents: list[Tensor] = []
         with torch.set_grad_enabled(with_gradient):
@@ -219,12 +225,15 @@ class Objective:
         stacked = torch.stack([value.detach() for value in terms.values()])
         distributed.send([stacked])
         if not with_gradient:
+            if not single:
+                give_back_freed_memory()
             values = _finite(terms, stacked.tolist())
             return Evaluation(sum(values.values()), values, None)
-        if single:
+        if result is None:
             (result,) = torch.autograd.grad(loss, leaf)
         else:
-            result = gradient(self._network, image, plan, flat, cotangents, passed)
+            gradient(self._network, image, plan, flat, cotangents, result, passed, graphs)
+            give_back_freed_memory()
         if not is_shared(plan):
             distributed.send([result])
         # The largest, as a mask of the finite ones would take more memory than the gradient. It is read together with
@@ -339,7 +348,10 @@ class Objective:
                 "its picture counts; draw it white where it is to count"
             )
         with torch.no_grad():
-            readings = measure(self._network, image, self._plan(image, tile, probes), probes, self._keeping)
+            plan = self._plan(image, tile, probes)
+            readings = measure(self._network, image, plan, probes, self._keeping)
+        if len(plan) > 1:
+            give_back_freed_memory()
         return {
             probe.layer: _apart(self._keeping.keep(reading), image) if isinstance(probe, WholeMap) else reading / count
             for probe, reading, count in zip(probes, readings, counts, strict=True)

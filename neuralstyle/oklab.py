@@ -18,23 +18,27 @@ _LIGHT = 0.05  # the say of lightness against chroma where a picture is rounded
 _EXACT = ("cpu", "cuda")  # devices that have float64; MPS and some XPUs do not
 
 
-def _matrix(*rows: tuple[float, float, float]) -> Tensor:
+def _matrix(*rows: tuple[float, ...]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64, device="cpu")
+
+
+def _summing_to_one(*row: float) -> tuple[float, ...]:
+    # Without tensors: torch's arithmetic, too, takes megabytes when it is first used.
+    return tuple(part / sum(row) for part in row)
 
 
 # Ottosson's matrices: linear sRGB -> cones; (L, a, b) -> cube roots of cones. His inverses are rounded, so they are
 # computed, and the sums of the first one's rows, 1 to ten digits, made 1: then grey has no chroma to the last digit.
 _CONES = _matrix(
-    (0.4122214708, 0.5363325363, 0.0514459929),
-    (0.2119034982, 0.6806995451, 0.1073969566),
-    (0.0883024619, 0.2817188376, 0.6299787005),
+    _summing_to_one(0.4122214708, 0.5363325363, 0.0514459929),
+    _summing_to_one(0.2119034982, 0.6806995451, 0.1073969566),
+    _summing_to_one(0.0883024619, 0.2817188376, 0.6299787005),
 )
 _ROOTS = _matrix(
     (1, 0.3963377774, 0.2158037573),
     (1, -0.1055613458, -0.0638541728),
     (1, -0.0894841775, -1.2914855480),
 )
-_CONES /= _CONES.sum(1, keepdim=True)
 
 
 @cache

@@ -258,6 +258,21 @@ def test_tiles_are_exact_with_a_halo_of_the_reach(deep: tuple[Objective, Tensor,
     assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
 
 
+def test_the_last_tile_is_shown_to_the_network_once(noise: Noise) -> None:
+    encoder = FeatureExtractor()
+    image = noise(1, 3, 32, 200)
+    objective = Objective(encoder, GramStyleLoss(("relu1_1", "relu2_1")), styles=[noise(1, 3, 32, 32)])
+    shown: list[int] = []
+    encoder.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0].shape[3]))
+    seen: list[tuple[int, int]] = []
+    objective.evaluate(image, tile=64, watch=lambda *counts: seen.append(counts))
+    assert seen == [(number, 8) for number in range(1, 9)]
+    assert len(shown) == 7
+    shown.clear()
+    objective.evaluate(image, tile=64, with_gradient=False)
+    assert len(shown) == 4
+
+
 def test_tiles_are_not_exact_with_a_halo_one_stride_smaller(
     deep: tuple[Objective, Tensor, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:

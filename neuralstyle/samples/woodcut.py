@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from neuralstyle.samples._canvas import Array, finish, hexes, noise, ramp, supersampling
 
@@ -21,6 +21,8 @@ class Block:
     """The picture being cut: shapes in fractions of the side, drawn with a contour line."""
 
     def __init__(self, pixels: int) -> None:
+        from PIL import ImageDraw  # it takes memory, which who paints from files would not need
+
         sky = ramp(np.linspace(0, 1, pixels)[:, None], SKY)
         self.image = finish(np.broadcast_to(sky, (pixels, pixels, 3)), pixels)
         self.pixels = pixels
