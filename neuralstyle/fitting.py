@@ -9,7 +9,7 @@ from torch import Tensor
 
 from neuralstyle import distributed
 from neuralstyle.footprint import peak_memory
-from neuralstyle.measurement import Encoder, Probe, WholeMap, cut, read
+from neuralstyle.measurement import Probe, Walker, WholeMap, cut, read
 from neuralstyle.memory import free_memory
 from neuralstyle.tiling import Tile, largest_tile, tiles
 
@@ -17,7 +17,7 @@ SHARE = 0.5  # of the free memory; the rest is for the optimiser and for what th
 SAMPLE = 256  # longest side in pixels, about, of the view on which the memory is measured
 
 
-def fitting_tile(encoder: Encoder, image: Tensor, probes: Sequence[Probe], stride: int, reach: int) -> int | None:
+def fitting_tile(encoder: Walker, image: Tensor, probes: Sequence[Probe], stride: int, reach: int) -> int | None:
     """The largest tile that half of the free memory holds; None where it holds the whole picture.
 
     The network's forward and backward pass is made for one small tile of the picture, and its peak divided by the
@@ -63,7 +63,7 @@ def _pixels(tile: Tile) -> int:
     return (rows.view_stop - rows.view_start) * (columns.view_stop - columns.view_start)
 
 
-def _bytes_per_pixel(encoder: Encoder, image: Tensor, tile: Tile, probes: Sequence[Probe]) -> float:
+def _bytes_per_pixel(encoder: Walker, image: Tensor, tile: Tile, probes: Sequence[Probe]) -> float:
     def work() -> None:
         view = cut(image, tile.view()).detach().clone().requires_grad_()
         with torch.enable_grad():
@@ -74,7 +74,7 @@ def _bytes_per_pixel(encoder: Encoder, image: Tensor, tile: Tile, probes: Sequen
     return peak_memory(image.device, work) / _pixels(tile)
 
 
-def _map_bytes(encoder: Encoder, image: Tensor, probes: Sequence[Probe]) -> int:
+def _map_bytes(encoder: Walker, image: Tensor, probes: Sequence[Probe]) -> int:
     """The size of all maps that are wanted whole."""
     height, width = image.shape[2:]
     layers = [encoder.layers[probe.layer] for probe in probes if isinstance(probe, WholeMap)]

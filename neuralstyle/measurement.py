@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from neuralstyle import distributed
 from neuralstyle.encoders import Layer
@@ -31,6 +32,13 @@ class Encoder(Protocol):
         """Features of (B, 3, H, W) in [0, 1] by layer name, (B, C, H // stride, W // stride)."""
 
 
+class Walker(Encoder, Protocol):
+    """An encoder that shows each layer's features once they are computed, as ``FeatureExtractor`` does."""
+
+    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+        """Call ``visit`` with a layer's name and features, and go on with what it returns."""
+
+
 def on_encoder(encoder: Encoder, image: Tensor) -> Tensor:
     """The picture on the encoder's device and of its dtype, if the encoder is a module."""
     first = next(encoder.parameters(), None) if isinstance(encoder, torch.nn.Module) else None
@@ -43,23 +51,28 @@ def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
     return maps[:, :, rows, columns]
 
 
-def flattened(maps: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, H W), as ``flatten(2)``, but that other gradients of the maps are added to it in place."""
-    result: Tensor = _Flattened.apply(maps)  # type: ignore[no-untyped-call]
-    return result
+class _Band(torch.autograd.Function):
+    """Features as the network goes on with them, and a band of their rows as positions, (B, C, N).
 
-
-class _Flattened(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, maps: Tensor) -> Tensor:
-        ctx.shape = maps.shape
-        return maps.flatten(2)
+    Backwards, the gradient of the band is added in place to that of what follows, which is nobody else's.
+    """
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        back = gradient.reshape(ctx.shape)
-        # autograd adds in place what nobody else holds, and a view holds what it is a view of.
-        return back if torch.is_grad_enabled() else back.data
+    def forward(ctx: Any, features: Tensor, place: tuple[slice, slice]) -> tuple[Tensor, Tensor]:
+        ctx.place, ctx.shape = place, features.shape
+        ctx.set_materialize_grads(False)
+        return features, cut(features, place).flatten(2)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, following: Tensor | None, band: Tensor | None) -> tuple[Tensor | None, None]:
+        if band is None:
+            return following, None
+        if following is None:
+            following = band.new_zeros(ctx.shape).contiguous(memory_format=torch.channels_last)
+        place = cut(following, ctx.place)
+        place.add_(band.view(place.shape))
+        return following, None
 
 
 @dataclass(frozen=True)
@@ -106,14 +119,13 @@ class StatisticSum:
     loss: StatisticLoss
     weight: Tensor | None
 
-    def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
-        """The core's part of the sum."""
-        core = flattened(cut(features, tile.core_in_view(stride)))
+    def read(self, positions: Tensor, place: tuple[slice, slice]) -> Tensor:
+        """The part of the sum that some positions have, (B, C, N), which lie here on the layer's whole grid."""
         if self.weight is None:
-            weight = constant_weight(core)
+            weight = constant_weight(positions)
         else:
-            weight = cut(self.weight, tile.core(stride)).flatten(2).expand(core.shape[0], -1, -1)
-        return self.loss.statistic(core, weight)
+            weight = cut(self.weight, place).flatten(2).expand(positions.shape[0], -1, -1)
+        return self.loss.statistic(positions, weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,16 +146,47 @@ class ErrorSum:
         return error.sum() if self.weight is None else (error * cut(self.weight, tile.core(stride))).sum()
 
 
+AT_ONCE = {"cpu": 2**20, "cuda": 2**24}
+"""So many numbers of a layer's features, by device, go into its statistics at once: their gradient is as large."""
+
 TOGETHER = 4
 """So many tiles reuse each other's memory before it is given back: they are not all of one size, so holes add up."""
 
 Probe: TypeAlias = WholeMap | StatisticSum | ErrorSum
 
 
-def read(encoder: Encoder, view: Tensor, tile: Tile, probes: Sequence[Probe]) -> list[Tensor]:
+def read(encoder: Walker, view: Tensor, tile: Tile, probes: Sequence[Probe]) -> list[Tensor]:
     """Each probe's reading of one tile, given the tile's view of the picture."""
-    features = encoder(view, dict.fromkeys(probe.layer for probe in probes))
-    return [probe.read(features[probe.layer], tile, encoder.layers[probe.layer].stride) for probe in probes]
+    readings: dict[int, Tensor] = {}
+
+    def visit(layer: str, features: Tensor) -> Tensor:
+        stride = encoder.layers[layer].stride
+        here = [(index, probe) for index, probe in enumerate(probes) if probe.layer == layer]
+        for index, probe in here:
+            if not isinstance(probe, StatisticSum):
+                readings[index] = probe.read(features.to(view.dtype), tile, stride)
+        sums = [(index, probe) for index, probe in here if isinstance(probe, StatisticSum)]
+        for band, place in _bands(features, tile, stride) if sums else ():
+            features, positions = _Band.apply(features, band)  # type: ignore[no-untyped-call]
+            for index, probe in sums:
+                reading = probe.read(positions.to(view.dtype), place)
+                readings[index] = readings[index] + reading if index in readings else reading
+        return features
+
+    encoder.walk(view, dict.fromkeys(probe.layer for probe in probes), visit)
+    return [readings[index] for index in range(len(probes))]
+
+
+def _bands(features: Tensor, tile: Tile, stride: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Bands of the core's rows, one at least: where each lies in the view, and on the layer's whole grid."""
+    rows, columns = tile.core_in_view(stride)
+    top, left = tile.core(stride)
+    count, shift = rows.stop - rows.start, top.start - rows.start
+    numbers = features.shape[:2].numel() * (columns.stop - columns.start) * count
+    step = max(1, -(-count // max(1, -(-numbers // AT_ONCE.get(features.device.type, AT_ONCE["cuda"])))))
+    for start in range(rows.start, max(rows.stop, rows.start + 1), step):
+        stop = min(start + step, rows.stop)
+        yield (slice(start, stop), columns), (slice(start + shift, stop + shift), left)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +198,7 @@ class Graph:
     readings: Sequence[Tensor]
 
 
-def graph(encoder: Encoder, image: Tensor, tile: Tile, probes: Sequence[Probe]) -> Graph:
+def graph(encoder: Walker, image: Tensor, tile: Tile, probes: Sequence[Probe]) -> Graph:
     """The forward pass of a tile."""
     view = cut(image, tile.view()).detach().requires_grad_()
     with torch.enable_grad():
@@ -163,7 +206,7 @@ def graph(encoder: Encoder, image: Tensor, tile: Tile, probes: Sequence[Probe]) 
 
 
 def measure(
-    encoder: Encoder,
+    encoder: Walker,
     image: Tensor,
     plan: Sequence[Tile],
     probes: Sequence[Probe],
@@ -218,7 +261,7 @@ def measure(
 
 
 def gradient(
-    encoder: Encoder,
+    encoder: Walker,
     image: Tensor,
     plan: Sequence[Tile],
     probes: Sequence[Probe],
@@ -268,7 +311,7 @@ def _exchange(maps: Tensor, plan: Sequence[Tile], stride: int, device: torch.dev
         place.copy_(piece)
 
 
-def _empty(encoder: Encoder, image: Tensor, probe: Probe, first: Tensor, keeping: Keeping) -> Tensor:
+def _empty(encoder: Walker, image: Tensor, probe: Probe, first: Tensor, keeping: Keeping) -> Tensor:
     if not isinstance(probe, WholeMap):
         return torch.zeros_like(first)
     stride = encoder.layers[probe.layer].stride

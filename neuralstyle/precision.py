@@ -112,6 +112,22 @@ class Network:
         with torch._dynamo.config.patch(cache_size_limit=MOST_SIZES):
             return _compiled()(self.encoder, self.precision, image, wanted)
 
+    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+        """Show the features one by one: each as the encoder comes to it, if it can, else all at the end."""
+        wanted = tuple(layers)
+        if not isinstance(self.encoder, FeatureExtractor) or (self.compiled and image.requires_grad):
+            for name, maps in self(image, wanted).items():
+                visit(name, maps)
+            return
+
+        def outside(name: str, maps: Tensor) -> Tensor:
+            with torch.autocast(image.device.type, enabled=False):
+                return visit(name, maps)
+
+        lower = self.precision == "bfloat16"
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=lower):
+            self.encoder.walk(image, wanted, outside if lower else visit)
+
 
 def _features(
     encoder: Encoder, precision: Precision | None, image: Tensor, layers: tuple[str, ...]

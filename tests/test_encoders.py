@@ -95,6 +95,39 @@ def test_image_layer_is_the_picture(encoder: FeatureExtractor, photo: Tensor) ->
     assert torch.equal(encoder(photo, ["image"])["image"], photo)
 
 
+def test_walk_shows_each_layer_in_turn_and_goes_on_with_what_it_is_given(
+    encoder: FeatureExtractor, noise: Noise
+) -> None:
+    image, names = noise(1, 3, 24, 32), ["relu2_1", "conv1_2", "image", "relu1_2"]
+    seen: dict[str, Tensor] = {}
+
+    def visit(name: str, features: Tensor) -> Tensor:
+        seen[name] = features
+        return features.flip(3) if name == "image" else features
+
+    encoder.walk(image, names, visit)
+    assert list(seen) == ["image", "conv1_2", "relu1_2", "relu2_1"]
+    assert torch.equal(seen["image"], image)
+    flipped = encoder(image.flip(3), names)
+    assert all(torch.equal(seen[name], flipped[name]) for name in names if name != "image")
+
+
+def test_walk_lets_each_layer_have_its_turn_in_the_backward_pass(encoder: FeatureExtractor, noise: Noise) -> None:
+    image, turns = noise(1, 3, 24, 32).requires_grad_(), []
+    sums: list[Tensor] = []
+
+    def visit(name: str, features: Tensor) -> Tensor:
+        features.register_hook(lambda gradient: turns.append(name))
+        total = features.sum() * 1
+        total.register_hook(lambda gradient: turns.append("sum"))
+        sums.append(total * 1)
+        return features
+
+    encoder.walk(image, ["relu1_1", "relu2_1", "relu3_1"], visit)
+    torch.autograd.grad(torch.stack(sums).sum(), image)
+    assert turns == ["sum", "relu3_1", "sum", "relu2_1", "sum", "relu1_1"]
+
+
 def test_features_come_in_the_order_asked_for(encoder: FeatureExtractor, noise: Noise) -> None:
     asked = ["relu2_1", "image", "conv1_1", "relu2_1"]
     assert list(encoder(noise(1, 3, 16, 16), asked)) == ["relu2_1", "image", "conv1_1"]

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle import (
@@ -23,12 +22,11 @@ from neuralstyle import (
     Style,
     TotalVariationLoss,
     fitting,
+    measurement,
 )
 from neuralstyle import memory as memory_limits
 from neuralstyle.encoders.layer import WHOLE_PICTURE, Layer
 from neuralstyle.footprint import peak_memory
-from neuralstyle.losses.base import constant_weight
-from neuralstyle.measurement import flattened
 
 Noise = Callable[..., Tensor]
 GRAM = GramStyleLoss(("relu1_1", "relu2_1"))
@@ -623,15 +621,30 @@ def test_values_that_are_not_finite_are_named(
         objective.evaluate(content, tile)
 
 
-def test_gradients_of_features_are_added_in_place() -> None:
-    features = torch.rand(1, 8, 12, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
-    maps = features * 1
-    pooled, positions = F.avg_pool2d(maps, 2), flattened(maps)
-    total = pooled.sum() + GRAM.statistic(positions, constant_weight(positions)).sum()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True) as profile:
-        torch.autograd.grad(total, features)
-    added = {
-        event.key for event in profile.key_averages(group_by_input_shape=True) if [1, 8, 12, 16] in event.input_shapes
-    }
-    assert "aten::add_" in added
-    assert "aten::add" not in added
+@pytest.mark.parametrize("tile", [None, 32])
+def test_statistics_in_bands_of_rows_are_those_of_all_rows(
+    encoder64: FeatureExtractor, noise: Noise, tile: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, content, style = pictures(noise)
+    styles = [Style(style, region=left_half(20, 26)), Style(content)]
+    losses = LOSSES + Means(("image", "relu1_1")) + Spread()
+    objective = Objective(encoder64, losses, content=content, styles=styles[1:])
+    regional = Objective(encoder64, GRAM, styles=styles)
+    found = []
+    for numbers in (2**30, 300):
+        monkeypatch.setitem(measurement.AT_ONCE, "cpu", numbers)
+        found.append([each.evaluate(content.flip(3), tile) for each in (objective, regional)])
+    for whole, bands in zip(*found, strict=True):
+        close(bands, whole)
+
+
+def test_statistics_take_no_more_memory_for_their_gradient_than_a_band_of_rows(
+    encoder64: FeatureExtractor, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = noise(1, 3, 96, 80, dtype=torch.float64)
+    objective = Objective(encoder64, GramStyleLoss("relu1_1") + Means(("relu1_1",)), styles=[image])
+    peaks = []
+    for numbers in (2**30, 64 * 80 * 5):
+        monkeypatch.setitem(measurement.AT_ONCE, "cpu", numbers)
+        peaks.append(peak_memory(torch.device("cpu"), lambda: objective.evaluate(image)))
+    assert peaks[1] < peaks[0] - 0.9 * 64 * 96 * 80 * 8  # as much as the features take

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -172,10 +172,35 @@ class FeatureExtractor(nn.Module):
             ValueError: an unknown layer, or a picture that is too small for the deepest one.
 
         """
-        wanted = self.check_layers(layers)
-        check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
         features: dict[str, Tensor] = {}
-        x, pooled = image, False
+
+        def keep(name: str, maps: Tensor) -> Tensor:
+            features[name] = maps
+            return maps
+
+        wanted = tuple(layers)
+        self.walk(image, wanted, keep)
+        return {name: features[name] for name in wanted}
+
+    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+        """Show each layer's features as soon as they are computed, so that none need be kept.
+
+        What is made of them on the way has its turn in the backward pass only when that comes to their layer.
+
+        Args:
+            image: (B, 3, H, W), RGB in [0, 1].
+            layers: names of layers, one or more.
+            visit: called with a layer's name and its features, in the network's order. It returns what the network
+                goes on with: the features, or the same numbers for the sake of another gradient, which belongs to
+                ``visit`` alone.
+
+        Raises:
+            ValueError: an unknown layer, or a picture that is too small for the deepest one.
+
+        """
+        wanted = set(self.check_layers(layers))
+        check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
+        x, bare, pooled = image, False, False
         for layer in self._layers.values():
             if layer.kind == "conv":
                 # With the ReLU, and pooling, at once unless somebody asked for what comes before.
@@ -183,15 +208,15 @@ class FeatureExtractor(nn.Module):
                 pooled = bare and layer.name in self._pooled and layer.name.replace("conv", "relu") not in wanted
                 x = self._convolve(layer, x, relu=bare, pool=pooled)
             elif layer.kind == "relu":
-                if layer.name.replace("relu", "conv") in features:
+                if not bare:
                     x = x.relu()
             elif layer.kind == "pool" and not pooled:
                 x = self._pool(x)
             if layer.name in wanted:
-                features[layer.name] = x
-            if len(features) == len(wanted):
+                x = visit(layer.name, x)
+                wanted.remove(layer.name)
+            if not wanted:
                 break
-        return {name: features[name] for name in wanted}
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
