@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import TypeIs
 
 from neuralstyle._errors import unknown
 from neuralstyle.encoders import FeatureExtractor, Layer
@@ -114,8 +115,8 @@ class Network:
 
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
         """Show the features one by one: each as the encoder comes to it, if it can, else all at the end."""
-        wanted = tuple(layers)
-        if not isinstance(self.encoder, FeatureExtractor) or (self.compiled and image.requires_grad):
+        encoder, wanted = self.encoder, tuple(layers)
+        if not _walks(encoder) or (self.compiled and image.requires_grad):
             for name, maps in self(image, wanted).items():
                 visit(name, maps)
             return
@@ -126,7 +127,12 @@ class Network:
 
         lower = self.precision == "bfloat16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=lower):
-            self.encoder.walk(image, wanted, outside if lower else visit)
+            encoder.walk(image, wanted, outside if lower else visit)
+
+
+def _walks(encoder: Encoder) -> TypeIs[FeatureExtractor]:
+    """Whether an encoder shows its features one by one: a subclass with a forward pass of its own does not."""
+    return isinstance(encoder, FeatureExtractor) and type(encoder).forward is FeatureExtractor.forward
 
 
 def _features(

@@ -638,6 +638,25 @@ def test_statistics_in_bands_of_rows_are_those_of_all_rows(
         close(bands, whole)
 
 
+class Halved(FeatureExtractor):
+    """A network whose user has changed what comes out."""
+
+    def forward(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+        return {name: 0.5 * maps for name, maps in super().forward(image, layers).items()}
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_a_forward_pass_of_ones_own_is_the_one_that_counts(noise: Noise, tile: int | None) -> None:
+    _, content, style = pictures(noise)
+    losses = ContentLoss("relu2_1") + GramStyleLoss("relu1_1")
+    found = []
+    for kind, weights in ((FeatureExtractor, (0.25, 0.0625)), (Halved, (1, 1))):
+        content_loss, style_loss = (weight * term.loss for weight, term in zip(weights, losses, strict=True))
+        objective = Objective(kind().double(), content_loss + style_loss, content=content, styles=[style])
+        found.append(objective.evaluate(content.flip(3), tile))
+    close(*found)
+
+
 def test_statistics_take_no_more_memory_for_their_gradient_than_a_band_of_rows(
     encoder64: FeatureExtractor, noise: Noise, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,8 +117,8 @@ class StatisticLoss(Loss):
     """A loss that compares statistics which forget positions, such as Gram matrices.
 
     Write ``statistic``, a weighted SUM over positions that is linear in the weight, and ``distance``. The objective
-    adds the sums up over tiles and divides them by the sum of the weights, so ``distance`` sees weighted means over
-    positions, and pictures of different sizes compare.
+    adds the sums up over tiles and bands of rows and divides them by the sum of the weights, so ``distance`` sees
+    weighted means over positions, and pictures of different sizes compare.
 
     Example:
         ```python
