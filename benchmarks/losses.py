@@ -4,7 +4,8 @@
 
 Each loss stands in the place of the default one, at its weight, in the default recipe, as `--style-loss` puts it there;
 two more pictures show what is painted from. A table of measures (neuralstyle.metrics) goes to the output. All pictures
-take about 15 minutes on two CPU cores.
+take about 15 minutes on two CPU cores. With --weights 0.5 1 2 each loss is painted at these multiples of its weight,
+which tells whether one weight serves them all, and whether more weight is more style.
 """
 
 import argparse
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("painting", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(STYLE_LOSSES)} (default: all)")
+    parser.add_argument("--weights", type=float, nargs="+", default=[1.0], metavar="X", help="multiples (default: 1)")
     options = parser.parse_args()
     unknown = set(options.names) - set(STYLE_LOSSES)
     if unknown:
@@ -34,11 +36,14 @@ def main() -> None:
         save_image(picture, options.folder / f"{name}.jpg", overwrite=True, quality=QUALITY)
     scores = metrics.compare(content, style, {"photo": content})
     for name in options.names or STYLE_LOSSES:
-        started = time.monotonic()
-        image = stylize(content, style, losses=with_style_loss(DEFAULT_LOSSES, name), size=SIZE, progress=False)
-        save_image(image, options.folder / f"{name}.jpg", overwrite=True, quality=QUALITY)
-        scores |= metrics.compare(content, style, {name: image})
-        print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+        losses = with_style_loss(DEFAULT_LOSSES, name)
+        for weight in options.weights:
+            label = name if weight == 1 else f"{name} x{weight:g}"
+            started = time.monotonic()
+            image = stylize(content, style, losses=losses, style_weight=weight, size=SIZE, progress=False)
+            save_image(image, options.folder / f"{label.replace(' ', '-')}.jpg", overwrite=True, quality=QUALITY)
+            scores |= metrics.compare(content, style, {label: image})
+            print(f"{label}: {time.monotonic() - started:.0f} s", flush=True)
     print(metrics.table(scores))
 
 

@@ -14,7 +14,7 @@ from neuralstyle import distributed
 from neuralstyle.encoders import Layer
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
-from neuralstyle.memory import give_back_freed_memory, reusing_freed_memory
+from neuralstyle.memory import give_back_freed_memory
 from neuralstyle.tiling import Tile
 
 
@@ -149,9 +149,6 @@ class ErrorSum:
 AT_ONCE = {"cpu": 2**20, "cuda": 2**24}
 """So many numbers of a layer's features, by device, go into its statistics at once: their gradient is as large."""
 
-TOGETHER = 4
-"""So many tiles reuse each other's memory before it is given back: they are not all of one size, so holes add up."""
-
 Probe: TypeAlias = WholeMap | StatisticSum | ErrorSum
 
 
@@ -234,13 +231,13 @@ def measure(
     own = distributed.share(plan)
     for number, tile in enumerate(own, 1):
         distributed.check()
-        with reusing_freed_memory():
-            if last is not None and number == len(own):
-                seen = graph(encoder, image, tile, probes)
-                last(seen)
-                readings = [reading.detach() for reading in seen.readings]
-            else:
-                readings = read(encoder, cut(image, tile.view()), tile, probes)
+        give_back_freed_memory()
+        if last is not None and number == len(own):
+            seen = graph(encoder, image, tile, probes)
+            last(seen)
+            readings = [reading.detach() for reading in seen.readings]
+        else:
+            readings = read(encoder, cut(image, tile.view()), tile, probes)
         if not totals:
             totals = [_empty(encoder, image, *pair, keeping) for pair in zip(probes, readings, strict=True)]
         for probe, total, reading in zip(probes, totals, readings, strict=True):
@@ -248,8 +245,6 @@ def measure(
                 cut(total, tile.core(encoder.layers[probe.layer].stride)).copy_(reading)
             else:
                 total += reading
-        if not number % TOGETHER:
-            give_back_freed_memory()
         passed()
     if is_shared(plan):
         for probe, total in zip(probes, totals, strict=True):
@@ -277,21 +272,19 @@ def gradient(
     seen = graphs or []
     done = {each.tile for each in seen}
     todo = [tile for tile in distributed.share(plan) if tile not in done]
-    for number in range(1, len(seen) + len(todo) + 1):
+    while seen or todo:
         distributed.check()
-        with reusing_freed_memory():
-            # The halo's gradient is added too: its pixels touch positions of this tile's core.
-            each = seen.pop() if seen else graph(encoder, image, todo.pop(), probes)
-            weights = [
-                cut(cotangent, each.tile.core(encoder.layers[probe.layer].stride)).to(reading)
-                if isinstance(probe, WholeMap)
-                else cotangent
-                for probe, reading, cotangent in zip(probes, each.readings, cotangents, strict=True)
-            ]
-            cut(result, each.tile.view()).add_(torch.autograd.grad(each.readings, each.view, weights)[0])
-            del each  # before the next graph is made
-        if not number % TOGETHER:
-            give_back_freed_memory()
+        give_back_freed_memory()
+        # The halo's gradient is added too: its pixels touch positions of this tile's core.
+        each = seen.pop() if seen else graph(encoder, image, todo.pop(), probes)
+        weights = [
+            cut(cotangent, each.tile.core(encoder.layers[probe.layer].stride)).to(reading)
+            if isinstance(probe, WholeMap)
+            else cotangent
+            for probe, reading, cotangent in zip(probes, each.readings, cotangents, strict=True)
+        ]
+        cut(result, each.tile.view()).add_(torch.autograd.grad(each.readings, each.view, weights)[0])
+        del each  # before the next graph is made
         passed()
     if is_shared(plan):
         distributed.add_up([result])

@@ -1,4 +1,4 @@
-"""How much memory a device has free, and what becomes of memory that tiles free."""
+"""How much memory a device has free, and when memory that is freed goes back to the system."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-# Of glibc's malloc.h, with the values that it starts with.
-_M_TRIM_THRESHOLD, _TRIM_THRESHOLD = -1, 128 * 2**10
-_M_MMAP_MAX, _MMAP_MAX = -4, 2**16
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+LARGE = 8 * 2**20  # bytes
 
 _FILES = (  # of versions 2 and 1 of Linux's control groups: where they are, their limit, their use
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -68,39 +66,26 @@ def _reclaimable(statistics: Path) -> int:
     return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
 
 
-@contextmanager
-def reusing_freed_memory() -> Iterator[None]:
-    """Within it, what is freed of the CPU's memory is kept for what comes next, as one tile is like the other.
+def give_back_freed_memory() -> None:
+    """Give the system what has been freed of the CPU's memory; large blocks go back as they are freed from now on.
 
-    glibc would give large blocks back to the system, to have new ones cleared the next time, and keep small ones in a
-    heap that large ones do not use. Here all go to the heap. What stays should be allocated before, for it would take
-    the room of something else. It holds for the process, on glibc, unless the environment has a word on malloc.
+    glibc by itself comes to keep blocks of up to 32 MiB in its heap, where the holes between blocks of many sizes add
+    up, to 40% of what a tile takes. It holds for the process, unless the environment has a word on malloc.
     """
     library = _glibc()
-    if library is None:
-        yield
-        return
-    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    library.mallopt(_M_MMAP_MAX, 0)
-    try:
-        yield
-    finally:
-        library.mallopt(_M_MMAP_MAX, _MMAP_MAX)
-
-
-def give_back_freed_memory() -> None:
-    """Give the system what ``reusing_freed_memory`` has kept."""
-    library = _glibc()
     if library is not None:
-        library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
         library.malloc_trim(0)
 
 
 @cache
 def _glibc() -> Any:
-    """The C library, if it can be told how to keep memory, and nobody else has told it."""
+    """The C library, told to give large blocks back, if it can be told and nobody else has told it anything."""
     told = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
     if told or not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)
-    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None  # musl has neither
+    if not (hasattr(library, "mallopt") and hasattr(library, "malloc_trim")):  # musl has neither
+        return None
+    library.mallopt(_M_MMAP_THRESHOLD, LARGE)
+    library.mallopt(_M_TRIM_THRESHOLD, 2 * LARGE)  # in the proportion that glibc has
+    return library

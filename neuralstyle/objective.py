@@ -27,7 +27,6 @@ from neuralstyle.measurement import (
     measure,
     on_encoder,
 )
-from neuralstyle.memory import give_back_freed_memory
 from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
 from neuralstyle.parts import check_losses as check_losses
 from neuralstyle.precision import Network, Precision, arithmetic
@@ -225,15 +224,12 @@ class Objective:
         stacked = torch.stack([value.detach() for value in terms.values()])
         distributed.send([stacked])
         if not with_gradient:
-            if not single:
-                give_back_freed_memory()
             values = _finite(terms, stacked.tolist())
             return Evaluation(sum(values.values()), values, None)
         if result is None:
             (result,) = torch.autograd.grad(loss, leaf)
         else:
             gradient(self._network, image, plan, flat, cotangents, result, passed, graphs)
-            give_back_freed_memory()
         if not is_shared(plan):
             distributed.send([result])
         # The largest, as a mask of the finite ones would take more memory than the gradient. It is read together with
@@ -350,8 +346,6 @@ class Objective:
         with torch.no_grad():
             plan = self._plan(image, tile, probes)
             readings = measure(self._network, image, plan, probes, self._keeping)
-        if len(plan) > 1:
-            give_back_freed_memory()
         return {
             probe.layer: _apart(self._keeping.keep(reading), image) if isinstance(probe, WholeMap) else reading / count
             for probe, reading, count in zip(probes, readings, counts, strict=True)
