@@ -4,14 +4,15 @@
     python benchmarks/tiling.py --quick                 # tiny pictures: does it run?
     python benchmarks/tiling.py --device cuda --json tiling.json
 
-Each case runs in a process of its own. Its peak is that of the process on the CPU, less what the process had before
-the objective was built, with the network and the pictures loaded; on CUDA it is what torch allocated, less the same.
-"targets and gradient" is what is as large as the picture whatever the tile: the targets that are maps of the content,
-and the gradient that an evaluation returns, counted from their sizes. "network" is the peak of an evaluation less
-these: features, their gradients, and whatever else a pass takes. Tiles count their margins. Building the objective has
-a peak of its own, which has the same bound and is not counted here. Times are the median of several evaluations after
-one to warm up. A whole picture whose peak would pass the memory that is free, by the bytes for each pixel that the
-smaller ones took, is left out.
+Pictures have sides, at most twice as long as wide, with which tiles are as large as they get; with others even tiles
+are smaller, and take less memory. Each case runs in a process of its own. Its peak is that of the process on the CPU,
+less what the process had before the objective was built, with the network and the pictures loaded; on CUDA it is what
+torch allocated, less the same. "targets and gradient" is what is as large as the picture whatever the tile: the targets
+that are maps of the content, and the gradient that an evaluation returns, counted from their sizes. "network" is the
+peak of an evaluation less these: features, their gradients, and whatever else a pass takes. Tiles count their margins.
+Building the objective has a peak of its own, which has the same bound and is not counted here. Times are the median of
+several evaluations after one to warm up. A whole picture whose peak would pass the memory that is free, by the bytes
+for each pixel that the smaller ones took, is left out.
 """
 
 from __future__ import annotations
@@ -28,19 +29,21 @@ from pathlib import Path
 from typing import Any
 
 MEBI = 2**20
+DEEPEST = "relu5_1"
 
 
-def measure(megapixels: float, tile: int | None, device: str, repeats: int, map_dtype: str | None) -> dict[str, float]:
+def measure(megapixels: float, whole: bool, options: argparse.Namespace) -> dict[str, float]:
     import torch
 
     from neuralstyle import DEFAULT_LOSSES, Objective, default_encoder, load_image, samples
 
-    # Square, in whole strides of the deepest layer.
-    side = max(16, round(math.sqrt(megapixels) * 1000 / 16) * 16)
+    device, tile = options.device, None if whole else options.tile
     encoder = default_encoder().to(device)
+    deepest = encoder.layers[DEEPEST]
+    height, width = sides(megapixels * 1e6, options.tile, deepest.stride, deepest.reach)
     generator = torch.Generator().manual_seed(0)
     content = torch.nn.functional.interpolate(
-        torch.rand(1, 3, side // 16, side // 16, generator=generator), size=(side, side), mode="bilinear"
+        torch.rand(1, 3, height // 16, width // 16, generator=generator), size=(height, width), mode="bilinear"
     ).to(device)
     image = (0.5 * content).contiguous()
     style = load_image(samples.painting("swirl", size=512)).to(device)
@@ -51,14 +54,14 @@ def measure(megapixels: float, tile: int | None, device: str, repeats: int, map_
         content=content,
         styles=[style],
         tile=tile,
-        map_dtype=getattr(torch, map_dtype) if map_dtype else None,
+        map_dtype=getattr(torch, options.map_dtype) if options.map_dtype else None,
     )
     kept = sum(
         target.nbytes for part in objective._parts if part.loss.reference == "content" for _, target in part.targets
     )
     reset_peak(device)
     seconds = []
-    for _ in range(repeats + 1):
+    for _ in range(options.repeats + 1):
         evaluation = None  # the gradient of the one before is not to be counted
         started = time.perf_counter()
         evaluation = objective.evaluate(image, tile)  # returns Python numbers, so the device has finished
@@ -67,12 +70,26 @@ def measure(megapixels: float, tile: int | None, device: str, repeats: int, map_
     peak = highest(device) - before
     persistent = kept + gradient.nbytes
     return {
-        "pixels": side * side,
+        "pixels": height * width,
         "seconds": statistics.median(seconds[1:] or seconds),
         "peak": peak / MEBI,
         "persistent": persistent / MEBI,
         "network": (peak - persistent) / MEBI,
     }
+
+
+def sides(pixels: float, tile: int, stride: int, reach: int) -> tuple[int, int]:
+    """Height and width in whole strides, within 5% of so many pixels: with the largest views, then the squarest."""
+    from neuralstyle.tiling import tiles
+
+    cells, found = pixels / stride**2, []
+    for rows in range(max(1, round(math.sqrt(cells / 2))), round(math.sqrt(cells * 1.05)) + 1):
+        for columns in range(max(rows, math.ceil(0.95 * cells / rows)), math.floor(1.05 * cells / rows) + 1):
+            height, width = rows * stride, columns * stride
+            views = [tile.view() for tile in tiles(height, width, tile, stride, reach)]
+            largest = max((y.stop - y.start) * (x.stop - x.start) for y, x in views)
+            found.append((-largest, columns - rows, height, width))
+    return min(found)[2:]
 
 
 def current(device: str) -> int:
@@ -122,7 +139,7 @@ def run(megapixels: float, tile: int | None, options: argparse.Namespace) -> dic
     """One case, in a process of its own."""
     command = [sys.executable, __file__, "--one", "--device", options.device, "--repeats", str(options.repeats)]
     command += ["--megapixels", str(megapixels)]
-    command += ["--tile", str(tile)] if tile else ["--whole"]
+    command += ["--tile", str(options.tile), *([] if tile else ["--whole"])]
     command += ["--map-dtype", options.map_dtype] if options.map_dtype else []
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return {"megapixels": megapixels, "tile": tile, **json.loads(done.stdout.splitlines()[-1])}
@@ -185,8 +202,7 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        tile = None if options.whole else options.tile
-        print(json.dumps(measure(options.megapixels[0], tile, options.device, options.repeats, options.map_dtype)))
+        print(json.dumps(measure(options.megapixels[0], options.whole, options)))
         return
     if options.quick:
         options.megapixels, options.tile, options.repeats = [0.02, 0.05], 128, 1
