@@ -5,17 +5,17 @@
 Each loss stands in the place of the default one, at its weight, in the default recipe, as `--style-loss` puts it there;
 two more pictures show what is painted from. A table of measures (neuralstyle.metrics) goes to the output. All pictures
 take about 15 minutes on two CPU cores. With --weights 0.5 1 2 each loss is painted at these multiples of its weight,
-which tells whether one weight serves them all, and whether more weight is more style.
+which tells whether more weight is more style, and at which each changes the content as the first one does at 1.
 """
 
 import argparse
+import math
+import statistics
 import time
 from pathlib import Path
 
-from neuralstyle import DEFAULT_LOSSES, load_image, metrics, save_image, stylize
-from neuralstyle.cli.options import STYLE_LOSSES, with_style_loss
+from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, load_image, metrics, save_image, stylize, with_style_loss
 
-SIZE = 240  # longest side in pixels
 QUALITY = 85
 
 
@@ -26,25 +26,46 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(STYLE_LOSSES)} (default: all)")
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0], metavar="X", help="multiples (default: 1)")
+    parser.add_argument("--size", type=int, default=240, help="longest side in pixels (default: %(default)s)")
     options = parser.parse_args()
+    size = options.size
     unknown = set(options.names) - set(STYLE_LOSSES)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(STYLE_LOSSES)}")
     options.folder.mkdir(parents=True, exist_ok=True)
-    content, style = load_image(options.photo, SIZE), load_image(options.painting)
-    for name, picture in (("photo", content), ("painting", load_image(options.painting, SIZE))):
+    content, style = load_image(options.photo, size), load_image(options.painting)
+    for name, picture in (("photo", content), ("painting", load_image(options.painting, size))):
         save_image(picture, options.folder / f"{name}.jpg", overwrite=True, quality=QUALITY)
     scores = metrics.compare(content, style, {"photo": content})
     for name in options.names or STYLE_LOSSES:
         losses = with_style_loss(DEFAULT_LOSSES, name)
         for weight in options.weights:
-            label = name if weight == 1 else f"{name} x{weight:g}"
+            label = _label(name, weight)
             started = time.monotonic()
-            image = stylize(content, style, losses=losses, style_weight=weight, size=SIZE, progress=False)
+            image = stylize(content, style, losses=losses, style_weight=weight, size=size, progress=False)
             save_image(image, options.folder / f"{label.replace(' ', '-')}.jpg", overwrite=True, quality=QUALITY)
             scores |= metrics.compare(content, style, {label: image})
             print(f"{label}: {time.monotonic() - started:.0f} s", flush=True)
     print(metrics.table(scores))
+    names = list(options.names or STYLE_LOSSES)
+    if len(options.weights) > 1:
+        changes = {name: {weight: scores[_label(name, weight)].content for weight in options.weights} for name in names}
+        for name in names[1:]:
+            weight = balance(changes[name], changes[names[0]])
+            print(f"{name} changes the content as {names[0]} does at {weight:.2f}")
+
+
+def _label(name: str, weight: float) -> str:
+    return name if weight == 1 else f"{name} x{weight:g}"
+
+
+def balance(change: dict[float, float], other: dict[float, float]) -> float:
+    """The weight at which the content changes as it does by the other at 1, change being linear in log weight."""
+    (slope, start), (_, wanted) = (
+        statistics.linear_regression([math.log(weight) for weight in each], list(each.values()))
+        for each in (change, other)
+    )
+    return math.exp((wanted - start) / slope)
 
 
 if __name__ == "__main__":

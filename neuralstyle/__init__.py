@@ -46,7 +46,14 @@ from neuralstyle.losses import (
 from neuralstyle.objective import Evaluation, Objective
 from neuralstyle.optimizers import LBFGS, Adam
 from neuralstyle.progress import Progress
-from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, default_encoder, gatys
+from neuralstyle.recipes import (
+    DEFAULT_LOSSES,
+    STYLE_LOSSES,
+    TEXTURE_LOSSES,
+    default_encoder,
+    gatys,
+    with_style_loss,
+)
 from neuralstyle.schedule import Scale, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
 from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
@@ -56,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEFAULT_LOSSES",
     "LBFGS",
+    "STYLE_LOSSES",
     "TEXTURE_LOSSES",
     "TRAINING_LOSSES",
     "Adam",
@@ -119,4 +127,5 @@ __all__ = [
     "stylize",
     "synthesize_texture",
     "train",
+    "with_style_loss",
 ]

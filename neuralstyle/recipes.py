@@ -5,9 +5,28 @@ from __future__ import annotations
 from numbers import Real
 from typing import TypedDict
 
+from neuralstyle._errors import unknown
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import Padding, Pooling
-from neuralstyle.losses import ContentLoss, GramStyleLoss, LossSum, TotalVariationLoss
+from neuralstyle.losses import (
+    ContentLoss,
+    ContextualLoss,
+    CovarianceLoss,
+    GramStyleLoss,
+    HistogramLoss,
+    LongRangeLoss,
+    Loss,
+    LossSum,
+    MeanStdLoss,
+    MMDLoss,
+    MRFLoss,
+    NearestNeighborLoss,
+    RelaxedEMDLoss,
+    SlicedWassersteinLoss,
+    Term,
+    TotalVariationLoss,
+    WassersteinLoss,
+)
 from neuralstyle.schedule import Schedule, single_scale
 
 DEFAULT_LOSSES = ContentLoss("relu4_2") + 15 * GramStyleLoss(normalization="relative") + 10 * TotalVariationLoss()
@@ -15,6 +34,27 @@ DEFAULT_LOSSES = ContentLoss("relu4_2") + 15 * GramStyleLoss(normalization="rela
 
 TEXTURE_LOSSES = GramStyleLoss(normalization="relative") + 0.2 * TotalVariationLoss()
 """What ``synthesize_texture`` minimises unless told otherwise; the total variation clears the noise it starts from."""
+
+STYLE_LOSSES: dict[str, Loss | LossSum] = {
+    "gram": GramStyleLoss(normalization="relative"),
+    "gram-mean-std": 0.7 * GramStyleLoss(normalization="relative") + 0.7 * MeanStdLoss(),
+    "mean-std": 3.5 * MeanStdLoss(),
+    "covariance": 0.45 * CovarianceLoss(),
+    "wasserstein": 0.7 * WassersteinLoss(),
+    "mmd": 4 * MMDLoss(),
+    "sliced-wasserstein": 3 * SlicedWassersteinLoss(),
+    "histogram": 1.2 * HistogramLoss(),
+    # These match directions or patches, which leaves colour and contrast free: means and deviations pin them.
+    "mrf": 0.3 * MRFLoss() + 1.5 * MeanStdLoss(),
+    "nearest-neighbor": 0.6 * NearestNeighborLoss() + 2 * MeanStdLoss(),
+    "relaxed-emd": 2.5 * RelaxedEMDLoss() + 2.5 * MeanStdLoss(),
+    "contextual": 1.2 * ContextualLoss() + 2 * MeanStdLoss(),
+    "long-range": 0.7 * LongRangeLoss(),
+}
+"""Every style loss by its name, at the weight at which it changes the content about as much as the default one.
+
+Measured by ``benchmarks/losses.py --weights`` on four pairs; see "Which loss?" in the documentation.
+"""
 
 STRENGTH_RANGE = 2.0
 """Powers of ten by which ``strength`` changes the balance of style and content to either side."""
@@ -38,6 +78,32 @@ def default_encoder(network: str = "vgg19") -> FeatureExtractor:
     """
     # Activation scales come with the package for VGG-19 alone; the default losses are relative and do without.
     return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=network == "vgg19")
+
+
+def with_style_loss(losses: LossSum, name: str) -> LossSum:
+    """A sum of losses with another style loss in the place of its own, which keeps as much of the content.
+
+    Args:
+        losses: such as ``DEFAULT_LOSSES``; each of its style losses gives place, and its weight, to the other one.
+        name: of ``STYLE_LOSSES``.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+        ```python
+        from neuralstyle import DEFAULT_LOSSES, samples, stylize, with_style_loss
+
+        losses = with_style_loss(DEFAULT_LOSSES, "wasserstein")
+        stylize(samples.photo(), samples.painting("swirl"), losses=losses, size=64, iterations=2)
+        ```
+    """
+    if name not in STYLE_LOSSES:
+        raise unknown("style loss", name, STYLE_LOSSES)
+    terms: list[Term] = []
+    for term in losses:
+        terms += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else [term]
+    return LossSum(tuple(terms))
 
 
 def at_strength(strength: float) -> tuple[float, float]:

@@ -149,3 +149,27 @@ def test_gpu_without_one() -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("gpu.py: torch finds no CUDA device here")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_weight_of_equal_balance_is_read_off_lines_over_log_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    module = importlib.import_module("losses")
+    del sys.modules["losses"]
+    by_default = {0.5: 0.6, 2.0: 0.8}  # 0.7 at 1
+    assert module.balance(by_default, by_default) == pytest.approx(1)
+    assert module.balance({0.5: 0.5, 1.0: 0.6, 2.0: 0.7}, by_default) == pytest.approx(2)
+    assert module.balance({0.25: 0.4, 4.0: 0.8}, by_default) == pytest.approx(2)
+
+
+def test_pictures_of_the_tiling_benchmark_have_full_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuralstyle.tiling import tiles
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    module = importlib.import_module("tiling")
+    del sys.modules["tiling"]
+    for pixels in (1e6, 2e6, 4e6, 16e6):
+        height, width = module.sides(pixels, 512, 16, 70)
+        views = [tile.view() for tile in tiles(height, width, 512, 16, 70)]
+        assert max((y.stop - y.start, x.stop - x.start) for y, x in views) == (512 + 80, 512 + 80)
+        assert height <= width <= 2.2 * height
+        assert height * width == pytest.approx(pixels, rel=0.05)

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuralstyle import DEFAULT_LOSSES, Objective, cli, losses, metrics, samples
-from neuralstyle.cli import options, painting
-from neuralstyle.losses.base import as_sum
+from neuralstyle import Objective, cli, metrics, samples
 
 
 @pytest.fixture(scope="module")
@@ -112,20 +110,6 @@ def painted(run, tmp_path, options):
 def test_every_option_has_an_effect(run, tmp_path, options):
     plain = painted(run, tmp_path, "--init noise" if "--seed" in options else "")
     assert not np.array_equal(plain, painted(run, tmp_path, options))
-
-
-def test_every_style_loss_of_the_package_has_a_name():
-    named = {type(term.loss) for loss in options.STYLE_LOSSES.values() for term in as_sum(loss)}
-    exported = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, losses.Loss)}
-    assert named == {kind for kind in exported if getattr(kind, "reference", None) == "style"}
-    assert all(sum(term.weight for term in as_sum(loss)) == 1 for loss in options.STYLE_LOSSES.values())
-
-
-def test_style_loss_takes_the_place_and_weight_of_the_recipes():
-    changed = painting.with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
-    assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
-    assert [term.weight for term in changed] == [1, 7.5, 7.5, 10]
-    assert painting.with_style_loss(DEFAULT_LOSSES, "gram") == painting.with_style_loss(DEFAULT_LOSSES, None)
 
 
 def test_compare_prints_a_table_and_writes_json(run, tmp_path):

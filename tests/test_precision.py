@@ -28,9 +28,9 @@ from neuralstyle import (
     samples,
     stylize,
 )
-from neuralstyle.cli.options import STYLE_LOSSES
 from neuralstyle.optimizers import minimize
 from neuralstyle.precision import arithmetic
+from neuralstyle.recipes import STYLE_LOSSES
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 GRAM = GramStyleLoss(LAYERS)

@@ -109,8 +109,7 @@ def test_variants_change_one_part_each(modules: dict[str, ModuleType]) -> None:
 
 
 def test_every_style_loss_takes_the_place_of_the_recipes(modules: dict[str, ModuleType]) -> None:
-    from neuralstyle import DEFAULT_LOSSES
-    from neuralstyle.cli.options import STYLE_LOSSES
+    from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES
 
     losses = modules["methods"].style_losses()
     assert list(losses) == list(STYLE_LOSSES)

@@ -24,9 +24,8 @@ from neuralstyle import (
     Style,
     TotalVariationLoss,
 )
-from neuralstyle.cli.options import STYLE_LOSSES
 from neuralstyle.optimizers import minimize
-from neuralstyle.recipes import DEFAULT_LOSSES
+from neuralstyle.recipes import DEFAULT_LOSSES, STYLE_LOSSES
 
 READING = {"_local_scalar_dense", "item", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim"}
 SHALLOW = ContentLoss("relu2_1") + 15 * GramStyleLoss(("relu1_1", "relu2_1")) + 10 * TotalVariationLoss()

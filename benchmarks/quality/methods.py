@@ -185,7 +185,6 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
 
 def style_losses() -> dict[str, Callable[[], dict[str, Any]]]:
     """The default recipe with each style loss of the command line in the place of its own."""
-    from neuralstyle import DEFAULT_LOSSES
-    from neuralstyle.cli.options import STYLE_LOSSES, with_style_loss
+    from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, with_style_loss
 
     return {name: lambda name=name: {"losses": with_style_loss(DEFAULT_LOSSES, name)} for name in STYLE_LOSSES}

@@ -15,23 +15,6 @@ from neuralstyle.encoders.weights import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width
 from neuralstyle.initial import NOISES
-from neuralstyle.losses import (
-    ContextualLoss,
-    CovarianceLoss,
-    GramStyleLoss,
-    HistogramLoss,
-    LongRangeLoss,
-    Loss,
-    LossSum,
-    MeanStdLoss,
-    MMDLoss,
-    MRFLoss,
-    NearestNeighborLoss,
-    RelaxedEMDLoss,
-    SlicedWassersteinLoss,
-    Term,
-    WassersteinLoss,
-)
 from neuralstyle.optimizers import KEEPS, LBFGS, Adam
 from neuralstyle.painting import paint
 from neuralstyle.precision import PRECISIONS
@@ -42,21 +25,6 @@ from neuralstyle.stylize import stylize, synthesize_texture
 MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
 SCHEDULES = {"coarse-to-fine": coarse_to_fine, "single": single_scale}
-STYLE_LOSSES: dict[str, Loss | LossSum] = {  # each about 1 for a result without features, so one weight does for all
-    "gram": GramStyleLoss(normalization="relative"),
-    "gram-mean-std": 0.5 * GramStyleLoss(normalization="relative") + 0.5 * MeanStdLoss(),
-    "mean-std": MeanStdLoss(),
-    "covariance": CovarianceLoss(),
-    "wasserstein": WassersteinLoss(),
-    "mmd": MMDLoss(),
-    "sliced-wasserstein": SlicedWassersteinLoss(),
-    "histogram": HistogramLoss(),
-    "mrf": MRFLoss(),
-    "nearest-neighbor": NearestNeighborLoss(),
-    "relaxed-emd": RelaxedEMDLoss(),
-    "contextual": ContextualLoss(),
-    "long-range": LongRangeLoss(),
-}
 NETWORK_OPTIONS = ("network", "pooling", "padding", "weights", "preprocessing", "normalize")
 OPTIMIZER_OPTIONS = {  # option of the command line -> (name of the optimiser, its argument)
     "history": ("lbfgs", "history"),
@@ -248,16 +216,6 @@ def callbacks(options: argparse.Namespace, resuming: bool) -> list[Any]:
     if options.log is not None:
         found.append(LossLog(options.log, options.overwrite, resume=resuming))
     return found
-
-
-def with_style_loss(losses: LossSum, name: str | None) -> LossSum:
-    """The sum with another style loss at the same weight, where one is named."""
-    if name is None:
-        return losses
-    terms: list[Term] = []
-    for term in losses:
-        terms += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else [term]
-    return LossSum(tuple(terms))
 
 
 def _size(options: argparse.Namespace) -> Any:

@@ -16,19 +16,17 @@ from tqdm.auto import tqdm
 from neuralstyle import distributed, samples
 from neuralstyle.callbacks import check_plot, plot_losses
 from neuralstyle.cli.options import (
-    STYLE_LOSSES,
     add_output,
     add_painting,
     callbacks,
     default,
     painting_arguments,
-    with_style_loss,
 )
 from neuralstyle.color import COLORS
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.losses import LossSum, Term, TotalVariationLoss, geometric_weights
 from neuralstyle.progress import Progress
-from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, gatys
+from neuralstyle.recipes import DEFAULT_LOSSES, STYLE_LOSSES, TEXTURE_LOSSES, gatys, with_style_loss
 from neuralstyle.styles import CARRIES, Style
 from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
@@ -200,7 +198,9 @@ def _stylize(options: argparse.Namespace) -> int:
         recipe: dict[str, Any] = dict(gatys()) if options.recipe == "gatys" else {"losses": DEFAULT_LOSSES}
         if options.style_loss is not None and options.recipe == "gatys":
             raise ValueError("--style-loss changes what --recipe gatys is; give one of them")
-        losses = with_style_loss(recipe["losses"], options.style_loss)
+        losses = recipe["losses"]
+        if options.style_loss is not None:
+            losses = with_style_loss(losses, options.style_loss)
         losses = _with_layers(losses, "content", options.content_layers, options.content_layer_weights)
         layers = options.style_layers
         weights = options.style_layer_weights
@@ -231,7 +231,8 @@ def _stylize(options: argparse.Namespace) -> int:
 
 
 def _texture(options: argparse.Namespace) -> int:
-    losses = _with_layers(with_style_loss(TEXTURE_LOSSES, options.style_loss), "style", options.layers, None)
+    losses = TEXTURE_LOSSES if options.style_loss is None else with_style_loss(TEXTURE_LOSSES, options.style_loss)
+    losses = _with_layers(losses, "style", options.layers, None)
     return _save(
         options,
         lambda **shared: synthesize_texture(

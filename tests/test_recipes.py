@@ -1,0 +1,30 @@
+"""Every style loss by name: all are there, and each stands at the weight at which it balances the default losses."""
+
+import pytest
+
+from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, TEXTURE_LOSSES, losses, with_style_loss
+from neuralstyle.losses.base import as_sum
+
+
+def test_every_style_loss_of_the_package_has_a_name() -> None:
+    named = {type(term.loss) for loss in STYLE_LOSSES.values() for term in as_sum(loss)}
+    exported = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, losses.Loss)}
+    assert named == {kind for kind in exported if getattr(kind, "reference", None) == "style"}
+
+
+def test_a_style_loss_takes_the_place_and_weight_of_the_sums_own() -> None:
+    changed = with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
+    assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
+    own = [term.weight for term in as_sum(STYLE_LOSSES["gram-mean-std"])]
+    assert [term.weight for term in changed] == [1, *(15 * weight for weight in own), 10]
+    assert [term.weight for term in with_style_loss(TEXTURE_LOSSES, "gram-mean-std")] == [*own, 0.2]
+
+
+def test_the_default_style_loss_is_gram() -> None:
+    assert with_style_loss(DEFAULT_LOSSES, "gram") == DEFAULT_LOSSES
+    assert with_style_loss(TEXTURE_LOSSES, "gram") == TEXTURE_LOSSES
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown style loss 'wasserstien': did you mean 'wasserstein'"):
+        with_style_loss(DEFAULT_LOSSES, "wasserstien")
