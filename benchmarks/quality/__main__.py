@@ -8,9 +8,9 @@
 CONTENTS and STYLES are folders of pictures; pairs.txt, or the file given by --pairs, says which go together. Every
 picture is painted in a process of its own, and its time is counted from the start of that process to its last
 evaluation: loading of Python, network and pictures, and the coarser scales, are part of it. No evaluation is begun that
-would not end in time. Methods have their defaults; content weights are multiples of them. The default recipe goes on at
-its finest scale for as long as there is time. Everyone is handed the same two files: the content at the size of the
-result, the style at the same longest side.
+would not end in time. Methods have their defaults; content weights are multiples of them, such that the structures kept
+overlap. The default recipe goes on at its finest scale for as long as there is time. Everyone is handed the same two
+files: the content at the size of the result, the style at the same longest side.
 
 After each picture a line is added to the results, and what is there already is not painted again: a run can be stopped
 and started at will. Pictures go into a folder beside the results. They are judged by neuralstyle.metrics, that is by
@@ -26,12 +26,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from curves import means, points, verdicts
-from methods import CONTENT_WEIGHTS, DEFAULT, NEURALSTYLE, WHOLE, style_losses, variants
+from methods import CONTENT_WEIGHTS, DEFAULT, NEURALSTYLE, OUR_CONTENT_WEIGHTS, WHOLE, style_losses, variants
 
 HERE = Path(__file__).parent
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
@@ -77,8 +77,13 @@ def plan(options: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> Iterato
     names = {"ablation": variants, "sweep": style_losses, "methods": lambda: WHOLE}[mode]()
     if mode == "ablation":
         work = [(options.sizes[0], None, pairs)]
-    weights = options.weights or ([1.0] if mode == "ablation" else CONTENT_WEIGHTS)
-    methods = [(name, weight) for name in names for weight in weights]
+
+    def weights(name: str) -> Sequence[float]:
+        if options.weights or mode == "ablation":
+            return options.weights or [1.0]
+        return OUR_CONTENT_WEIGHTS if name == NEURALSTYLE else CONTENT_WEIGHTS
+
+    methods = [(name, weight) for name in names for weight in weights(name)]
     wanted = options.only or [name for name, _ in methods]
     unknown = set(wanted) - {name for name, _ in methods}
     if unknown:
@@ -192,7 +197,8 @@ def main() -> None:
         type=float,
         nargs="+",
         metavar="X",
-        help=f"of the content, as multiples (default: {' '.join(map(str, CONTENT_WEIGHTS))}; --ablate: 1)",
+        help=f"of the content, as multiples (default: {' '.join(f'{weight:g}' for weight in CONTENT_WEIGHTS)}, of the "
+        f"default recipe {' '.join(f'{weight:g}' for weight in OUR_CONTENT_WEIGHTS)}; --ablate: 1)",
     )
     parser.add_argument("--threads", type=int, help="of each process (default: what torch takes)")
     options = parser.parse_args()
