@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0], metavar="X", help="multiples (default: 1)")
     parser.add_argument("--size", type=int, default=240, help="longest side in pixels (default: %(default)s)")
     options = parser.parse_args()
-    size = options.size
-    unknown = set(options.names) - set(STYLE_LOSSES)
+    size, names = options.size, list(options.names or STYLE_LOSSES)
+    unknown = set(names) - set(STYLE_LOSSES)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(STYLE_LOSSES)}")
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def main() -> None:
     for name, picture in (("photo", content), ("painting", load_image(options.painting, size))):
         save_image(picture, options.folder / f"{name}.jpg", overwrite=True, quality=QUALITY)
     scores = metrics.compare(content, style, {"photo": content})
-    for name in options.names or STYLE_LOSSES:
+    for name in names:
         losses = with_style_loss(DEFAULT_LOSSES, name)
         for weight in options.weights:
             label = _label(name, weight)
@@ -47,7 +47,6 @@ def main() -> None:
             scores |= metrics.compare(content, style, {label: image})
             print(f"{label}: {time.monotonic() - started:.0f} s", flush=True)
     print(metrics.table(scores))
-    names = list(options.names or STYLE_LOSSES)
     if len(options.weights) > 1:
         changes = {name: {weight: scores[_label(name, weight)].content for weight in options.weights} for name in names}
         for name in names[1:]:

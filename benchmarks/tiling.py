@@ -86,7 +86,7 @@ def sides(pixels: float, tile: int, stride: int, reach: int) -> tuple[int, int]:
     for rows in range(max(1, round(math.sqrt(cells / 2))), round(math.sqrt(cells * 1.05)) + 1):
         for columns in range(max(rows, math.ceil(0.95 * cells / rows)), math.floor(1.05 * cells / rows) + 1):
             height, width = rows * stride, columns * stride
-            views = [tile.view() for tile in tiles(height, width, tile, stride, reach)]
+            views = [each.view() for each in tiles(height, width, tile, stride, reach)]
             largest = max((y.stop - y.start) * (x.stop - x.start) for y, x in views)
             found.append((-largest, columns - rows, height, width))
     return min(found)[2:]

@@ -151,10 +151,16 @@ def test_gpu_without_one() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_the_weight_of_equal_balance_is_read_off_lines_over_log_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+def _program(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A benchmark that is one file."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    module = importlib.import_module("losses")
-    del sys.modules["losses"]
+    module = importlib.import_module(name)
+    del sys.modules[name]
+    return module
+
+
+def test_the_weight_of_equal_balance_is_read_off_lines_over_log_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _program("losses", monkeypatch)
     by_default = {0.5: 0.6, 2.0: 0.8}  # 0.7 at 1
     assert module.balance(by_default, by_default) == pytest.approx(1)
     assert module.balance({0.5: 0.5, 1.0: 0.6, 2.0: 0.7}, by_default) == pytest.approx(2)
@@ -164,9 +170,7 @@ def test_the_weight_of_equal_balance_is_read_off_lines_over_log_weight(monkeypat
 def test_pictures_of_the_tiling_benchmark_have_full_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     from neuralstyle.tiling import tiles
 
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    module = importlib.import_module("tiling")
-    del sys.modules["tiling"]
+    module = _program("tiling", monkeypatch)
     for pixels in (1e6, 2e6, 4e6, 16e6):
         height, width = module.sides(pixels, 512, 16, 70)
         views = [tile.view() for tile in tiles(height, width, 512, 16, 70)]

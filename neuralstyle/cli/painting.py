@@ -107,7 +107,9 @@ def add_commands(commands: Any) -> None:
     command.add_argument(
         "--layers", nargs="+", metavar="LAYER", help="where style is compared (default: relu1_1 ... relu5_1)"
     )
-    command.add_argument("--style-loss", choices=STYLE_LOSSES, help="how style is compared (default: gram)")
+    command.add_argument(
+        "--style-loss", choices=STYLE_LOSSES, default="gram", help="how style is compared (default: %(default)s)"
+    )
     _style_options(command)
     add_painting(command, synthesize_texture)
     command.set_defaults(run=_texture)
@@ -231,8 +233,7 @@ def _stylize(options: argparse.Namespace) -> int:
 
 
 def _texture(options: argparse.Namespace) -> int:
-    losses = TEXTURE_LOSSES if options.style_loss is None else with_style_loss(TEXTURE_LOSSES, options.style_loss)
-    losses = _with_layers(losses, "style", options.layers, None)
+    losses = _with_layers(with_style_loss(TEXTURE_LOSSES, options.style_loss), "style", options.layers, None)
     return _save(
         options,
         lambda **shared: synthesize_texture(
