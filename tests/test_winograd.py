@@ -129,7 +129,7 @@ def test_the_gradient_of_a_picture(size: tuple[int, int], relu: bool, padding: s
     else:
         direct = F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), layer.weight, layer.bias)
     direct = direct.relu() if relu else direct
-    assert torch.equal(y, direct)
+    assert _error(y, direct.double()) < 1e-6  # torch takes one kernel or another by what surrounds the picture
     gradient = torch.randn_like(y)
     back, expected = (torch.autograd.grad(z, x, gradient)[0] for z in (y, direct))
     assert _error(back, expected.double()) < 1e-6
