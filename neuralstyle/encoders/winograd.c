@@ -13,7 +13,8 @@
 #ifndef LANES
 
 #include <math.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
 #define PIECE 64 /* channels */
 #define APART 16 /* numbers between points: without them all would share the few places that the first cache has for them */
@@ -70,14 +71,17 @@ typedef struct {
     size_t size;
 } Memory;
 
-/* Memory that a thread keeps for its next call: to ask the system for it each time costs as much as a stage. */
+/* Memory that a thread keeps for its next call: to ask the system for it each time costs as much as a stage. It is
+   asked of the system and not of malloc, in whose heap each smaller piece that it outgrows would leave a hole. */
 static _Thread_local Memory block_memory, weight_memory;
 
 static float *reserve(Memory *memory, size_t size)
 {
     if (memory->size < size) {
-        free(memory->numbers);
-        memory->numbers = aligned_alloc(64, (size * sizeof(float) + 63) / 64 * 64);
+        if (memory->numbers)
+            munmap(memory->numbers, memory->size * sizeof(float));
+        void *found = mmap(NULL, size * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memory->numbers = found == MAP_FAILED ? NULL : found;
         memory->size = memory->numbers ? size : 0;
     }
     return memory->numbers;
