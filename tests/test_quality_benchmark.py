@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from PIL import Image, ImageColor
 
 from neuralstyle import samples
 
@@ -23,7 +24,7 @@ QUALITY = Path(__file__).parents[1] / "benchmarks" / "quality"
 def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
     """The modules of the comparison, which are a program and no package."""
     monkeypatch.syspath_prepend(QUALITY)
-    names = ("curves", "methods")
+    names = ("curves", "methods", "pairs", "sheet")
     yield {name: importlib.import_module(name) for name in names}
     for name in names:
         del sys.modules[name]
@@ -145,6 +146,20 @@ def test_the_whole_of_it_and_again_from_where_it_ended(tmp_path: Path) -> None:
     assert again.stdout == done.stdout
     assert "| cat x swirl | 96 | neuralstyle | 1 |" in again.stdout
     assert len(results.read_text().splitlines()) == 1
+
+
+def test_pictures_are_laid_out_in_rows(modules: dict[str, ModuleType], tmp_path: Path) -> None:
+    files = []
+    for number, (size, colour) in enumerate([((8, 4), "red")] * 4 + [((4, 4), "blue")]):
+        files.append(tmp_path / f"{number}.png")
+        Image.new("RGB", size, colour).save(files[-1])
+    width, gap = modules["sheet"].WIDTH, modules["sheet"].GAP
+    whole = modules["sheet"].sheet(files)
+    assert whole.size == (4 * width + 3 * gap, width // 2 + gap + width)
+    right, bottom = whole.width - 1, whole.height - 1
+    places = [(width - 1, 0), (width, 0), (right, 0), (0, width // 2 + gap), (width, bottom)]
+    colours = ["red", "white", "red", "blue", "white"]
+    assert [whole.getpixel(place) for place in places] == [ImageColor.getrgb(colour) for colour in colours]
 
 
 def test_pairs_are_found_or_named(tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ from typing import Any
 
 from curves import means, points, verdicts
 from methods import CONTENT_WEIGHTS, DEFAULT, NEURALSTYLE, OUR_CONTENT_WEIGHTS, WHOLE, style_losses, variants
+from pairs import PAIRS, read_pairs
 
 HERE = Path(__file__).parent
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 LARGE = 3  # of the pairs are painted at the large size, too
 KEY = ("mode", "pair", "method", "content_weight", "size", "limit")
 CURVE_MEASURES = ("style", "sliced", "structure", "color", "grain", "grid", "flat")
@@ -43,28 +43,6 @@ PART_MEASURES = ("style", "sliced", "structure", "color", "spectrum", "grain", "
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def read_pairs(file: Path, contents: Path, styles: Path) -> list[tuple[Path, Path]]:
-    """The pairs that a file lists, as files in the two folders."""
-    found = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
-        if len(words) != 2:
-            sys.exit(f"{file}: a line has the names of a content and of a style, received {line!r}")
-        found.append((find(contents, words[0]), find(styles, words[1])))
-    if not found:
-        sys.exit(f"{file} lists no pairs")
-    return found
-
-
-def find(folder: Path, name: str) -> Path:
-    for suffix in SUFFIXES:
-        if (folder / f"{name}{suffix}").is_file():
-            return folder / f"{name}{suffix}"
-    sys.exit(f"there is no picture called {name} in {folder}; known endings are {', '.join(SUFFIXES)}")
 
 
 def plan(options: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> Iterator[dict[str, Any]]:
@@ -175,7 +153,7 @@ def main() -> None:
     parser.add_argument("contents", type=Path, help="folder of photographs")
     parser.add_argument("styles", type=Path, help="folder of paintings")
     parser.add_argument("results", type=Path, help="file of JSON lines, continued if it is there")
-    parser.add_argument("--pairs", type=Path, default=HERE / "pairs.txt", help="which go together (default: pairs.txt)")
+    parser.add_argument("--pairs", type=Path, default=PAIRS, help="which go together (default: pairs.txt)")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--ablate", action="store_true", help="change one part of the default recipe at a time")
     either.add_argument("--sweep", action="store_true", help="every style loss of the command line")

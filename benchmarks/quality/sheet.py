@@ -1,0 +1,70 @@
+"""Paint every pair with no options, each in a process of its own, and lay the pictures out in one: docs/results.md.
+
+    python benchmarks/quality/sheet.py CONTENTS STYLES painted docs/images/results/sheet.jpg
+
+CONTENTS and STYLES are folders of pictures, `painted` is one for the results; what is there already is not painted
+again. For each picture the seconds from the start of its process to the end go to the output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pairs import PAIRS, read_pairs
+from PIL import Image
+
+COLUMNS, GAP, WIDTH = 4, 4, 400  # pixels
+
+
+def paint(content: Path, style: Path, size: int, result: Path) -> float:
+    """The seconds it takes from the command line."""
+    command = [sys.executable, "-m", "neuralstyle", "stylize", str(content), str(style), "-o", str(result)]
+    started = time.monotonic()
+    subprocess.run([*command, "--size", str(size), "--quiet"], check=True)
+    return time.monotonic() - started
+
+
+def sheet(files: list[Path]) -> Image.Image:
+    """The pictures in rows of four, as wide as each other; a row is as high as its highest."""
+    pictures = []
+    for file in files:
+        with Image.open(file) as image:
+            pictures.append(image.convert("RGB").resize((WIDTH, round(image.height * WIDTH / image.width))))
+    rows = [pictures[start : start + COLUMNS] for start in range(0, len(pictures), COLUMNS)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    columns = min(COLUMNS, len(pictures))
+    whole = Image.new("RGB", (columns * (WIDTH + GAP) - GAP, sum(heights) + GAP * (len(rows) - 1)), "white")
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            whole.paste(picture, (column * (WIDTH + GAP), top + (height - picture.height) // 2))
+        top += height + GAP
+    return whole
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("contents", type=Path, help="folder of photographs")
+    parser.add_argument("styles", type=Path, help="folder of paintings")
+    parser.add_argument("painted", type=Path, help="folder for the pictures")
+    parser.add_argument("sheet", type=Path, help="file of all of them in one")
+    parser.add_argument("--pairs", type=Path, default=PAIRS, help="which go together (default: pairs.txt)")
+    parser.add_argument("--size", type=int, default=512, help="longest side in pixels (default: %(default)s)")
+    options = parser.parse_args()
+    options.painted.mkdir(parents=True, exist_ok=True)
+    files = []
+    for content, style in read_pairs(options.pairs, options.contents, options.styles):
+        file = options.painted / f"{content.stem}-{style.stem}.png"
+        if not file.exists():
+            seconds = paint(content, style, options.size, file)
+            print(f"{content.stem} x {style.stem}: {seconds:.0f} s", flush=True)
+        files.append(file)
+    sheet(files).save(options.sheet, quality=85)
+
+
+if __name__ == "__main__":
+    main()
