@@ -149,16 +149,16 @@ def test_the_whole_of_it_and_again_from_where_it_ended(tmp_path: Path) -> None:
 
 
 def test_pictures_are_laid_out_in_rows(modules: dict[str, ModuleType], tmp_path: Path) -> None:
-    files = []
-    for number, (size, colour) in enumerate([((8, 4), "red")] * 4 + [((4, 4), "blue")]):
+    sheet, files = modules["sheet"], []
+    for number, (size, colour) in enumerate([((8, 4), "red"), ((4, 4), "green")] * 2 + [((4, 4), "blue")]):
         files.append(tmp_path / f"{number}.png")
         Image.new("RGB", size, colour).save(files[-1])
-    width, gap = modules["sheet"].WIDTH, modules["sheet"].GAP
-    whole = modules["sheet"].sheet(files)
-    assert whole.size == (4 * width + 3 * gap, width // 2 + gap + width)
-    right, bottom = whole.width - 1, whole.height - 1
-    places = [(width - 1, 0), (width, 0), (right, 0), (0, width // 2 + gap), (width, bottom)]
-    colours = ["red", "white", "red", "blue", "white"]
+    whole = sheet.sheet(files)
+    height = round((sheet.WIDTH - 3 * sheet.GAP) / 6)  # of the first row, which is six times as wide as high
+    assert whole.size == (sheet.WIDTH, height + sheet.GAP + sheet.WIDTH)
+    second = 2 * height + sheet.GAP
+    places = [(0, 0), (2 * height, 0), (second, 0), (sheet.WIDTH - 3, height - 1), (0, whole.height - 1)]
+    colours = ["red", "white", "green", "green", "blue"]
     assert [whole.getpixel(place) for place in places] == [ImageColor.getrgb(colour) for colour in colours]
 
 

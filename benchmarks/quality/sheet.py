@@ -17,7 +17,8 @@ from pathlib import Path
 from pairs import PAIRS, read_pairs
 from PIL import Image
 
-COLUMNS, GAP, WIDTH = 4, 4, 400  # pixels
+COLUMNS = 4
+GAP, WIDTH = 4, 1600  # pixels
 
 
 def paint(content: Path, style: Path, size: int, result: Path) -> float:
@@ -29,20 +30,20 @@ def paint(content: Path, style: Path, size: int, result: Path) -> float:
 
 
 def sheet(files: list[Path]) -> Image.Image:
-    """The pictures in rows of four, as wide as each other; a row is as high as its highest."""
-    pictures = []
-    for file in files:
-        with Image.open(file) as image:
-            pictures.append(image.convert("RGB").resize((WIDTH, round(image.height * WIDTH / image.width))))
-    rows = [pictures[start : start + COLUMNS] for start in range(0, len(pictures), COLUMNS)]
-    heights = [max(picture.height for picture in row) for row in rows]
-    columns = min(COLUMNS, len(pictures))
-    whole = Image.new("RGB", (columns * (WIDTH + GAP) - GAP, sum(heights) + GAP * (len(rows) - 1)), "white")
+    """The pictures in rows of four, each row as wide as the sheet and its pictures as high as each other."""
+    rows = []
+    for start in range(0, len(files), COLUMNS):
+        pictures = [Image.open(file).convert("RGB") for file in files[start : start + COLUMNS]]
+        height = round((WIDTH - GAP * (len(pictures) - 1)) / sum(each.width / each.height for each in pictures))
+        rows.append([each.resize((round(each.width * height / each.height), height)) for each in pictures])
+    whole = Image.new("RGB", (WIDTH, sum(row[0].height + GAP for row in rows) - GAP), "white")
     top = 0
-    for row, height in zip(rows, heights, strict=True):
-        for column, picture in enumerate(row):
-            whole.paste(picture, (column * (WIDTH + GAP), top + (height - picture.height) // 2))
-        top += height + GAP
+    for row in rows:
+        left = 0
+        for picture in row:
+            whole.paste(picture, (left, top))
+            left += picture.width + GAP
+        top += row[0].height + GAP
     return whole
 
 
