@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -72,6 +73,10 @@ def test_any_size_and_batch(size: tuple[int, int], relu: bool, channels: int, co
     assert _error(y, exact) < 1e-5
     back = torch.autograd.grad(y, x, gradient)[0]
     assert _error(back, torch.autograd.grad(exact, x64, gradient.double())[0]) < 1e-5
+    if relu:
+        again = convolve(x, layer, relu=True, kept=False)
+        assert torch.equal(again, y)
+        assert torch.equal(torch.autograd.grad(again, x, gradient)[0], back)
 
 
 @built
@@ -138,7 +143,15 @@ def test_the_gradient_of_a_picture(size: tuple[int, int], relu: bool, padding: s
 
 
 @built
-def test_pooling_keeps_a_byte_for_each_maximum_and_lets_nan_through() -> None:
+@pytest.mark.parametrize(
+    ("options", "shape", "dtype"),
+    [
+        ({"pool": "max"}, (1, 64, 8, 8), torch.uint8),
+        ({"relu": True, "kept": False}, (1, 64, 16, 16), torch.uint8),
+        ({"relu": True}, (1, 64, 16, 16), torch.float32),
+    ],
+)
+def test_what_is_kept_for_the_gradient(options: dict[str, Any], shape: tuple[int, ...], dtype: torch.dtype) -> None:
     layer, x = _layer(64, 64), _picture(1, 64, 16, 16)
     kept: list[tuple[torch.Size, torch.dtype]] = []
 
@@ -147,9 +160,13 @@ def test_pooling_keeps_a_byte_for_each_maximum_and_lets_nan_through() -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        convolve(x, layer, pool="max")
-    assert set(kept) == {(layer.weight.shape, torch.float32), (torch.Size((1, 8, 8, 64)), torch.uint8)}
-    x = x.detach()
+        convolve(x, layer, **options)
+    assert set(kept) == {(layer.weight.shape, torch.float32), (torch.Size(shape), dtype)}
+
+
+@built
+def test_maximum_pooling_lets_nan_through() -> None:
+    layer, x = _layer(64, 64), _picture(1, 64, 16, 16).detach()
     x[0, 3, 1, 1] = torch.nan
     assert convolve(x, layer, pool="max")[0, :, 0, 0].isnan().all()
 
@@ -188,9 +205,9 @@ def test_not_a_number_goes_through() -> None:
 def test_second_derivatives() -> None:
     layer, x = _layer(64, 64), _picture(1, 64, 5, 7)
     twice = {}
-    for pool in (None, "max", "l2"):
+    for pool, kept in ((None, True), (None, False), ("max", False), ("l2", False)):
         for name in ("fast", "direct"):
-            y = convolve(x, layer, relu=True, pool=pool) if name == "fast" else layer(x).relu()
+            y = convolve(x, layer, relu=True, pool=pool, kept=kept) if name == "fast" else layer(x).relu()
             y = {None: y, "max": F.max_pool2d(y, 2), "l2": l2_pool(y)}[pool] if name == "direct" else y
             (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
             twice[name] = torch.autograd.grad(first.square().sum(), x)[0]

@@ -132,8 +132,8 @@ class FeatureExtractor(nn.Module):
         self.normalize = normalize
         self.preprocessing = preprocessing
         self.convolution = convolution
-        # These convolutions go over into pooling.
-        self._pooled = {names[-1] for names in convolution_blocks(network)} if pooling in ("max", "l2") else set()
+        # After these convolutions there is pooling.
+        self._last = {names[-1] for names in convolution_blocks(network)}
         scales: Mapping[str, Tensor] = {}
         if normalize is not False:
             scales = activation_scales(pooling) if normalize is True else check_scales(normalize, vgg_layers(network))
@@ -205,8 +205,9 @@ class FeatureExtractor(nn.Module):
             if layer.kind == "conv":
                 # With the ReLU, and pooling, at once unless somebody asked for what comes before.
                 bare = layer.name not in wanted
-                pooled = bare and layer.name in self._pooled and layer.name.replace("conv", "relu") not in wanted
-                x = self._convolve(layer, x, relu=bare, pool=pooled)
+                hidden = bare and layer.name.replace("conv", "relu") not in wanted
+                pooled = hidden and layer.name in self._last and self.pooling != "average"
+                x = self._convolve(layer, x, relu=bare, pool=pooled, kept=not hidden or layer.name in self._last)
             elif layer.kind == "relu":
                 if not bare:
                     x = x.relu()
@@ -226,7 +227,7 @@ class FeatureExtractor(nn.Module):
             f"convolution={self.convolution!r}"
         )
 
-    def _convolve(self, layer: Layer, x: Tensor, *, relu: bool, pool: bool) -> Tensor:
+    def _convolve(self, layer: Layer, x: Tensor, *, relu: bool, pool: bool, kept: bool) -> Tensor:
         convolution = self.convolutions[layer.name]
         assert isinstance(convolution, nn.Conv2d)
         if layer.name == "conv1_1":
@@ -235,7 +236,7 @@ class FeatureExtractor(nn.Module):
                 return winograd.convolve_picture(x, convolution, self.padding, relu=relu)
             result = padded_convolution(x, convolution.weight, convolution.bias, self.padding)
         elif self._winograd(x, convolution):
-            return winograd.convolve(x, convolution, relu=relu, pool=self.pooling if pool else None)
+            return winograd.convolve(x, convolution, relu=relu, pool=self.pooling if pool else None, kept=kept)
         else:
             result = convolution(x)
         if pool and self.pooling == "max":

@@ -20,6 +20,7 @@
 #define APART 16 /* numbers between points: without them all would share the few places that the first cache has for them */
 #define GROUP 6  /* tiles whose products are computed at once, in registers */
 #define KERNELS (PIECE * PIECE + APART)
+#define WEIGHTS (9 * PIECE * PIECE)
 #define A 0.70710678118654752440f
 #define B 1.41421356237309504880f
 #define SCALE 0.78f /* of L2 pooling, as pooling.py has them */
@@ -29,9 +30,11 @@ typedef struct {
     const float *x, *mask, *weight, *bias;
     float *y, *pooled;
     unsigned char *codes;
-    long height, width, channels, columns, across, input, tap; /* input, tap: steps between weights */
-    int relu, turned;
+    long height, width, channels, columns, across;
+    int after, turned;
 } Job;
+
+enum { NOTHING, RELU, MAXIMUM, ROOT }; /* what follows a convolution: the last two are a ReLU and 2x2 pooling */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -73,34 +76,18 @@ typedef struct {
 
 /* Memory that a thread keeps for its next call: to ask the system for it each time costs as much as a stage. It is
    asked of the system and not of malloc, in whose heap each smaller piece that it outgrows would leave a hole. */
-static _Thread_local Memory block_memory, weight_memory;
+static _Thread_local Memory memory;
 
-static float *reserve(Memory *memory, size_t size)
+static float *reserve(size_t size)
 {
-    if (memory->size < size) {
-        if (memory->numbers)
-            munmap(memory->numbers, memory->size * sizeof(float));
+    if (memory.size < size) {
+        if (memory.numbers)
+            munmap(memory.numbers, memory.size * sizeof(float));
         void *found = mmap(NULL, size * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        memory->numbers = found == MAP_FAILED ? NULL : found;
-        memory->size = memory->numbers ? size : 0;
+        memory.numbers = found == MAP_FAILED ? NULL : found;
+        memory.size = memory.numbers ? size : 0;
     }
-    return memory->numbers;
-}
-
-/* (columns, 9, channels) -> (9, channels, columns), in squares that stay in the first cache. */
-static void transpose(const float *from, float *to, long channels, long columns)
-{
-#pragma omp parallel for schedule(static)
-    for (long first = 0; first < columns; first += 16)
-        for (long row = 0; row < 9 * channels; row += 16) {
-            float square[16][16];
-            for (int k = 0; k < 16; k++)
-                for (int c = 0; c < 16; c++)
-                    square[c][k] = from[(first + k) * 9 * channels + row + c];
-            for (int c = 0; c < 16; c++)
-                for (int k = 0; k < 16; k++)
-                    to[(row + c) * columns + first + k] = square[c][k];
-        }
+    return memory.numbers;
 }
 
 static int has_avx512(void)
@@ -110,37 +97,34 @@ static int has_avx512(void)
 }
 
 /* The number of this interface, which winograd.py compares with its own, where the processor has what is needed. */
-int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 2 : 0; }
+int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 3 : 0; }
 
-/* y = convolution of x, or of x where the mask is positive, (batch, height, width, channels) -> (..., columns), plus the
-   bias if there is one, and the ReLU of that if asked for. The weights are (columns, 3, 3, channels); turned, they are
-   (channels, 3, 3, columns) and turned round. Returns 0, or 1 where there is no memory.
+/* y = convolution of x, (batch, height, width, channels) -> (..., columns), plus the bias if there is one, and what comes
+   after. The weights are (columns, 3, 3, channels). Returns 0, or 1 where there is no memory.
 
-   With codes, the ReLU is followed by 2x2 maximum pooling: y has half the height and width, and the codes, of the same
-   shape, say for each maximum which of the four it is, row by row, and 4 where it is not positive. Turned, with codes, x
-   has half the height and width: each number goes to where its code says, and the rest is zero.
+   RELU: with codes, of the same shape as y, these are 1 where it is positive, and else 0.
+   MAXIMUM: y has half the height and width, and the codes, of the same shape, say for each maximum which of the four it is,
+   row by row, and 4 where it is not positive.
+   ROOT: the ReLU is y, and its L2 pooling, of half the height and width, goes to pooled.
 
-   With pooled, of half the height and width, the ReLU's L2 pooling goes there beside y. Turned, each number of x is
-   multiplied by that of its cell in pooled, and is zero where it is in none. */
+   Turned, x is the gradient of what came after and y that of the convolution's input; the weights are (channels, 3, 3,
+   columns), turned round.
+
+   RELU: x counts where codes, or without them the mask, are positive.
+   MAXIMUM: x has half the height and width; each number goes to where its code says, and the rest is zero.
+   ROOT: x is the ReLU; each number is multiplied by that of its cell in pooled, and is zero where it is in none. */
 int convolve(const float *x, const float *mask, const float *weight, const float *bias, float *y, unsigned char *codes,
-             float *pooled, long batch, long height, long width, long channels, long columns, int relu, int turned, long block)
+             float *pooled, long batch, long height, long width, long channels, long columns, int after, int turned, long block)
 {
     const long across = (width + 3) / 4, total = across * ((height + 3) / 4);
     const long blocks = (total + block - 1) / block;
     const int wide = has_avx512();
-    float *transposed = 0;
-    if (!turned) {
-        transposed = reserve(&weight_memory, 9 * channels * columns);
-        if (!transposed)
-            return 1;
-        transpose(weight, transposed, channels, columns);
-    }
     int failed = 0;
 #pragma omp parallel
     {
         const long slots = (block + GROUP - 1) / GROUP * GROUP;
-        float *memory = reserve(&block_memory, 36 * (KERNELS + (slots * PIECE + APART) * (channels / PIECE + 1)));
-        if (!memory) {
+        float *own = reserve(WEIGHTS + 36 * (KERNELS + (slots * PIECE + APART) * (channels / PIECE + 1)));
+        if (!own) {
 #pragma omp atomic write
             failed = 1;
         }
@@ -149,28 +133,27 @@ int convolve(const float *x, const float *mask, const float *weight, const float
             const long image = index / blocks, first = index % blocks * block;
             const long count = total - first < block ? total - first : block;
             const long pixels = image * height * width, cells = image * (height / 2) * (width / 2);
-            const long from = codes && turned ? cells : pixels, to = codes && !turned ? cells : pixels;
+            const long from = after == MAXIMUM && turned ? cells : pixels, to = after == MAXIMUM && !turned ? cells : pixels;
+            const long coded = (after == MAXIMUM ? cells : pixels) * (turned ? channels : columns);
             const Job job = {x + from * channels,
                              mask ? mask + from * channels : 0,
-                             turned ? weight : transposed,
+                             weight,
                              bias,
                              y + to * columns,
                              pooled ? pooled + cells * (turned ? channels : columns) : 0,
-                             codes ? codes + cells * (turned ? channels : columns) : 0,
+                             codes ? codes + coded : 0,
                              height,
                              width,
                              channels,
                              columns,
                              across,
-                             turned ? 9 * columns : columns,
-                             turned ? columns : channels * columns,
-                             relu,
+                             after,
                              turned};
-            if (memory) {
+            if (own) {
                 if (wide)
-                    run_avx512(&job, first, count, memory);
+                    run_avx512(&job, first, count, own);
                 else
-                    run_avx2(&job, first, count, memory);
+                    run_avx2(&job, first, count, own);
             }
         }
     }
@@ -204,8 +187,9 @@ void picture_gradient(const float *gradient, const float *mask, const float *wei
 #else
 
 typedef float NAME(Vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int NAME(Places) __attribute__((vector_size(4 * LANES)));
 
-/* A tile of the picture, zero outside and where the mask is not positive, to its values at the points. */
+/* A tile of x, zero outside and, turned, as far as what came after lets it through, to its values at the points. */
 INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out, long stride)
 {
     float half_way[6][6][PIECE], taken[6][PIECE];
@@ -221,7 +205,7 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out
                         to[c] = 0;
                     continue;
                 }
-                if (job->codes && job->turned) {
+                if (job->turned && job->after == MAXIMUM) {
                     const unsigned char here = row % 2 * 2 + column % 2;
                     const long cell = (row / 2 * (job->width / 2) + column / 2) * channels + first;
                     const int inside = row / 2 < job->height / 2 && column / 2 < job->width / 2;
@@ -233,7 +217,7 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out
                 }
                 const long place = (row * job->width + column) * channels + first;
                 const float *restrict from = job->x + place;
-                if (job->pooled && job->turned) {
+                if (job->turned && job->after == ROOT) {
                     const int inside = row / 2 < job->height / 2 && column / 2 < job->width / 2;
                     const long cell = (row / 2 * (job->width / 2) + column / 2) * channels + first;
                     const float *restrict share = job->pooled + (inside ? cell : 0);
@@ -241,7 +225,11 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out
                         to[c] = inside ? from[c] * share[c] : 0;
                     continue;
                 }
-                if (job->mask) {
+                if (job->turned && job->codes) {
+                    const unsigned char *restrict open = job->codes + place;
+                    for (int c = 0; c < PIECE; c++)
+                        to[c] = open[c] ? from[c] : 0;
+                } else if (job->mask) {
                     const float *restrict open = job->mask + place;
                     for (int c = 0; c < PIECE; c++)
                         to[c] = open[c] > 0 ? from[c] : 0;
@@ -278,18 +266,60 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out
     }
 }
 
+/* A square of LANES x LANES numbers, transposed: as often as a row can be halved, the rows of its upper half and of its
+   lower half are shuffled into each other like cards, number by number. */
+INLINE void NAME(transpose)(const float *from, long step, float *to, long stride)
+{
+    NAME(Vector) rows[LANES], shuffled[LANES];
+    NAME(Places) upper;
+    for (int i = 0; i < LANES; i++)
+        upper[i] = i / 2 + i % 2 * LANES;
+    const NAME(Places) lower = upper + LANES / 2;
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        rows[i] = *(const NAME(Vector) *)(from + i * step);
+#pragma GCC unroll 4
+    for (int halved = LANES; halved > 1; halved /= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES / 2; i++) {
+            shuffled[2 * i] = __builtin_shuffle(rows[i], rows[LANES / 2 + i], upper);
+            shuffled[2 * i + 1] = __builtin_shuffle(rows[i], rows[LANES / 2 + i], lower);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            rows[i] = shuffled[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        *(NAME(Vector) *)(to + i * stride) = rows[i];
+}
+
 /* The kernels from PIECE input channels to PIECE output channels at the points: (36, PIECE, PIECE), outputs last. */
-INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, float *restrict out)
+INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, float *restrict weights, float *restrict out)
 {
     float taken[9][PIECE], half_way[6][3][PIECE];
+    const float *first = job->weight + input * 9 * job->columns + column; /* turned, outputs lie innermost already */
+    long step = 9 * job->columns, tap_step = job->columns;
+    if (!job->turned) {
+        first = job->weight + column * 9 * job->channels + input;
+        for (long to = 0; to < PIECE; to += LANES)
+            for (int tap = 0; tap < 9; tap++)
+                for (long from = 0; from < PIECE; from += LANES)
+                    NAME(transpose)(first + (to * 9 + tap) * job->channels + from, 9 * job->channels,
+                                    weights + (from * 9 + tap) * PIECE + to, 9 * PIECE);
+        first = weights, step = 9 * PIECE, tap_step = PIECE;
+    }
     for (int from = 0; from < PIECE; from++) {
-        const float *weight = job->weight + (input + from) * job->input + column;
+        const float *weight = first + from * step;
+        /* What is read next is fetched meanwhile: rows of this piece, or those of which the next will be made. */
+        const float *next = job->turned ? weight + 4 * step : job->weight + (column + from) * 9 * job->channels + input + PIECE;
+        const long next_step = job->turned ? job->columns : job->channels;
         for (int tap = 0; tap < 9; tap++)
             for (int c = 0; c < PIECE; c += 16)
-                __builtin_prefetch(weight + 4 * job->input + tap * job->tap + c);
+                __builtin_prefetch(next + tap * next_step + c);
         for (int tap = 0; tap < 9; tap++)
             for (int c = 0; c < PIECE; c++)
-                taken[tap][c] = weight[tap * job->tap + c];
+                taken[tap][c] = weight[tap * tap_step + c];
         for (int j = 0; j < 3; j++)
             for (int c = 0; c < PIECE; c++) {
                 const float g0 = taken[j][c], g1 = taken[3 + j][c] * (1.0f / 3), g2 = taken[6 + j][c];
@@ -374,7 +404,7 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
             results[i][3][c] = half_way[i][5][c] + odd_a / 2 + 2 * odd_b;
         }
     const float *restrict bias = job->bias ? job->bias + first : 0;
-    if (job->codes && !job->turned) {
+    if (job->after == MAXIMUM && !job->turned) {
         for (int i = 0; i < 4; i += 2)
             for (int j = 0; j < 4; j += 2)
                 if (top + i + 1 < job->height && left + j + 1 < job->width) {
@@ -401,19 +431,25 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
                 continue;
             const float *restrict result = results[i][j];
             float *restrict to = job->y + (row * job->width + column) * job->columns + first;
-            if (!bias)
+            if (!bias) {
                 for (int c = 0; c < PIECE; c++)
                     to[c] = result[c];
-            else if (job->relu)
+            } else if (job->after) {
                 for (int c = 0; c < PIECE; c++) {
                     const float value = result[c] + bias[c];
                     to[c] = value < 0 ? 0 : value; /* NaN stays */
                 }
-            else
+                if (job->codes) {
+                    unsigned char *restrict open = job->codes + (row * job->width + column) * job->columns + first;
+                    for (int c = 0; c < PIECE; c++)
+                        open[c] = to[c] > 0;
+                }
+            } else {
                 for (int c = 0; c < PIECE; c++)
                     to[c] = result[c] + bias[c];
+            }
         }
-    if (!job->pooled || job->turned)
+    if (job->after != ROOT || job->turned)
         return;
     for (int i = 0; i < 4; i += 2)
         for (int j = 0; j < 4; j += 2)
@@ -431,18 +467,18 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
             }
 }
 
-/* A block of tiles, counted row by row. In memory, in this order: pieces of input channels, points, tiles, channels. */
+/* A block of tiles, counted row by row. In memory, last and largest: pieces of input channels, points, tiles, channels. */
 static void NAME(run)(const Job *job, long first, long count, float *memory)
 {
     const long slots = (count + GROUP - 1) / GROUP * GROUP, stride = slots * PIECE + APART;
-    float *kernels = memory, *sums = kernels + 36 * KERNELS, *tiles = sums + 36 * stride;
+    float *weights = memory, *kernels = weights + WEIGHTS, *sums = kernels + 36 * KERNELS, *tiles = sums + 36 * stride;
     for (long tile = 0; tile < count; tile++)
         NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
                              tiles + tile * PIECE, stride);
     /* The slots without a tile hold what was there before; their products are not looked at. */
     for (long column = 0; column < job->columns; column += PIECE) {
         for (long input = 0; input < job->channels; input += PIECE) {
-            NAME(kernels_to_points)(job, input, column, kernels);
+            NAME(kernels_to_points)(job, input, column, weights, kernels);
             const float *piece = tiles + 36 * stride * (input / PIECE);
             for (int point = 0; point < 36; point++)
                 for (long tile = 0; tile < slots; tile += GROUP)

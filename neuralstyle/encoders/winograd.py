@@ -18,9 +18,10 @@ from neuralstyle.encoders.pooling import SCALE, defined_l2_pool
 LIBRARY = Path(__file__).with_name("winograd.bin")
 """Built with the package where there is a compiler; without it every convolution is direct."""
 
-INTERFACE = 2  # of winograd.c: changed there and here whenever a function's arguments do
+INTERFACE = 3  # of winograd.c: changed there and here whenever a function's arguments do
 OUTPUTS = 4  # of a tile, on each side
 PIECE = 64  # channels that are computed at once
+NOTHING, RELU, MAXIMUM, ROOT = range(4)  # what follows a convolution, by its number in winograd.c
 BORDERS = ("zeros", "replicate", "reflect")  # by their numbers in winograd.c
 BLOCK = 48  # tiles that a thread takes through all stages: what lies between them stays in its cache (measured)
 
@@ -50,7 +51,9 @@ def pays(x: Tensor) -> bool:
     return min(height, width) >= 2 * OUTPUTS and channels * height * width >= 2**15
 
 
-def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: str | None = None) -> Tensor:
+def convolve(
+    x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: str | None = None, kept: bool = True
+) -> Tensor:
     r"""A convolution that ``suits``, with the ReLU after it, or the ReLU and 2x2 pooling, "max" or "l2", if asked for.
 
     With $d_c$ a 6x6 tile of input channel c and $U_{kc} = G g_{kc} G^\top$ the transformed kernels, a 4x4 tile of
@@ -61,10 +64,10 @@ def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: str
     $$
 
     with 36 multiplications instead of 144, as 36 matrix products over the channels. The gradient of the input goes
-    the same way with the tiles turned round; of the forward pass it needs the ReLU's output, or a byte a maximum,
-    and nothing else. The map of which maxima are taken, the largest by far, never exists; nor does the gradient of one
-    whose squares are added. Rounding is about twice that of the direct convolution: the same precision, other bits.
-    They do not depend on the number of threads.
+    the same way with the tiles turned round; of the forward pass it needs the ReLU's output, or, where that is not
+    ``kept`` by others anyway, a byte a number, or a byte a maximum, and nothing else. The map of which maxima are
+    taken, the largest by far, never exists; nor does the gradient of one whose squares are added. Rounding is about
+    twice that of the direct convolution: the same precision, other bits. They do not depend on the number of threads.
 
     Shapes: (B, C, H, W) -> (B, K, H, W), or (B, K, H // 2, W // 2), in channels_last.
 
@@ -72,10 +75,10 @@ def convolve(x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: str
 
     """
     if pool == "l2":
-        pooled: Tensor = _L2Pooled.apply(x, convolution.weight, convolution.bias)[0]  # type: ignore[no-untyped-call]
-        return pooled
-    kind = _Pooled if pool else _Convolution
-    result: Tensor = kind.apply(x, convolution.weight, convolution.bias, relu)  # type: ignore[no-untyped-call]
+        return _L2Pooled.apply(x, convolution.weight, convolution.bias)[0]  # type: ignore[no-any-return, no-untyped-call]
+    if pool == "max":
+        return _Pooled.apply(x, convolution.weight, convolution.bias)  # type: ignore[no-any-return, no-untyped-call]
+    result: Tensor = _Convolution.apply(x, convolution.weight, convolution.bias, relu, kept)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -135,33 +138,36 @@ class _Picture(torch.autograd.Function):
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool, kept: bool) -> Tensor:
         result = x.new_empty((x.shape[0], *x.shape[2:], weight.shape[0]))
-        _run(x, weight, result, bias=bias, relu=relu)
+        codes = torch.empty_like(result, dtype=torch.uint8) if relu and not kept else None
+        _run(x, weight, result, bias=bias, codes=codes, after=RELU if relu else NOTHING)
         result = result.permute(0, 3, 1, 2)
-        ctx.save_for_backward(weight, *([result] if relu else []))
+        opened = result if codes is None else codes.permute(0, 3, 1, 2)
+        ctx.save_for_backward(weight, *([opened] if relu else []))
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *results = ctx.saved_tensors
-        result = results[0] if results else None
+        weight, *opens = ctx.saved_tensors
+        opened = opens[0] if opens else None
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            back = _defined_back(gradient, weight, result)
+            back = _defined_back(gradient, weight, opened)
         else:
             back = gradient.new_empty((gradient.shape[0], *gradient.shape[2:], weight.shape[1]))
-            _run(gradient, weight, back, mask=result, turned=True)
+            _run(gradient, weight, back, mask=opened, after=NOTHING if opened is None else RELU, turned=True)
             back = back.permute(0, 3, 1, 2)
-        return back, None, None, None
+        return back, None, None, None, None
 
 
 class _Pooled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         result = x.new_empty((batch, height // 2, width // 2, weight.shape[0]))
         codes = torch.empty_like(result, dtype=torch.uint8)
-        _run(x, weight, result, bias=bias, codes=codes)
+        _run(x, weight, result, bias=bias, codes=codes, after=MAXIMUM)
+        codes = codes.permute(0, 3, 1, 2)
         ctx.save_for_backward(weight, codes)
         ctx.shape = x.shape
         return result.permute(0, 3, 1, 2)
@@ -171,13 +177,13 @@ class _Pooled(torch.autograd.Function):
         weight, codes = ctx.saved_tensors
         batch, channels, height, width = ctx.shape
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            spread = torch.stack([gradient * (codes.permute(0, 3, 1, 2) == code) for code in range(4)], 2)
+            spread = torch.stack([gradient * (codes == code) for code in range(4)], 2)
             full = F.pixel_shuffle(spread.flatten(1, 2), 2)
             full = F.pad(full, (0, width - full.shape[3], 0, height - full.shape[2]))
-            return F.conv_transpose2d(full, weight, padding=1), None, None, None
+            return F.conv_transpose2d(full, weight, padding=1), None, None
         back = gradient.new_empty((batch, height, width, channels))
-        _run(gradient, weight, back, codes=codes, turned=True)
-        return back.permute(0, 3, 1, 2), None, None, None
+        _run(gradient, weight, back, mask=codes, after=MAXIMUM, turned=True)
+        return back.permute(0, 3, 1, 2), None, None
 
 
 class _L2Pooled(torch.autograd.Function):
@@ -188,7 +194,7 @@ class _L2Pooled(torch.autograd.Function):
         batch, _, height, width = x.shape
         result = x.new_empty((batch, height, width, weight.shape[0]))
         pooled = x.new_empty((batch, height // 2, width // 2, weight.shape[0]))
-        _run(x, weight, result, bias=bias, relu=True, pooled=pooled)
+        _run(x, weight, result, bias=bias, pooled=pooled, after=ROOT)
         result, pooled = result.permute(0, 3, 1, 2), pooled.permute(0, 3, 1, 2)
         ctx.save_for_backward(weight, result, pooled)
         ctx.set_materialize_grads(False)
@@ -207,7 +213,7 @@ class _L2Pooled(torch.autograd.Function):
             return _defined_back(total, weight, result), None, None
         share = _channels_last(gradient.div(pooled).mul_(SCALE**2))
         back = gradient.new_empty((result.shape[0], *result.shape[2:], weight.shape[1]))
-        _run(result, weight, back, pooled=share, turned=True)
+        _run(result, weight, back, pooled=share, after=ROOT, turned=True)
         return back.permute(0, 3, 1, 2), None, None
 
 
@@ -218,9 +224,9 @@ def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: 
     return F.conv2d(pad(x, padding).contiguous(memory_format=torch.channels_last), weight, bias)
 
 
-def _defined_back(gradient: Tensor, weight: Tensor, result: Tensor | None, padding: int = 1) -> Tensor:
-    """The gradient of the input, from that of the ReLU's result if there is one, as autograd can differentiate it."""
-    masked = gradient if result is None else gradient * (result > 0)
+def _defined_back(gradient: Tensor, weight: Tensor, opened: Tensor | None, padding: int = 1) -> Tensor:
+    """The gradient of the input, from that of a ReLU that is open where this is positive, as autograd can follow it."""
+    masked = gradient if opened is None else gradient * (opened > 0)
     return F.conv_transpose2d(masked, weight, padding=padding)
 
 
@@ -229,23 +235,25 @@ def _run(
     weight: Tensor,
     result: Tensor,
     *,
+    after: int,
     bias: Tensor | None = None,
-    relu: bool = False,
     mask: Tensor | None = None,
     codes: Tensor | None = None,
     pooled: Tensor | None = None,
     turned: bool = False,
 ) -> None:
-    """What winograd.c says, into a result that is (B, H, W, C), as the codes and what is pooled are."""
+    """What winograd.c says, into a result that is (B, H, W, C), as codes and pooled are; the mask may be bytes."""
     # They are kept in variables until the call is over.
     inputs, kernels = _channels_last(x), _channels_last(weight)
     masks = None if mask is None else _channels_last(mask)
+    if masks is not None and masks.dtype == torch.uint8:
+        codes, masks = masks, None
     shift = None if bias is None else bias.contiguous()
-    batch, height, width = (result if turned or codes is None else inputs).shape[:3]
+    batch, height, width = (result if turned else inputs).shape[:3]
     failed = _library().convolve(
         *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, shift, result, codes, pooled)),
         *(batch, height, width, inputs.shape[3], result.shape[3]),
-        relu,
+        after,
         turned,
         _block(batch * -(-height // OUTPUTS) * -(-width // OUTPUTS)),
     )
