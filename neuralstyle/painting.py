@@ -82,24 +82,27 @@ def paint(
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
     if content is not None:
         pictures = [replace(s, image=prepare_style(load_image(s.image), content, color)) for s in pictures]
-    network = _network(encoder, device)
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
-    check_losses(losses, network, references)
-    Network(network, precision, compile)  # for what it raises
-    reference = None if content is None else on_encoder(network, content)
-    stages = _feasible(stages, losses, network)
+    otherwise = "vgg19" if encoder is None else encoder
+    networks = _networks([otherwise if s.encoder is None else s.encoder for _, s in stages], device)
+    for network in networks:
+        check_losses(losses, network, references)
+        Network(network, precision, compile)  # for what it raises
+    stages, networks = _feasible(stages, losses, networks)
+    reference = None if content is None else on_encoder(networks[-1], content)
     strategy = LBFGS() if optimizer is None else optimizer
     start = initial_picture(init, stages[0][0], content, pictures, noise=noise, noise_blend=noise_blend, seed=seed)
-    image = on_encoder(network, start)
+    image = on_encoder(networks[0], start)
 
     def settings() -> dict[str, object]:
+        encoders = [describe(network) for network in networks]
         return {
             "device": image.device,
             "precision": f"{precision} of {image.dtype}" if precision else image.dtype,
             "losses": losses,
             "sizes and iterations": [(*shape, scale.iterations) for shape, scale in stages],
             "optimizer": describe(strategy),
-            "encoder": describe(network),
+            "encoder": encoders[0] if len(set(encoders)) == 1 else encoders,
             "tile": tile,
             "result": result,
             "start": fingerprint(start),
@@ -124,16 +127,16 @@ def paint(
         run.resume(saved["iteration"], saved["elapsed"])
         image = saved["minimum"]["kept"]  # what there is to show if the work ends before it has begun again
     try:
-        for stage, (shape, scale) in enumerate(stages):
+        for stage, ((shape, scale), network) in enumerate(zip(stages, networks, strict=True)):
             if saved is not None and stage < saved["stage"]:
                 continue
             resume = None if saved is None else saved["minimum"]
             saved = None
-            image = resize_image(image, shape)
+            image = on_encoder(network, resize_image(image, shape))
             objective = Objective(
                 network,
                 losses,
-                content=None if reference is None else resize_image(reference, shape),
+                content=None if reference is None else on_encoder(network, resize_image(reference, shape)),
                 styles=[at_scale(style, scale.size) for style in pictures],
                 tile=tile,
                 precision=precision,
@@ -164,20 +167,24 @@ def paint(
     return render_full(image)
 
 
-def _network(encoder: Encoder | str | None, device: str | torch.device | None) -> Encoder:
-    """The encoder, where it is wanted."""
-    network = default_encoder(encoder or "vgg19") if encoder is None or isinstance(encoder, str) else encoder
-    if isinstance(network, torch.nn.Module):
-        network.to(find_device(device))
-    return network
+def _networks(encoders: Sequence[Encoder | str], device: str | torch.device | None) -> list[Encoder]:
+    """Each encoder, where it is wanted; a name gives one network, however often it is there."""
+    named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
+    networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
+    for network in networks:
+        if isinstance(network, torch.nn.Module):
+            network.to(find_device(device))
+    return networks
 
 
 def _feasible(
-    stages: Sequence[tuple[tuple[int, int], Scale]], losses: LossSum, network: Encoder
-) -> Sequence[tuple[tuple[int, int], Scale]]:
-    """The stages at which the deepest layer has at least one position; the last always stays."""
-    stride = max(network.layers[layer].stride for term in losses for layer in weights_in_use(term.loss))
-    return [stage for stage in stages[:-1] if min(stage[0]) >= max(stride, MIN_SIDE)] + [stages[-1]]
+    stages: Sequence[tuple[tuple[int, int], Scale]], losses: LossSum, networks: Sequence[Encoder]
+) -> tuple[list[tuple[tuple[int, int], Scale]], list[Encoder]]:
+    """The stages at which the deepest layer has at least one position, and their networks; the last always stays."""
+    layers = {layer for term in losses for layer in weights_in_use(term.loss)}
+    least = [max(MIN_SIDE, *(network.layers[layer].stride for layer in layers)) for network in networks]
+    kept = [i for i, (shape, _) in enumerate(stages) if i == len(stages) - 1 or min(shape) >= least[i]]
+    return [stages[i] for i in kept], [networks[i] for i in kept]
 
 
 def _size(image: Tensor) -> tuple[int, int]:

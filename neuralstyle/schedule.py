@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from neuralstyle.measurement import Encoder
+
 DEFAULT_ITERATIONS = 60
 """Evaluations at the finest scale of ``coarse_to_fine``, up to ``FULL_SIZE``."""
 
@@ -18,10 +20,28 @@ FEWEST_ITERATIONS = 10
 
 @dataclass(frozen=True)
 class Scale:
-    """One stage: the longest side of the picture in pixels, and how often loss and gradient are evaluated there."""
+    """One stage: the longest side of the picture in pixels, and how often loss and gradient are evaluated there.
+
+    ``encoder``: what the picture is looked at through there, a ``FeatureExtractor`` or a network's name; None: the
+    encoder of the call.
+
+    Example:
+        ```python
+        from neuralstyle import FeatureExtractor, Scale, samples, stylize
+
+        rough = FeatureExtractor("vgg19", pooling="average")
+        image = stylize(
+            samples.photo(),
+            samples.painting("swirl"),
+            size=64,
+            schedule=lambda size, iterations: [Scale(size // 2, 4, rough), Scale(size, 2)],
+        )
+        ```
+    """
 
     size: int
     iterations: int
+    encoder: Encoder | str | None = None
 
 
 Schedule: TypeAlias = Callable[[int, "int | None"], "list[Scale]"]

@@ -171,6 +171,9 @@ SETTINGS = {
     "colours matched": lambda: {"color": "match"},
     "histogram": lambda: {"color": "histogram"},
     "one scale": lambda: {"schedule": lambda size, iterations: [Scale(size, 6)]},
+    "another encoder at first": lambda: {
+        "schedule": lambda size, iterations: [Scale(size, 3, FeatureExtractor(pooling="average")), Scale(size, 3)]
+    },
     "equal scales": lambda: {"schedule": lambda size, iterations: [Scale(size, 3), Scale(size, 3)]},
     "a region": lambda: {
         "style": [

@@ -10,6 +10,7 @@ from neuralstyle import (
     DEFAULT_LOSSES,
     Adam,
     ContentLoss,
+    FeatureExtractor,
     GramStyleLoss,
     Loss,
     Objective,
@@ -26,6 +27,7 @@ from neuralstyle import (
     stylize,
     synthesize_texture,
 )
+from neuralstyle.encoders.checks import check_names
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
 SHALLOW = ContentLoss("relu2_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1"))
@@ -185,6 +187,51 @@ def test_progress_counts_over_all_scales(content, style, encoder):
     assert seen[-1].loss == pytest.approx(sum(seen[-1].terms.values()))
     assert seen[0].image().size[0] == 32
     assert np.array_equal(array(seen[-1].image()), array(image))
+
+
+class Spy:
+    """An encoder that remembers the longest sides of what it has looked at."""
+
+    def __init__(self, encoder, layers=None):
+        self.encoder, self.layers, self.seen = encoder, encoder.layers if layers is None else layers, set()
+
+    def check_layers(self, names):
+        return check_names(names, self.layers, "spy")
+
+    def __call__(self, image, layers):
+        self.seen.add(max(image.shape[2:]))
+        return self.encoder(image, layers)
+
+
+def test_a_stage_looks_through_an_encoder_of_its_own(content, style, encoder):
+    rough, other = Spy(encoder), Spy(FeatureExtractor(pooling="average"))
+    images = [
+        stylize(
+            content,
+            style,
+            encoder=encoder,
+            schedule=lambda size, iterations, first=first: [Scale(32, 2, first), Scale(size, iterations)],
+            **QUICK,
+        )
+        for first in (None, encoder, rough, other)
+    ]
+    assert rough.seen == other.seen == {32}
+    assert images[0].tobytes() == images[1].tobytes()
+    plain, same, different = (array(image).astype(int) for image in (images[0], *images[2:]))
+    assert np.abs(same - plain).max() <= 2 < np.abs(different - plain).max()
+
+
+def test_the_encoder_of_each_stage_is_checked_before_the_work(content, style, encoder):
+    blind = Spy(encoder, {"image": encoder.layers["image"]})
+    with pytest.raises(ValueError, match="spy"):
+        stylize(
+            content,
+            style,
+            encoder=encoder,
+            schedule=lambda size, iterations: [Scale(size, iterations), Scale(size, 1, blind)],
+            callback=lambda progress: pytest.fail("work has begun"),
+            **QUICK,
+        )
 
 
 def stop_by_false(progress):
