@@ -85,22 +85,23 @@ def paint(
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
     otherwise = "vgg19" if encoder is None else encoder
     networks = _networks([otherwise if s.encoder is None else s.encoder for _, s in stages], device)
-    for network in networks:
+    for network in {id(network): network for network in networks}.values():
         check_losses(losses, network, references)
         Network(network, precision, compile)  # for what it raises
-    stages, networks = _feasible(stages, losses, networks)
-    reference = None if content is None else on_encoder(networks[-1], content)
+    plan = _feasible([(*stage, network) for stage, network in zip(stages, networks, strict=True)], losses)
+    full, _, finest = plan[-1]
+    reference = None if content is None else on_encoder(finest, content)
     strategy = LBFGS() if optimizer is None else optimizer
-    start = initial_picture(init, stages[0][0], content, pictures, noise=noise, noise_blend=noise_blend, seed=seed)
-    image = on_encoder(networks[0], start)
+    start = initial_picture(init, plan[0][0], content, pictures, noise=noise, noise_blend=noise_blend, seed=seed)
+    image = on_encoder(plan[0][2], start)
 
     def settings() -> dict[str, object]:
-        encoders = [describe(network) for network in networks]
+        encoders = [describe(network) for _, _, network in plan]
         return {
             "device": image.device,
             "precision": f"{precision} of {image.dtype}" if precision else image.dtype,
             "losses": losses,
-            "sizes and iterations": [(*shape, scale.iterations) for shape, scale in stages],
+            "sizes and iterations": [(*shape, scale.iterations) for shape, scale, _ in plan],
             "optimizer": describe(strategy),
             "encoder": encoders[0] if len(set(encoders)) == 1 else encoders,
             "tile": tile,
@@ -118,16 +119,16 @@ def paint(
         return finish(found, resize_image(reference, _size(found)), color, levels=levels)
 
     def render_full(found: Tensor) -> Image.Image:
-        return to_pil(render(resize_image(found, stages[-1][0]), 256))
+        return to_pil(render(resize_image(found, full), 256))
 
     callbacks = [] if callback is None else [callback] if callable(callback) else list(callback)
-    run = Run([scale for _, scale in stages], callbacks, progress, render)
+    run = Run([scale for _, scale, _ in plan], callbacks, progress, render)
     saved = file.found
     if saved is not None:
         run.resume(saved["iteration"], saved["elapsed"])
         image = saved["minimum"]["kept"]  # what there is to show if the work ends before it has begun again
     try:
-        for stage, ((shape, scale), network) in enumerate(zip(stages, networks, strict=True)):
+        for stage, (shape, scale, network) in enumerate(plan):
             if saved is not None and stage < saved["stage"]:
                 continue
             resume = None if saved is None else saved["minimum"]
@@ -178,13 +179,15 @@ def _networks(encoders: Sequence[Encoder | str], device: str | torch.device | No
 
 
 def _feasible(
-    stages: Sequence[tuple[tuple[int, int], Scale]], losses: LossSum, networks: Sequence[Encoder]
-) -> tuple[list[tuple[tuple[int, int], Scale]], list[Encoder]]:
-    """The stages at which the deepest layer has at least one position, and their networks; the last always stays."""
+    stages: Sequence[tuple[tuple[int, int], Scale, Encoder]], losses: LossSum
+) -> list[tuple[tuple[int, int], Scale, Encoder]]:
+    """The stages at which the deepest layer has at least one position; the last always stays."""
     layers = {layer for term in losses for layer in weights_in_use(term.loss)}
-    least = [max(MIN_SIDE, *(network.layers[layer].stride for layer in layers)) for network in networks]
-    kept = [i for i, (shape, _) in enumerate(stages) if i == len(stages) - 1 or min(shape) >= least[i]]
-    return [stages[i] for i in kept], [networks[i] for i in kept]
+
+    def fits(shape: tuple[int, int], network: Encoder) -> bool:
+        return min(shape) >= max(MIN_SIDE, *(network.layers[layer].stride for layer in layers))
+
+    return [stage for stage in stages[:-1] if fits(stage[0], stage[2])] + [stages[-1]]
 
 
 def _size(image: Tensor) -> tuple[int, int]:
