@@ -30,7 +30,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ContentLoss": [{"reduction": "sum"}],
     "ContextualLoss": [{"bandwidth": 0.1}, {"samples": 7, "seed": 3}],
     "GramStyleLoss": [{"normalization": "relative"}],
-    "LaplacianLoss": [{"pool": 1}, {"pool": 4}],
+    "LaplacianLoss": [{"pool": 1}, {"pool": 4}, {"smooth": True}],
     "MMDLoss": [{"bandwidth": 0.3, "frequencies": 16}],
     "MRFLoss": [{"samples": 7, "seed": 3}],
     "NearestNeighborLoss": [{"samples": None}, {"samples": 7, "seed": 3}],

@@ -11,6 +11,7 @@ import scipy.linalg
 import scipy.ndimage
 import scipy.spatial.distance
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle import (
@@ -203,10 +204,39 @@ def test_laplacian_is_that_of_the_pooled_picture(noise: Noise, pool: int) -> Non
     assert float(LaplacianLoss(pool=pool).forward(x, c)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_laplacian_of_a_size_that_is_no_multiple_of_the_pool(noise: Noise) -> None:
+@pytest.mark.parametrize("smooth", [False, True])
+def test_laplacian_of_a_size_that_is_no_multiple_of_the_pool(noise: Noise, smooth: bool) -> None:
     x, c = noise(2, 1, 3, 15, 13)
-    assert LaplacianLoss().forward(x, c) > 0.1
-    assert LaplacianLoss(pool=40).forward(x, c) == 0  # one cell has no edges
+    assert LaplacianLoss(smooth=smooth).forward(x, c) > 0.1
+    assert LaplacianLoss(pool=40, smooth=smooth).forward(x, c) == 0  # one cell has no edges
+
+
+@pytest.mark.parametrize("pool", [1, 2, 3, 4])
+def test_smooth_laplacian_is_that_of_the_picture_reduced_by_triangles(noise: Noise, pool: int) -> None:
+    x, c = noise(2, 1, 3, 8 * pool, 6 * pool, dtype=torch.float64)
+
+    def edges(picture: Tensor) -> Array:
+        around = F.pad(picture, (pool, pool, pool, pool), mode="replicate")
+        small = F.interpolate(around, (10, 8), mode="bilinear", antialias=True)[0, :, 1:-1, 1:-1].numpy()
+        return np.stack([scipy.ndimage.laplace(channel, mode="nearest") for channel in small])
+
+    expected = ((edges(x) - edges(c)) ** 2).sum() / (edges(c) ** 2).sum()
+    assert float(LaplacianLoss(pool=pool, smooth=True).forward(x, c)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_smooth_laplacian_pulls_evenly(noise: Noise) -> None:
+    content = torch.zeros(1, 1, 64, 64)
+    content[..., 30:34, 30:34] = 1
+
+    def steps(smooth: bool) -> list[float]:
+        x = torch.zeros_like(content).requires_grad_()
+        (pull,) = torch.autograd.grad(LaplacianLoss(pool=8, smooth=smooth).forward(x, content), x)
+        across = pull.diff(dim=3).square().mean((0, 1, 2))
+        return [float(across[7::8].sum()), float(across.sum())]
+
+    boxes, triangles = steps(False), steps(True)
+    assert boxes[0] == pytest.approx(boxes[1])  # only from box to box
+    assert triangles[0] < 0.25 * triangles[1]
 
 
 def test_range_is_the_distance_from_the_interval() -> None:
@@ -288,6 +318,7 @@ GOLDEN: list[tuple[Any, float]] = [
     (GramStyleLoss(normalization="relative"), 0.0677350729873),
     (HistogramLoss(), 0.0904712666383),
     (LaplacianLoss(pool=2), 2.87721487545),
+    (LaplacianLoss(pool=2, smooth=True), 2.78960383465),
     (LongRangeLoss(shifts=(1, 2)), 0.073164711911),
     (MMDLoss(), 0.0182626181807),
     (MRFLoss(), 0.525190330579),

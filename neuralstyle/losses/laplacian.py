@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -29,9 +30,14 @@ class LaplacianLoss(Loss):
     divisor makes it 1 for a flat picture. The average over p x p pixels ignores noise and the style's finest texture.
     It sees whole maps, exact in tiles.
 
+    Averages over boxes pull all pixels of a box the same way, and with much weight the boxes show in flat areas.
+    ``smooth`` averages over twice the width with weights that fall off linearly, so that neighbours overlap and the
+    pull goes over evenly from one to the next.
+
     Args:
         layers: "image", or features.
         pool: p, in positions; the paper uses 4, 16, or a sum of both.
+        smooth: False for the paper's boxes, True for overlapping triangular windows of the same spacing.
         layer_weights: a weight for each layer; None: 1 / (number of layers).
         reference: "content", or "previous".
 
@@ -48,12 +54,13 @@ class LaplacianLoss(Loss):
         assert LaplacianLoss().forward(photo + 0.1, photo) < 1e-6  # brightness is free
         ```
 
-    Paper: Li, Xu, Nie and Chua, arXiv 1707.01253. Departures: the divisor, and repeated borders.
+    Paper: Li, Xu, Nie and Chua, arXiv 1707.01253. Departures: the divisor, repeated borders, and ``smooth``.
 
     """
 
     layers: str | Sequence[str] = ("image",)
     pool: int = 4
+    smooth: bool = False
     layer_weights: Sequence[float] | None = None
     reference: Reference = "content"
 
@@ -63,15 +70,31 @@ class LaplacianLoss(Loss):
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """The difference between two maps of one size, averaged over the batch."""
-        edges, its = _laplacian(x, self.pool), _laplacian(target, self.pool)
+        average = _overlapping if self.smooth else _boxes
+        edges, its = _laplacian(average(x, self.pool)), _laplacian(average(target, self.pool))
         scale = its.square().mean((1, 2, 3)).clamp(min=FAINT)
         return relative((edges - its).square().mean((1, 2, 3)), scale)
 
 
-def _laplacian(x: Tensor, pool: int) -> Tensor:
-    """The Laplacian of a pooled map; its last cells are smaller where the size is no multiple of the pool."""
-    pooled = F.avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False) if pool > 1 else x
-    around = F.pad(pooled, (1, 1, 1, 1), mode="replicate")
+def _laplacian(x: Tensor) -> Tensor:
+    around = F.pad(x, (1, 1, 1, 1), mode="replicate")
     across = around[..., 1:-1, :-2] + around[..., 1:-1, 2:]
     down = around[..., :-2, 1:-1] + around[..., 2:, 1:-1]
-    return 4 * pooled - across - down
+    return 4 * x - across - down
+
+
+def _boxes(x: Tensor, pool: int) -> Tensor:
+    """Averages over boxes side by side; the last are smaller where the size is no multiple of the pool."""
+    return F.avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False) if pool > 1 else x
+
+
+def _overlapping(x: Tensor, pool: int) -> Tensor:
+    """Averages around the same centres that reach to those next to them, with borders repeated."""
+    half, (height, width) = pool // 2, x.shape[2:]
+    offsets = torch.arange(pool + 2 * half, dtype=x.dtype, device=x.device) - half - (pool - 1) / 2
+    weights = 1 - offsets.abs() / pool
+    weights = weights / weights.sum()
+    below, beside = half + -height % pool, half + -width % pool
+    planes = F.pad(x, (half, beside, half, below), mode="replicate").flatten(0, 1).unsqueeze(1)
+    columns = F.conv2d(planes, weights.view(1, 1, -1, 1), stride=(pool, 1))
+    return F.conv2d(columns, weights.view(1, 1, 1, -1), stride=(1, pool)).squeeze(1).unflatten(0, x.shape[:2])
