@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle import FeatureExtractor
-from neuralstyle.encoders import winograd
+from neuralstyle.encoders import compiled, winograd
+from neuralstyle.encoders.coded import CodedConvolution, Codes
 from neuralstyle.encoders.padding import pad
 from neuralstyle.encoders.pooling import l2_pool
 from neuralstyle.encoders.winograd import convolve
@@ -21,7 +22,7 @@ from neuralstyle.encoders.winograd import convolve
 VGG_SHAPES = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
 SIZES = [(1, 1), (2, 3), (4, 4), (5, 9), (16, 17), (33, 50)]
 
-built = pytest.mark.skipif(winograd._library() is None, reason="winograd.c was not compiled or needs another processor")
+built = pytest.mark.skipif(not compiled.is_built(), reason="winograd.c was not compiled or needs another processor")
 
 
 def _layer(channels: int, columns: int) -> nn.Conv2d:
@@ -161,7 +162,54 @@ def test_what_is_kept_for_the_gradient(options: dict[str, Any], shape: tuple[int
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         convolve(x, layer, **options)
-    assert set(kept) == {(layer.weight.shape, torch.float32), (torch.Size(shape), dtype)}
+    assert kept == [(torch.Size(shape), dtype)]
+
+
+def _coded(channels: int, columns: int) -> CodedConvolution:
+    places = torch.randint(256, (columns, channels, 3, 3), dtype=torch.uint8)
+    return CodedConvolution(
+        Codes(places, 0.1 * torch.randn(256)),
+        torch.randn(columns),
+        torch.rand(columns) + 0.5,
+        torch.rand(channels) + 0.5,
+    )
+
+
+@built
+@pytest.mark.parametrize("pool", [None, "max", "l2"])
+@pytest.mark.parametrize(("channels", "columns"), [(64, 64), (64, 192), (128, 64)])
+def test_codes_give_the_same_bits_as_the_weights_that_they_stand_for(
+    channels: int, columns: int, pool: str | None
+) -> None:
+    coded, x = _coded(channels, columns), _picture(2, channels, 17, 22)
+    plain = coded.decoded()
+    factors = coded.outputs[:, None, None, None] * coded.inputs[None, :, None, None]
+    assert torch.equal(plain.weight, coded.table[coded.codes.long()] * factors)
+    assert winograd.suits(x, coded)
+    results = []
+    for layer in (coded, plain):
+        y = convolve(x, layer, relu=True, pool=pool, kept=False)
+        results.append((y, torch.autograd.grad(y.square().sum(), x)[0], layer(x)))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@built
+def test_the_networks_weights_stay_codes_where_they_are_used_as_such() -> None:
+    encoder, image = FeatureExtractor(layers=["relu3_1"]), torch.rand(1, 3, 64, 72)
+    kinds = {name: type(module) for name, module in encoder.convolutions.items()}
+    assert kinds.pop("conv1_1") is nn.Conv2d
+    assert set(kinds.values()) == {CodedConvolution}
+    moved = copy.deepcopy(encoder).double()
+    direct = FeatureExtractor(layers=["relu3_1"], convolution="direct")
+    for other in (moved, direct):
+        assert {type(module) for module in other.convolutions.values()} == {nn.Conv2d}
+    for name, module in encoder.convolutions.items():
+        assert torch.equal(module.weight, direct.convolutions[name].weight)
+        assert torch.equal(module.weight.double(), moved.convolutions[name].weight)
+    (features,) = encoder(image, ["relu3_1"]).values()
+    (exact,) = moved(image.double(), ["relu3_1"]).values()
+    assert _error(features, exact) < 1e-5
+    assert not winograd.suits(torch.rand(1, 64, 32, 32, dtype=torch.float64), encoder.convolutions["conv1_2"])
 
 
 @built
@@ -284,7 +332,7 @@ def test_threads_at_once() -> None:
 def test_without_a_compiled_library_convolutions_are_direct(monkeypatch: pytest.MonkeyPatch) -> None:
     image = torch.rand(1, 3, 64, 72)
     expected = FeatureExtractor(convolution="direct")(image, ["relu3_1"])["relu3_1"]
-    monkeypatch.setattr(winograd, "_library", lambda: None)
+    monkeypatch.setattr(compiled, "library", lambda: None)
     for convolution in ("auto", "winograd"):
         assert torch.equal(FeatureExtractor(convolution=convolution)(image, ["relu3_1"])["relu3_1"], expected)
 

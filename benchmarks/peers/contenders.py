@@ -231,6 +231,7 @@ class Pystiche:
     """pystiche from its parts: the names that it imports from torchvision and that are gone there are put back."""
 
     def __init__(self, folder: Path, size: int) -> None:
+        from neuralstyle.encoders.coded import Codes
         from neuralstyle.encoders.weights import simonyan
 
         try:
@@ -243,6 +244,7 @@ class Pystiche:
             raise Unavailable(f"it does not start ({error})") from error
         for name, (weight, bias) in simonyan().convolutions.items():
             convolution = getattr(network, name)
+            weight = weight.decoded() if isinstance(weight, Codes) else weight
             # This network is shown BGR, ours RGB.
             convolution.weight.data.copy_(weight.flip(1) if name == "conv1_1" else weight)
             convolution.bias.data.copy_(bias)

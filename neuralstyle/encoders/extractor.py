@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders import winograd
+from neuralstyle.encoders import compiled, winograd
 from neuralstyle.encoders.checks import check_image, check_names
+from neuralstyle.encoders.coded import CodedConvolution, Codes, frozen_convolution
 from neuralstyle.encoders.layer import Layer
 from neuralstyle.encoders.pooling import l2_pool, relu_max_pool
 from neuralstyle.encoders.scales import activation_scales, check_scales
@@ -140,7 +141,8 @@ class FeatureExtractor(nn.Module):
         record = load_weights(network, source, preprocessing, self._layers)
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
-        convolutions = _convolutions(record, scales)
+        # The functions that take codes are there or not for the whole run of a program.
+        convolutions = _convolutions(record, scales, coded=convolution != "direct" and compiled.is_built())
         self.convolutions = nn.ModuleDict({name: convolutions[name] for name in self._layers if name in convolutions})
         self.requires_grad_(False)
 
@@ -227,10 +229,20 @@ class FeatureExtractor(nn.Module):
             f"convolution={self.convolution!r}"
         )
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureExtractor:
+        """What ``to``, ``double`` and their like do; weights are decoded where only this CPU's functions take codes."""
+        there = fn(self.mean)
+        if there.device.type != "cpu" or there.dtype != torch.float32:
+            for name, convolution in self.convolutions.items():
+                if isinstance(convolution, CodedConvolution):
+                    self.convolutions[name] = convolution.decoded()
+        return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
     def _convolve(self, layer: Layer, x: Tensor, *, relu: bool, pool: bool, kept: bool) -> Tensor:
         convolution = self.convolutions[layer.name]
-        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(convolution, (nn.Conv2d, CodedConvolution))
         if layer.name == "conv1_1":
+            assert isinstance(convolution, nn.Conv2d)
             x = (x - self.mean) / self.std
             if not pool and self.convolution != "direct" and winograd.suits_picture(x, convolution):
                 return winograd.convolve_picture(x, convolution, self.padding, relu=relu)
@@ -244,7 +256,7 @@ class FeatureExtractor(nn.Module):
         result = result.relu_() if relu else result
         return l2_pool(result) if pool else result
 
-    def _winograd(self, x: Tensor, convolution: nn.Conv2d) -> bool:
+    def _winograd(self, x: Tensor, convolution: nn.Conv2d | CodedConvolution) -> bool:
         if self.convolution == "direct" or not winograd.suits(x, convolution):
             return False
         return self.convolution == "winograd" or winograd.pays(x)
@@ -264,19 +276,17 @@ def _up_to(names: Iterable[str], layers: Mapping[str, Layer]) -> dict[str, Layer
     return {name: layers[name] for name in order[: deepest + 1]}
 
 
-def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor]) -> dict[str, nn.Module]:
+def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor], *, coded: bool) -> dict[str, nn.Module]:
     modules: dict[str, nn.Module] = {}
-    before: Tensor | None = None
+    before = torch.ones(3)
     for name, (weight, bias) in record.convolutions.items():
+        scale = scales.get(name, torch.ones_like(bias))
+        outputs, inputs, before = 1 / scale, before, scale
+        if coded and isinstance(weight, Codes):
+            modules[name] = CodedConvolution(weight, bias / scale, outputs, inputs)
+            continue
+        weight = weight.decoded() if isinstance(weight, Codes) else weight
         if name in scales:
-            scale = scales[name]
-            factor = (1 / scale).view(-1, 1, 1, 1)
-            weight = weight * (factor if before is None else factor * before.view(1, -1, 1, 1))
-            bias = bias / scale
-            before = scale
-        # On the meta device nothing is drawn at random only to be replaced.
-        module = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device="meta")
-        module.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-        module.bias = nn.Parameter(bias)
-        modules[name] = module
+            weight = weight * (outputs.view(-1, 1, 1, 1) * inputs.view(1, -1, 1, 1))
+        modules[name] = frozen_convolution(weight, bias / scale)
     return modules

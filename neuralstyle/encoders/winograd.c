@@ -76,18 +76,18 @@ typedef struct {
 
 /* Memory that a thread keeps for its next call: to ask the system for it each time costs as much as a stage. It is
    asked of the system and not of malloc, in whose heap each smaller piece that it outgrows would leave a hole. */
-static _Thread_local Memory memory;
+static _Thread_local Memory stages, decoded;
 
-static float *reserve(size_t size)
+static float *reserve(Memory *memory, size_t size)
 {
-    if (memory.size < size) {
-        if (memory.numbers)
-            munmap(memory.numbers, memory.size * sizeof(float));
+    if (memory->size < size) {
+        if (memory->numbers)
+            munmap(memory->numbers, memory->size * sizeof(float));
         void *found = mmap(NULL, size * sizeof(float), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        memory.numbers = found == MAP_FAILED ? NULL : found;
-        memory.size = memory.numbers ? size : 0;
+        memory->numbers = found == MAP_FAILED ? NULL : found;
+        memory->size = memory->numbers ? size : 0;
     }
-    return memory.numbers;
+    return memory->numbers;
 }
 
 static int has_avx512(void)
@@ -96,11 +96,28 @@ static int has_avx512(void)
            __builtin_cpu_supports("avx512vl");
 }
 
-/* The number of this interface, which winograd.py compares with its own, where the processor has what is needed. */
-int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 3 : 0; }
+/* The number of this interface, which compiled.py compares with its own, where the processor has what is needed. */
+int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 4 : 0; }
+
+/* Weights (outputs, 3, 3, inputs) from the places where they stand in a table, each multiplied by the factors of its output
+   and of its input. */
+void decode(const unsigned char *places, const float *table, const float *outputs, const float *inputs, float *values,
+            long rows, long length)
+{
+    const int wide = has_avx512();
+#pragma omp parallel for
+    for (long row = 0; row < 9 * rows; row++) {
+        const long first = row * length;
+        if (wide)
+            decode_row_avx512(places + first, table, outputs[row / 9], inputs, length, values + first);
+        else
+            decode_row_avx2(places + first, table, outputs[row / 9], inputs, length, values + first);
+    }
+}
 
 /* y = convolution of x, (batch, height, width, channels) -> (..., columns), plus the bias if there is one, and what comes
-   after. The weights are (columns, 3, 3, channels). Returns 0, or 1 where there is no memory.
+   after. The weights are (columns, 3, 3, channels): numbers, or, with a table, what decode() makes them of.
+   Returns 0, or 1 where there is no memory.
 
    RELU: with codes, of the same shape as y, these are 1 where it is positive, and else 0.
    MAXIMUM: y has half the height and width, and the codes, of the same shape, say for each maximum which of the four it is,
@@ -113,17 +130,26 @@ int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_sup
    RELU: x counts where codes, or without them the mask, are positive.
    MAXIMUM: x has half the height and width; each number goes to where its code says, and the rest is zero.
    ROOT: x is the ReLU; each number is multiplied by that of its cell in pooled, and is zero where it is in none. */
-int convolve(const float *x, const float *mask, const float *weight, const float *bias, float *y, unsigned char *codes,
-             float *pooled, long batch, long height, long width, long channels, long columns, int after, int turned, long block)
+int convolve(const float *x, const float *mask, const void *weights, const float *table, const float *outputs,
+             const float *inputs, const float *bias, float *y, unsigned char *codes, float *pooled, long batch, long height,
+             long width, long channels, long columns, int after, int turned, long block)
 {
     const long across = (width + 3) / 4, total = across * ((height + 3) / 4);
     const long blocks = (total + block - 1) / block;
     const int wide = has_avx512();
     int failed = 0;
+    const float *weight = weights;
+    if (table) {
+        float *values = reserve(&decoded, 9 * channels * columns);
+        if (!values)
+            return 1;
+        decode(weights, table, outputs, inputs, values, turned ? channels : columns, turned ? columns : channels);
+        weight = values;
+    }
 #pragma omp parallel
     {
         const long slots = (block + GROUP - 1) / GROUP * GROUP;
-        float *own = reserve(WEIGHTS + 36 * (KERNELS + (slots * PIECE + APART) * (channels / PIECE + 1)));
+        float *own = reserve(&stages, WEIGHTS + 36 * (KERNELS + (slots * PIECE + APART) * (channels / PIECE + 1)));
         if (!own) {
 #pragma omp atomic write
             failed = 1;
@@ -188,6 +214,14 @@ void picture_gradient(const float *gradient, const float *mask, const float *wei
 
 typedef float NAME(Vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int NAME(Places) __attribute__((vector_size(4 * LANES)));
+
+/* A row of weights from the places where they stand in a table. */
+static void NAME(decode_row)(const unsigned char *restrict places, const float *restrict table, float output,
+                             const float *restrict inputs, long length, float *restrict values)
+{
+    for (long c = 0; c < length; c++)
+        values[c] = table[places[c]] * (output * inputs[c]);
+}
 
 /* A tile of x, zero outside and, turned, as far as what came after lets it through, to its values at the points. */
 INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out, long stride)

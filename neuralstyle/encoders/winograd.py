@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralstyle.encoders import compiled
 from neuralstyle.encoders.checks import is_plain_cpu
+from neuralstyle.encoders.coded import CodedConvolution
 from neuralstyle.encoders.padding import fold, pad
 from neuralstyle.encoders.pooling import SCALE, defined_l2_pool
 
-LIBRARY = Path(__file__).with_name("winograd.bin")
-"""Built with the package where there is a compiler; without it every convolution is direct."""
-
-INTERFACE = 3  # of winograd.c: changed there and here whenever a function's arguments do
 OUTPUTS = 4  # of a tile, on each side
 PIECE = 64  # channels that are computed at once
 NOTHING, RELU, MAXIMUM, ROOT = range(4)  # what follows a convolution, by its number in winograd.c
@@ -26,11 +21,17 @@ BORDERS = ("zeros", "replicate", "reflect")  # by their numbers in winograd.c
 BLOCK = 48  # tiles that a thread takes through all stages: what lies between them stays in its cache (measured)
 
 
-def suits(x: Tensor, convolution: nn.Conv2d) -> bool:
+Convolution: TypeAlias = "nn.Conv2d | CodedConvolution"
+
+
+def suits(x: Tensor, convolution: Convolution) -> bool:
     """Whether ``convolve`` can take the place of a convolution here: on the CPU, 3x3 padded by 1, frozen."""
+    if isinstance(convolution, CodedConvolution):
+        pieces = all(channels % PIECE == 0 for channels in convolution.codes.shape[:2])
+        return x.numel() > 0 and pieces and _is_served(x, convolution.table, convolution.bias)
     weight = convolution.weight
     return (
-        _is_served(x, convolution)
+        _is_served(x, weight, convolution.bias)
         and x.numel() > 0
         and weight.shape[0] % PIECE == weight.shape[1] % PIECE == 0
         and convolution.kernel_size == (3, 3)
@@ -52,7 +53,7 @@ def pays(x: Tensor) -> bool:
 
 
 def convolve(
-    x: Tensor, convolution: nn.Conv2d, *, relu: bool = False, pool: str | None = None, kept: bool = True
+    x: Tensor, convolution: Convolution, *, relu: bool = False, pool: str | None = None, kept: bool = True
 ) -> Tensor:
     r"""A convolution that ``suits``, with the ReLU after it, or the ReLU and 2x2 pooling, "max" or "l2", if asked for.
 
@@ -75,16 +76,16 @@ def convolve(
 
     """
     if pool == "l2":
-        return _L2Pooled.apply(x, convolution.weight, convolution.bias)[0]  # type: ignore[no-any-return, no-untyped-call]
+        return _L2Pooled.apply(x, convolution)[0]  # type: ignore[no-any-return, no-untyped-call]
     if pool == "max":
-        return _Pooled.apply(x, convolution.weight, convolution.bias)  # type: ignore[no-any-return, no-untyped-call]
-    result: Tensor = _Convolution.apply(x, convolution.weight, convolution.bias, relu, kept)  # type: ignore[no-untyped-call]
+        return _Pooled.apply(x, convolution)  # type: ignore[no-any-return, no-untyped-call]
+    result: Tensor = _Convolution.apply(x, convolution, relu, kept)  # type: ignore[no-untyped-call]
     return result
 
 
 def suits_picture(x: Tensor, convolution: nn.Conv2d) -> bool:
     """Whether ``convolve_picture`` can take the place of a network's first convolution."""
-    return _is_served(x, convolution) and convolution.weight.shape == (PIECE, 3, 3, 3)
+    return _is_served(x, convolution.weight, convolution.bias) and convolution.weight.shape == (PIECE, 3, 3, 3)
 
 
 def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: bool = False) -> Tensor:
@@ -97,17 +98,10 @@ def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: b
     return result
 
 
-def _is_served(x: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether the compiled functions are there, and this is in float32 on the CPU and frozen."""
-    weight, bias = convolution.weight, convolution.bias
-    return (
-        is_plain_cpu(x)
-        and weight.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and bias is not None
-        and not (weight.requires_grad or bias.requires_grad)
-        and _library() is not None
-    )
+def _is_served(x: Tensor, *others: Tensor | None) -> bool:
+    """Whether the compiled functions are there, and these are in float32 on the CPU, all but the first frozen."""
+    frozen = (t is not None and t.device.type == "cpu" and t.dtype == x.dtype and not t.requires_grad for t in others)
+    return is_plain_cpu(x) and x.dtype == torch.float32 and all(frozen) and compiled.is_built()
 
 
 class _Picture(torch.autograd.Function):
@@ -132,77 +126,78 @@ class _Picture(torch.autograd.Function):
         inputs, kernels = _channels_last(gradient), _channels_last(weight)
         masks = None if result is None else _channels_last(result)
         addresses = (None if t is None else t.data_ptr() for t in (inputs, masks, kernels, back))
-        _library().picture_gradient(*addresses, batch, height, width, BORDERS.index(ctx.padding))
+        compiled.library().picture_gradient(*addresses, batch, height, width, BORDERS.index(ctx.padding))
         return back, None, None, None, None
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, relu: bool, kept: bool) -> Tensor:
-        result = x.new_empty((x.shape[0], *x.shape[2:], weight.shape[0]))
+    def forward(ctx: Any, x: Tensor, convolution: Convolution, relu: bool, kept: bool) -> Tensor:
+        result = x.new_empty((x.shape[0], *x.shape[2:], len(_kernels(convolution))))
         codes = torch.empty_like(result, dtype=torch.uint8) if relu and not kept else None
-        _run(x, weight, result, bias=bias, codes=codes, after=RELU if relu else NOTHING)
+        _run(x, convolution, result, codes=codes, after=RELU if relu else NOTHING)
         result = result.permute(0, 3, 1, 2)
         opened = result if codes is None else codes.permute(0, 3, 1, 2)
-        ctx.save_for_backward(weight, *([opened] if relu else []))
+        ctx.save_for_backward(*([opened] if relu else []))
+        ctx.convolution = convolution
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *opens = ctx.saved_tensors
-        opened = opens[0] if opens else None
+        opened = ctx.saved_tensors[0] if ctx.saved_tensors else None
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            back = _defined_back(gradient, weight, opened)
+            back = _defined_back(gradient, ctx.convolution.weight, opened)
         else:
-            back = gradient.new_empty((gradient.shape[0], *gradient.shape[2:], weight.shape[1]))
-            _run(gradient, weight, back, mask=opened, after=NOTHING if opened is None else RELU, turned=True)
+            back = gradient.new_empty((gradient.shape[0], *gradient.shape[2:], _kernels(ctx.convolution).shape[1]))
+            _run(gradient, ctx.convolution, back, mask=opened, after=NOTHING if opened is None else RELU, turned=True)
             back = back.permute(0, 3, 1, 2)
-        return back, None, None, None, None
+        return back, None, None, None
 
 
 class _Pooled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, convolution: Convolution) -> Tensor:
         batch, _, height, width = x.shape
-        result = x.new_empty((batch, height // 2, width // 2, weight.shape[0]))
+        result = x.new_empty((batch, height // 2, width // 2, len(_kernels(convolution))))
         codes = torch.empty_like(result, dtype=torch.uint8)
-        _run(x, weight, result, bias=bias, codes=codes, after=MAXIMUM)
-        codes = codes.permute(0, 3, 1, 2)
-        ctx.save_for_backward(weight, codes)
-        ctx.shape = x.shape
+        _run(x, convolution, result, codes=codes, after=MAXIMUM)
+        ctx.save_for_backward(codes.permute(0, 3, 1, 2))
+        ctx.convolution, ctx.shape = convolution, x.shape
         return result.permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, codes = ctx.saved_tensors
+        (codes,) = ctx.saved_tensors
         batch, channels, height, width = ctx.shape
         if torch.is_grad_enabled():  # somebody wants to differentiate once more
             spread = torch.stack([gradient * (codes == code) for code in range(4)], 2)
             full = F.pixel_shuffle(spread.flatten(1, 2), 2)
             full = F.pad(full, (0, width - full.shape[3], 0, height - full.shape[2]))
-            return F.conv_transpose2d(full, weight, padding=1), None, None
+            return F.conv_transpose2d(full, ctx.convolution.weight, padding=1), None
         back = gradient.new_empty((batch, height, width, channels))
-        _run(gradient, weight, back, mask=codes, after=MAXIMUM, turned=True)
-        return back.permute(0, 3, 1, 2), None, None
+        _run(gradient, ctx.convolution, back, mask=codes, after=MAXIMUM, turned=True)
+        return back.permute(0, 3, 1, 2), None
 
 
 class _L2Pooled(torch.autograd.Function):
     """Puts out the map as well, only so that second derivatives find their way through it."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, convolution: Convolution) -> tuple[Tensor, Tensor]:
         batch, _, height, width = x.shape
-        result = x.new_empty((batch, height, width, weight.shape[0]))
-        pooled = x.new_empty((batch, height // 2, width // 2, weight.shape[0]))
-        _run(x, weight, result, bias=bias, pooled=pooled, after=ROOT)
+        columns = len(_kernels(convolution))
+        result = x.new_empty((batch, height, width, columns))
+        pooled = x.new_empty((batch, height // 2, width // 2, columns))
+        _run(x, convolution, result, pooled=pooled, after=ROOT)
         result, pooled = result.permute(0, 3, 1, 2), pooled.permute(0, 3, 1, 2)
-        ctx.save_for_backward(weight, result, pooled)
+        ctx.save_for_backward(result, pooled)
+        ctx.convolution = convolution
         ctx.set_materialize_grads(False)
         return pooled, result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, of_map: Tensor | None) -> tuple[Tensor | None, ...]:
-        weight, result, pooled = ctx.saved_tensors
+        result, pooled = ctx.saved_tensors
         again = torch.is_grad_enabled()
         if again or gradient is None or of_map is not None:  # somebody wants to differentiate once more, or does
             total = torch.zeros_like(result) if of_map is None else of_map
@@ -210,11 +205,11 @@ class _L2Pooled(torch.autograd.Function):
                 with torch.enable_grad():
                     maps = result if again else result.detach().requires_grad_()
                     total = total + torch.autograd.grad(defined_l2_pool(maps), maps, gradient, create_graph=again)[0]
-            return _defined_back(total, weight, result), None, None
+            return _defined_back(total, ctx.convolution.weight, result), None
         share = _channels_last(gradient.div(pooled).mul_(SCALE**2))
-        back = gradient.new_empty((result.shape[0], *result.shape[2:], weight.shape[1]))
-        _run(result, weight, back, pooled=share, after=ROOT, turned=True)
-        return back.permute(0, 3, 1, 2), None, None
+        back = gradient.new_empty((result.shape[0], *result.shape[2:], _kernels(ctx.convolution).shape[1]))
+        _run(result, ctx.convolution, back, pooled=share, after=ROOT, turned=True)
+        return back.permute(0, 3, 1, 2), None
 
 
 def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: str) -> Tensor:
@@ -230,13 +225,17 @@ def _defined_back(gradient: Tensor, weight: Tensor, opened: Tensor | None, paddi
     return F.conv_transpose2d(masked, weight, padding=padding)
 
 
+def _kernels(convolution: Convolution) -> Tensor:
+    """The weights of a convolution, (K, C, 3, 3), or their codes."""
+    return convolution.codes if isinstance(convolution, CodedConvolution) else convolution.weight
+
+
 def _run(
     x: Tensor,
-    weight: Tensor,
+    convolution: Convolution,
     result: Tensor,
     *,
     after: int,
-    bias: Tensor | None = None,
     mask: Tensor | None = None,
     codes: Tensor | None = None,
     pooled: Tensor | None = None,
@@ -244,14 +243,17 @@ def _run(
 ) -> None:
     """What winograd.c says, into a result that is (B, H, W, C), as codes and pooled are; the mask may be bytes."""
     # They are kept in variables until the call is over.
-    inputs, kernels = _channels_last(x), _channels_last(weight)
+    inputs, kernels = _channels_last(x), _channels_last(_kernels(convolution))
     masks = None if mask is None else _channels_last(mask)
     if masks is not None and masks.dtype == torch.uint8:
         codes, masks = masks, None
-    shift = None if bias is None else bias.contiguous()
+    shift = None if turned or convolution.bias is None else convolution.bias.contiguous()
+    coded: tuple[Tensor | None, ...] = (None, None, None)
+    if isinstance(convolution, CodedConvolution):
+        coded = (convolution.table, convolution.outputs, convolution.inputs)
     batch, height, width = (result if turned else inputs).shape[:3]
-    failed = _library().convolve(
-        *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, shift, result, codes, pooled)),
+    failed = compiled.library().convolve(
+        *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, *coded, shift, result, codes, pooled)),
         *(batch, height, width, inputs.shape[3], result.shape[3]),
         after,
         turned,
@@ -271,16 +273,3 @@ def _block(tiles: int) -> int:
 def _channels_last(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, H, W, C), contiguous."""
     return x.permute(0, 2, 3, 1).contiguous()
-
-
-@cache
-def _library() -> Any:
-    """The compiled functions; None where it was not built, is an older file's, or is for another processor."""
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-    except OSError:
-        return None
-    pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
-    library.convolve.argtypes = [*[pointer] * 7, *[long] * 5, integer, integer, long]
-    library.picture_gradient.argtypes, library.picture_gradient.restype = [*[pointer] * 4, *[long] * 3, integer], None
-    return library if library.supported() == INTERFACE else None

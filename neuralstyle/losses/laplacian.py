@@ -97,4 +97,5 @@ def _overlapping(x: Tensor, pool: int) -> Tensor:
     below, beside = half + -height % pool, half + -width % pool
     planes = F.pad(x, (half, beside, half, below), mode="replicate").flatten(0, 1).unsqueeze(1)
     columns = F.conv2d(planes, weights.view(1, 1, -1, 1), stride=(pool, 1))
-    return F.conv2d(columns, weights.view(1, 1, 1, -1), stride=(1, pool)).squeeze(1).unflatten(0, x.shape[:2])
+    cells = F.conv2d(columns, weights.view(1, 1, 1, -1), stride=(1, pool))
+    return cells.view(*x.shape[:2], *cells.shape[2:])
