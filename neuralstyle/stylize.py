@@ -114,8 +114,9 @@ def stylize(
         ```
 
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
-    content, L2 pooling, pixels bounded to their range, a mean over positions in the content loss, Gram matrices
-    compared relative to the style's own, and a little total variation; ``gatys()`` gives the paper's own settings.
+    content, L2 pooling, pixels bounded to their range, a mean over positions in the content loss, a Laplacian of the
+    picture beside it (arXiv 1707.01253), Gram matrices compared relative to the style's own, and a little total
+    variation; ``gatys()`` gives the paper's own settings.
     """
     start = load_image(content)
     styles = as_styles(style)
