@@ -69,7 +69,9 @@ class _Band(torch.autograd.Function):
         if band is None:
             return following, None
         if following is None:
-            following = band.new_zeros(ctx.shape).contiguous(memory_format=torch.channels_last)
+            following = torch.empty(
+                ctx.shape, dtype=band.dtype, device=band.device, memory_format=torch.channels_last
+            ).zero_()
         place = cut(following, ctx.place)
         place.add_(band.view(place.shape))
         return following, None

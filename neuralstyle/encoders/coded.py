@@ -59,9 +59,8 @@ class CodedConvolution(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The weights, (K, C, 3, 3): made anew at each look."""
-        if not compiled.is_built() or not is_plain_cpu(self.table):
-            weight = Codes(self.codes, self.table).decoded()
-            return weight.mul_(self.outputs.view(-1, 1, 1, 1) * self.inputs.view(1, -1, 1, 1))
+        if not (is_plain_cpu(self.table) and compiled.is_built()):
+            return self.table[self.codes.long()] * (self.outputs.view(-1, 1, 1, 1) * self.inputs.view(1, -1, 1, 1))
         weight = torch.empty_like(self.codes, dtype=self.table.dtype)
         tensors = (self.codes, self.table, self.outputs, self.inputs, weight)
         compiled.library().decode(*(t.data_ptr() for t in tensors), *self.codes.shape[:2])
