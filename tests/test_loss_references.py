@@ -211,6 +211,11 @@ def test_laplacian_of_a_size_that_is_no_multiple_of_the_pool(noise: Noise, smoot
     assert LaplacianLoss(pool=40, smooth=smooth).forward(x, c) == 0  # one cell has no edges
 
 
+def test_laplacian_of_a_content_without_edges_is_small_for_faint_ones(noise: Noise) -> None:
+    flat = torch.full((1, 3, 32, 32), 0.5)
+    assert LaplacianLoss(pool=1).forward(flat + 0.01 * noise(1, 3, 32, 32), flat) < 0.5
+
+
 @pytest.mark.parametrize("pool", [1, 2, 3, 4])
 def test_smooth_laplacian_is_that_of_the_picture_reduced_by_triangles(noise: Noise, pool: int) -> None:
     x, c = noise(2, 1, 3, 8 * pool, 6 * pool, dtype=torch.float64)

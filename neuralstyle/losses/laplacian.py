@@ -13,7 +13,7 @@ from neuralstyle.losses.base import Loss, Reference, settle
 from neuralstyle.losses.sampling import check_count
 from neuralstyle.losses.scale import relative
 
-FAINT = 1e-6  # the mean squared Laplacian of a picture without edges
+FAINT = 1e-3  # mean squared Laplacian: of a thousand photographs at 512 pixels, averaged over 8, none has less
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class LaplacianLoss(Loss):
     $$
 
     Keeps lines and small detail of a photograph that deep features lose, to be used beside ``ContentLoss``. The
-    divisor makes it 1 for a flat picture. The average over p x p pixels ignores noise and the style's finest texture.
-    It sees whole maps, exact in tiles.
+    divisor makes it 1 for a flat picture; as a mean over positions and channels it is at least 0.001, so that a content
+    with hardly any edges does not hold on to them at any price. The average over p x p pixels ignores noise and the
+    style's finest texture. It sees whole maps, exact in tiles.
 
     Averages over boxes pull all pixels of a box the same way, and with much weight the boxes show in flat areas.
     ``smooth`` averages over twice the width with weights that fall off linearly, so that neighbours overlap and the
