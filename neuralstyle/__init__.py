@@ -54,7 +54,7 @@ from neuralstyle.recipes import (
     gatys,
     with_style_loss,
 )
-from neuralstyle.schedule import Scale, coarse_to_fine, single_scale
+from neuralstyle.schedule import SCHEDULES, Scale, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
 from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
@@ -63,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DEFAULT_LOSSES",
     "LBFGS",
+    "SCHEDULES",
     "STYLE_LOSSES",
     "TEXTURE_LOSSES",
     "TRAINING_LOSSES",

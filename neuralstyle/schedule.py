@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from neuralstyle._errors import unknown
 from neuralstyle.measurement import Encoder
 
 DEFAULT_ITERATIONS = 60
@@ -111,6 +113,74 @@ def single_scale(size: int, iterations: int | None = None) -> list[Scale]:
 
     """
     return [Scale(size, _iterations(iterations, 300))]
+
+
+def draft(size: int, iterations: int | None = None) -> list[Scale]:
+    """``coarse_to_fine`` with a quarter of the iterations at every scale: soon there, to try things out.
+
+    With a number of iterations it is ``coarse_to_fine`` itself.
+
+    Raises:
+        ValueError: fewer than 1 iteration.
+
+    Example:
+        ```python
+        from neuralstyle import samples, stylize
+
+        image = stylize(samples.photo(), samples.painting("swirl"), size=64, schedule="draft")
+        ```
+
+    """
+    return _of_default(size, iterations, 1 / 4)
+
+
+def fine(size: int, iterations: int | None = None) -> list[Scale]:
+    """``coarse_to_fine`` with three times the iterations at every scale: what is left to be won, slowly.
+
+    With a number of iterations it is ``coarse_to_fine`` itself.
+
+    Raises:
+        ValueError: fewer than 1 iteration.
+
+    Example:
+        ```python
+        from neuralstyle.schedule import fine
+
+        assert [scale.iterations for scale in fine(256)] == [360, 180]
+        ```
+
+    """
+    return _of_default(size, iterations, 3)
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "draft": draft,
+    "standard": coarse_to_fine,
+    "fine": fine,
+    "single": single_scale,
+}
+"""Schedules by name, as ``stylize`` and the command line take them."""
+
+
+def find_schedule(schedule: Schedule | str) -> Schedule:
+    """A schedule, or the one of this name.
+
+    Raises:
+        ValueError: an unknown name; the near one is suggested.
+
+    """
+    if not isinstance(schedule, str):
+        return schedule
+    if schedule not in SCHEDULES:
+        raise unknown("schedule", schedule, SCHEDULES)
+    return SCHEDULES[schedule]
+
+
+def _of_default(size: int, iterations: int | None, factor: float) -> list[Scale]:
+    scales = coarse_to_fine(size, iterations)
+    if iterations is not None:
+        return scales
+    return [replace(scale, iterations=math.ceil(factor * scale.iterations)) for scale in scales]
 
 
 def _default_iterations(size: int) -> int:

@@ -20,7 +20,7 @@ from neuralstyle.painting import Options, paint
 from neuralstyle.precision import Precision
 from neuralstyle.progress import Callback
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, at_strength
-from neuralstyle.schedule import Schedule, coarse_to_fine, single_scale
+from neuralstyle.schedule import Schedule, find_schedule
 from neuralstyle.styles import Style, as_styles
 from neuralstyle.tiling import TileSize
 
@@ -50,7 +50,7 @@ def stylize(
     content_weight: float = 1.0,
     style_weight: float = 1.0,
     color: Color = "style",
-    schedule: Schedule = coarse_to_fine,
+    schedule: Schedule | str = "standard",
     strength: float = 0.5,
 ) -> Image.Image:
     r"""Paint the content in the style.
@@ -92,7 +92,8 @@ def stylize(
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
             the result's lightness with the content's chroma, in OkLab), "match" (beforehand: the painting's mean and
             covariance of colour are made the content's) or "histogram" (beforehand, channel by channel).
-        schedule: (size, iterations) -> list of ``Scale``; ``coarse_to_fine`` or ``single_scale``.
+        schedule: "standard", from coarse to fine; "draft", the same with a quarter of the iterations; "fine", with
+            three times as many; "single", all at the final size; or a function (size, iterations) -> list of ``Scale``.
         strength: one dial for the balance, from 0, nearly the photograph, over 0.5, the default, to 1, nearly all
             style: multiplies $\alpha$ by $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$, on top of their weights.
 
@@ -121,7 +122,7 @@ def stylize(
     start = load_image(content)
     styles = as_styles(style)
     terms = as_sum(DEFAULT_LOSSES if losses is None else losses)
-    scales = schedule(longest_side(size, *start.shape[2:]), iterations)
+    scales = find_schedule(schedule)(longest_side(size, *start.shape[2:]), iterations)
     content_factor, style_factor = at_strength(strength)
     return paint(
         terms.scaled("content", content_weight * content_factor).scaled("style", style_weight * style_factor),
@@ -153,7 +154,7 @@ def synthesize_texture(
     losses: Loss | LossSum | None = None,
     size: int | tuple[int, int] = 512,
     iterations: int | None = None,
-    schedule: Schedule = coarse_to_fine,
+    schedule: Schedule | str = "standard",
     **options: Unpack[Options],
 ) -> Image.Image:
     """Paint a texture: the style alone, from noise.
@@ -163,7 +164,7 @@ def synthesize_texture(
         losses: what is minimised; None: ``TEXTURE_LOSSES``. Fewer layers give smaller structures.
         size: of the result in pixels: the side of a square, or (height, width).
         iterations: evaluations at the finest scale; None: the schedule's own number.
-        schedule: (size, iterations) -> list of ``Scale``.
+        schedule: as in ``stylize``.
         **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
 
     Raises:
@@ -184,7 +185,7 @@ def synthesize_texture(
     """
     height, width = size if isinstance(size, tuple) else (size, size)
     longest = max(check_size(height), check_size(width))
-    scales = schedule(longest, iterations)
+    scales = find_schedule(schedule)(longest, iterations)
     shapes = [(round(height * scale.size / longest), round(width * scale.size / longest)) for scale in scales]
     terms = as_sum(TEXTURE_LOSSES if losses is None else losses)
     options.setdefault("init", "noise")
@@ -198,7 +199,7 @@ def reconstruct_content(
     losses: Loss | LossSum | None = None,
     size: Size = 512,
     iterations: int | None = None,
-    schedule: Schedule = single_scale,
+    schedule: Schedule | str = "single",
     **options: Unpack[Options],
 ) -> Image.Image:
     """Paint what a layer remembers of a picture: the content alone, from noise.
@@ -211,7 +212,7 @@ def reconstruct_content(
         losses: what is minimised, instead of ``ContentLoss(layer)``.
         size: of the result, as in ``stylize``.
         iterations: evaluations at the finest scale; None: the schedule's own number.
-        schedule: (size, iterations) -> list of ``Scale``.
+        schedule: as in ``stylize``.
         **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
 
     Raises:
@@ -230,7 +231,7 @@ def reconstruct_content(
 
     """
     target = load_image(content)
-    scales = schedule(longest_side(size, *target.shape[2:]), iterations)
+    scales = find_schedule(schedule)(longest_side(size, *target.shape[2:]), iterations)
     shapes = [fit_size(target.shape[2], target.shape[3], scale.size) for scale in scales]
     terms = as_sum(ContentLoss(layer) if losses is None else losses)
     options.setdefault("init", "noise")

@@ -21,6 +21,7 @@ from PIL import Image
 
 import neuralstyle
 from neuralstyle import cli, samples
+from neuralstyle.schedule import find_schedule
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -54,7 +55,7 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
 
     @functools.wraps(paint)
     def painted(*args: Any, **options: Any) -> Image.Image:
-        schedule = options.pop("schedule", defaults["schedule"])
+        schedule = find_schedule(options.pop("schedule", defaults["schedule"]))
 
         def short(size: int, iterations: int | None) -> list[neuralstyle.Scale]:
             return [replace(scale, iterations=EVALUATIONS) for scale in schedule(size, iterations)]

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
-from neuralstyle import Scale, coarse_to_fine
+from neuralstyle import SCHEDULES, Scale, coarse_to_fine, samples, stylize
 
 
 def work(scales: list[Scale]) -> float:
@@ -50,3 +51,33 @@ def test_few_iterations_at_a_large_size_leave_the_coarser_scales_theirs(size: in
 def test_many_iterations_at_a_large_size_are_no_fewer_at_coarser_ones() -> None:
     counts = [scale.iterations for scale in coarse_to_fine(4096, 200)]
     assert counts == [1600, 800, 400, 200, 200, 200]
+
+
+@pytest.mark.parametrize(("name", "share"), [("draft", 1 / 4), ("standard", 1), ("fine", 3)])
+@pytest.mark.parametrize("size", [96, 512, 4096])
+def test_schedules_by_name_are_shares_of_the_standard(name: str, share: float, size: int) -> None:
+    expected = [(each.size, math.ceil(share * each.iterations)) for each in coarse_to_fine(size)]
+    assert [(each.size, each.iterations) for each in SCHEDULES[name](size, None)] == expected
+
+
+@pytest.mark.parametrize("name", ["draft", "standard", "fine"])
+def test_a_number_of_iterations_is_what_it_says(name: str) -> None:
+    assert SCHEDULES[name](400, 7) == coarse_to_fine(400, 7)
+
+
+def test_a_draft_ends_after_its_evaluations() -> None:
+    seen: list[tuple[int, int]] = []
+    stylize(
+        samples.photo(),
+        samples.painting("swirl"),
+        size=32,
+        schedule="draft",
+        progress=False,
+        callback=lambda progress: seen.append((progress.size, progress.total)),
+    )
+    assert seen == [(32, 15)] * 15
+
+
+def test_an_unknown_schedule_is_refused_and_the_near_one_named() -> None:
+    with pytest.raises(ValueError, match=r"draght.*draft"):
+        stylize(samples.photo(), samples.painting("swirl"), schedule="draght")

@@ -45,9 +45,10 @@ def paint(job: Job, file: Path) -> dict[str, Any]:
 
 def _ours(job: Job, file: Path) -> dict[str, Any]:
     from neuralstyle import stylize
+    from neuralstyle.schedule import find_schedule
 
     options = recipe(job.method)
-    schedule = options.pop("schedule", inspect.signature(stylize).parameters["schedule"].default)
+    schedule = find_schedule(options.pop("schedule", inspect.signature(stylize).parameters["schedule"].default))
     scales = endless(schedule(job.size, None)) if job.deadline else schedule(job.size, None)
     started, seen = time.time(), {"evaluations": 0, "finest": 0}
 
