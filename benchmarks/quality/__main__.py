@@ -3,6 +3,7 @@
     python benchmarks/quality CONTENTS STYLES results.jsonl              # 60 s at 256 px, 180 s at 384 px: 3 hours
     python benchmarks/quality CONTENTS STYLES ablation.jsonl --ablate    # one part of the recipe changed at a time
     python benchmarks/quality CONTENTS STYLES sweep.jsonl --sweep        # every style loss, at equal seconds
+    python benchmarks/quality CONTENTS STYLES plans.jsonl --schedules    # draft, standard and fine, each in its time
     python benchmarks/quality CONTENTS STYLES results.jsonl --report     # the tables of what is there
 
 CONTENTS and STYLES are folders of pictures; pairs.txt, or the file given by --pairs, says which go together. Every
@@ -31,12 +32,19 @@ from pathlib import Path
 from typing import Any
 
 from curves import means, points, verdicts
-from methods import CONTENT_WEIGHTS, DEFAULT, NEURALSTYLE, OUR_CONTENT_WEIGHTS, WHOLE, style_losses, variants
+from methods import CONTENT_WEIGHTS, DEFAULT, NEURALSTYLE, OUR_CONTENT_WEIGHTS, WHOLE, schedules, style_losses, variants
 from pairs import PAIRS, read_pairs
 
 HERE = Path(__file__).parent
 LARGE = 3  # of the pairs are painted at the large size, too
+AS_THEY_COME = ("ablation", "schedules")  # each takes the time that it takes, at its own content weight
 KEY = ("mode", "pair", "method", "content_weight", "size", "limit")
+TITLES = {
+    "methods": "Methods",
+    "sweep": "Style losses",
+    "ablation": "Parts of the recipe",
+    "schedules": "Schedules",
+}
 CURVE_MEASURES = ("style", "sliced", "structure", "color", "grain", "grid", "flat")
 PART_MEASURES = ("style", "sliced", "structure", "color", "spectrum", "grain", "grid", "flat")
 
@@ -47,17 +55,19 @@ def say(text: str) -> None:
 
 def plan(options: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> Iterator[dict[str, Any]]:
     """What is to be painted, small pictures first, the methods of a pair one after the other."""
-    mode = "ablation" if options.ablate else "sweep" if options.sweep else "methods"
+    chosen_modes = {"ablation": options.ablate, "sweep": options.sweep, "schedules": options.schedules}
+    mode = next((name for name, chosen in chosen_modes.items() if chosen), "methods")
     work = [
         (size, seconds, pairs[:LARGE] if number else pairs)
         for number, (size, seconds) in enumerate(zip(options.sizes, options.seconds, strict=True))
     ]
-    names = {"ablation": variants, "sweep": style_losses, "methods": lambda: WHOLE}[mode]()
-    if mode == "ablation":
+    lists = {"ablation": variants, "sweep": style_losses, "schedules": schedules, "methods": lambda: WHOLE}
+    names = lists[mode]()
+    if mode in AS_THEY_COME:
         work = [(options.sizes[0], None, pairs)]
 
     def weights(name: str) -> Sequence[float]:
-        if options.weights or mode == "ablation":
+        if options.weights or mode in AS_THEY_COME:
             return options.weights or [1.0]
         return OUR_CONTENT_WEIGHTS if name == NEURALSTYLE else CONTENT_WEIGHTS
 
@@ -133,12 +143,12 @@ def key(record: dict[str, Any]) -> tuple[Any, ...]:
 def report(records: list[dict[str, Any]]) -> str:
     """The tables of everything in a file of results."""
     parts = []
-    for mode, title in (("methods", "Methods"), ("sweep", "Style losses"), ("ablation", "Parts of the recipe")):
+    for mode, title in TITLES.items():
         chosen = [record for record in records if record["mode"] == mode]
         if not chosen:
             continue
         parts.append(f"## {title}")
-        if mode == "ablation":
+        if mode in AS_THEY_COME:
             parts.append(means(chosen, PART_MEASURES, DEFAULT))
             continue
         parts.append(points(chosen, CURVE_MEASURES))
@@ -157,6 +167,7 @@ def main() -> None:
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--ablate", action="store_true", help="change one part of the default recipe at a time")
     either.add_argument("--sweep", action="store_true", help="every style loss of the command line")
+    either.add_argument("--schedules", action="store_true", help="the schedules from coarse to fine, by name")
     either.add_argument("--report", action="store_true", help="only print the tables of what is there")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="paint by these only (default: all)")
     parser.add_argument(
@@ -176,11 +187,11 @@ def main() -> None:
         nargs="+",
         metavar="X",
         help=f"of the content, as multiples (default: {' '.join(f'{weight:g}' for weight in CONTENT_WEIGHTS)}, of the "
-        f"default recipe {' '.join(f'{weight:g}' for weight in OUR_CONTENT_WEIGHTS)}; --ablate: 1)",
+        f"default recipe {' '.join(f'{weight:g}' for weight in OUR_CONTENT_WEIGHTS)}; --ablate, --schedules: 1)",
     )
     parser.add_argument("--threads", type=int, help="of each process (default: what torch takes)")
     options = parser.parse_args()
-    if len(options.sizes) != len(options.seconds) and not options.ablate:
+    if len(options.sizes) != len(options.seconds) and not (options.ablate or options.schedules):
         parser.error(f"--seconds takes a number for each of the {len(options.sizes)} sizes")
     records = read_results(options.results)
     if not options.report:

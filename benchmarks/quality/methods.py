@@ -126,7 +126,7 @@ def recipe(name: str) -> dict[str, Any]:
         return {}
     if name == GATYS:
         return dict(gatys())
-    return (variants() | style_losses())[name]()
+    return (variants() | style_losses() | schedules())[name]()
 
 
 def variants() -> dict[str, Callable[[], dict[str, Any]]]:
@@ -192,3 +192,8 @@ def style_losses() -> dict[str, Callable[[], dict[str, Any]]]:
     from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, with_style_loss
 
     return {name: lambda name=name: {"losses": with_style_loss(DEFAULT_LOSSES, name)} for name in STYLE_LOSSES}
+
+
+def schedules() -> dict[str, Callable[[], dict[str, Any]]]:
+    """The default recipe by each schedule that goes from coarse to fine."""
+    return {name: lambda name=name: {"schedule": name} for name in ("draft", "standard", "fine")}

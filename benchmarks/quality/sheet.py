@@ -21,11 +21,11 @@ COLUMNS = 4
 GAP, WIDTH = 4, 1600  # pixels
 
 
-def paint(content: Path, style: Path, size: int, result: Path) -> float:
+def paint(content: Path, style: Path, size: int, schedule: str, result: Path) -> float:
     """The seconds it takes from the command line."""
     command = [sys.executable, "-m", "neuralstyle", "stylize", str(content), str(style), "-o", str(result)]
     started = time.monotonic()
-    subprocess.run([*command, "--size", str(size), "--quiet"], check=True)
+    subprocess.run([*command, "--size", str(size), "--schedule", schedule, "--quiet"], check=True)
     return time.monotonic() - started
 
 
@@ -55,13 +55,14 @@ def main() -> None:
     parser.add_argument("sheet", type=Path, help="file of all of them in one")
     parser.add_argument("--pairs", type=Path, default=PAIRS, help="which go together (default: pairs.txt)")
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels (default: %(default)s)")
+    parser.add_argument("--schedule", default="standard", help="draft, standard, fine ... (default: %(default)s)")
     options = parser.parse_args()
     options.painted.mkdir(parents=True, exist_ok=True)
     files = []
     for content, style in read_pairs(options.pairs, options.contents, options.styles):
         file = options.painted / f"{content.stem}-{style.stem}.png"
         if not file.exists():
-            seconds = paint(content, style, options.size, file)
+            seconds = paint(content, style, options.size, options.schedule, file)
             print(f"{content.stem} x {style.stem}: {seconds:.0f} s", flush=True)
         files.append(file)
     sheet(files).save(options.sheet, quality=85)
