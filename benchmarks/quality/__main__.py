@@ -57,14 +57,15 @@ def plan(options: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> Iterato
     """What is to be painted, small pictures first, the methods of a pair one after the other."""
     chosen_modes = {"ablation": options.ablate, "sweep": options.sweep, "schedules": options.schedules}
     mode = next((name for name, chosen in chosen_modes.items() if chosen), "methods")
-    work = [
-        (size, seconds, pairs[:LARGE] if number else pairs)
-        for number, (size, seconds) in enumerate(zip(options.sizes, options.seconds, strict=True))
-    ]
     lists = {"ablation": variants, "sweep": style_losses, "schedules": schedules, "methods": lambda: WHOLE}
     names = lists[mode]()
     if mode in AS_THEY_COME:
-        work = [(options.sizes[0], None, pairs)]
+        work: list[tuple[int, float | None, list[tuple[Path, Path]]]] = [(options.sizes[0], None, pairs)]
+    else:
+        work = [
+            (size, seconds, pairs[:LARGE] if number else pairs)
+            for number, (size, seconds) in enumerate(zip(options.sizes, options.seconds, strict=True))
+        ]
 
     def weights(name: str) -> Sequence[float]:
         if options.weights or mode in AS_THEY_COME:
