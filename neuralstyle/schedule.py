@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TypeAlias
 
 from neuralstyle._errors import unknown
@@ -116,7 +117,7 @@ def single_scale(size: int, iterations: int | None = None) -> list[Scale]:
 
 
 def draft(size: int, iterations: int | None = None) -> list[Scale]:
-    """``coarse_to_fine`` with a quarter of the iterations at every scale: soon there, to try things out.
+    """``coarse_to_fine`` with a fifth of the iterations at every scale: soon there, to try things out.
 
     With a number of iterations it is ``coarse_to_fine`` itself.
 
@@ -131,7 +132,7 @@ def draft(size: int, iterations: int | None = None) -> list[Scale]:
         ```
 
     """
-    return _of_default(size, iterations, 1 / 4)
+    return _of_default(size, iterations, Fraction(1, 5))
 
 
 def fine(size: int, iterations: int | None = None) -> list[Scale]:
@@ -150,7 +151,7 @@ def fine(size: int, iterations: int | None = None) -> list[Scale]:
         ```
 
     """
-    return _of_default(size, iterations, 3)
+    return _of_default(size, iterations, Fraction(3))
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -176,7 +177,7 @@ def find_schedule(schedule: Schedule | str) -> Schedule:
     return SCHEDULES[schedule]
 
 
-def _of_default(size: int, iterations: int | None, factor: float) -> list[Scale]:
+def _of_default(size: int, iterations: int | None, factor: Fraction) -> list[Scale]:
     scales = coarse_to_fine(size, iterations)
     if iterations is not None:
         return scales

@@ -74,12 +74,12 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--iterations",
         type=int,
         metavar="N",
-        help="evaluations at the finest scale (default: the schedule's own: 60, draft 15, fine 180, single 300)",
+        help="evaluations at the finest scale (default: the schedule's own: 60, draft 12, fine 180, single 300)",
     )
     group.add_argument(
         "--schedule",
         choices=SCHEDULES,
-        help="standard: from small to large; draft, fine: the same with a quarter, three times the iterations; single: "
+        help="standard: from small to large; draft, fine: the same with a fifth, three times the iterations; single: "
         f"all at one size (default: {default(function, 'schedule')})",
     )
     group.add_argument(
