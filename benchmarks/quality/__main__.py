@@ -22,6 +22,7 @@ lower; between the content weights both are interpolated.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -55,8 +56,7 @@ def say(text: str) -> None:
 
 def plan(options: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> Iterator[dict[str, Any]]:
     """What is to be painted, small pictures first, the methods of a pair one after the other."""
-    chosen_modes = {"ablation": options.ablate, "sweep": options.sweep, "schedules": options.schedules}
-    mode = next((name for name, chosen in chosen_modes.items() if chosen), "methods")
+    mode = options.mode
     lists = {"ablation": variants, "sweep": style_losses, "schedules": schedules, "methods": lambda: WHOLE}
     names = lists[mode]()
     if mode in AS_THEY_COME:
@@ -166,9 +166,10 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="file of JSON lines, continued if it is there")
     parser.add_argument("--pairs", type=Path, default=PAIRS, help="which go together (default: pairs.txt)")
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--ablate", action="store_true", help="change one part of the default recipe at a time")
-    either.add_argument("--sweep", action="store_true", help="every style loss of the command line")
-    either.add_argument("--schedules", action="store_true", help="the schedules from coarse to fine, by name")
+    mode = functools.partial(either.add_argument, dest="mode", action="store_const", default="methods")
+    mode("--ablate", const="ablation", help="change one part of the default recipe at a time")
+    mode("--sweep", const="sweep", help="every style loss of the command line")
+    mode("--schedules", const="schedules", help="the schedules from coarse to fine, by name")
     either.add_argument("--report", action="store_true", help="only print the tables of what is there")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="paint by these only (default: all)")
     parser.add_argument(
@@ -192,7 +193,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, help="of each process (default: what torch takes)")
     options = parser.parse_args()
-    if len(options.sizes) != len(options.seconds) and not (options.ablate or options.schedules):
+    if len(options.sizes) != len(options.seconds) and options.mode not in AS_THEY_COME:
         parser.error(f"--seconds takes a number for each of the {len(options.sizes)} sizes")
     records = read_results(options.results)
     if not options.report:
