@@ -29,6 +29,7 @@ from student import TAPS, Student
 from torch import Tensor
 
 from neuralstyle import default_encoder
+from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward.data import find_pictures
 
 SIZE, BATCH, PLACES = 128, 8, 64  # pixels of a crop, crops of a step, pictures being painted
@@ -37,6 +38,7 @@ RATE, WARM = 2e-3, 200
 GRADIENTS = 0.3  # weight of the gradients' error beside the kernels', after RAMP steps
 RAMP = 1000
 SAVED, JUDGED = 100, 500  # every so many steps
+KIND = "distillation"  # of checkpoint
 
 
 class Training:
@@ -75,12 +77,10 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.easel.state = state["easel"]
 
-    def advance(self) -> dict[str, float]:
+    def advance(self) -> None:
         """One step."""
         dice = random.Random(f"{self.seed}/step {self.step}")
-        places = self.easel.take(BATCH, dice)
-        batch = {name: self.easel.state[name][places] for name in ("image", "content", "style")}
-        kernels, gradients, downhill = self._compare(batch, dice)
+        kernels, gradients = self._paint(self.easel, dice)
         loss = torch.stack(list(kernels.values())).mean()
         loss = loss + GRADIENTS * min(1.0, self.step / RAMP) * gradients.clamp(max=4).mean()
         self.optimizer.zero_grad()
@@ -90,9 +90,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (self.step + 1) / WARM) * (0.5 + 0.5 * math.cos(math.pi * done))
         self.optimizer.step()
-        self.easel.step(places, downhill, dice)
         self.step += 1
-        return {"loss": loss.item()}
 
     def judge(self) -> str:
         """A line of the errors on photographs that are not trained on, and on a few steps of painting with them."""
@@ -101,22 +99,21 @@ class Training:
         sums: dict[str, float] = {}
         rounds = 6
         for _ in range(rounds):
-            places = easel.take(BATCH, dice)
-            batch = {name: easel.state[name][places] for name in ("image", "content", "style")}
-            kernels, gradients, downhill = self._compare(batch, dice)
-            easel.step(places, downhill, dice)
+            kernels, gradients = self._paint(easel, dice)
             found = {tap: kernels[f"{tap} centred"] for tap in TAPS}
             found |= {f"gradient/{level}": error for level, error in zip(LEVELS, gradients, strict=True)}
             for name, error in found.items():
                 sums[name] = sums.get(name, 0) + error.item() / rounds
         return "  ".join(f"{name} {error:.3f}" for name, error in sums.items())
 
-    def _compare(self, batch: dict[str, Tensor], dice: random.Random) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Errors of the kernels, of the gradients, and the student's gradient."""
+    def _paint(self, easel: Easel, dice: random.Random) -> tuple[dict[str, Tensor], Tensor]:
+        """Go on with some of the pictures; errors of the kernels and of the gradients there, before their step."""
+        places = easel.take(BATCH, dice)
+        batch = {name: easel.state[name][places] for name in ("image", "content", "style")}
         weights = self._weights(dice)
         image = batch["image"].clone().requires_grad_()
         with torch.no_grad():
-            content, style = self.teacher(batch["content"], [CONTENT]), self.teacher(batch["style"], STYLE)
+            content, style = self.teacher(batch["content"], [CONTENT]), self.teacher(batch["style"], STYLE.layers)
         its = self.teacher(image, TAPS)
         (wanted,) = torch.autograd.grad(objective(its, content, style, weights), image)
         mine = self.student(image)
@@ -124,22 +121,16 @@ class Training:
         (found,) = torch.autograd.grad(value, image, create_graph=True)
         generator = torch.Generator().manual_seed(dice.randrange(2**31))
         kernels = kernel_errors(mine, {tap: maps.detach() for tap, maps in its.items()}, generator)
-        return kernels, gradient_errors(found, wanted), found.detach()
+        easel.step(places, found.detach(), dice)
+        return kernels, gradient_errors(found, wanted)
 
     def _weights(self, dice: random.Random) -> Tensor:
         """Of the style layers, and of the content, for each picture: the default recipe's, and others around them."""
         rows = []
         for _ in range(BATCH):
-            shares = [math.exp(dice.gauss(0, 0.7)) for _ in STYLE]
+            shares = [math.exp(dice.gauss(0, 0.7)) for _ in STYLE.layers]
             rows.append([15 * share / sum(shares) for share in shares] + [10 ** dice.uniform(-0.5, 0.7)])
         return torch.tensor(rows)
-
-
-def save(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint; the one before is there until this one is whole."""
-    beside = path.with_name(path.name + ".new")
-    torch.save(state, beside)
-    beside.replace(path)
 
 
 def main() -> None:
@@ -154,12 +145,12 @@ def main() -> None:
     options = parser.parse_args()
     training = Training(find_pictures(options.photographs), options.steps, options.seed)
     if options.checkpoint.exists():
-        training.restore(torch.load(options.checkpoint, weights_only=True))
+        training.restore(load_state(options.checkpoint, kind=KIND))
     start = time.perf_counter()
     while training.step < training.steps:
         training.advance()
         if training.step % SAVED == 0 or training.step == training.steps:
-            save(training.state(), options.checkpoint)
+            save_state(options.checkpoint, training.state(), kind=KIND)
         if training.step % JUDGED == 0 or training.step == training.steps:
             print(f"{training.step}  {time.perf_counter() - start:.0f} s  {training.judge()}", flush=True)
     save_file(training.student.weights(), options.weights)

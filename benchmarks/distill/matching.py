@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from student import TAPS
 from torch import Tensor
 
-STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+from neuralstyle import GramStyleLoss
+
+STYLE = GramStyleLoss()
 CONTENT = "relu4_2"
 LEVELS = (1, 2, 4, 8)
 POSITIONS = 384
@@ -34,8 +36,8 @@ def kernel_errors(student: Features, teacher: Features, generator: torch.Generat
 def objective(features: Features, content: Features, style: Features, weights: Tensor) -> Tensor:
     """For each picture the weighted sum of relative Gram distances and of the content's, summed over the batch."""
     total = weights[:, -1] * (features[CONTENT] - content[CONTENT]).square().mean((1, 2, 3)) / 2
-    for index, layer in enumerate(STYLE):
-        gram, target = _gram(features[layer]), _gram(style[layer])
+    for index, layer in enumerate(STYLE.layers):
+        gram, target = (STYLE.mean_statistic(maps[layer]) for maps in (features, style))
         distance = (gram - target).square().sum((1, 2)) / target.square().sum((1, 2))
         total = total + weights[:, index] * distance
     return total.sum()
@@ -60,8 +62,3 @@ def _relative(mine: Tensor, its: Tensor) -> Tensor:
 
 def _kernel(rows: Tensor) -> Tensor:
     return rows @ rows.T / rows.shape[1]
-
-
-def _gram(features: Tensor) -> Tensor:
-    x = features.flatten(2)
-    return x @ x.transpose(1, 2) / x.shape[2]

@@ -12,7 +12,7 @@ from torch import Tensor
 from neuralstyle import samples
 from neuralstyle.images import load_image, resize_image
 
-LARGEST = 512  # pixels, of the longest side of a photograph
+LARGEST = 512  # pixels, of the shortest side of a photograph
 
 
 class Crops:
@@ -56,7 +56,7 @@ class Crops:
 
 
 class Easel:
-    """Pictures being painted: each with its content, its style, and its age.
+    """Pictures being painted: each with its content and its style.
 
     The student is optimised through by those who use it, and so it is trained on what that leads to: each picture
     takes a step downhill, by the student's own gradient, whenever it has been trained on.
@@ -66,13 +66,13 @@ class Easel:
         self.crops, self.lifetime = crops, lifetime
         shape = (places, 3, crops.size, crops.size)
         self.state = {name: torch.zeros(shape) for name in ("image", "content", "style", "momentum")}
-        self.state["age"] = torch.full((places,), -1)
+        self.state["begun"] = torch.zeros(places, dtype=torch.bool)
 
     def take(self, count: int, dice: random.Random) -> list[int]:
         """Some of them, those whose time is over begun anew."""
-        places = dice.sample(range(len(self.state["age"])), count)
+        places = dice.sample(range(len(self.state["begun"])), count)
         for place in places:
-            if self.state["age"][place] < 0 or dice.random() < 1 / self.lifetime:
+            if not self.state["begun"][place] or dice.random() < 1 / self.lifetime:
                 self._begin(place, dice)
         return places
 
@@ -83,7 +83,6 @@ class Easel:
         self.state["momentum"][places] = momentum
         stepped = self.state["image"][places] - length * momentum / _rms(momentum)
         self.state["image"][places] = stepped.clamp(0, 1)
-        self.state["age"][places] += 1
 
     def _begin(self, place: int, dice: random.Random) -> None:
         content = self.crops.draw(dice)
@@ -106,7 +105,7 @@ class Easel:
         for name, value in (("image", image), ("content", content), ("style", style)):
             self.state[name][place] = value[0]
         self.state["momentum"][place] = 0
-        self.state["age"][place] = 0
+        self.state["begun"][place] = True
 
 
 def _rms(x: Tensor) -> Tensor:

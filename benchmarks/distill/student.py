@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle.encoders.padding import pad
-from neuralstyle.encoders.pooling import SCALE
+from neuralstyle.encoders.pooling import defined_l2_pool
 from neuralstyle.encoders.weights import IMAGENET_MEAN, IMAGENET_STD
 
 WIDTHS = (16, 64, 128, 192, 192)
@@ -66,7 +65,7 @@ class Student(nn.Module):
                 if all_of_them or tap in TAPS:
                     features[tap] = x
             if block is not self.blocks[-1]:
-                x = SCALE * (4 * F.avg_pool2d(x.square(), 2) + FLOOR).sqrt()
+                x = defined_l2_pool(x, FLOOR)
 
     def weights(self) -> dict[str, Tensor]:
         """The weights by torchvision's names, in half precision."""

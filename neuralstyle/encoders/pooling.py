@@ -34,11 +34,11 @@ def l2_pool(x: Tensor) -> Tensor:
     return defined_l2_pool(x)
 
 
-def defined_l2_pool(x: Tensor) -> Tensor:
-    """The same, as autograd differentiates it as often as it is asked to."""
+def defined_l2_pool(x: Tensor, floor: float = FLOOR) -> Tensor:
+    """The same, as autograd differentiates it as often as it is asked to; the floor is added under the root."""
     # Squares of numbers of 16 bits would be rounded once more, or leave their range.
     wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    return (SCALE * (4 * F.avg_pool2d(wide.square(), 2) + FLOOR).sqrt()).to(x.dtype)
+    return (SCALE * (4 * F.avg_pool2d(wide.square(), 2) + floor).sqrt()).to(x.dtype)
 
 
 class _ReluMaxPool(torch.autograd.Function):
