@@ -12,7 +12,7 @@ from neuralstyle._errors import unknown
 from neuralstyle.measurement import Encoder
 
 DEFAULT_ITERATIONS = 60
-"""Evaluations at the finest scale of ``coarse_to_fine``, up to ``FULL_SIZE``."""
+"""Evaluations at each scale of ``coarse_to_fine``, up to ``FULL_SIZE``."""
 
 FULL_SIZE = 1024
 """Longest side in pixels above which a scale has fewer evaluations the more pixels it has."""
@@ -52,11 +52,10 @@ Schedule: TypeAlias = Callable[[int, "int | None"], "list[Scale]"]
 
 
 def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 96) -> list[Scale]:
-    r"""Halve the size down to ``smallest``, with twice as many iterations at each coarser scale up to 1024 pixels.
+    r"""Halve the size down to ``smallest``, with as many iterations at each coarser scale up to 1024 pixels.
 
     VGG-19's deepest style layer sees 156 pixels, so large strokes have to be laid while the picture is small. A
-    coarser scale has a quarter of the pixels, so twice the iterations take half the time: all coarser scales together
-    take no longer than the finest.
+    coarser scale has a quarter of the pixels: all of them together take a third of the finest's time.
 
     Above 1024 pixels there is only fine grain left to paint. A scale of s pixels has by default
 
@@ -64,15 +63,15 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
     n(s) = \max\left(10,\; 60 \, (1024 / s)^2\right)
     $$
 
-    iterations, the work of 1024 pixels until the floor of 10 is reached. All scales to 4096 pixels take 3 times as long
-    as all to 1024, in pixels times iterations; beyond, the time grows with the pixels.
+    iterations, the work of 1024 pixels until the floor of 10 is reached. All scales to 4096 pixels take less than 4
+    times as long as all to 1024, in pixels times iterations; beyond, the time grows with the pixels.
 
     Args:
         size: longest side of the result in pixels.
         iterations: at the finest scale; None: 60, or n(size) above 1024 pixels. Where the result is larger than 1024
             pixels, the coarser scales have this number or n(s), whichever is more, down to the first of at most 1024
             pixels, so the large strokes are laid as in a smaller result even where the finest scale has few; from
-            there on each has twice as many as the one before.
+            there on all have the same.
         smallest: no coarser scale is smaller than this, in pixels.
 
     Raises:
@@ -95,7 +94,7 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
         if scales[0].size > FULL_SIZE:
             scales.insert(0, Scale(coarser, max(count, _default_iterations(coarser))))
         else:
-            scales.insert(0, Scale(coarser, scales[0].iterations * 2))
+            scales.insert(0, Scale(coarser, scales[0].iterations))
     return scales
 
 
@@ -117,7 +116,7 @@ def single_scale(size: int, iterations: int | None = None) -> list[Scale]:
 
 
 def draft(size: int, iterations: int | None = None) -> list[Scale]:
-    """``coarse_to_fine`` with a fifth of the iterations at every scale: soon there, to try things out.
+    """``coarse_to_fine`` with a third of the iterations at every scale: soon there, to try things out.
 
     With a number of iterations it is ``coarse_to_fine`` itself.
 
@@ -132,7 +131,7 @@ def draft(size: int, iterations: int | None = None) -> list[Scale]:
         ```
 
     """
-    return _of_default(size, iterations, Fraction(1, 5))
+    return _of_default(size, iterations, Fraction(1, 3))
 
 
 def fine(size: int, iterations: int | None = None) -> list[Scale]:
@@ -147,7 +146,7 @@ def fine(size: int, iterations: int | None = None) -> list[Scale]:
         ```python
         from neuralstyle.schedule import fine
 
-        assert [scale.iterations for scale in fine(256)] == [360, 180]
+        assert [scale.iterations for scale in fine(256)] == [180, 180]
         ```
 
     """

@@ -92,7 +92,7 @@ def stylize(
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
             the result's lightness with the content's chroma, in OkLab), "match" (beforehand: the painting's mean and
             covariance of colour are made the content's) or "histogram" (beforehand, channel by channel).
-        schedule: "standard", from coarse to fine; "draft", the same with a fifth of the iterations; "fine", with
+        schedule: "standard", from coarse to fine; "draft", the same with a third of the iterations; "fine", with
             three times as many; "single", all at the final size; or a function (size, iterations) -> list of ``Scale``.
         strength: one dial for the balance, from 0, nearly the photograph, over 0.5, the default, to 1, nearly all
             style: multiplies $\alpha$ by $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$, on top of their weights.
@@ -115,9 +115,9 @@ def stylize(
         ```
 
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
-    content, L2 pooling, pixels bounded to their range, a mean over positions in the content loss, a Laplacian of the
-    picture beside it (arXiv 1707.01253), Gram matrices compared relative to the style's own, and a little total
-    variation; ``gatys()`` gives the paper's own settings.
+    content, L2 pooling, pixels bounded to their range, the content at relu2_1 and as a mean over positions, Gram
+    matrices compared relative to the style's own and mostly at relu4_1, and a little total variation; ``gatys()``
+    gives the paper's own settings.
     """
     start = load_image(content)
     styles = as_styles(style)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,14 +96,20 @@ def test_means_are_over_pairs_that_all_have(modules: dict[str, ModuleType]) -> N
 
 
 def test_variants_change_one_part_each(modules: dict[str, ModuleType]) -> None:
-    from neuralstyle import DEFAULT_LOSSES, LossSum, coarse_to_fine
+    from neuralstyle import DEFAULT_LOSSES, ContentLoss, LossSum, coarse_to_fine
+    from neuralstyle.losses import Term
 
     variants = modules["methods"].variants()
     assert variants["as it is"]() == {}
-    for name, loss in (("no total variation", "TotalVariationLoss"), ("no Laplacian", "LaplacianLoss")):
+    for name, loss in (("no total variation", "TotalVariationLoss"), ("no content", "ContentLoss")):
         kept = [term for term in DEFAULT_LOSSES if type(term.loss).__name__ != loss]
         assert repr(variants[name]()["losses"]) == repr(LossSum(tuple(kept)))
         assert len(kept) == len(DEFAULT_LOSSES) - 1
+    alike, paper = (variants[name]()["losses"].terms[1] for name in ("layers alike", "paper's Gram"))
+    default = DEFAULT_LOSSES.terms[1]
+    assert alike == Term(replace(default.loss, layer_weights=None), default.weight)
+    assert (paper.loss.normalization, paper.loss.layer_weights) == ("paper", default.loss.layer_weights)
+    assert variants["content at relu4_2"]()["losses"].terms[0] == Term(ContentLoss("relu4_2"), 1)
     (scale,) = variants["single scale"]()["schedule"](256, None)
     work = sum(each.iterations * each.size**2 for each in coarse_to_fine(256))
     assert scale.iterations * scale.size**2 == pytest.approx(work, rel=0.01)
@@ -147,10 +154,10 @@ def test_the_whole_of_it_and_again_from_where_it_ended(tmp_path: Path) -> None:
     assert again.stdout == done.stdout
     assert "| cat x swirl | 96 | neuralstyle | 1 |" in again.stdout
     assert len(results.read_text().splitlines()) == 1
-    # A schedule takes the time that it takes: a draft is a fifth of 60 evaluations.
+    # A schedule takes the time that it takes: a draft is a third of 60 evaluations.
     drafted = run("--schedules", "--only", "draft", "--seconds", "1", "2")
     assert drafted.returncode == 0, drafted.stderr
-    assert json.loads(results.read_text().splitlines()[1])["evaluations"] == 12
+    assert json.loads(results.read_text().splitlines()[1])["evaluations"] == 20
     assert "## Schedules" in drafted.stdout
 
 

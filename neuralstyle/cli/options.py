@@ -74,7 +74,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--iterations",
         type=int,
         metavar="N",
-        help="evaluations at the finest scale (default: the schedule's own: 60, draft 12, fine 180, single 300)",
+        help="evaluations at the finest scale (default: the schedule's own: 60, draft 20, fine 180, single 300)",
     )
     group.add_argument(
         "--schedule",
