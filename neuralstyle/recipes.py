@@ -51,17 +51,17 @@ STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,
     "gram-mean-std": 0.7 * _GRAM + 0.7 * _MEAN_STD,
     "mean-std": 3.5 * _MEAN_STD,
-    "covariance": 0.45 * CovarianceLoss(_LAYERS, layer_weights=_SHARES),
-    "wasserstein": 0.7 * WassersteinLoss(_LAYERS, layer_weights=_SHARES),
-    "mmd": 4 * MMDLoss(_LAYERS, layer_weights=_SHARES),
-    "sliced-wasserstein": 3 * SlicedWassersteinLoss(_LAYERS, layer_weights=_SHARES),
-    "histogram": 1.2 * HistogramLoss(),
+    "covariance": 0.35 * CovarianceLoss(_LAYERS, layer_weights=_SHARES),
+    "wasserstein": 0.35 * WassersteinLoss(_LAYERS, layer_weights=_SHARES),
+    "mmd": 8 * MMDLoss(_LAYERS, layer_weights=_SHARES),
+    "sliced-wasserstein": 4 * SlicedWassersteinLoss(_LAYERS, layer_weights=_SHARES),
+    "histogram": 0.85 * HistogramLoss(),
     # These match directions or patches, which leaves colour and contrast free: means and deviations pin them.
-    "mrf": 0.3 * MRFLoss() + 1.5 * MeanStdLoss(),
-    "nearest-neighbor": 0.6 * NearestNeighborLoss() + 2 * MeanStdLoss(),
-    "relaxed-emd": 2.5 * RelaxedEMDLoss() + 2.5 * MeanStdLoss(),
-    "contextual": 1.2 * ContextualLoss() + 2 * MeanStdLoss(),
-    "long-range": 0.7 * LongRangeLoss(),
+    "mrf": 0.045 * MRFLoss() + 0.22 * MeanStdLoss(),
+    "nearest-neighbor": 0.13 * NearestNeighborLoss() + 0.4 * MeanStdLoss(),
+    "relaxed-emd": 0.3 * RelaxedEMDLoss() + 0.3 * MeanStdLoss(),
+    "contextual": 0.15 * ContextualLoss() + 0.25 * MeanStdLoss(),
+    "long-range": 0.35 * LongRangeLoss(),
 }
 """Every style loss by its name, at the weight at which it changes the content about as much as the default one.
 
