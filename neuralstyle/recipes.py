@@ -66,7 +66,7 @@ STYLE_LOSSES: dict[str, Loss | LossSum] = {
 """Every style loss by its name, at the weight at which it changes the content about as much as the default one.
 
 Those that compare statistics at five layers count them as the default does. Measured by ``benchmarks/losses.py
---weights`` on four pairs; see "Which loss?" in the documentation.
+--weights`` on two pairs; see "Which loss?" in the documentation.
 """
 
 STRENGTH_RANGE = 2.0
