@@ -41,9 +41,9 @@ def relative(**options: Any) -> GramStyleLoss:
 
 
 def losses(
-    content: Loss = DEFAULT_LOSSES.terms[0].loss, style: Loss = DEFAULT_LOSSES.terms[1].loss, tv: float = 4
+    content: Loss = DEFAULT_LOSSES.terms[0].loss, style: Loss = DEFAULT_LOSSES.terms[1].loss, tv: float = 2
 ) -> Any:
-    return content + 60 * style + tv * TotalVariationLoss()
+    return content + 30 * style + tv * TotalVariationLoss()
 
 
 def face() -> torch.Tensor:
@@ -68,7 +68,7 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
     "layer-ratio": [
         (SWIRL, {"losses": losses(style=relative(layer_weights=geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)
     ],
-    "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 4, 120)],
+    "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 2, 60)],
     "style-scale": [(Style(WOODCUT, scale=s), {}) for s in (0.5, 1, 2)],
     "blend": [([Style(SWIRL, w), Style(EMBERS, 1 - w)], {}) for w in (1, 0.5, 0)],
     "regions": [(region(softness=s), {}) for s in (0, 0.1, 0.4)],

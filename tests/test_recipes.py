@@ -15,7 +15,7 @@ def test_every_style_loss_of_the_package_has_a_name() -> None:
 def test_a_style_loss_takes_the_place_and_weight_of_the_sums_own() -> None:
     changed = with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
     assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
-    assert [term.weight for term in changed] == [1, 42, 42, 4]
+    assert [term.weight for term in changed] == [1, 21, 21, 2]
     assert [term.weight for term in with_style_loss(TEXTURE_LOSSES, "gram-mean-std")] == [0.7, 0.7, 0.2]
 
 
