@@ -97,7 +97,7 @@ def painted(run, tmp_path, options):
         "--recipe gatys",
         "--color luminance",
         "--color match",
-        "--schedule single --iterations 3",
+        "--schedule single --iterations 5",
         "--optimizer adam",
         "--init noise",
         "--init noise --seed 1",
