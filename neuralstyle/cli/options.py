@@ -79,7 +79,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     group.add_argument(
         "--schedule",
         choices=SCHEDULES,
-        help="standard: from small to large; draft, fine: the same with a fifth, three times the iterations; single: "
+        help="standard: from small to large; draft, fine: the same with a third, three times the iterations; single: "
         f"all at one size (default: {default(function, 'schedule')})",
     )
     group.add_argument(

@@ -76,13 +76,13 @@ def add_commands(commands: Any) -> None:
             nargs="+",
             type=float,
             metavar="X",
-            help="a weight for each of these layers (default: equal, 1 in all)",
+            help="a weight for each of these layers (default: the recipe's; of your own layers: equal, 1 in all)",
         )
     add(
         "--style-layer-ratio",
         type=float,
         metavar="X",
-        help="each style layer weighs X times the one before, all together 1 (default: equal)",
+        help="each style layer weighs X times the one before, all together 1 (default: the recipe's weights)",
     )
     add("--style-loss", choices=STYLE_LOSSES, help="how style is compared (default: the recipe's, gram)")
     add(
