@@ -22,8 +22,8 @@ from neuralstyle import (
     FeatureExtractor,
     GramStyleLoss,
     Loss,
+    LossSum,
     Style,
-    TotalVariationLoss,
     geometric_weights,
     samples,
     save_image,
@@ -33,6 +33,7 @@ from neuralstyle import (
 SIZE, ITERATIONS = 208, 40
 SWIRL, EMBERS, MOSAIC, WOODCUT = (samples.painting(name, size=512) for name in ("swirl", "embers", "mosaic", "woodcut"))
 CONTENT = samples.photo()
+CONTENT_TERM, STYLE_TERM, TV_TERM = DEFAULT_LOSSES
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -40,10 +41,9 @@ def relative(**options: Any) -> GramStyleLoss:
     return GramStyleLoss(normalization="relative", **options)
 
 
-def losses(
-    content: Loss = DEFAULT_LOSSES.terms[0].loss, style: Loss = DEFAULT_LOSSES.terms[1].loss, tv: float = 2
-) -> Any:
-    return content + 30 * style + tv * TotalVariationLoss()
+def losses(content: Loss = CONTENT_TERM.loss, style: Loss = STYLE_TERM.loss, tv: float = 1) -> LossSum:
+    """The default losses with others at their weights, and a multiple of the total variation."""
+    return content * CONTENT_TERM.weight + style * STYLE_TERM.weight + TV_TERM.loss * (TV_TERM.weight * tv)
 
 
 def face() -> torch.Tensor:
@@ -68,7 +68,7 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
     "layer-ratio": [
         (SWIRL, {"losses": losses(style=relative(layer_weights=geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)
     ],
-    "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 2, 60)],
+    "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 1, 30)],
     "style-scale": [(Style(WOODCUT, scale=s), {}) for s in (0.5, 1, 2)],
     "blend": [([Style(SWIRL, w), Style(EMBERS, 1 - w)], {}) for w in (1, 0.5, 0)],
     "regions": [(region(softness=s), {}) for s in (0, 0.1, 0.4)],

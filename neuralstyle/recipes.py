@@ -29,10 +29,9 @@ from neuralstyle.losses import (
 )
 from neuralstyle.schedule import Schedule, single_scale
 
-_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-_SHARES = (0.05, 0.2, 0.15, 0.55, 0.05)
-_GRAM = GramStyleLoss(_LAYERS, layer_weights=_SHARES, normalization="relative")
-_MEAN_STD = MeanStdLoss(_LAYERS, layer_weights=_SHARES)
+_SHARES = (0.05, 0.2, 0.15, 0.55, 0.05)  # of the five layers at which statistics are compared by default
+_GRAM = GramStyleLoss(layer_weights=_SHARES, normalization="relative")
+_MEAN_STD = MeanStdLoss(layer_weights=_SHARES)
 
 DEFAULT_LOSSES = ContentLoss("relu2_1") + 30 * _GRAM + 2 * TotalVariationLoss()
 """What ``stylize`` minimises unless told otherwise: found by measurement and by eye, on photographs and paintings of
@@ -51,10 +50,10 @@ STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,
     "gram-mean-std": 0.7 * _GRAM + 0.7 * _MEAN_STD,
     "mean-std": 3.5 * _MEAN_STD,
-    "covariance": 0.4 * CovarianceLoss(_LAYERS, layer_weights=_SHARES),
-    "wasserstein": 0.5 * WassersteinLoss(_LAYERS, layer_weights=_SHARES),
-    "mmd": 6 * MMDLoss(_LAYERS, layer_weights=_SHARES),
-    "sliced-wasserstein": 4 * SlicedWassersteinLoss(_LAYERS, layer_weights=_SHARES),
+    "covariance": 0.4 * CovarianceLoss(layer_weights=_SHARES),
+    "wasserstein": 0.5 * WassersteinLoss(layer_weights=_SHARES),
+    "mmd": 6 * MMDLoss(layer_weights=_SHARES),
+    "sliced-wasserstein": 4 * SlicedWassersteinLoss(layer_weights=_SHARES),
     "histogram": 1.5 * HistogramLoss(),
     # These match directions or patches, which leaves colour and contrast free: means and deviations pin them.
     "mrf": 0.08 * MRFLoss() + 0.4 * MeanStdLoss(),

@@ -91,10 +91,7 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
     count = _iterations(iterations, _default_iterations(size))
     scales = [Scale(size, count)]
     while (coarser := scales[0].size // 2) >= smallest:
-        if scales[0].size > FULL_SIZE:
-            scales.insert(0, Scale(coarser, max(count, _default_iterations(coarser))))
-        else:
-            scales.insert(0, Scale(coarser, scales[0].iterations))
+        scales.insert(0, Scale(coarser, max(count, _default_iterations(coarser)) if size > FULL_SIZE else count))
     return scales
 
 

@@ -156,11 +156,12 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         return {"losses": LossSum(tuple(term for term in kept if term is not None))}
 
     def altered(reference: str, factor: float = 1.0, **changed: Any) -> dict[str, Any]:
-        return losses(
-            lambda term: (
-                Term(replace(term.loss, **changed), term.weight * factor) if term.loss.reference == reference else term
-            )
-        )
+        def change(term: Term) -> Term:
+            if term.loss.reference != reference:
+                return term
+            return Term(replace(term.loss, **changed), term.weight * factor)
+
+        return losses(change)
 
     def without(kind: type[Loss]) -> dict[str, Any]:
         return losses(lambda term: None if isinstance(term.loss, kind) else term)
