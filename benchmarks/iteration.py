@@ -2,14 +2,17 @@
 
     python benchmarks/iteration.py                      # 256, 384 and 512 pixels, whole
     python benchmarks/iteration.py --size 1024 --tile 512 --device cuda
+    python benchmarks/iteration.py --network vgg19 compact19
 
-Each size runs in a process of its own, so that its peak memory is its own: that of the process on the CPU, what torch
-allocated on CUDA. Times are the median of several evaluations after one to warm up, with the fastest and the slowest.
+Each size and network runs in a process of its own, so that its peak memory is its own: that of the process on the
+CPU, what torch allocated on CUDA. Times are the median of several evaluations after one to warm up, with the fastest
+and the slowest.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -18,12 +21,12 @@ import sys
 import time
 
 
-def measure(size: int, tile: int | None, device: str, repeats: int) -> dict[str, float]:
+def measure(network: str, size: int, tile: int | None, device: str, repeats: int) -> dict[str, float]:
     import torch
 
     from neuralstyle import DEFAULT_LOSSES, Objective, default_encoder, load_image, samples
 
-    encoder = default_encoder().to(device)
+    encoder = default_encoder(network).to(device)
     content = load_image(samples.photo(), size).to(device)
     style = load_image(samples.painting("swirl", size=512)).to(device)
     objective = Objective(encoder, DEFAULT_LOSSES, content=content, styles=[style], tile=tile)
@@ -50,22 +53,25 @@ def measure(size: int, tile: int | None, device: str, repeats: int) -> dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 384, 512], help="longest sides in pixels")
+    parser.add_argument("--network", nargs="+", default=["vgg19"], help="looked through (default: vgg19)")
     parser.add_argument("--tile", type=int, help="look at the picture in tiles of this many pixels")
     parser.add_argument("--device", default="cpu", help="(default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="evaluations timed (default: %(default)s)")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.size[0], options.tile, options.device, options.repeats)))
+        print(json.dumps(measure(options.network[0], options.size[0], options.tile, options.device, options.repeats)))
         return
-    print("   size    pixels   seconds (fastest - slowest)   peak memory")
-    for size in options.size:
-        command = [sys.executable, __file__, "--one", "--size", str(size), "--device", options.device]
+    print("network      size    pixels   seconds (fastest - slowest)   peak memory")
+    for size, network in itertools.product(options.size, options.network):
+        command = [sys.executable, __file__, "--one", "--size", str(size), "--network", network]
+        command += ["--device", options.device]
         command += ["--repeats", str(options.repeats)] + (["--tile", str(options.tile)] if options.tile else [])
         result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         spread = f"({result['fastest']:.3f} - {result['slowest']:.3f})"
         print(
-            f"{size:7} {result['pixels']:9} {result['median']:9.3f} {spread} {result['memory']:12.0f} MiB", flush=True
+            f"{network:9} {size:7} {result['pixels']:9} {result['median']:9.3f} {spread} {result['memory']:12.0f} MiB",
+            flush=True,
         )
 
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from neuralstyle._errors import unknown
 from neuralstyle.encoders import FeatureExtractor
-from neuralstyle.encoders.extractor import Padding, Pooling
+from neuralstyle.encoders.extractor import Padding, Pooling, has_scales
 from neuralstyle.losses import (
     ContentLoss,
     ContextualLoss,
@@ -88,8 +88,8 @@ def default_encoder(network: str = "vgg19") -> FeatureExtractor:
         assert default_encoder().pooling == "l2"
         ```
     """
-    # Activation scales come with the package for VGG-19 alone; the default losses are relative and do without.
-    return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=network == "vgg19")
+    # Where no activation scales come with the package, the default losses, being relative, do without.
+    return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=has_scales(network))
 
 
 def with_style_loss(losses: LossSum, name: str) -> LossSum:

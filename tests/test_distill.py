@@ -53,7 +53,7 @@ def test_gradients_are_compared_at_each_level(modules: dict[str, ModuleType]) ->
 
 def test_a_picture_on_the_easel_goes_downhill_inside_its_range(modules: dict[str, ModuleType]) -> None:
     crops = type("Grey", (), {"size": 16, "draw": lambda self, dice: torch.full((1, 3, 16, 16), dice.random())})()
-    easel = modules["pictures"].Easel(crops, places=3, lifetime=1e9)
+    easel = modules["pictures"].Easel(crops, places=3, lifetime=1e9, device="cpu")
     dice = random.Random(0)
     places = easel.take(2, dice)
     before = easel.state["image"][places].clone()
@@ -82,7 +82,7 @@ import importlib.util
 spec = importlib.util.spec_from_file_location("distill", {str(DISTILL / "__main__.py")!r})
 distill = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(distill)
-distill.SIZE, distill.BATCH, distill.PLACES, distill.SAVED = 32, 2, 4, 1
+distill.SIZE, distill.PLACES, distill.SAVED = 32, 2, 1
 if "--stop" in sys.argv:
     sys.argv.remove("--stop")
     distill.Training.judge = lambda self: sys.exit("stopped")
@@ -91,7 +91,16 @@ distill.main()
 """
 
     def run(name: str, *more: str) -> subprocess.CompletedProcess[str]:
-        arguments = [str(photographs), f"{name}.checkpoint", "--weights", f"{name}.safetensors", "--steps", "4"]
+        arguments = [
+            str(photographs),
+            f"{name}.checkpoint",
+            "--weights",
+            f"{name}.safetensors",
+            "--steps",
+            "4",
+            "--batch",
+            "2",
+        ]
         return subprocess.run(
             [sys.executable, "-c", script, *arguments, *more], cwd=tmp_path, capture_output=True, text=True, check=False
         )

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuralstyle import FeatureExtractor, default_encoder, measure_activation_scales
-from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
+from neuralstyle.encoders.vgg import VGG_NETWORKS, vgg_layers
 
 Noise = Callable[..., Tensor]
 State = dict[str, Tensor]
@@ -73,7 +73,7 @@ def stored(small: tuple[nn.Sequential, State], tmp_path_factory: pytest.TempPath
 # Names and geometry
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", VGG_NETWORKS)
 def test_layers_are_those_of_the_configuration(name: str) -> None:
     expected: list[tuple[str, int, int]] = [("image", 3, 1)]
     block, index, channels, stride = 1, 0, 3, 1
@@ -252,7 +252,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"weights": "file.pth"}, "no activation scales for vgg19 with weights='file.pth'"),
         ({"weights": "file.pth", "normalize": False, "preprocessing": "cafe"}, "did you mean 'caffe'"),
         ({"preprocessing": "caffe"}, "those of 'simonyan' come with their own"),
-        ({"weights": "weights"}, "unknown weights 'weights': known are simonyan, torchvision, the path of a file"),
+        ({"weights": "weights"}, "unknown weights 'weights': known are simonyan, torchvision, distilled, the path of"),
+        (
+            {"network": "vgg16", "weights": "distilled"},
+            "those of compact19, received the network 'vgg16'; use",
+        ),
+        ({"network": "compact19", "weights": "simonyan"}, "those of vgg19, received .* use weights='distilled' or"),
+        ({"network": "compact19", "weights": "torchvision"}, "of VGG networks, received the network 'compact19'"),
+        ({"network": "compact19", "normalize": False}, "normalised as it was trained and has no raw network"),
     ],
 )
 def test_weights_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from student import TAPS
 from torch import Tensor
 
-from neuralstyle import GramStyleLoss
+from neuralstyle import DEFAULT_LOSSES, GramStyleLoss
 
-STYLE = GramStyleLoss()
-CONTENT = "relu4_2"
+CONTENT = "relu2_1"
+STYLE, SHARE = next((term.loss, term.weight) for term in DEFAULT_LOSSES if isinstance(term.loss, GramStyleLoss))
 LEVELS = (1, 2, 4, 8)
 POSITIONS = 384
 
@@ -26,7 +26,7 @@ def kernel_errors(student: Features, teacher: Features, generator: torch.Generat
     errors: dict[str, Tensor] = {}
     for tap in TAPS:
         mine, its = (f[tap].permute(0, 2, 3, 1).flatten(0, 2) for f in (student, teacher))
-        chosen = torch.randperm(len(mine), generator=generator)[:POSITIONS]
+        chosen = torch.randperm(len(mine), generator=generator)[:POSITIONS].to(mine.device)
         mine, its = mine[chosen], its[chosen]
         errors[tap] = _relative(_kernel(mine), _kernel(its))
         errors[f"{tap} centred"] = _relative(_kernel(mine - mine.mean(0)), _kernel(its - its.mean(0)))

@@ -62,11 +62,11 @@ class Easel:
     takes a step downhill, by the student's own gradient, whenever it has been trained on.
     """
 
-    def __init__(self, crops: Crops, places: int, lifetime: float) -> None:
+    def __init__(self, crops: Crops, places: int, lifetime: float, device: str) -> None:
         self.crops, self.lifetime = crops, lifetime
         shape = (places, 3, crops.size, crops.size)
-        self.state = {name: torch.zeros(shape) for name in ("image", "content", "style", "momentum")}
-        self.state["begun"] = torch.zeros(places, dtype=torch.bool)
+        self.state = {name: torch.zeros(shape, device=device) for name in ("image", "content", "style", "momentum")}
+        self.state["begun"] = torch.zeros(places, dtype=torch.bool)  # asked on the CPU
 
     def take(self, count: int, dice: random.Random) -> list[int]:
         """Some of them, those whose time is over begun anew."""
@@ -79,7 +79,8 @@ class Easel:
     def step(self, places: list[int], gradient: Tensor, dice: random.Random) -> None:
         """Go on with these along the student's gradient."""
         momentum = 0.8 * self.state["momentum"][places] + gradient / _rms(gradient)
-        length = torch.tensor([10 ** dice.uniform(-2.6, -1.6) for _ in places]).view(-1, 1, 1, 1)
+        lengths = [10 ** dice.uniform(-2.6, -1.6) for _ in places]
+        length = torch.tensor(lengths, device=gradient.device).view(-1, 1, 1, 1)
         self.state["momentum"][places] = momentum
         stepped = self.state["image"][places] - length * momentum / _rms(momentum)
         self.state["image"][places] = stepped.clamp(0, 1)

@@ -7,13 +7,8 @@ from torch import Tensor, nn
 
 from neuralstyle.encoders.padding import pad
 from neuralstyle.encoders.pooling import defined_l2_pool
-from neuralstyle.encoders.weights import IMAGENET_MEAN, IMAGENET_STD
-
-WIDTHS = (16, 64, 128, 192, 192)
-"""Output channels of each block's convolutions."""
-
-DEPTHS = (1, 2, 2, 2, 1)
-"""How many convolutions each block has; 2x2 pooling is between the blocks."""
+from neuralstyle.encoders.vgg import COMPACT, convolution_blocks, vgg_layers
+from neuralstyle.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, state_keys
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
 """Layers at which student and teacher are compared: all that the default losses look at."""
@@ -28,17 +23,17 @@ class Student(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.convolutions = nn.ModuleDict()
-        self.blocks: list[list[str]] = []
+        self.blocks = convolution_blocks(COMPACT)
         before = 3
-        for block, (width, depth) in enumerate(zip(WIDTHS, DEPTHS, strict=True), start=1):
-            self.blocks.append([f"conv{block}_{index}" for index in range(1, depth + 1)])
-            for name in self.blocks[-1]:
-                convolution = nn.Conv2d(before, width, 3, padding=0 if before == 3 else 1, device="meta")
-                weight = (2 / (9 * before)) ** 0.5 * torch.randn(width, before, 3, 3, generator=generator)
-                convolution.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-                convolution.bias = nn.Parameter(torch.zeros(width))
-                self.convolutions[name] = convolution
-                before = width
+        for layer in vgg_layers(COMPACT).values():
+            if layer.kind != "conv":
+                continue
+            convolution = nn.Conv2d(before, layer.channels, 3, padding=0 if before == 3 else 1, device="meta")
+            weight = (2 / (9 * before)) ** 0.5 * torch.randn(layer.channels, before, 3, 3, generator=generator)
+            convolution.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
+            convolution.bias = nn.Parameter(torch.zeros(layer.channels))
+            self.convolutions[layer.name] = convolution
+            before = layer.channels
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
@@ -69,13 +64,8 @@ class Student(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """The weights by torchvision's names, in half precision."""
-        stored: dict[str, Tensor] = {}
-        index = 0
-        for block in self.blocks:
-            for name in block:
-                for part in ("weight", "bias"):
-                    value = getattr(self.convolutions[name], part).detach()
-                    stored[f"features.{index}.{part}"] = value.half().contiguous()
-                index += 2
-            index += 1
-        return stored
+        return {
+            f"{key}.{part}": getattr(self.convolutions[name], part).detach().half().contiguous().cpu()
+            for name, key, _ in state_keys(COMPACT)
+            for part in ("weight", "bias")
+        }

