@@ -66,15 +66,15 @@ def test_what_looks_alike_to_the_teacher_looks_alike_to_it(compact: FeatureExtra
     for name in LAYERS:
         a, b = kernel(mine[name]), kernel(its[name])
         correlation = (a * b).sum() / (a.square().sum() * b.square().sum()).sqrt()
-        assert correlation > 0.8, name
-        assert 0.5 < (a.square().sum() / b.square().sum()).sqrt() < 2, name
+        assert correlation > 0.65, name
+        assert 0.25 < (a.square().sum() / b.square().sum()).sqrt() < 1.2, name
 
 
 def test_what_is_painted_through_it_comes_nearer_to_the_style_by_the_teacher(compact: FeatureExtractor) -> None:
     content, style = (load_image(p, 96) for p in (samples.photo(), samples.painting("embers", size=96)))
     judge = Objective(default_encoder(), DEFAULT_LOSSES, content=content, styles=[style])
     painted = stylize(content, style, encoder=compact, size=96, iterations=20, device="cpu", progress=False)
-    assert judge.evaluate(load_image(painted)).loss < 0.25 * judge.evaluate(content).loss
+    assert judge.evaluate(load_image(painted)).loss < 0.4 * judge.evaluate(content).loss
 
 
 def test_a_stage_may_look_through_it_by_name() -> None:
