@@ -91,16 +91,8 @@ distill.main()
 """
 
     def run(name: str, *more: str) -> subprocess.CompletedProcess[str]:
-        arguments = [
-            str(photographs),
-            f"{name}.checkpoint",
-            "--weights",
-            f"{name}.safetensors",
-            "--steps",
-            "4",
-            "--batch",
-            "2",
-        ]
+        arguments = [str(photographs), f"{name}.checkpoint", "--weights", f"{name}.safetensors"]
+        arguments += ["--steps", "4", "--batch", "2"]
         return subprocess.run(
             [sys.executable, "-c", script, *arguments, *more], cwd=tmp_path, capture_output=True, text=True, check=False
         )

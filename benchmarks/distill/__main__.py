@@ -37,6 +37,7 @@ from torch import Tensor
 from neuralstyle import default_encoder
 from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward.data import find_pictures
+from neuralstyle.losses.base import weights_per_layer
 
 SIZE, BATCH = 128, 8  # pixels of a crop, crops of a step
 PLACES = 8  # pictures being painted for each crop of a step
@@ -138,7 +139,7 @@ class Training:
         """Of the style layers, and of the content, for each picture: the default recipe's, and others around them."""
         rows = []
         for _ in range(self.batch):
-            shares = [share * math.exp(dice.gauss(0, 0.7)) for share in STYLE.layer_weights or ()]
+            shares = [share * math.exp(dice.gauss(0, 0.7)) for share in weights_per_layer(STYLE).values()]
             content = 10 ** dice.uniform(-0.5, 0.7)
             rows.append([SHARE * share / sum(shares) for share in shares] + [content])
         return torch.tensor(rows)

@@ -11,7 +11,7 @@ from neuralstyle.encoders.vgg import COMPACT, convolution_blocks, vgg_layers
 from neuralstyle.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, state_keys
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
-"""Layers at which student and teacher are compared: all that the default losses look at."""
+"""Layers at which student and teacher are compared: most of what the package's losses look at by default."""
 
 FLOOR = 1e-3  # under the root of L2 pooling, whose second derivative has no bound otherwise; a mean activation is 1
 

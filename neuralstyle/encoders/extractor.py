@@ -75,8 +75,8 @@ class FeatureExtractor(nn.Module):
             about twice that of "direct", so results differ in their last bits; each repeats to the bit.
 
     Raises:
-        ValueError: an unknown option, the near one is suggested; ``normalize=True`` without scales; weights or scales
-            that do not fit the network.
+        ValueError: an unknown option, the near one is suggested; ``normalize=True`` without scales, or
+            ``normalize=False`` where there is no raw network; weights or scales that do not fit the network.
         FileNotFoundError: no such file, or the weights are not installed.
         ImportError: torchvision's weights are asked for and it does not import.
         ConnectionError: torchvision cannot download them.
@@ -144,9 +144,10 @@ class FeatureExtractor(nn.Module):
         # After these convolutions there is pooling.
         self._last = {names[-1] for names in convolution_blocks(network)}
         scales: Mapping[str, Tensor] = {}
-        if normalize is not False:
-            given = None if normalize is True else check_scales(normalize, vgg_layers(network))
-            scales = NORMALIZED[str(source)](pooling) if given is None else given
+        if normalize is True:
+            scales = NORMALIZED[self.weights](pooling)
+        elif normalize is not False:
+            scales = check_scales(normalize, vgg_layers(network))
         record = load_weights(network, source, preprocessing, self._layers)
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))

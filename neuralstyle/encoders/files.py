@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -68,3 +69,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if not isinstance(value, Tensor):
             raise ValueError(f"{path} holds more than tensors: {name!r} is a {type(value).__name__}; {advice}")
     return dict(stored)
+
+
+def packaged_tensors(name: str) -> dict[str, Tensor]:
+    """The tensors, by name, in a safetensors file that comes with the package."""
+    from safetensors.torch import load
+
+    return load(resources.files("neuralstyle.data").joinpath(name).read_bytes())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import resources
 
 import torch
 from torch import Tensor
 
+from neuralstyle.encoders.files import packaged_tensors
 from neuralstyle.encoders.layer import Layer
 
 
@@ -17,9 +17,7 @@ def activation_scales(pooling: str) -> dict[str, Tensor]:
     Measured after the ReLU on VGG-19 with Simonyan and Zisserman's weights and this pooling, by
     ``benchmarks/activation_scales.py``.
     """
-    from safetensors.torch import load
-
-    stored = load(resources.files("neuralstyle.data").joinpath("vgg19_activation_scales.safetensors").read_bytes())
+    stored = packaged_tensors("vgg19_activation_scales.safetensors")
     prefix = f"{pooling}/"
     return {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
 

