@@ -13,9 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.images import to_pil
 from neuralstyle.objective import Evaluation
 from neuralstyle.schedule import Scale
+
+COMPACT_SHARE = 0.12
+"""Of VGG-19's time that an evaluation through the compact encoder takes; the progress bar forecasts by it."""
 
 Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
 """(picture, number of levels that it will be rounded to, or None) -> the picture in its final colours."""
@@ -28,7 +32,7 @@ class Progress:
     Attributes:
         iteration: evaluations so far, over all scales, from 1.
         total: evaluations in all; an optimiser that converges needs fewer.
-        scale: number of the present scale, from 1.
+        scale: number of the present stage of the schedule, from 1.
         scales: how many there are.
         size: longest side of the picture at this scale, in pixels.
         loss: the objective at this evaluation.
@@ -113,7 +117,8 @@ class Run:
         if self.bar is None:
             self.bar = self._bar(ahead)
         self.bar.update(ahead - self.bar.n)
-        self.bar.set_description_str(f"{scale.size} px")
+        through = f" {scale.encoder}" if isinstance(scale.encoder, str) else ""
+        self.bar.set_description_str(f"{scale.size} px{through}")
 
     def close(self) -> None:
         """Take the bar down, if it has come up."""
@@ -158,7 +163,7 @@ class Run:
     def _bar(self, ahead: int) -> Any:
         from tqdm.auto import tqdm
 
-        # The bar counts pixels, not evaluations: its forecast of the time left then holds across scales.
+        # The bar counts pixels, and their cost, not evaluations: its forecast of the time left then holds across stages.
         return tqdm(
             total=sum(_work(scale) for scale in self.scales),
             initial=ahead,  # of another run, whose pace is not this one's
@@ -177,4 +182,5 @@ def _answer(callback: Callback, progress: Progress) -> bool:
 
 
 def _work(scale: Scale) -> int:
-    return scale.size**2 * scale.iterations
+    share = COMPACT_SHARE if scale.encoder == COMPACT else 1
+    return int(share * scale.size**2) * scale.iterations

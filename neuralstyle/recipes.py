@@ -8,6 +8,7 @@ from typing import TypedDict
 from neuralstyle._errors import unknown
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import Padding, Pooling, has_scales
+from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import (
     ContentLoss,
     ContextualLoss,
@@ -27,6 +28,8 @@ from neuralstyle.losses import (
     TotalVariationLoss,
     WassersteinLoss,
 )
+from neuralstyle.losses.base import weights_in_use
+from neuralstyle.measurement import Encoder
 from neuralstyle.schedule import Schedule, single_scale
 
 _SHARES = (0.05, 0.2, 0.15, 0.55, 0.05)  # of the five layers at which statistics are compared by default
@@ -90,6 +93,12 @@ def default_encoder(network: str = "vgg19") -> FeatureExtractor:
     """
     # Where no activation scales come with the package, the default losses, being relative, do without.
     return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=has_scales(network))
+
+
+def compact_serves(losses: LossSum, encoder: Encoder | str | None) -> bool:
+    """Whether the compact encoder can stand in for VGG-19: nobody asks for another, and it has the losses' layers."""
+    layers = vgg_layers(COMPACT)
+    return encoder is None and all(layer in layers for term in losses for layer in weights_in_use(term.loss))
 
 
 def with_style_loss(losses: LossSum, name: str) -> LossSum:

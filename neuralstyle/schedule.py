@@ -9,10 +9,14 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from neuralstyle._errors import unknown
+from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.measurement import Encoder
 
 DEFAULT_ITERATIONS = 60
 """Evaluations at each scale of ``coarse_to_fine``, up to ``FULL_SIZE``."""
+
+LAST_ITERATIONS = 30
+"""Evaluations through VGG-19 by which ``standard`` ends, up to ``FULL_SIZE``."""
 
 FULL_SIZE = 1024
 """Longest side in pixels above which a scale has fewer evaluations the more pixels it has."""
@@ -112,10 +116,42 @@ def single_scale(size: int, iterations: int | None = None) -> list[Scale]:
     return [Scale(size, _iterations(iterations, 300))]
 
 
-def draft(size: int, iterations: int | None = None) -> list[Scale]:
-    """``coarse_to_fine`` with a third of the iterations at every scale: soon there, to try things out.
+def standard(size: int, iterations: int | None = None) -> list[Scale]:
+    """Most of the way through the compact encoder, from coarse to fine, and the last strokes through VGG-19.
 
-    With a number of iterations it is ``coarse_to_fine`` itself.
+    An evaluation through "compact19" takes about an eighth of the time of one through VGG-19. Up to 1024 pixels it
+    paints at every scale of ``coarse_to_fine``, and VGG-19 at the finest; above, where only fine grain is left to
+    paint, VGG-19 has every scale to itself.
+
+    Args:
+        size: longest side of the result in pixels.
+        iterations: through VGG-19 at the finest scale, after twice as many through the compact encoder at every
+            scale; None: 30, or above 1024 pixels as ``coarse_to_fine``. Where the result is larger than 1024 pixels,
+            the scales up to there have at least their default.
+
+    Raises:
+        ValueError: fewer than 1 iteration.
+
+    Example:
+        ```python
+        from neuralstyle import Scale
+        from neuralstyle.schedule import standard
+
+        assert standard(256) == [Scale(128, 60, "compact19"), Scale(256, 60, "compact19"), Scale(256, 30)]
+        ```
+
+    """
+    scales = coarse_to_fine(size, iterations)
+    small = [scale for scale in scales if scale.size <= FULL_SIZE]
+    last = LAST_ITERATIONS if iterations is None else iterations
+    if size > FULL_SIZE:
+        last = max(last, LAST_ITERATIONS)
+    rough = [Scale(scale.size, 2 * last, COMPACT) for scale in small]
+    return [*rough, Scale(small[-1].size, last), *scales[len(small) :]]
+
+
+def draft(size: int, iterations: int | None = None) -> list[Scale]:
+    """``coarse_to_fine`` through the compact encoder alone: soon there, to try things out.
 
     Raises:
         ValueError: fewer than 1 iteration.
@@ -128,7 +164,7 @@ def draft(size: int, iterations: int | None = None) -> list[Scale]:
         ```
 
     """
-    return _of_default(size, iterations, Fraction(1, 3))
+    return [replace(scale, encoder=COMPACT) for scale in coarse_to_fine(size, iterations)]
 
 
 def fine(size: int, iterations: int | None = None) -> list[Scale]:
@@ -150,17 +186,25 @@ def fine(size: int, iterations: int | None = None) -> list[Scale]:
     return _of_default(size, iterations, Fraction(3))
 
 
+def _short(size: int, iterations: int | None = None) -> list[Scale]:
+    """``coarse_to_fine`` with a third of the iterations, or so many."""
+    return _of_default(size, iterations, Fraction(1, 3))
+
+
 SCHEDULES: dict[str, Schedule] = {
     "draft": draft,
-    "standard": coarse_to_fine,
+    "standard": standard,
     "fine": fine,
     "single": single_scale,
 }
 """Schedules by name, as ``stylize`` and the command line take them."""
 
+WITHOUT_COMPACT: dict[str, Schedule] = {**SCHEDULES, "draft": _short, "standard": coarse_to_fine}
+"""The same where the compact encoder cannot stand in for the network of the call."""
 
-def find_schedule(schedule: Schedule | str) -> Schedule:
-    """A schedule, or the one of this name.
+
+def find_schedule(schedule: Schedule | str, *, compact: bool = True) -> Schedule:
+    """A schedule, or the one of this name, with or without the compact encoder.
 
     Raises:
         ValueError: an unknown name; the near one is suggested.
@@ -170,7 +214,7 @@ def find_schedule(schedule: Schedule | str) -> Schedule:
         return schedule
     if schedule not in SCHEDULES:
         raise unknown("schedule", schedule, SCHEDULES)
-    return SCHEDULES[schedule]
+    return (SCHEDULES if compact else WITHOUT_COMPACT)[schedule]
 
 
 def _of_default(size: int, iterations: int | None, factor: Fraction) -> list[Scale]:

@@ -19,7 +19,7 @@ from neuralstyle.optimizers import Keep, Optimizer
 from neuralstyle.painting import Options, paint
 from neuralstyle.precision import Precision
 from neuralstyle.progress import Callback
-from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, at_strength
+from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, at_strength, compact_serves
 from neuralstyle.schedule import Schedule, find_schedule
 from neuralstyle.styles import Style, as_styles
 from neuralstyle.tiling import TileSize
@@ -64,13 +64,14 @@ def stylize(
         losses: what is minimised; None: ``DEFAULT_LOSSES``.
         size: longest side of the result in pixels, at least 16, or ``Width(800)``, or ``Pixels(1_000_000)``; the
             aspect is the content's.
-        iterations: evaluations of loss and gradient at the finest scale; coarser scales follow the schedule. None:
-            the schedule's own number.
+        iterations: evaluations of loss and gradient by which the finest scale ends; what comes before follows the
+            schedule. None: the schedule's own number.
         optimizer: ``LBFGS()``, ``Adam()`` or a function (image tensor) -> ``torch.optim.Optimizer``; None: ``LBFGS()``.
         init: where to start: "content", "noise", "style", a picture, or a function from the content to one.
         noise: its kind: "uniform", "gaussian" (around grey) or "style" (the style's colours).
         noise_blend: share of noise in the start, from 0 to 1; the rest is ``init``.
-        encoder: a ``FeatureExtractor``, or a network's name; None: ``default_encoder()``.
+        encoder: a ``FeatureExtractor``, or a network's name, to look through from beginning to end; None: what the
+            schedule says, and for the rest ``default_encoder()``, VGG-19.
         tile: longest side in pixels of the pieces in which the picture is looked at, to bound the memory; the result
             is the same to rounding. None: the whole at once. "auto": what the free memory allows.
         seed: of the noise. On the CPU the same seed on the same machine gives the same picture, to the byte.
@@ -92,8 +93,10 @@ def stylize(
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
             the result's lightness with the content's chroma, in OkLab), "match" (beforehand: the painting's mean and
             covariance of colour are made the content's) or "histogram" (beforehand, channel by channel).
-        schedule: "standard", from coarse to fine; "draft", the same with a third of the iterations; "fine", with
-            three times as many; "single", all at the final size; or a function (size, iterations) -> list of ``Scale``.
+        schedule: "standard", from coarse to fine through the compact encoder and to the end through VGG-19; "draft",
+            through the compact encoder alone; "fine", through VGG-19 alone, at length; "single", all at the final
+            size; or a function (size, iterations) -> list of ``Scale``. With an encoder of your own, or losses at
+            layers that "compact19" does not have, "standard" is ``coarse_to_fine`` and "draft" a third of that.
         strength: one dial for the balance, from 0, nearly the photograph, over 0.5, the default, to 1, nearly all
             style: multiplies $\alpha$ by $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$, on top of their weights.
 
@@ -122,7 +125,8 @@ def stylize(
     start = load_image(content)
     styles = as_styles(style)
     terms = as_sum(DEFAULT_LOSSES if losses is None else losses)
-    scales = find_schedule(schedule)(longest_side(size, *start.shape[2:]), iterations)
+    stages = find_schedule(schedule, compact=compact_serves(terms, encoder))
+    scales = stages(longest_side(size, *start.shape[2:]), iterations)
     content_factor, style_factor = at_strength(strength)
     return paint(
         terms.scaled("content", content_weight * content_factor).scaled("style", style_weight * style_factor),
@@ -185,9 +189,10 @@ def synthesize_texture(
     """
     height, width = size if isinstance(size, tuple) else (size, size)
     longest = max(check_size(height), check_size(width))
-    scales = find_schedule(schedule)(longest, iterations)
-    shapes = [(round(height * scale.size / longest), round(width * scale.size / longest)) for scale in scales]
     terms = as_sum(TEXTURE_LOSSES if losses is None else losses)
+    stages = find_schedule(schedule, compact=compact_serves(terms, options.get("encoder")))
+    scales = stages(longest, iterations)
+    shapes = [(round(height * scale.size / longest), round(width * scale.size / longest)) for scale in scales]
     options.setdefault("init", "noise")
     return paint(terms, None, as_styles(style), list(zip(shapes, scales, strict=True)), **options)
 
@@ -231,8 +236,9 @@ def reconstruct_content(
 
     """
     target = load_image(content)
-    scales = find_schedule(schedule)(longest_side(size, *target.shape[2:]), iterations)
-    shapes = [fit_size(target.shape[2], target.shape[3], scale.size) for scale in scales]
     terms = as_sum(ContentLoss(layer) if losses is None else losses)
+    stages = find_schedule(schedule, compact=compact_serves(terms, options.get("encoder")))
+    scales = stages(longest_side(size, *target.shape[2:]), iterations)
+    shapes = [fit_size(target.shape[2], target.shape[3], scale.size) for scale in scales]
     options.setdefault("init", "noise")
     return paint(terms, target, [], list(zip(shapes, scales, strict=True)), **options)

@@ -4,6 +4,8 @@
     python benchmarks/quality CONTENTS STYLES ablation.jsonl --ablate    # one part of the recipe changed at a time
     python benchmarks/quality CONTENTS STYLES sweep.jsonl --sweep        # every style loss, at equal seconds
     python benchmarks/quality CONTENTS STYLES plans.jsonl --schedules    # draft, standard and fine, each in its time
+    python benchmarks/quality CONTENTS STYLES plans.jsonl --schedules --pairs benchmarks/quality/twelve.txt \\
+        --sizes 384 --only draft standard standard:57 fine:200           # the same with so many iterations
     python benchmarks/quality CONTENTS STYLES results.jsonl --report     # the tables of what is there
 
 CONTENTS and STYLES are folders of pictures; pairs.txt, or the file given by --pairs, says which go together. Every
@@ -32,7 +34,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from curves import means, points, verdicts
+from curves import descents, means, points, verdicts
 from methods import CONTENT_WEIGHTS, DEFAULT, NEURALSTYLE, OUR_CONTENT_WEIGHTS, WHOLE, schedules, style_losses, variants
 from pairs import PAIRS, read_pairs
 
@@ -72,25 +74,29 @@ def plan(options: argparse.Namespace, pairs: list[tuple[Path, Path]]) -> Iterato
             return options.weights or [1.0]
         return OUR_CONTENT_WEIGHTS if name == NEURALSTYLE else CONTENT_WEIGHTS
 
-    methods = [(name, weight) for name in names for weight in weights(name)]
-    wanted = options.only or [name for name, _ in methods]
-    unknown = set(wanted) - {name for name, _ in methods}
+    wanted = options.only or list(names)
+    unknown = [name for name in wanted if name not in names and not is_schedule(name, mode)]
     if unknown:
-        known = ", ".join(dict.fromkeys(name for name, _ in methods))
-        sys.exit(f"unknown method {', '.join(sorted(unknown))}; known are {known}")
+        sys.exit(f"unknown method {', '.join(sorted(unknown))}; known are {', '.join(names)}")
+    methods = [(name, weight) for name in wanted for weight in weights(name)]
     for size, limit, chosen in work:
         for content, style in chosen:
             for method, weight in methods:
-                if method in wanted:
-                    yield {
-                        "mode": mode,
-                        "pair": f"{content.stem} x {style.stem}",
-                        "method": method,
-                        "content_weight": weight,
-                        "size": size,
-                        "limit": limit,
-                        "files": (content, style),
-                    }
+                yield {
+                    "mode": mode,
+                    "pair": f"{content.stem} x {style.stem}",
+                    "method": method,
+                    "content_weight": weight,
+                    "size": size,
+                    "limit": limit,
+                    "files": (content, style),
+                }
+
+
+def is_schedule(name: str, mode: str) -> bool:
+    """Whether it is one with a number of iterations, such as fine:200."""
+    schedule, _, iterations = name.partition(":")
+    return mode == "schedules" and schedule in schedules() and iterations.isdecimal()
 
 
 def prepare(files: tuple[Path, Path], size: int, folder: Path) -> tuple[Path, Path]:
@@ -151,6 +157,8 @@ def report(records: list[dict[str, Any]]) -> str:
         parts.append(f"## {title}")
         if mode in AS_THEY_COME:
             parts.append(means(chosen, PART_MEASURES, DEFAULT))
+            for finest in dict.fromkeys(r["method"] for r in chosen if r["method"].startswith("fine")):
+                parts.append(f"Beside {finest}:\n\n{descents(chosen, finest)}")
             continue
         parts.append(points(chosen, CURVE_MEASURES))
         ours = NEURALSTYLE if mode == "methods" else "gram"
@@ -171,7 +179,12 @@ def main() -> None:
     mode("--sweep", const="sweep", help="every style loss of the command line")
     mode("--schedules", const="schedules", help="the schedules from coarse to fine, by name")
     either.add_argument("--report", action="store_true", help="only print the tables of what is there")
-    parser.add_argument("--only", nargs="+", metavar="METHOD", help="paint by these only (default: all)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="METHOD",
+        help="paint by these only (default: all); --schedules: fine:200 for a number of iterations",
+    )
     parser.add_argument(
         "--sizes",
         type=int,

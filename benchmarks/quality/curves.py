@@ -110,6 +110,44 @@ def means(records: Sequence[Mapping[str, Any]], names: Sequence[str], first: str
     return table(rows) + f"\n\nMeans over {len(pairs)} pair{'s' if len(pairs) > 1 else ''}."
 
 
+def descents(records: Sequence[Mapping[str, Any]], first: str) -> str:
+    """For each pair and each way but ``first``: its value and its time as shares of the first's, and the colours.
+
+    The value is the lowest that the default losses had through VGG-19 in the last stage, or of a way that ends through
+    another network, that of its picture. Times are from the start of the process.
+    """
+    rows = [["pair", "size", "way", "seconds", "value", "of its time", "of its value", "there after", "color"]]
+    references = {(record["pair"], record["size"]): record for record in records if record["method"] == first}
+    for record in records:
+        reference = references.get((record["pair"], record["size"]))
+        if reference is None or record is reference:
+            continue
+        (goal, end), (value, seconds) = _lowest(reference), _lowest(record)
+        there = [moment for moment, loss in record["curve"] if loss <= goal]
+        rows.append(
+            [
+                record["pair"],
+                str(record["size"]),
+                record["method"],
+                f"{seconds:.1f}",
+                f"{value:.3f}",
+                f"{seconds / end:.2f}",
+                f"{value / goal:.2f}",
+                f"{there[0] / end:.2f}" if there else "never",
+                f"{record['scores']['color'] / reference['scores']['color']:.2f}",
+            ]
+        )
+    return table(rows)
+
+
+def _lowest(record: Mapping[str, Any]) -> tuple[float, float]:
+    """The value that a run comes to, and the seconds until then."""
+    if not record["curve"]:
+        return record["objective"], record["seconds"]
+    moment, value = min(record["curve"], key=lambda entry: entry[1])
+    return value, moment
+
+
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows, the first of them the heading, as Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]

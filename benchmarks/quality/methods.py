@@ -49,15 +49,19 @@ def _ours(job: Job, file: Path) -> dict[str, Any]:
 
     options = recipe(job.method)
     schedule = find_schedule(options.pop("schedule", inspect.signature(stylize).parameters["schedule"].default))
-    scales = endless(schedule(job.size, None)) if job.deadline else schedule(job.size, None)
+    planned = schedule(job.size, options.pop("iterations", None))
+    scales = endless(planned) if job.deadline else planned
     started, seen = time.time(), {"evaluations": 0, "finest": 0}
+    curve: list[tuple[float, float]] = []
 
     def watch(progress: Any) -> bool:
+        if progress.scale == progress.scales and planned[-1].encoder is None:  # by VGG-19
+            curve.append((time.time(), progress.loss))
         seen["evaluations"] += 1
         seen["finest"] += progress.scale == progress.scales
-        if progress.iteration == 1 or progress.size != seen.get("size"):
-            seen.update(size=progress.size, since=time.time(), at=seen["evaluations"])
-        # By the evaluations of this scale: those of the ones before were shorter.
+        if progress.scale != seen.get("scale"):
+            seen.update(scale=progress.scale, since=time.time(), at=seen["evaluations"])
+        # By the evaluations of this stage: those of the ones before were shorter.
         return job.in_time(seen["since"], seen["evaluations"] - seen["at"])
 
     image = stylize(
@@ -75,6 +79,7 @@ def _ours(job: Job, file: Path) -> dict[str, Any]:
         "evaluations": seen["evaluations"],
         "at the finest scale": seen["finest"],
         "painted": time.time() - started,
+        "curve": curve,
     }
     image.save(file)
     return found
@@ -120,13 +125,19 @@ def longest(file: Path, size: int) -> int:
 
 def recipe(name: str) -> dict[str, Any]:
     """Keyword arguments of ``stylize`` for a method or a variant of the default recipe."""
-    from neuralstyle import gatys
+    from neuralstyle import coarse_to_fine, gatys
 
     if name == NEURALSTYLE:
         return {}
     if name == GATYS:
         return dict(gatys())
-    return (variants() | style_losses() | schedules())[name]()
+    schedule, _, iterations = name.partition(":")
+    if schedule in schedules():
+        return {"schedule": schedule, "iterations": int(iterations) if iterations else None}
+    if name in variants():
+        # One network throughout, as some of the variants are of the network.
+        return {"schedule": coarse_to_fine} | variants()[name]()
+    return style_losses()[name]()
 
 
 def variants() -> dict[str, Callable[[], dict[str, Any]]]:
@@ -200,6 +211,6 @@ def style_losses() -> dict[str, Callable[[], dict[str, Any]]]:
     return {name: lambda name=name: {"losses": with_style_loss(DEFAULT_LOSSES, name)} for name in STYLE_LOSSES}
 
 
-def schedules() -> dict[str, Callable[[], dict[str, Any]]]:
-    """The default recipe by each schedule that goes from coarse to fine."""
-    return {name: lambda name=name: {"schedule": name} for name in ("draft", "standard", "fine")}
+def schedules() -> tuple[str, ...]:
+    """Those that go from coarse to fine; with ":" and a number behind, that is the iterations."""
+    return ("draft", "standard", "fine")

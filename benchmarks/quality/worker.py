@@ -31,11 +31,17 @@ def main() -> None:
         picture,
     )
     found["seconds"] = time.time() - started
+    found["curve"] = [(moment - started, loss) for moment, loss in found.get("curve", ())]
     # What follows is outside the time: pastiche's process has not loaded neuralstyle before.
+    from neuralstyle import DEFAULT_LOSSES, Objective, default_encoder, load_image
     from neuralstyle.metrics import compare
 
     scores = compare(job["content"], job["style"], {"": picture})[""]
+    content, style, image = (load_image(file) for file in (job["content"], job["style"], picture))
+    objective = Objective(default_encoder(), DEFAULT_LOSSES, content=content, styles=[style])
+    value = objective.evaluate(image, with_gradient=False).loss
     answer = found | {"threads": torch.get_num_threads(), "torch": torch.__version__, "scores": asdict(scores)}
+    answer["objective"] = value
     Path(job["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 
 

@@ -74,13 +74,14 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--iterations",
         type=int,
         metavar="N",
-        help="evaluations at the finest scale (default: the schedule's own: 60, draft 20, fine 180, single 300)",
+        help="evaluations by which the finest scale ends (default: the schedule's own: 30, draft 60, fine 180, "
+        "single 300)",
     )
     group.add_argument(
         "--schedule",
         choices=SCHEDULES,
-        help="standard: from small to large; draft, fine: the same with a third, three times the iterations; single: "
-        f"all at one size (default: {default(function, 'schedule')})",
+        help="standard: from small to large through compact19, the end through vgg19; draft: through compact19 alone; "
+        f"fine: through vgg19 alone, at length; single: all at one size (default: {default(function, 'schedule')})",
     )
     group.add_argument(
         "--tile",
@@ -160,7 +161,8 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     add(
         "--network",
         metavar="NAME",
-        help="vgg11 to vgg19, with _bn or without, or compact19 (default: vgg19)",
+        help="vgg11 to vgg19, with _bn or without, or compact19, from beginning to end (default: vgg19, after "
+        "compact19 where the schedule says so)",
     )
     add(
         "--weights",
