@@ -163,7 +163,7 @@ class Run:
     def _bar(self, ahead: int) -> Any:
         from tqdm.auto import tqdm
 
-        # The bar counts pixels, and their cost, not evaluations: its forecast of the time left then holds across stages.
+        # The bar counts pixels at their cost, not evaluations: its forecast of the time left then holds across stages.
         return tqdm(
             total=sum(_work(scale) for scale in self.scales),
             initial=ahead,  # of another run, whose pace is not this one's

@@ -55,7 +55,8 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
 
     @functools.wraps(paint)
     def painted(*args: Any, **options: Any) -> Image.Image:
-        schedule = find_schedule(options.pop("schedule", defaults["schedule"]))
+        own = options.keys() & {"losses", "encoder"}
+        schedule = find_schedule(options.pop("schedule", defaults["schedule"]), compact=not own)
 
         def short(size: int, iterations: int | None) -> list[neuralstyle.Scale]:
             return [replace(scale, iterations=EVALUATIONS) for scale in schedule(size, iterations)]

@@ -154,11 +154,39 @@ def test_the_whole_of_it_and_again_from_where_it_ended(tmp_path: Path) -> None:
     assert again.stdout == done.stdout
     assert "| cat x swirl | 96 | neuralstyle | 1 |" in again.stdout
     assert len(results.read_text().splitlines()) == 1
-    # A schedule takes the time that it takes: a draft is a third of 60 evaluations.
-    drafted = run("--schedules", "--only", "draft", "--seconds", "1", "2")
-    assert drafted.returncode == 0, drafted.stderr
-    assert json.loads(results.read_text().splitlines()[1])["evaluations"] == 20
-    assert "## Schedules" in drafted.stdout
+    # A schedule takes the time that it takes.
+    planned = run("--schedules", "--only", "draft:5", "standard:2", "fine:3", "--seconds", "1", "2")
+    assert planned.returncode == 0, planned.stderr
+    draft, standard, fine = (json.loads(line) for line in results.read_text().splitlines()[1:])
+    assert [found["evaluations"] for found in (draft, standard, fine)] == [5, 4 + 2, 3]
+    assert [len(found["curve"]) for found in (draft, standard, fine)] == [0, 2, 3]  # through VGG-19 at the end
+    for found in (standard, fine):  # the picture is the best of them, rounded to 8 bits
+        assert found["objective"] == pytest.approx(min(loss for _, loss in found["curve"]), rel=0.02)
+        assert all(0 < moment < found["seconds"] for moment, _ in found["curve"])
+    assert "## Schedules" in planned.stdout
+    assert "Beside fine:3:" in planned.stdout
+    refused = run("--schedules", "--only", "draught:5")
+    assert refused.returncode == 1
+    assert "unknown method draught:5; known are draft, standard, fine" in refused.stderr
+
+
+def test_descents_are_told_beside_the_finest(modules: dict[str, ModuleType]) -> None:
+    def run(pair: str, method: str, curve: list[tuple[float, float]], color: float, **more: Any) -> dict[str, Any]:
+        return record(pair, method, 0.5, 0.1, curve=curve, **more) | {"scores": {"color": color}}
+
+    records = [
+        run("a", "fine", [(10, 3.0), (20, 2.0), (30, 2.5)], 0.02),
+        run("a", "quick", [(2, 4.0), (4, 2.0), (5, 1.0)], 0.03),
+        run("a", "slow", [(30, 3.0)], 0.01),
+        run("a", "rough", [], 0.02, objective=8.0, seconds=6.0),
+        run("b", "quick", [(2, 4.0)], 0.03),  # nothing to hold it beside
+    ]
+    rows = modules["curves"].descents(records, "fine").splitlines()
+    assert rows[2:] == [
+        "| a | 64 | quick | 5.0 | 1.000 | 0.25 | 0.50 | 0.20 | 1.50 |",
+        "| a | 64 | slow | 30.0 | 3.000 | 1.50 | 1.50 | never | 0.50 |",
+        "| a | 64 | rough | 6.0 | 8.000 | 0.30 | 4.00 | never | 1.00 |",
+    ]
 
 
 def test_pictures_are_laid_out_in_rows(modules: dict[str, ModuleType], tmp_path: Path) -> None:

@@ -530,7 +530,7 @@ def test_the_same_command_goes_on_after_an_interrupt_and_ends_with_the_same_file
         out, log, steps, state = (str(folder / name) for name in ("out.png", "log.csv", "{:02d}.png", "run.state"))
         files = ["-o", out, "--losses", log, "--checkpoint", steps, "--checkpoint-every", "2", "--resume", state]
         layers = ["--content-layers", "relu1_1", "--style-layers", "relu1_1"]
-        numbers = ["--size", "48", "--iterations", "6", "--resume-every", "0", "--depth", depth]
+        numbers = ["--size", "48", "--iterations", "2", "--resume-every", "0", "--depth", depth]
         return main(["stylize", str(tmp_path / "photo.png"), str(tmp_path / "style.png"), "--quiet",
                      *files, *layers, *numbers])  # fmt: skip
 

@@ -2,11 +2,31 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
+import torch
+from PIL import Image
 
-from neuralstyle import SCHEDULES, Scale, coarse_to_fine, samples, stylize
+from neuralstyle import (
+    SCHEDULES,
+    ContentLoss,
+    GramStyleLoss,
+    MeanStdLoss,
+    Scale,
+    Style,
+    TotalVariationLoss,
+    coarse_to_fine,
+    default_encoder,
+    load_image,
+    reconstruct_content,
+    samples,
+    stylize,
+    synthesize_texture,
+)
+from neuralstyle.schedule import LAST_ITERATIONS, find_schedule
 
 
 def work(scales: list[Scale]) -> float:
@@ -58,27 +78,119 @@ def test_many_iterations_at_a_large_size_are_no_fewer_at_coarser_ones() -> None:
     ("name", "share"), [("draft", Fraction(1, 3)), ("standard", Fraction(1)), ("fine", Fraction(3))]
 )
 @pytest.mark.parametrize("size", [96, 512, 4096])
-def test_schedules_by_name_are_shares_of_the_standard(name: str, share: Fraction, size: int) -> None:
-    expected = [(each.size, math.ceil(share * each.iterations)) for each in coarse_to_fine(size)]
-    assert [(each.size, each.iterations) for each in SCHEDULES[name](size, None)] == expected
+def test_through_one_network_schedules_are_shares_of_coarse_to_fine(name: str, share: Fraction, size: int) -> None:
+    expected = [Scale(each.size, math.ceil(share * each.iterations)) for each in coarse_to_fine(size)]
+    assert find_schedule(name, compact=False)(size, None) == expected
 
 
 @pytest.mark.parametrize("name", ["draft", "standard", "fine"])
-def test_a_number_of_iterations_is_what_it_says(name: str) -> None:
-    assert SCHEDULES[name](400, 7) == coarse_to_fine(400, 7)
+def test_through_one_network_a_number_of_iterations_is_what_it_says(name: str) -> None:
+    assert find_schedule(name, compact=False)(400, 7) == coarse_to_fine(400, 7)
 
 
-def test_a_draft_ends_after_its_evaluations() -> None:
-    seen: list[tuple[int, int]] = []
+def test_a_draft_goes_through_the_compact_encoder_alone() -> None:
+    for iterations in (None, 7):
+        expected = [Scale(each.size, each.iterations, "compact19") for each in coarse_to_fine(400, iterations)]
+        assert SCHEDULES["draft"](400, iterations) == expected
+
+
+def test_fine_goes_through_the_encoder_of_the_call_alone() -> None:
+    assert all(scale.encoder is None for scale in SCHEDULES["fine"](4096, None))
+
+
+@pytest.mark.parametrize(("iterations", "last"), [(None, LAST_ITERATIONS), (1, 1), (50, 50)])
+def test_the_standard_ends_through_the_encoder_of_the_call(iterations: int | None, last: int) -> None:
+    assert SCHEDULES["standard"](400, iterations) == [
+        Scale(100, 2 * last, "compact19"),
+        Scale(200, 2 * last, "compact19"),
+        Scale(400, 2 * last, "compact19"),
+        Scale(400, last),
+    ]
+
+
+def test_above_1024_pixels_the_standard_goes_through_the_encoder_of_the_call() -> None:
+    whole = coarse_to_fine(4096)
+    rough = [Scale(scale.size, 2 * LAST_ITERATIONS, "compact19") for scale in whole[:4]]
+    assert SCHEDULES["standard"](4096, None) == [*rough, Scale(1024, LAST_ITERATIONS), *whole[4:]]
+    # Few iterations at the end do not hurry what comes before.
+    assert SCHEDULES["standard"](4096, 3) == [*rough, Scale(1024, LAST_ITERATIONS), whole[4], Scale(4096, 3)]
+
+
+@pytest.mark.parametrize("iterations", [0, -1, 1.5, True])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_number_of_iterations_that_is_none_is_refused(name: str, iterations: Any) -> None:
+    with pytest.raises(ValueError, match=r"iterations is a whole number of at least 1"):
+        SCHEDULES[name](256, iterations)
+
+
+def painted(paint: Callable[..., Image.Image] = stylize, **options: Any) -> bytes:
+    pictures = [samples.photo()] if paint is reconstruct_content else [samples.painting("swirl", size=64)]
+    if paint is stylize:
+        pictures.insert(0, samples.photo())
+    options = {"size": 48, "iterations": 2, "device": "cpu", "progress": False, **options}
+    return paint(*pictures, **options).tobytes()
+
+
+STUDENT, TEACHER = "compact19", "vgg19"
+
+
+@pytest.mark.parametrize("paint", [stylize, synthesize_texture])
+def test_the_default_paints_through_the_compact_encoder_first(paint: Callable[..., Image.Image]) -> None:
+    plan = [Scale(48, 4, STUDENT), Scale(48, 2, TEACHER)]
+    assert painted(paint) == painted(paint, schedule=lambda *_: plan)
+    assert painted(paint) != painted(paint, encoder=TEACHER)
+
+
+@pytest.mark.parametrize("paint", [stylize, synthesize_texture, reconstruct_content])
+def test_a_draft_is_painted_through_the_compact_encoder(paint: Callable[..., Image.Image]) -> None:
+    assert painted(paint, schedule="draft") == painted(paint, schedule=coarse_to_fine, encoder=STUDENT)
+
+
+@pytest.mark.parametrize("schedule", ["draft", "standard"])
+@pytest.mark.parametrize(
+    "options",
+    [{"encoder": TEACHER}, {"encoder": default_encoder()}, {"losses": GramStyleLoss(("relu3_3",))}],
+    ids=["named", "own", "a layer that the compact one lacks"],
+)
+def test_where_the_compact_encoder_cannot_stand_in_it_is_left_out(schedule: str, options: dict[str, Any]) -> None:
+    assert painted(schedule=schedule, **options) == painted(schedule=coarse_to_fine, **options)
+
+
+def test_reconstruction_is_through_vgg_19_alone_by_default() -> None:
+    assert painted(reconstruct_content) == painted(reconstruct_content, encoder=TEACHER)
+
+
+@pytest.mark.parametrize("schedule", ["draft", "standard"])
+def test_tiles_masks_and_losses_of_ones_own_go_with_the_compact_encoder(schedule: str) -> None:
+    left = torch.zeros(32, 48)
+    left[:, :24] = 1
+    painting = samples.painting("embers", size=64)
+    options: dict[str, Any] = {
+        "losses": ContentLoss("relu4_2") + 10 * MeanStdLoss(("relu2_2", "relu3_1")) + TotalVariationLoss(),
+        "schedule": schedule,
+        "size": 64,
+        "device": "cpu",
+        "progress": False,
+        "iterations": 3,
+    }
+    styles = [Style(painting, region=left, mask=left), Style(samples.painting("swirl", size=64), region=1 - left)]
+    whole, tiled = (stylize(samples.photo(), styles, tile=tile, **options) for tile in (None, 32))
+    difference = (load_image(whole) - load_image(tiled)).abs().max()
+    assert difference < 3 / 255
+    assert (load_image(whole) - load_image(samples.photo(), 64)).abs().mean() > 5 / 255
+
+
+def test_stages_follow_each_other_in_what_a_callback_sees() -> None:
+    seen: list[tuple[int, int, int, int]] = []
     stylize(
         samples.photo(),
         samples.painting("swirl"),
         size=32,
-        schedule="draft",
+        iterations=1,
         progress=False,
-        callback=lambda progress: seen.append((progress.size, progress.total)),
+        callback=lambda p: seen.append((p.iteration, p.total, p.scale, p.scales)),
     )
-    assert seen == [(32, 20)] * 20
+    assert seen == [(1, 3, 1, 2), (2, 3, 1, 2), (3, 3, 2, 2)]
 
 
 def test_an_unknown_schedule_is_refused_and_the_near_one_named() -> None:

@@ -157,8 +157,8 @@ def report(records: list[dict[str, Any]]) -> str:
         parts.append(f"## {title}")
         if mode in AS_THEY_COME:
             parts.append(means(chosen, PART_MEASURES, DEFAULT))
-            for finest in dict.fromkeys(r["method"] for r in chosen if r["method"].startswith("fine")):
-                parts.append(f"Beside {finest}:\n\n{descents(chosen, finest)}")
+            finest = dict.fromkeys(r["method"] for r in chosen if r["method"].startswith("fine"))
+            parts += [f"Beside {name}:\n\n{descents(chosen, name)}" for name in finest]
             continue
         parts.append(points(chosen, CURVE_MEASURES))
         ours = NEURALSTYLE if mode == "methods" else "gram"
