@@ -125,7 +125,7 @@ class Ours:
         return race.result(), race.picture()
 
     def stylize(self, goals: dict[str, float], most: int) -> tuple[dict[str, Any], Tensor]:
-        """The same by ``stylize`` in its default way, coarse to fine; the targets of each scale are in the time."""
+        """The same by ``stylize``, coarse to fine; the targets of each scale are in the time."""
         from neuralstyle import Scale, Style, coarse_to_fine, stylize
 
         race = _Race(goals)
