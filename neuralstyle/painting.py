@@ -14,6 +14,7 @@ from torch import Tensor
 from neuralstyle._errors import unknown
 from neuralstyle.color import Color, finish, prepare_style
 from neuralstyle.devices import find_device
+from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.images import MIN_SIDE, load_image, resize_image, to_pil
 from neuralstyle.initial import Init, Noise, initial_picture
 from neuralstyle.losses import LossSum
@@ -23,7 +24,7 @@ from neuralstyle.objective import Objective, check_losses
 from neuralstyle.optimizers import KEEPS, LBFGS, Keep, Optimizer, minimize
 from neuralstyle.precision import Network, Precision
 from neuralstyle.progress import Callback, Run
-from neuralstyle.recipes import default_encoder
+from neuralstyle.recipes import default_encoder, with_pixels
 from neuralstyle.resume import StateFile, describe, describe_style, fingerprint
 from neuralstyle.schedule import Scale
 from neuralstyle.styles import Style, at_scale
@@ -136,7 +137,7 @@ def paint(
             image = on_encoder(network, resize_image(image, shape))
             objective = Objective(
                 network,
-                losses,
+                with_pixels(losses) if scale.encoder == COMPACT else losses,
                 content=None if reference is None else on_encoder(network, resize_image(reference, shape)),
                 styles=[at_scale(style, scale.size) for style in pictures],
                 tile=tile,

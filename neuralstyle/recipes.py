@@ -49,6 +49,9 @@ relu2_1: that keeps edges, light and dark, and leaves the deep layers to the sty
 TEXTURE_LOSSES = _GRAM + 0.2 * TotalVariationLoss()
 """What ``synthesize_texture`` minimises unless told otherwise; the total variation clears the noise it starts from."""
 
+_PIXELS = MeanStdLoss("image")
+_PIXELS_SHARE = 0.1  # of the weight of the recipe's Gram matrices
+
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,
     "gram-mean-std": 0.7 * _GRAM + 0.7 * _MEAN_STD,
@@ -99,6 +102,15 @@ def compact_serves(losses: LossSum, encoder: Encoder | str | None) -> bool:
     """Whether the compact encoder can stand in for VGG-19: nobody asks for another, and it has the losses' layers."""
     layers = vgg_layers(COMPACT)
     return encoder is None and all(layer in layers for term in losses for layer in weights_in_use(term.loss))
+
+
+def with_pixels(losses: LossSum) -> LossSum:
+    """The losses for a stage through the compact encoder: the pixels' own mean and deviation beside the recipe's Gram.
+
+    Narrow features do not pin colours: without these a drawing in grey keeps the photograph's blue sky.
+    """
+    beside = [Term(_PIXELS, _PIXELS_SHARE * term.weight) for term in losses if term.loss == _GRAM]
+    return LossSum((*losses, *beside))
 
 
 def with_style_loss(losses: LossSum, name: str) -> LossSum:

@@ -15,6 +15,7 @@ from neuralstyle import (
     ContentLoss,
     GramStyleLoss,
     MeanStdLoss,
+    Progress,
     Scale,
     Style,
     TotalVariationLoss,
@@ -143,7 +144,8 @@ def test_the_default_paints_through_the_compact_encoder_first(paint: Callable[..
 
 @pytest.mark.parametrize("paint", [stylize, synthesize_texture, reconstruct_content])
 def test_a_draft_is_painted_through_the_compact_encoder(paint: Callable[..., Image.Image]) -> None:
-    assert painted(paint, schedule="draft") == painted(paint, schedule=coarse_to_fine, encoder=STUDENT)
+    assert painted(paint, schedule="draft") == painted(paint, schedule=lambda *_: [Scale(48, 2, STUDENT)])
+    assert painted(paint, schedule="draft") != painted(paint, encoder=TEACHER)
 
 
 @pytest.mark.parametrize("schedule", ["draft", "standard"])
@@ -178,6 +180,29 @@ def test_tiles_masks_and_losses_of_ones_own_go_with_the_compact_encoder(schedule
     difference = (load_image(whole) - load_image(tiled)).abs().max()
     assert difference < 3 / 255
     assert (load_image(whole) - load_image(samples.photo(), 64)).abs().mean() > 5 / 255
+
+
+def test_the_compact_encoder_has_the_pixels_beside_it_and_vgg_19_has_not() -> None:
+    terms: list[set[str]] = []
+    weights: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        terms.append(set(progress.terms))
+        weights.append(progress.terms.get("MeanStdLoss", 0.0))
+
+    for style_weight in (1, 10):
+        stylize(
+            samples.photo(),
+            samples.painting("swirl"),
+            size=32,
+            iterations=1,
+            style_weight=style_weight,
+            progress=False,
+            callback=watch,
+        )
+    own = {"ContentLoss", "GramStyleLoss", "TotalVariationLoss"}
+    assert terms == [own | {"MeanStdLoss"}] * 2 + [own] + [own | {"MeanStdLoss"}] * 2 + [own]
+    assert weights[3] == pytest.approx(10 * weights[0])  # at the start, of the same picture
 
 
 def test_stages_follow_each_other_in_what_a_callback_sees() -> None:
