@@ -171,7 +171,7 @@ def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
         with tempfile.TemporaryDirectory() as folder:
             log = LossLog(f"{folder}/losses.jsonl")
             stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, callback=log)
-            assert read_losses(log.path)[-1]["iteration"] == 2
+            assert read_losses(log.path)[-1]["size"] == 64
         ```
     """
     path = _check_suffix(Path(path))
