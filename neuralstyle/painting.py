@@ -123,7 +123,9 @@ def paint(
         return to_pil(render(resize_image(found, full), 256))
 
     callbacks = [] if callback is None else [callback] if callable(callback) else list(callback)
-    run = Run([scale for _, scale, _ in plan], callbacks, progress, render)
+    sums = [with_pixels(losses) if scale.encoder == COMPACT else losses for _, scale, _ in plan]
+    passing = dict.fromkeys(name for each in sums for name in each.names[len(losses) :])
+    run = Run([scale for _, scale, _ in plan], callbacks, progress, render, tuple(passing))
     saved = file.found
     if saved is not None:
         run.resume(saved["iteration"], saved["elapsed"])
@@ -137,7 +139,7 @@ def paint(
             image = on_encoder(network, resize_image(image, shape))
             objective = Objective(
                 network,
-                with_pixels(losses) if scale.encoder == COMPACT else losses,
+                sums[stage],
                 content=None if reference is None else on_encoder(network, resize_image(reference, shape)),
                 styles=[at_scale(style, scale.size) for style in pictures],
                 tile=tile,

@@ -84,7 +84,9 @@ class Run:
         callbacks: Sequence[Callback],
         show: bool,
         render: Render,
+        passing: Sequence[str] = (),
     ) -> None:
+        self.passing = passing  # names of terms that some stages only have; 0 in the others
         self.scales = scales
         self.callbacks = callbacks
         self.show = show
@@ -128,7 +130,7 @@ class Run:
     def note(self, evaluation: Evaluation) -> tuple[float, Tensor]:
         """Keep the terms of an evaluation for the callbacks."""
         assert evaluation.gradient is not None
-        self.terms = evaluation.terms
+        self.terms = {**evaluation.terms, **{n: 0.0 for n in self.passing if n not in evaluation.terms}}
         return evaluation.loss, evaluation.gradient
 
     def tiles(self, done: int, total: int) -> None:
