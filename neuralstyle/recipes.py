@@ -49,8 +49,9 @@ relu2_1: that keeps edges, light and dark, and leaves the deep layers to the sty
 TEXTURE_LOSSES = _GRAM + 0.2 * TotalVariationLoss()
 """What ``synthesize_texture`` minimises unless told otherwise; the total variation clears the noise it starts from."""
 
-_PIXELS = MeanStdLoss("image")
-_PIXELS_SHARE = 0.1  # of the weight of the recipe's Gram matrices
+# For each unit of the recipe's Gram matrices. Covariances pull from afar; what they leave, such as a patch of blue in a
+# drawing, the kernel sees. In three channels so few frequencies tell colours apart.
+_PIXELS = 1 / 3 * CovarianceLoss("image") + 1 / 6 * MMDLoss("image", bandwidth=0.3, frequencies=16)
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,
@@ -105,11 +106,11 @@ def compact_serves(losses: LossSum, encoder: Encoder | str | None) -> bool:
 
 
 def with_pixels(losses: LossSum) -> LossSum:
-    """The losses for a stage through the compact encoder: the pixels' own mean and deviation beside the recipe's Gram.
+    """The losses for a stage through the compact encoder: the distribution of pixels beside the recipe's Gram.
 
     Narrow features do not pin colours: without these a drawing in grey keeps the photograph's blue sky.
     """
-    beside = [Term(_PIXELS, _PIXELS_SHARE * term.weight) for term in losses if term.loss == _GRAM]
+    beside = [each for term in losses if term.loss == _GRAM for each in _PIXELS * term.weight]
     return LossSum((*losses, *beside))
 
 

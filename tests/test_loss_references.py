@@ -167,6 +167,17 @@ def test_random_features_approach_the_gaussian_kernel(noise: Noise) -> None:
     assert float(many) == pytest.approx(expected, rel=0.03)
 
 
+def test_random_features_have_the_gradient_that_differences_have(noise: Noise) -> None:
+    F, S = noise(2, 3, 3, 4, dtype=torch.float64), noise(1, 3, 4, 5, seed=1, dtype=torch.float64)
+    loss = MMDLoss(bandwidth=0.5, frequencies=40)  # in two parts
+    assert torch.autograd.gradcheck(lambda x: loss.forward(x, S), F.requires_grad_())
+
+
+def test_a_style_of_almost_no_features_is_no_reason_for_a_huge_loss(noise: Noise) -> None:
+    loss = MMDLoss("image", bandwidth=0.3)
+    assert 1 < loss.forward(noise(1, 3, 6, 6), torch.zeros(1, 3, 6, 6)) < 2 / 1e-6
+
+
 def test_shifted_grams_are_means_over_pairs(noise: Noise) -> None:
     F, S = noise(1, 3, 6, 5, dtype=torch.float64), noise(1, 3, 4, 7, seed=1, dtype=torch.float64)
 

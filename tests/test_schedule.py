@@ -27,6 +27,7 @@ from neuralstyle import (
     stylize,
     synthesize_texture,
 )
+from neuralstyle.metrics import color_distance
 from neuralstyle.schedule import LAST_ITERATIONS, find_schedule
 
 
@@ -188,7 +189,7 @@ def test_the_compact_encoder_has_the_pixels_beside_it_and_vgg_19_has_not() -> No
 
     def watch(progress: Progress) -> None:
         terms.append(set(progress.terms))
-        weights.append(progress.terms.get("MeanStdLoss", 0.0))
+        weights.append(progress.terms.get("CovarianceLoss", 0.0))
 
     for style_weight in (1, 10):
         stylize(
@@ -201,10 +202,24 @@ def test_the_compact_encoder_has_the_pixels_beside_it_and_vgg_19_has_not() -> No
             callback=watch,
         )
     # A log has the same columns throughout.
-    assert terms == [{"ContentLoss", "GramStyleLoss", "TotalVariationLoss", "MeanStdLoss"}] * 6
+    assert terms == [{"ContentLoss", "GramStyleLoss", "TotalVariationLoss", "CovarianceLoss", "MMDLoss"}] * 6
     assert [weight > 0 for weight in weights] == [True, True, False] * 2
     assert weights[2] == weights[5] == 0
     assert weights[3] == pytest.approx(10 * weights[0])  # at the start, of the same picture
+
+
+def test_a_draft_in_the_style_of_a_grey_or_a_dark_picture_takes_its_colors() -> None:
+    grey = samples.painting("woodcut", size=64).convert("L").convert("RGB")
+    dark = samples.painting("swirl", size=64).point(lambda level: level // 8)
+    for style in (grey, dark):
+        before, after = (
+            color_distance(picture, style)
+            for picture in (
+                samples.photo().resize((64, 64)),
+                stylize(samples.photo(), style, size=64, schedule="draft", progress=False),
+            )
+        )
+        assert after < 0.03 < 0.1 < before
 
 
 def test_stages_follow_each_other_in_what_a_callback_sees() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from neuralstyle.losses.base import Reference, StatisticLoss, settle
 from neuralstyle.losses.gram import STYLE_LAYERS
@@ -16,6 +17,7 @@ from neuralstyle.losses.sampling import check_count, check_seed, normal
 from neuralstyle.losses.scale import relative
 
 AT_ONCE = 32
+NOTHING = 1e-6  # of what a kernel comes to: features that are as good as zero
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class MMDLoss(StatisticLoss):
     $$
 
     Bars are means over positions, which add up: memory is set by the tile, masks and regions work. The divisor is the
-    value for a result without features. The Gram matrix is the same for a polynomial kernel; this one bounds what a
-    single strong feature can do.
+    value for a result without features, and at least $10^{-6} K$, for a style that has next to none. The Gram matrix is
+    the same for a polynomial kernel; this one bounds what a single strong feature can do.
 
     Args:
         layers: where distributions are compared, one name or several; (B, C, h, w) each.
@@ -83,19 +85,30 @@ class MMDLoss(StatisticLoss):
         channels = x.shape[1]
         frequencies = normal(self.frequencies, channels, self.seed, x) / (self.bandwidth * math.sqrt(channels))
         # Waves are many more numbers than features, so they are made some at a time, and again for the gradient.
-        waves = [
-            checkpoint(_waves, part, x, weight, use_reentrant=False, preserve_rng_state=False)
-            for part in torch.split(frequencies, AT_ONCE)
-        ]
+        waves: list[Tensor] = [_Waves.apply(part, x, weight) for part in torch.split(frequencies, AT_ONCE)]
         return torch.cat(waves, 1)
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         """The squared difference over that from all positions at zero, averaged over the batch."""
         zero = torch.cat([target.new_ones(1), target.new_zeros(1)])
-        return relative((actual - target).square().sum((1, 2)), (zero - target).square().sum((1, 2)))
+        size = (zero - target).square().sum((1, 2)).clamp(min=NOTHING * self.frequencies)
+        return relative((actual - target).square().sum((1, 2)), size)
 
 
-def _waves(frequencies: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+class _Waves(torch.autograd.Function):
     """Sums of cosines and sines under a weight: (K, C), (B, C, N), (B, 1, N) -> (B, K, 2)."""
-    phase, along = frequencies @ x, weight.transpose(1, 2)
-    return torch.cat([phase.cos() @ along, phase.sin() @ along], 2)
+
+    @staticmethod
+    def forward(ctx: Any, frequencies: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(frequencies, x, weight)
+        phase, along = frequencies @ x, weight.transpose(1, 2)
+        return torch.cat([phase.cos() @ along, phase.sin_() @ along], 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+        frequencies, x, weight = ctx.saved_tensors
+        # b cos(p) - a sin(p) is one wave, |(a, b)| cos(p + arg(b, a)): half the work.
+        a, b = gradient[..., :1], gradient[..., 1:]
+        waves = (frequencies @ x).add_(torch.atan2(a, b)).cos_().mul_(torch.hypot(a, b))
+        return None, (frequencies.T @ waves) * weight, None
