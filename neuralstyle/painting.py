@@ -123,7 +123,7 @@ def paint(
         return to_pil(render(resize_image(found, full), 256))
 
     callbacks = [] if callback is None else [callback] if callable(callback) else list(callback)
-    sums = [with_pixels(losses) if scale.encoder == COMPACT else losses for _, scale, _ in plan]
+    sums = [with_pixels(losses, color) if scale.encoder == COMPACT else losses for _, scale, _ in plan]
     passing = dict.fromkeys(name for each in sums for name in each.names[len(losses) :])
     run = Run([scale for _, scale, _ in plan], callbacks, progress, render, tuple(passing))
     saved = file.found

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TypedDict
 
 from neuralstyle._errors import unknown
+from neuralstyle.color import Color
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import Padding, Pooling, has_scales
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
@@ -28,7 +29,7 @@ from neuralstyle.losses import (
     TotalVariationLoss,
     WassersteinLoss,
 )
-from neuralstyle.losses.base import weights_in_use
+from neuralstyle.losses.base import Reference, weights_in_use
 from neuralstyle.measurement import Encoder
 from neuralstyle.schedule import Schedule, single_scale
 
@@ -51,7 +52,11 @@ TEXTURE_LOSSES = _GRAM + 0.2 * TotalVariationLoss()
 
 # For each unit of the recipe's Gram matrices. Covariances pull from afar; what they leave, such as a patch of blue in a
 # drawing, the kernel sees. In three channels so few frequencies tell colours apart.
-_PIXELS = 1 / 3 * CovarianceLoss("image") + 1 / 6 * MMDLoss("image", bandwidth=0.3, frequencies=16)
+_PIXELS: dict[Reference, LossSum] = {
+    reference: 1 / 3 * CovarianceLoss("image", reference=reference)
+    + 1 / 6 * MMDLoss("image", bandwidth=0.3, frequencies=16, reference=reference)
+    for reference in ("style", "content")
+}
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,
@@ -105,12 +110,17 @@ def compact_serves(losses: LossSum, encoder: Encoder | str | None) -> bool:
     return encoder is None and all(layer in layers for term in losses for layer in weights_in_use(term.loss))
 
 
-def with_pixels(losses: LossSum) -> LossSum:
+def with_pixels(losses: LossSum, color: Color = "style") -> LossSum:
     """The losses for a stage through the compact encoder: the distribution of pixels beside the recipe's Gram.
 
-    Narrow features do not pin colours: without these a drawing in grey keeps the photograph's blue sky.
+    Narrow features do not pin colours: without these a drawing in grey keeps the photograph's blue sky. Pixels are
+    compared with the style's; with the content's, where the style is recoloured to those; and not at all where the
+    content's colours come afterwards, as then only light and dark are painted.
     """
-    beside = [each for term in losses if term.loss == _GRAM for each in _PIXELS * term.weight]
+    if color == "luminance":
+        return losses
+    pixels = _PIXELS["style" if color == "style" else "content"]
+    beside = [each for term in losses if term.loss == _GRAM for each in pixels * term.weight]
     return LossSum((*losses, *beside))
 
 

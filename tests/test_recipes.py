@@ -3,7 +3,9 @@
 import pytest
 
 from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, TEXTURE_LOSSES, losses, with_style_loss
-from neuralstyle.losses.base import as_sum
+from neuralstyle.color import Color
+from neuralstyle.losses.base import as_sum, weights_in_use
+from neuralstyle.recipes import with_pixels
 
 
 def test_every_style_loss_of_the_package_has_a_name() -> None:
@@ -27,3 +29,14 @@ def test_the_default_style_loss_is_gram() -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown style loss 'wasserstien': did you mean 'wasserstein'"):
         with_style_loss(DEFAULT_LOSSES, "wasserstien")
+
+
+@pytest.mark.parametrize(
+    ("color", "references"), [("style", ["style"] * 2), ("match", ["content"] * 2), ("luminance", [])]
+)
+def test_beside_the_compact_encoder_pixels_are_those_whose_colors_the_result_is_to_have(
+    color: Color, references: list[str]
+) -> None:
+    beside = list(with_pixels(DEFAULT_LOSSES, color))[len(DEFAULT_LOSSES) :]
+    assert [term.loss.reference for term in beside] == references
+    assert all(list(weights_in_use(term.loss)) == ["image"] for term in beside)

@@ -9,7 +9,7 @@ from typing import Any
 
 LIBRARY = Path(__file__).with_name("winograd.bin")
 
-INTERFACE = 4  # of winograd.c: changed there and here whenever a function's arguments do
+INTERFACE = 5  # of winograd.c: changed there and here whenever a function's arguments do
 
 
 def is_built() -> bool:
@@ -27,6 +27,6 @@ def library() -> Any:
     pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
     functions.convolve.argtypes = [*[pointer] * 10, *[long] * 5, integer, integer, long]
     functions.decode.argtypes = [*[pointer] * 5, *[long] * 2]
-    functions.picture_gradient.argtypes = [*[pointer] * 4, *[long] * 3, integer]
+    functions.picture_gradient.argtypes = [*[pointer] * 4, *[long] * 4, integer]
     functions.decode.restype = functions.picture_gradient.restype = None
     return functions if functions.supported() == INTERFACE else None

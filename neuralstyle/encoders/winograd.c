@@ -5,10 +5,10 @@
    closed under p -> 1/p: a kernel turned round needs no weights of its own, only the tiles turned round.
 
    A thread takes a block of tiles through all stages, so that what lies between them stays in its cache: tiles to points;
-   then for 64 output channels at a time kernels to points, products, points to outputs. Kernels are transformed anew in
+   then for 64 output channels at a time, or 32, kernels to points, products, points to outputs. Kernels are transformed anew in
    each block, which costs less than keeping them: they are four times as large as the weights.
 
-   The file includes itself, once for each kind of processor. */
+   The file includes itself, once for each kind of processor and each number of channels at a time, a PIECE. */
 
 #ifndef LANES
 
@@ -16,11 +16,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-#define PIECE 64 /* channels */
 #define APART 16 /* numbers between points: without them all would share the few places that the first cache has for them */
 #define GROUP 6  /* tiles whose products are computed at once, in registers */
 #define KERNELS (PIECE * PIECE + APART)
-#define WEIGHTS (9 * PIECE * PIECE)
 #define A 0.70710678118654752440f
 #define B 1.41421356237309504880f
 #define SCALE 0.78f /* of L2 pooling, as pooling.py has them */
@@ -50,10 +48,19 @@ INLINE long place_of(long place, long side, int border)
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,prefer-vector-width=512")
 #define LANES 16
+#define PIECE 64
 #define VECTORS 4
-#define NAME(name) name##_avx512
+#define NAME(name) name##_avx512_64
+#include "winograd.c"
+#undef PIECE
+#undef VECTORS
+#undef NAME
+#define PIECE 32
+#define VECTORS 2
+#define NAME(name) name##_avx512_32
 #include "winograd.c"
 #undef LANES
+#undef PIECE
 #undef VECTORS
 #undef NAME
 #pragma GCC pop_options
@@ -62,9 +69,16 @@ INLINE long place_of(long place, long side, int border)
 #pragma GCC target("avx2,fma")
 #define LANES 8
 #define VECTORS 2
-#define NAME(name) name##_avx2
+#define PIECE 64
+#define NAME(name) name##_avx2_64
+#include "winograd.c"
+#undef PIECE
+#undef NAME
+#define PIECE 32
+#define NAME(name) name##_avx2_32
 #include "winograd.c"
 #undef LANES
+#undef PIECE
 #undef VECTORS
 #undef NAME
 #pragma GCC pop_options
@@ -97,7 +111,7 @@ static int has_avx512(void)
 }
 
 /* The number of this interface, which compiled.py compares with its own, where the processor has what is needed. */
-int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 4 : 0; }
+int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 5 : 0; }
 
 /* Weights (outputs, 3, 3, inputs) from the places where they stand in a table, each multiplied by the factors of its output
    and of its input. */
@@ -109,9 +123,9 @@ void decode(const unsigned char *places, const float *table, const float *output
     for (long row = 0; row < 9 * rows; row++) {
         const long first = row * length;
         if (wide)
-            decode_row_avx512(places + first, table, outputs[row / 9], inputs, length, values + first);
+            decode_row_avx512_64(places + first, table, outputs[row / 9], inputs, length, values + first);
         else
-            decode_row_avx2(places + first, table, outputs[row / 9], inputs, length, values + first);
+            decode_row_avx2_64(places + first, table, outputs[row / 9], inputs, length, values + first);
     }
 }
 
@@ -129,7 +143,9 @@ void decode(const unsigned char *places, const float *table, const float *output
 
    RELU: x counts where codes, or without them the mask, are positive.
    MAXIMUM: x has half the height and width; each number goes to where its code says, and the rest is zero.
-   ROOT: x is the ReLU; each number is multiplied by that of its cell in pooled, and is zero where it is in none. */
+   ROOT: x is the ReLU; each number is multiplied by that of its cell in pooled, and is zero where it is in none.
+
+   Channels and columns are multiples of 32. */
 int convolve(const float *x, const float *mask, const void *weights, const float *table, const float *outputs,
              const float *inputs, const float *bias, float *y, unsigned char *codes, float *pooled, long batch, long height,
              long width, long channels, long columns, int after, int turned, long block)
@@ -137,6 +153,9 @@ int convolve(const float *x, const float *mask, const void *weights, const float
     const long across = (width + 3) / 4, total = across * ((height + 3) / 4);
     const long blocks = (total + block - 1) / block;
     const int wide = has_avx512();
+    const long piece = channels % 64 || columns % 64 ? 32 : 64, square = piece * piece;
+    void (*const run)(const Job *, long, long, float *) =
+        piece == 64 ? (wide ? run_avx512_64 : run_avx2_64) : (wide ? run_avx512_32 : run_avx2_32);
     int failed = 0;
     const float *weight = weights;
     if (table) {
@@ -149,7 +168,8 @@ int convolve(const float *x, const float *mask, const void *weights, const float
 #pragma omp parallel
     {
         const long slots = (block + GROUP - 1) / GROUP * GROUP;
-        float *own = reserve(&stages, WEIGHTS + 36 * (KERNELS + (slots * PIECE + APART) * (channels / PIECE + 1)));
+        const long between = (slots * piece + APART) * (channels / piece + 1);
+        float *own = reserve(&stages, 9 * square + 36 * (square + APART + between));
         if (!own) {
 #pragma omp atomic write
             failed = 1;
@@ -175,38 +195,35 @@ int convolve(const float *x, const float *mask, const void *weights, const float
                              across,
                              after,
                              turned};
-            if (own) {
-                if (wide)
-                    run_avx512(&job, first, count, own);
-                else
-                    run_avx2(&job, first, count, own);
-            }
+            if (own)
+                run(&job, first, count, own);
         }
     }
     return failed;
 }
 
-/* The gradient of a picture (batch, 3, height, width) under a convolution to PIECE channels, from that of its outputs, or
-   of those of the ReLU after it, which are then the mask; directly, as there is nothing to gain with three channels. The
-   weights are (PIECE, 3, 3, 3), channels last. The border is as place_of() has it. */
+/* The gradient of a picture (batch, 3, height, width) under a convolution to at most 64 channels, from that of its outputs,
+   or of those of the ReLU after it, which are then the mask; directly, as there is nothing to gain with three channels.
+   The weights are (channels, 3, 3, 3), channels last. The border is as place_of() has it. */
 void picture_gradient(const float *gradient, const float *mask, const float *weight, float *out, long batch, long height,
-                      long width, int border)
+                      long width, long channels, int border)
 {
-    float kernels[PIECE * PIECE] = {0};
-    for (int k = 0; k < PIECE; k++)
-        for (int tap = 0; tap < 27; tap++)
-            kernels[k * PIECE + tap] = weight[k * 27 + tap];
     const int wide = has_avx512();
+    const long piece = channels > 32 ? 64 : 32;
+    void (*const picture_rows)(const float *, const float *, const float *, float *, long, long, long, long, long, int) =
+        piece == 64 ? (wide ? picture_rows_avx512_64 : picture_rows_avx2_64)
+                    : (wide ? picture_rows_avx512_32 : picture_rows_avx2_32);
+    float kernels[64 * 64] = {0};
+    for (long k = 0; k < channels; k++)
+        for (int tap = 0; tap < 27; tap++)
+            kernels[k * piece + tap] = weight[k * 27 + tap];
     const long rows = 16, bands = (height + rows - 1) / rows;
 #pragma omp parallel for schedule(dynamic)
     for (long band = 0; band < batch * bands; band++) {
         const long image = band / bands, first = band % bands * rows;
         const long last = first + rows < height ? first + rows : height, pixels = image * height * width;
-        const float *from = gradient + pixels * PIECE, *open = mask ? mask + pixels * PIECE : 0;
-        if (wide)
-            picture_rows_avx512(from, open, kernels, out + 3 * pixels, height, width, first, last, border);
-        else
-            picture_rows_avx2(from, open, kernels, out + 3 * pixels, height, width, first, last, border);
+        picture_rows(gradient + pixels * channels, mask ? mask + pixels * channels : 0, kernels, out + 3 * pixels, height,
+                     width, channels, first, last, border);
     }
 }
 
@@ -215,6 +232,7 @@ void picture_gradient(const float *gradient, const float *mask, const float *wei
 typedef float NAME(Vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int NAME(Places) __attribute__((vector_size(4 * LANES)));
 
+#if PIECE == 64
 /* A row of weights from the places where they stand in a table. */
 static void NAME(decode_row)(const unsigned char *restrict places, const float *restrict table, float output,
                              const float *restrict inputs, long length, float *restrict values)
@@ -222,6 +240,7 @@ static void NAME(decode_row)(const unsigned char *restrict places, const float *
     for (long c = 0; c < length; c++)
         values[c] = table[places[c]] * (output * inputs[c]);
 }
+#endif
 
 /* A tile of x, zero outside and, turned, as far as what came after lets it through, to its values at the points. */
 INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out, long stride)
@@ -505,7 +524,7 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
 static void NAME(run)(const Job *job, long first, long count, float *memory)
 {
     const long slots = (count + GROUP - 1) / GROUP * GROUP, stride = slots * PIECE + APART;
-    float *weights = memory, *kernels = weights + WEIGHTS, *sums = kernels + 36 * KERNELS, *tiles = sums + 36 * stride;
+    float *weights = memory, *kernels = weights + 9 * PIECE * PIECE, *sums = kernels + 36 * KERNELS, *tiles = sums + 36 * stride;
     for (long tile = 0; tile < count; tile++)
         NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
                              tiles + tile * PIECE, stride);
@@ -527,20 +546,21 @@ static void NAME(run)(const Job *job, long first, long count, float *memory)
 
 /* Rows first ... last of the gradient of a picture, to which the rows before and after them belong as well. */
 static void NAME(picture_rows)(const float *gradient, const float *mask, const float *kernels, float *out, long height,
-                               long width, long first, long last, int border)
+                               long width, long channels, long first, long last, int border)
 {
-    float taken[GROUP * PIECE], sums[GROUP * PIECE];
+    float taken[GROUP * PIECE] = {0}, sums[GROUP * PIECE];
     for (int c = 0; c < 3; c++)
         for (long place = first * width; place < last * width; place++)
             out[c * height * width + place] = 0;
     for (long row = first > 0 ? first - 1 : 0; row < (last < height ? last + 1 : height); row++)
         for (long left = 0; left < width; left += GROUP) {
             const long count = width - left < GROUP ? width - left : GROUP;
-            const long place = (row * width + left) * PIECE;
-            for (long i = 0; i < count * PIECE; i++)
-                taken[i] = !mask || mask[place + i] > 0 ? gradient[place + i] : 0;
-            for (long i = count * PIECE; i < GROUP * PIECE; i++)
-                taken[i] = 0;
+            /* In the slots without a pixel is what was there before; their products are not looked at. */
+            for (long i = 0; i < count; i++) {
+                const long place = (row * width + left + i) * channels;
+                for (long c = 0; c < channels; c++)
+                    taken[i * PIECE + c] = !mask || mask[place + c] > 0 ? gradient[place + c] : 0;
+            }
             NAME(multiply)(taken, kernels, sums, 1);
             for (int down = 0; down < 3; down++) {
                 const long to = place_of(row + down - 1, height, border);

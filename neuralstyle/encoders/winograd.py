@@ -15,7 +15,8 @@ from neuralstyle.encoders.padding import fold, pad
 from neuralstyle.encoders.pooling import SCALE, defined_l2_pool
 
 OUTPUTS = 4  # of a tile, on each side
-PIECE = 64  # channels that are computed at once
+PIECE = 32  # channels, or twice as many, that are computed at once
+FIRST = 64  # channels of a network's first convolution, at most
 NOTHING, RELU, MAXIMUM, ROOT = range(4)  # what follows a convolution, by its number in winograd.c
 BORDERS = ("zeros", "replicate", "reflect")  # by their numbers in winograd.c
 BLOCK = 48  # tiles that a thread takes through all stages: what lies between them stays in its cache (measured)
@@ -85,13 +86,14 @@ def convolve(
 
 def suits_picture(x: Tensor, convolution: nn.Conv2d) -> bool:
     """Whether ``convolve_picture`` can take the place of a network's first convolution."""
-    return _is_served(x, convolution.weight, convolution.bias) and convolution.weight.shape == (PIECE, 3, 3, 3)
+    outputs, *kernel = convolution.weight.shape
+    return _is_served(x, convolution.weight, convolution.bias) and outputs <= FIRST and kernel == [3, 3, 3]
 
 
 def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: bool = False) -> Tensor:
     """The first convolution, padded by 1 in some way, and the ReLU if asked for: as it is, but for a faster gradient.
 
-    Shapes: (B, 3, H, W) -> (B, 64, H, W).
+    Shapes: (B, 3, H, W) -> (B, K, H, W), K at most 64.
 
     """
     result: Tensor = _Picture.apply(x, convolution.weight, convolution.bias, padding, relu)  # type: ignore[no-untyped-call]
@@ -121,12 +123,12 @@ class _Picture(torch.autograd.Function):
             if ctx.padding == "zeros":
                 return _defined_back(gradient, weight, result), None, None, None, None
             return fold(_defined_back(gradient, weight, result, 0), ctx.padding), None, None, None, None
-        batch, _, height, width = gradient.shape
+        batch, channels, height, width = gradient.shape
         back = gradient.new_empty((batch, 3, height, width))
         inputs, kernels = _channels_last(gradient), _channels_last(weight)
         masks = None if result is None else _channels_last(result)
         addresses = (None if t is None else t.data_ptr() for t in (inputs, masks, kernels, back))
-        compiled.library().picture_gradient(*addresses, batch, height, width, BORDERS.index(ctx.padding))
+        compiled.library().picture_gradient(*addresses, batch, height, width, channels, BORDERS.index(ctx.padding))
         return back, None, None, None, None
 
 
