@@ -57,6 +57,7 @@ _PIXELS: dict[Reference, LossSum] = {
     + 1 / 6 * MMDLoss("image", bandwidth=0.3, frequencies=16, reference=reference)
     for reference in ("style", "content")
 }
+_LIGHTLY = 0.1
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,
@@ -114,12 +115,10 @@ def with_pixels(losses: LossSum, color: Color = "style") -> LossSum:
     """The losses for a stage through the compact encoder: the distribution of pixels beside the recipe's Gram.
 
     Narrow features do not pin colours: without these a drawing in grey keeps the photograph's blue sky. Pixels are
-    compared with the style's; with the content's, where the style is recoloured to those; and not at all where the
-    content's colours come afterwards, as then only light and dark are painted.
+    compared with those whose colours the result is to have: the style's, or under colour control the content's; lightly
+    where these come afterwards, since then it is only by light and dark that the picture keeps near them.
     """
-    if color == "luminance":
-        return losses
-    pixels = _PIXELS["style" if color == "style" else "content"]
+    pixels = _PIXELS["style" if color == "style" else "content"] * (_LIGHTLY if color == "luminance" else 1)
     beside = [each for term in losses if term.loss == _GRAM for each in pixels * term.weight]
     return LossSum((*losses, *beside))
 

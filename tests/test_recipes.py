@@ -32,11 +32,12 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("color", "references"), [("style", ["style"] * 2), ("match", ["content"] * 2), ("luminance", [])]
+    ("color", "reference", "share"), [("style", "style", 1), ("match", "content", 1), ("luminance", "content", 0.1)]
 )
 def test_beside_the_compact_encoder_pixels_are_those_whose_colors_the_result_is_to_have(
-    color: Color, references: list[str]
+    color: Color, reference: str, share: float
 ) -> None:
     beside = list(with_pixels(DEFAULT_LOSSES, color))[len(DEFAULT_LOSSES) :]
-    assert [term.loss.reference for term in beside] == references
+    assert [term.loss.reference for term in beside] == [reference] * 2
+    assert [term.weight for term in beside] == pytest.approx([share * 10, share * 5])  # the Gram matrices have 30
     assert all(list(weights_in_use(term.loss)) == ["image"] for term in beside)
