@@ -57,7 +57,7 @@ _PIXELS: dict[Reference, LossSum] = {
     + 1 / 6 * MMDLoss("image", bandwidth=0.3, frequencies=16, reference=reference)
     for reference in ("style", "content")
 }
-_LIGHTLY = 0.1
+_LIGHTLY = 0.1  # of that, under color="luminance"
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,

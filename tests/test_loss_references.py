@@ -171,6 +171,7 @@ def test_random_features_have_the_gradient_that_differences_have(noise: Noise) -
     F, S = noise(2, 3, 3, 4, dtype=torch.float64), noise(1, 3, 4, 5, seed=1, dtype=torch.float64)
     loss = MMDLoss(bandwidth=0.5, frequencies=40)  # in two parts
     assert torch.autograd.gradcheck(lambda x: loss.forward(x, S), F.requires_grad_())
+    assert torch.autograd.gradgradcheck(lambda x: loss.forward(x, S), F)
 
 
 def test_a_style_of_almost_no_features_is_no_reason_for_a_huge_loss(noise: Noise) -> None:

@@ -5,8 +5,8 @@
    closed under p -> 1/p: a kernel turned round needs no weights of its own, only the tiles turned round.
 
    A thread takes a block of tiles through all stages, so that what lies between them stays in its cache: tiles to points;
-   then for 64 output channels at a time, or 32, kernels to points, products, points to outputs. Kernels are transformed anew in
-   each block, which costs less than keeping them: they are four times as large as the weights.
+   then for 64 output channels at a time, or 32, kernels to points, products, points to outputs. Kernels are transformed
+   anew in each block, which costs less than keeping them: they are four times as large as the weights.
 
    The file includes itself, once for each kind of processor and each number of channels at a time, a PIECE. */
 
@@ -524,7 +524,8 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
 static void NAME(run)(const Job *job, long first, long count, float *memory)
 {
     const long slots = (count + GROUP - 1) / GROUP * GROUP, stride = slots * PIECE + APART;
-    float *weights = memory, *kernels = weights + 9 * PIECE * PIECE, *sums = kernels + 36 * KERNELS, *tiles = sums + 36 * stride;
+    float *weights = memory, *kernels = weights + 9 * PIECE * PIECE, *sums = kernels + 36 * KERNELS;
+    float *tiles = sums + 36 * stride;
     for (long tile = 0; tile < count; tile++)
         NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
                              tiles + tile * PIECE, stride);

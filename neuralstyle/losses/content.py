@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -64,5 +65,6 @@ class ContentLoss(PointwiseLoss):
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         """Half the squared difference at each position, averaged ("mean") or added up over the channels."""
         # One function over all channels and the factor after their sum: each pass over a map this large takes its time.
-        total = F.mse_loss(x, target.expand_as(x), reduction="none").sum(1, keepdim=True)
+        shape = torch.broadcast_shapes(x.shape, target.shape)
+        total = F.mse_loss(x.expand(shape), target.expand(shape), reduction="none").sum(1, keepdim=True)
         return (0.5 / x.shape[1] if self.reduction == "mean" else 0.5) * total

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from neuralstyle.losses.base import Reference, StatisticLoss, settle
 from neuralstyle.losses.gram import STYLE_LAYERS
@@ -105,10 +104,11 @@ class _Waves(torch.autograd.Function):
         return torch.cat([phase.cos() @ along, phase.sin_() @ along], 2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         frequencies, x, weight = ctx.saved_tensors
-        # b cos(p) - a sin(p) is one wave, |(a, b)| cos(p + arg(b, a)): half the work.
-        a, b = gradient[..., :1], gradient[..., 1:]
-        waves = (frequencies @ x).add_(torch.atan2(a, b)).cos_().mul_(torch.hypot(a, b))
+        phase, a, b = frequencies @ x, gradient[..., :1], gradient[..., 1:]
+        if torch.is_grad_enabled():  # somebody wants to differentiate once more
+            waves = b * phase.cos() - a * phase.sin()
+        else:  # the same as one wave, |(a, b)| cos(p + arg(b, a)): half the work
+            waves = phase.add_(torch.atan2(a, b)).cos_().mul_(torch.hypot(a, b))
         return None, (frequencies.T @ waves) * weight, None
