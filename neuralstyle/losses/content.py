@@ -65,6 +65,6 @@ class ContentLoss(PointwiseLoss):
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         """Half the squared difference at each position, averaged ("mean") or added up over the channels."""
         # One function over all channels and the factor after their sum: each pass over a map this large takes its time.
-        shape = torch.broadcast_shapes(x.shape, target.shape)
+        shape = torch.broadcast_shapes(x.shape, target.shape)  # type: ignore[no-untyped-call]
         total = F.mse_loss(x.expand(shape), target.expand(shape), reduction="none").sum(1, keepdim=True)
         return (0.5 / x.shape[1] if self.reduction == "mean" else 0.5) * total
