@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("neuralstyle/encoders/winograd.c")
+SOURCE = Path("neuralstyle/encoders/kernels/winograd.c")
 LIBRARY = SOURCE.with_name("winograd.bin")  # not .so, which Python would take for one of its modules
 FLAGS = ("-O3", "-fno-math-errno", "-fPIC", "-shared", "-fopenmp")
 

@@ -21,8 +21,8 @@ import torch
 from safetensors.torch import save_file
 
 from neuralstyle import FeatureExtractor
+from neuralstyle.encoders.activation_scales import mean_activations
 from neuralstyle.encoders.extractor import POOLINGS
-from neuralstyle.encoders.measuring import mean_activations
 
 OUTPUT = Path(__file__).parents[1] / "neuralstyle" / "data" / "vgg19_activation_scales.safetensors"
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle.encoders import winograd
+from neuralstyle.encoders.kernels import winograd
 
 # Channels in and out, stride, how often up to conv5_1 (conv1_1, of three channels, is always direct).
 LAYERS = [

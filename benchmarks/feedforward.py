@@ -23,7 +23,7 @@ import torch
 from neuralstyle import LBFGS, TRAINING_LOSSES, Objective, default_encoder, load_image, load_model, run_model, samples
 from neuralstyle import train as train_network
 from neuralstyle.feedforward.data import Pictures, find_pictures
-from neuralstyle.optimizers import minimize
+from neuralstyle.optimizers.minimize import minimize
 
 
 def objectives(style: torch.Tensor, contents: list[torch.Tensor]) -> list[Objective]:

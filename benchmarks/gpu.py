@@ -29,9 +29,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle import DEFAULT_LOSSES, LBFGS, FeatureExtractor, Objective, default_encoder, load_image, samples
-from neuralstyle.encoders.pooling import FLOOR, SCALE
-from neuralstyle.footprint import peak_memory
-from neuralstyle.optimizers import minimize
+from neuralstyle.encoders.kernels.pooling import FLOOR, SCALE
+from neuralstyle.machine.peak_memory import peak_memory
+from neuralstyle.optimizers.minimize import minimize
 
 BASE = "plain float32"
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -80,7 +80,7 @@ def measure(megapixels: float, whole: bool, options: argparse.Namespace) -> dict
 
 def sides(pixels: float, tile: int, stride: int, reach: int) -> tuple[int, int]:
     """Height and width in whole strides, within 5% of so many pixels: with the largest views, then the squarest."""
-    from neuralstyle.tiling import tiles
+    from neuralstyle.objective.tiling import tiles
 
     cells, found = pixels / stride**2, []
     for rows in range(max(1, round(math.sqrt(cells / 2))), round(math.sqrt(cells * 1.05)) + 1):
@@ -130,7 +130,7 @@ def reset_peak(device: str) -> None:
 def free(device: str) -> float:
     import torch
 
-    from neuralstyle.memory import free_memory
+    from neuralstyle.machine.memory import free_memory
 
     return free_memory(torch.device(device)) / MEBI
 

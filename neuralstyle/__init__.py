@@ -2,7 +2,7 @@
 
 from neuralstyle import metrics, samples
 from neuralstyle.callbacks import LivePreview, LossLog, SavePictures, plot_losses
-from neuralstyle.color import recolor
+from neuralstyle.color.control import recolor
 from neuralstyle.encoders import FeatureExtractor, Layer, ModuleExtractor, measure_activation_scales
 from neuralstyle.feedforward import (
     TRAINING_LOSSES,
@@ -18,7 +18,6 @@ from neuralstyle.feedforward import (
     train,
 )
 from neuralstyle.images import Pixels, Width, load_image, save_image
-from neuralstyle.iterate import iterate
 from neuralstyle.losses import (
     ContentLoss,
     ContextualLoss,
@@ -43,9 +42,12 @@ from neuralstyle.losses import (
     WassersteinLoss,
     geometric_weights,
 )
-from neuralstyle.objective import Evaluation, Objective
-from neuralstyle.optimizers import LBFGS, Adam
-from neuralstyle.progress import Progress
+from neuralstyle.objective.objective import Evaluation, Objective
+from neuralstyle.optimizers.adam import Adam
+from neuralstyle.optimizers.lbfgs import LBFGS
+from neuralstyle.painting.iterate import iterate
+from neuralstyle.painting.progress import Progress
+from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
 from neuralstyle.recipes import (
     DEFAULT_LOSSES,
     STYLE_LOSSES,
@@ -56,7 +58,6 @@ from neuralstyle.recipes import (
 )
 from neuralstyle.schedule import SCHEDULES, Scale, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
-from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralstyle.images import check_output, save_image
-from neuralstyle.progress import Progress
+from neuralstyle.painting.progress import Progress
 
 LOG_SUFFIXES = (".csv", ".jsonl")
 _COUNTERS = ("iteration", "step")  # the first column of a log, of stylize or of train

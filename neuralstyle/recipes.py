@@ -6,8 +6,9 @@ from numbers import Real
 from typing import TypedDict
 
 from neuralstyle._errors import unknown
-from neuralstyle.color import Color
+from neuralstyle.color.control import Color
 from neuralstyle.encoders import FeatureExtractor
+from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.extractor import Padding, Pooling, has_scales
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import (
@@ -30,7 +31,6 @@ from neuralstyle.losses import (
     WassersteinLoss,
 )
 from neuralstyle.losses.base import Reference, weights_in_use
-from neuralstyle.measurement import Encoder
 from neuralstyle.schedule import Schedule, single_scale
 
 _SHARES = (0.05, 0.2, 0.15, 0.55, 0.05)  # of the five layers at which statistics are compared by default

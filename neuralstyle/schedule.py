@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from neuralstyle._errors import unknown
+from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.vgg import COMPACT
-from neuralstyle.measurement import Encoder
 
 DEFAULT_ITERATIONS = 60
 """Evaluations at each scale of ``coarse_to_fine``, up to ``FULL_SIZE``."""

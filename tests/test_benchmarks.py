@@ -168,7 +168,7 @@ def test_the_weight_of_equal_balance_is_read_off_lines_over_log_weight(monkeypat
 
 
 def test_pictures_of_the_tiling_benchmark_have_full_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neuralstyle.tiling import tiles
+    from neuralstyle.objective.tiling import tiles
 
     module = _program("tiling", monkeypatch)
     for pixels in (1e6, 2e6, 4e6, 16e6):

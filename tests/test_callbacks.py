@@ -538,7 +538,7 @@ def test_an_error_in_the_loop_stops_the_work(painter, kind):
 
 def test_an_interrupt_while_it_waits_stops_the_work(painter, monkeypatch):
     function, arguments, options = painter
-    module = sys.modules["neuralstyle.iterate"]  # the package's attribute of that name is the function
+    module = sys.modules["neuralstyle.painting.iterate"]  # the package's attribute of that name is the function
 
     class Interrupted(module.SimpleQueue):
         """Ctrl-C comes while the loop waits for the third step."""

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuralstyle import load_image, oklab, recolor, samples
-from neuralstyle.color import (
+from neuralstyle import load_image, recolor, samples
+from neuralstyle.color import oklab
+from neuralstyle.color.control import (
     COLORS,
     METHODS,
     PALETTES,
@@ -19,8 +20,8 @@ from neuralstyle.color import (
     match_histogram,
     prepare_style,
 )
+from neuralstyle.color.oklab import keep_chroma, oklab_to_rgb, rgb_to_oklab
 from neuralstyle.images import resize_image, to_pil
-from neuralstyle.oklab import keep_chroma, oklab_to_rgb, rgb_to_oklab
 
 Array = np.ndarray[Any, Any]
 

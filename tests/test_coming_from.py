@@ -35,7 +35,7 @@ from neuralstyle import (
     stylize,
 )
 from neuralstyle.callbacks import read_losses
-from neuralstyle.oklab import rgb_to_oklab
+from neuralstyle.color.oklab import rgb_to_oklab
 
 QUICK = "--size 48 --iterations 3 --schedule single --quiet"
 PAGE = Path(__file__).parents[1] / "docs" / "coming-from.md"

@@ -24,8 +24,8 @@ from neuralstyle import (
     save_image,
     stylize,
 )
-from neuralstyle import precision as numbers
 from neuralstyle.cli import main
+from neuralstyle.encoders import precision as numbers
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ WORK = """
 import sys, torch
 from neuralstyle import *
 from neuralstyle import distributed
-from neuralstyle.optimizers import minimize
+from neuralstyle.optimizers.minimize import minimize
 
 class Spread(Loss):
     layers, reference = ("relu1_1", "relu2_1"), "content"

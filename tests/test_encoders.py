@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from neuralstyle import FeatureExtractor, load_image, samples
-from neuralstyle.encoders import weights
-from neuralstyle.encoders.scales import activation_scales
-from neuralstyle.encoders.weights import load_weights
+from neuralstyle.encoders.weights import records as weights
+from neuralstyle.encoders.weights.records import load_weights
+from neuralstyle.encoders.weights.scales import activation_scales
 
 POOLINGS = ("max", "average", "l2")
 BLOCKS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from neuralstyle import FeatureExtractor
-from neuralstyle.footprint import peak_memory
+from neuralstyle.machine.peak_memory import peak_memory
 
 CPU = torch.device("cpu")
 

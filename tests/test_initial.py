@@ -8,7 +8,7 @@ import torch
 
 from neuralstyle import Style, samples, save_image
 from neuralstyle.images import load_image, resize_image
-from neuralstyle.initial import NOISES, initial_picture
+from neuralstyle.painting.initial import NOISES, initial_picture
 
 SHAPE = (96, 128)
 

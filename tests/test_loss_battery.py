@@ -16,8 +16,8 @@ from torch import Tensor
 import neuralstyle
 from neuralstyle import *  # noqa: F403  what repr() names
 from neuralstyle import FeatureExtractor, Loss, Objective, PointwiseLoss, StatisticLoss, Style
-from neuralstyle.losses import nearest
-from neuralstyle.resume import describe
+from neuralstyle.checkpoint import describe
+from neuralstyle.losses.tools import nearest
 
 Noise = Callable[..., Tensor]
 KINDS = {

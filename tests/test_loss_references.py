@@ -33,7 +33,7 @@ from neuralstyle import (
     TotalVariationLoss,
     WassersteinLoss,
 )
-from neuralstyle.losses.sampling import normal, sample
+from neuralstyle.losses.tools.sampling import normal, sample
 
 Noise = Callable[..., Tensor]
 Array = np.ndarray

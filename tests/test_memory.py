@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import psutil
-from neuralstyle.memory import give_back_freed_memory
+from neuralstyle.machine.memory import give_back_freed_memory
 import torch
 
 own = psutil.Process()

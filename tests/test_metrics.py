@@ -119,8 +119,8 @@ def test_color_distance_is_the_length_of_a_shift(content, style, stylised):
 def test_color_distance_is_wasserstein_1(style, content):
     from scipy.stats import wasserstein_distance
 
+    from neuralstyle.color.oklab import rgb_to_oklab
     from neuralstyle.metrics.pixels import _quantiles
-    from neuralstyle.oklab import rgb_to_oklab
 
     points = [rgb_to_oklab(picture)[0].flatten(1).double() for picture in (style, content)]
     along = [_quantiles(each) for each in points]

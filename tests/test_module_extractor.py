@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle import ContentLoss, GramStyleLoss, Layer, ModuleExtractor, Objective, TotalVariationLoss, stylize
-from neuralstyle.encoders.layer import WHOLE_PICTURE
+from neuralstyle.encoders.base import WHOLE_PICTURE
 from neuralstyle.encoders.vgg import vgg_layers
 
 Noise = Callable[..., Tensor]

@@ -21,12 +21,12 @@ from neuralstyle import (
     StatisticLoss,
     Style,
     TotalVariationLoss,
-    fitting,
-    measurement,
 )
-from neuralstyle import memory as memory_limits
-from neuralstyle.encoders.layer import WHOLE_PICTURE, Layer
-from neuralstyle.footprint import peak_memory
+from neuralstyle.encoders.base import WHOLE_PICTURE, Layer
+from neuralstyle.machine import memory as memory_limits
+from neuralstyle.machine.peak_memory import peak_memory
+from neuralstyle.objective import auto_tile as fitting
+from neuralstyle.objective import readings as measurement
 
 Noise = Callable[..., Tensor]
 GRAM = GramStyleLoss(("relu1_1", "relu2_1"))

@@ -9,7 +9,8 @@ import torch
 
 from neuralstyle import LBFGS, Adam, optimizers
 from neuralstyle.checkpoint import load_state, save_state
-from neuralstyle.optimizers import AVERAGE_DECAY, FEWEST_PAIRS, KEEPS, MOST_PAIRS, minimize
+from neuralstyle.optimizers.lbfgs import FEWEST_PAIRS, MOST_PAIRS
+from neuralstyle.optimizers.minimize import AVERAGE_DECAY, KEEPS, minimize
 
 SHAPE = (1, 3, 6, 5)
 
@@ -410,7 +411,7 @@ def test_an_unknown_store_is_named(tmp_path):
 def test_free_memory_is_within_the_machines_and_within_a_containers_limit(monkeypatch, tmp_path):
     import psutil
 
-    from neuralstyle import memory
+    from neuralstyle.machine import memory
 
     cpu = torch.device("cpu")
     assert 0 < memory.free_memory(cpu) <= psutil.virtual_memory().total

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from neuralstyle import FeatureExtractor
-from neuralstyle.encoders.pooling import l2_pool, relu_max_pool
+from neuralstyle.encoders.kernels.pooling import l2_pool, relu_max_pool
 
 SIZES = pytest.mark.parametrize("size", [(2, 2), (5, 4), (7, 9)])
 

@@ -23,13 +23,13 @@ from neuralstyle import (
     StatisticLoss,
     Style,
     TotalVariationLoss,
-    fitting,
     load_image,
     samples,
     stylize,
 )
-from neuralstyle.optimizers import minimize
-from neuralstyle.precision import arithmetic
+from neuralstyle.encoders.precision import arithmetic
+from neuralstyle.objective import auto_tile as fitting
+from neuralstyle.optimizers.minimize import minimize
 from neuralstyle.recipes import STYLE_LOSSES
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import neuralstyle
-from neuralstyle import callbacks, checkpoint, measurement, metrics, optimizers, samples
+from neuralstyle import callbacks, checkpoint, metrics, optimizers, samples
+from neuralstyle.encoders import base as encoder_base
 
 ROOT = Path(__file__).parents[1]
 API = ROOT / "docs" / "api"
@@ -23,9 +24,9 @@ CALLABLE = {name: value for name, value in (PUBLIC | MEASURES).items() if callab
 ALSO_DOCUMENTED = {
     "neuralstyle.samples.photo": samples.photo,
     "neuralstyle.samples.painting": samples.painting,
-    "neuralstyle.optimizers.minimize": optimizers.minimize,
-    "neuralstyle.optimizers.Strategy": optimizers.Strategy,
-    "neuralstyle.measurement.Encoder": measurement.Encoder,
+    "neuralstyle.optimizers.minimize.minimize": optimizers.minimize,
+    "neuralstyle.optimizers.minimize.Strategy": optimizers.Strategy,
+    "neuralstyle.encoders.base.Encoder": encoder_base.Encoder,
     "neuralstyle.callbacks.read_losses": callbacks.read_losses,
     "neuralstyle.checkpoint.save_state": checkpoint.save_state,
     "neuralstyle.checkpoint.load_state": checkpoint.load_state,

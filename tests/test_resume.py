@@ -32,11 +32,11 @@ from neuralstyle import (
     synthesize_texture,
 )
 from neuralstyle.callbacks import read_losses
-from neuralstyle.checkpoint import load_state, save_state
+from neuralstyle.checkpoint import describe, fingerprint, load_state, save_state
 from neuralstyle.cli import main
 from neuralstyle.images import to_pil
-from neuralstyle.progress import Run
-from neuralstyle.resume import StateFile, describe, fingerprint
+from neuralstyle.painting.progress import Run
+from neuralstyle.painting.resume import StateFile
 
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
 TOTAL = 9  # evaluations of the run below, over its two scales
@@ -328,7 +328,7 @@ def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(run,
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(neuralstyle.painting, "Objective", interrupted)
+    monkeypatch.setattr(neuralstyle.painting.paint, "Objective", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         run(state)
     assert caught.value.image.tobytes() == to_pil(kept).tobytes()
@@ -355,7 +355,9 @@ def test_the_file_is_rewritten_at_its_interval(state, monkeypatch):
     now, written = [100.0], []
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     file = StateFile(state, 10, dict)
-    monkeypatch.setattr(neuralstyle.resume, "save_state", lambda path, state, kind: written.append(state["number"]))
+    monkeypatch.setattr(
+        neuralstyle.painting.resume, "save_state", lambda path, state, kind: written.append(state["number"])
+    )
     for number in range(100, 140):
         now[0] = float(number)
         file.offer({"number": number})
@@ -371,7 +373,7 @@ def test_the_time_that_writing_takes_does_not_count(state, monkeypatch):
         now[0] += 30  # longer than the interval
 
     file = StateFile(state, 10, dict)
-    monkeypatch.setattr(neuralstyle.resume, "save_state", slow)
+    monkeypatch.setattr(neuralstyle.painting.resume, "save_state", slow)
     for number in range(30):
         now[0] += 1
         file.offer({"number": number})
@@ -422,7 +424,7 @@ def test_a_disk_that_fails_midway_hands_over_the_picture(run, state, monkeypatch
         if state.get("iteration", 0) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(neuralstyle.resume, "save_state", full)
+    monkeypatch.setattr(neuralstyle.painting.resume, "save_state", full)
     with pytest.raises(OSError, match="No space") as caught:
         run(state)
     assert isinstance(caught.value.image, Image.Image)
@@ -510,7 +512,7 @@ def test_another_mask_of_the_same_kind_is_another_setting(run, state):
 
 def test_another_version_is_another_setting(run, state, monkeypatch):
     run(state, callback=stop_at(6))
-    monkeypatch.setattr(neuralstyle.resume, "version", lambda package: "9.9")
+    monkeypatch.setattr(neuralstyle.painting.resume, "version", lambda package: "9.9")
     with pytest.raises(ValueError, match=r"another version of neuralstyle \(.*, now 9\.9\)"):
         run(state)
 

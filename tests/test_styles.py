@@ -24,7 +24,8 @@ from neuralstyle import (
     stylize,
 )
 from neuralstyle.images import to_pil
-from neuralstyle.styles import CARRIES, Region, at_scale, by_region, load_mask, position_weights
+from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights
+from neuralstyle.styles import CARRIES, at_scale
 
 Noise = Callable[..., Tensor]
 SHALLOW = ("relu1_1", "relu2_1")

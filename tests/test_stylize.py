@@ -27,7 +27,7 @@ from neuralstyle import (
     stylize,
     synthesize_texture,
 )
-from neuralstyle.encoders.checks import check_names
+from neuralstyle.encoders.base import check_names
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
 SHALLOW = ContentLoss("relu2_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1"))
@@ -359,7 +359,7 @@ def test_the_best_picture_the_last_and_the_average_are_three(content, style, enc
 def test_a_style_is_never_blown_up_beyond_its_own_pixels(content, encoder, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        neuralstyle.painting,
+        neuralstyle.painting.paint,
         "Objective",
         lambda *a, styles, **k: seen.append(styles) or Objective(*a, styles=styles, **k),
     )

@@ -24,7 +24,7 @@ from neuralstyle import (
     Style,
     TotalVariationLoss,
 )
-from neuralstyle.optimizers import minimize
+from neuralstyle.optimizers.minimize import minimize
 from neuralstyle.recipes import DEFAULT_LOSSES, STYLE_LOSSES
 
 READING = {"_local_scalar_dense", "item", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim"}

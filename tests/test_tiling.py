@@ -36,7 +36,7 @@ from neuralstyle import (
     TotalVariationLoss,
     WassersteinLoss,
 )
-from neuralstyle.tiling import largest_tile, tiles
+from neuralstyle.objective.tiling import largest_tile, tiles
 
 Noise = Callable[..., Tensor]
 POOLINGS = ("max", "average", "l2")

@@ -13,17 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle import FeatureExtractor
-from neuralstyle.encoders import compiled, winograd
-from neuralstyle.encoders.coded import CodedConvolution, Codes
-from neuralstyle.encoders.padding import pad
-from neuralstyle.encoders.pooling import l2_pool
-from neuralstyle.encoders.winograd import convolve
+from neuralstyle.encoders.kernels import library, winograd
+from neuralstyle.encoders.kernels.padding import pad
+from neuralstyle.encoders.kernels.pooling import l2_pool
+from neuralstyle.encoders.kernels.quantized import CodedConvolution, Codes
+from neuralstyle.encoders.kernels.winograd import convolve
 
 COMPACT_SHAPES = [(32, 32), (32, 128)]  # of the compact encoder
 VGG_SHAPES = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
 SIZES = [(1, 1), (2, 3), (4, 4), (5, 9), (16, 17), (33, 50)]
 
-built = pytest.mark.skipif(not compiled.is_built(), reason="winograd.c was not compiled or needs another processor")
+built = pytest.mark.skipif(not library.is_built(), reason="winograd.c was not library or needs another processor")
 
 
 def _layer(channels: int, columns: int) -> nn.Conv2d:
@@ -334,7 +334,7 @@ def test_threads_at_once() -> None:
 def test_without_a_compiled_library_convolutions_are_direct(monkeypatch: pytest.MonkeyPatch) -> None:
     image = torch.rand(1, 3, 64, 72)
     expected = FeatureExtractor(convolution="direct")(image, ["relu3_1"])["relu3_1"]
-    monkeypatch.setattr(compiled, "library", lambda: None)
+    monkeypatch.setattr(library, "library", lambda: None)
     for convolution in ("auto", "winograd"):
         assert torch.equal(FeatureExtractor(convolution=convolution)(image, ["relu3_1"])["relu3_1"], expected)
 

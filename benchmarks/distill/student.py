@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuralstyle.encoders.padding import pad
-from neuralstyle.encoders.pooling import defined_l2_pool
+from neuralstyle.encoders.kernels.padding import pad
+from neuralstyle.encoders.kernels.pooling import defined_l2_pool
 from neuralstyle.encoders.vgg import COMPACT, convolution_blocks, vgg_layers
-from neuralstyle.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, state_keys
+from neuralstyle.encoders.weights.records import IMAGENET_MEAN, IMAGENET_STD, state_keys
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
 """Layers at which student and teacher are compared: most of what the package's losses look at by default."""

@@ -110,7 +110,7 @@ class Ours:
     def descend(self, goals: dict[str, float], most: int) -> tuple[dict[str, Any], Tensor]:
         """LBFGS at the full size from the content, until the value is at or below every goal."""
         from neuralstyle import LBFGS
-        from neuralstyle.optimizers import minimize
+        from neuralstyle.optimizers.minimize import minimize
 
         race = _Race(goals)
         race.start()
@@ -231,8 +231,8 @@ class Pystiche:
     """pystiche from its parts: the names that it imports from torchvision and that are gone there are put back."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        from neuralstyle.encoders.coded import Codes
-        from neuralstyle.encoders.weights import simonyan
+        from neuralstyle.encoders.kernels.quantized import Codes
+        from neuralstyle.encoders.weights.records import simonyan
 
         try:
             for module, name in (("alexnet", "alexnet"), ("vgg", "vgg19")):

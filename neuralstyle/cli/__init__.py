@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from neuralstyle import __version__, distributed
-from neuralstyle.cli import painting, tools
-from neuralstyle.feedforward import commands as feedforward
+from neuralstyle.cli import feedforward, painting, tools
 
 INTERRUPTED = painting.INTERRUPTED
 

@@ -11,16 +11,18 @@ from typing import Any
 from neuralstyle.callbacks import LossLog, SavePictures
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.extractor import PADDINGS, POOLINGS, has_scales
-from neuralstyle.encoders.weights import PREPROCESSINGS
+from neuralstyle.encoders.precision import PRECISIONS
+from neuralstyle.encoders.weights.records import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width
-from neuralstyle.initial import NOISES
-from neuralstyle.optimizers import KEEPS, LBFGS, Adam
-from neuralstyle.painting import paint
-from neuralstyle.precision import PRECISIONS
+from neuralstyle.optimizers.adam import Adam
+from neuralstyle.optimizers.lbfgs import LBFGS
+from neuralstyle.optimizers.minimize import KEEPS
+from neuralstyle.painting.initial import NOISES
+from neuralstyle.painting.paint import paint
+from neuralstyle.painting.stylize import stylize, synthesize_texture
 from neuralstyle.recipes import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.schedule import SCHEDULES
-from neuralstyle.stylize import stylize, synthesize_texture
 
 MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}

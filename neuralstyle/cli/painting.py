@@ -22,13 +22,13 @@ from neuralstyle.cli.options import (
     default,
     painting_arguments,
 )
-from neuralstyle.color import COLORS
+from neuralstyle.color.control import COLORS
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.losses import LossSum, Term, TotalVariationLoss, geometric_weights
-from neuralstyle.progress import Progress
+from neuralstyle.painting.progress import Progress
+from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
 from neuralstyle.recipes import DEFAULT_LOSSES, STYLE_LOSSES, TEXTURE_LOSSES, gatys, with_style_loss
 from neuralstyle.styles import CARRIES, Style
-from neuralstyle.stylize import reconstruct_content, stylize, synthesize_texture
 
 RECIPES = ("default", "gatys")
 INTERRUPTED = 130

@@ -12,7 +12,7 @@ from typing import Any
 from neuralstyle import metrics
 from neuralstyle.callbacks import plot_losses
 from neuralstyle.cli.options import add_output
-from neuralstyle.color import PALETTES, recolor
+from neuralstyle.color.control import PALETTES, recolor
 from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
 from neuralstyle.images import check_output, load_image, save_image
 

@@ -11,15 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders import compiled, winograd
-from neuralstyle.encoders.checks import check_image, check_names
-from neuralstyle.encoders.coded import CodedConvolution, Codes, frozen_convolution
-from neuralstyle.encoders.layer import Layer
-from neuralstyle.encoders.pooling import l2_pool, relu_max_pool
-from neuralstyle.encoders.scales import NORMALIZED, check_scales
+from neuralstyle.encoders.base import Layer, check_image, check_names
+from neuralstyle.encoders.kernels import library, winograd
+from neuralstyle.encoders.kernels.pooling import l2_pool, relu_max_pool
+from neuralstyle.encoders.kernels.quantized import CodedConvolution, Codes, frozen_convolution
+from neuralstyle.encoders.kernels.winograd import padded_convolution
 from neuralstyle.encoders.vgg import COMPACT, convolution_blocks, vgg_layers
-from neuralstyle.encoders.weights import Preprocessing, WeightRecord, check_source, load_weights
-from neuralstyle.encoders.winograd import padded_convolution
+from neuralstyle.encoders.weights.records import Preprocessing, WeightRecord, check_source, load_weights
+from neuralstyle.encoders.weights.scales import NORMALIZED, check_scales
 
 Pooling = Literal["max", "average", "l2"]
 Padding = Literal["zeros", "replicate", "reflect"]
@@ -152,7 +151,7 @@ class FeatureExtractor(nn.Module):
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
         # The functions that take codes are there or not for the whole run of a program.
-        convolutions = _convolutions(record, scales, coded=convolution != "direct" and compiled.is_built())
+        convolutions = _convolutions(record, scales, coded=convolution != "direct" and library.is_built())
         self.convolutions = nn.ModuleDict({name: convolutions[name] for name in self._layers if name in convolutions})
         self.requires_grad_(False)
 

@@ -12,12 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.checks import check_image, check_names
-from neuralstyle.encoders.files import read_tensors
-from neuralstyle.encoders.layer import Layer
+from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.encoders.taps import module_path, watch
-from neuralstyle.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, torchvision_network
+from neuralstyle.encoders.weights.files import read_tensors
+from neuralstyle.encoders.weights.records import IMAGENET_MEAN, IMAGENET_STD, torchvision_network
 
 
 class ModuleExtractor(nn.Module):

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 import torch
 from torch import Tensor, nn
 
-from neuralstyle.encoders.layer import WHOLE_PICTURE, Layer
+from neuralstyle.encoders.base import WHOLE_PICTURE, Layer
 from neuralstyle.encoders.taps import module_path, watch
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.layer import Layer
+from neuralstyle.encoders.base import Layer
 
 COMPACT = "compact19"
 """A narrow student of VGG-19, by ``benchmarks/distill``."""

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neuralstyle.encoders.base import Encoder, on_encoder
 from neuralstyle.images import load_image
 from neuralstyle.losses import Loss, LossSum, StatisticLoss
 from neuralstyle.losses.base import as_sum, weights_in_use
-from neuralstyle.measurement import Encoder, on_encoder
-from neuralstyle.parts import check_losses
+from neuralstyle.objective.parts import check_losses
 from neuralstyle.styles import Style
 
 

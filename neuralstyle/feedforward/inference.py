@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from neuralstyle.devices import find_device
 from neuralstyle.feedforward.data import SUFFIXES, Paths, find_pictures
 from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.images import MIN_SIDE, Picture, check_output, load_image, resize_image, save_image, to_pil
+from neuralstyle.machine.devices import find_device
 
 Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
 """A file or the name of a shipped network, as for ``load_model``; or what that returns."""

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from neuralstyle import distributed, samples
-from neuralstyle.devices import find_device
+from neuralstyle.checkpoint import describe, fingerprint
+from neuralstyle.encoders.base import Encoder
 from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.data import Batches, Crop, Paths, Pictures, find_pictures, loader, steps_per_epoch
 from neuralstyle.feedforward.journal import Checkpoints, Journal, LossTable, Previews
@@ -24,9 +25,8 @@ from neuralstyle.feedforward.network import TransformerNet, seeded_network
 from neuralstyle.images import Picture, load_image, resize_image
 from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum, TotalVariationLoss
 from neuralstyle.losses.base import as_sum
-from neuralstyle.measurement import Encoder
+from neuralstyle.machine.devices import find_device
 from neuralstyle.recipes import default_encoder
-from neuralstyle.resume import describe, fingerprint
 from neuralstyle.styles import Style, as_styles
 
 TRAINING_LOSSES = (

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from neuralstyle.losses.base import Loss, Reference, settle
-from neuralstyle.losses.nearest import PAIRS_AT_ONCE, direction
-from neuralstyle.losses.sampling import check_count, check_seed, sample
+from neuralstyle.losses.tools.nearest import PAIRS_AT_ONCE, direction
+from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
 EPSILON = 1e-5
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from neuralstyle.losses.base import Reference, StatisticLoss, settle
 from neuralstyle.losses.gram import STYLE_LAYERS
-from neuralstyle.losses.moments import mean_and_covariance, moment_sums
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.moments import mean_and_covariance, moment_sums
+from neuralstyle.losses.tools.relative import relative
 
 FLAT = 1e-4
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from neuralstyle.losses.base import Loss, Reference, settle
-from neuralstyle.losses.quantiles import squared_transport
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.quantiles import squared_transport
+from neuralstyle.losses.tools.relative import relative
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle.losses.base import Loss, Reference, settle
-from neuralstyle.losses.sampling import check_count
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.relative import relative
+from neuralstyle.losses.tools.sampling import check_count
 
 FAINT = 1e-3  # mean squared Laplacian: of a thousand photographs at 512 pixels, averaged over 8, none has less
 

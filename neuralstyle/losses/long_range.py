@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle.losses.base import Loss, Reference, settle
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.relative import relative
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neuralstyle.losses.base import Reference, StatisticLoss, settle
 from neuralstyle.losses.gram import STYLE_LAYERS
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.relative import relative
 
 VARIANCE_FLOOR = 1e-6  # so that the root has a derivative where a channel is constant
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from neuralstyle.losses.base import Reference, StatisticLoss, settle
 from neuralstyle.losses.gram import STYLE_LAYERS
-from neuralstyle.losses.sampling import check_count, check_seed, normal
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.relative import relative
+from neuralstyle.losses.tools.sampling import check_count, check_seed, normal
 
 AT_ONCE = 32
 NOTHING = 1e-6  # of what a kernel comes to: features that are as good as zero

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle.losses.base import PointwiseLoss, Reference, settle
-from neuralstyle.losses.nearest import direction, nearest
-from neuralstyle.losses.sampling import check_count, check_seed, sample
+from neuralstyle.losses.tools.nearest import direction, nearest
+from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from neuralstyle.losses.base import PointwiseLoss, Reference, settle
-from neuralstyle.losses.nearest import cosine_distance, direction, nearest
-from neuralstyle.losses.sampling import check_count, check_seed, sample
+from neuralstyle.losses.tools.nearest import cosine_distance, direction, nearest
+from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
 
 @dataclass(frozen=True)

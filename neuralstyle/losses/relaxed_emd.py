@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from neuralstyle.losses.base import Loss, Reference, settle
-from neuralstyle.losses.nearest import cosine_distance, direction, nearest
-from neuralstyle.losses.sampling import check_count, check_seed, sample
+from neuralstyle.losses.tools.nearest import cosine_distance, direction, nearest
+from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from neuralstyle.losses.base import Loss, Reference, settle
-from neuralstyle.losses.nearest import direction
-from neuralstyle.losses.sampling import check_count, check_seed, sample
+from neuralstyle.losses.tools.nearest import direction
+from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from neuralstyle.losses.base import Loss, Reference, settle
 from neuralstyle.losses.gram import STYLE_LAYERS
-from neuralstyle.losses.quantiles import squared_transport
-from neuralstyle.losses.sampling import check_count, check_seed, normal
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.quantiles import squared_transport
+from neuralstyle.losses.tools.relative import relative
+from neuralstyle.losses.tools.sampling import check_count, check_seed, normal
 
 
 @dataclass(frozen=True)

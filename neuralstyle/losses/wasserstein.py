@@ -10,8 +10,8 @@ from torch import Tensor
 
 from neuralstyle.losses.base import Reference, StatisticLoss, settle
 from neuralstyle.losses.gram import STYLE_LAYERS
-from neuralstyle.losses.moments import mean_and_covariance, moment_sums
-from neuralstyle.losses.scale import relative
+from neuralstyle.losses.tools.moments import mean_and_covariance, moment_sums
+from neuralstyle.losses.tools.relative import relative
 
 RIDGE = 1e-5  # well above the rounding of sums in single precision
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle.encoders.base import Encoder, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
-from neuralstyle.losses.nearest import direction
-from neuralstyle.losses.sampling import sample
-from neuralstyle.measurement import Encoder, on_encoder
+from neuralstyle.losses.tools.nearest import direction
+from neuralstyle.losses.tools.sampling import sample
 from neuralstyle.metrics.random_filters import RandomFilters, texture_layers
 from neuralstyle.metrics.references import with_content, with_style
 

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from neuralstyle.color.oklab import rgb_to_oklab
 from neuralstyle.images import Picture
 from neuralstyle.metrics.references import lightness, with_style
-from neuralstyle.oklab import rgb_to_oklab
 
 DIRECTIONS = 32
 QUANTILES = 1024

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle.encoders import Layer
-from neuralstyle.encoders.checks import check_image, check_names
+from neuralstyle.encoders.base import check_image, check_names
 
 SIZES = {3: 1, 7: 1, 11: 1, 22: 2, 44: 4, 88: 8}
 """Side of the filters in pixels, and the cells over which the picture is averaged for them."""

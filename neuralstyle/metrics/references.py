@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from neuralstyle.color.oklab import rgb_to_oklab
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
-from neuralstyle.oklab import rgb_to_oklab
 
 SLACK = 0.02  # by which the sides of a content and a result may differ, as shares
 

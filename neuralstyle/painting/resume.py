@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import re
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.checkpoint import State, clear_leftovers, load_state, save_state
+from neuralstyle.checkpoint import State, clear_leftovers, fingerprint, load_state, save_state
 from neuralstyle.images import load_image
-from neuralstyle.styles import Style, load_mask
+from neuralstyle.objective.regions import load_mask
+from neuralstyle.styles import Style
 
 _KIND = "neuralstyle run"
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
@@ -94,28 +93,10 @@ class StateFile:
                 )
 
 
-def fingerprint(picture: Tensor | None) -> str:
-    """A short name for a picture that another picture does not have."""
-    if picture is None:
-        return "none"
-    pixels = picture.detach().cpu().float() if picture.dtype == torch.bfloat16 else picture.detach().cpu()
-    digest = hashlib.sha256(pixels.contiguous().numpy().tobytes())
-    return f"{picture.shape[-1]} x {picture.shape[-2]} pixels {digest.hexdigest()[:12]}"
-
-
 def describe_style(style: Style) -> str:
     """A style's options, with fingerprints for its pictures."""
     mask, region = (None if m is None else fingerprint(load_mask(m)) for m in (style.mask, style.region))
     return repr(replace(style, image=fingerprint(load_image(style.image)), mask=mask, region=region))
-
-
-def describe(thing: object) -> str:
-    """What an optimiser or network is, the same in every process."""
-    if isinstance(thing, torch.nn.Module):
-        return f"{type(thing).__name__}({thing.extra_repr()})"
-    if callable(thing) and hasattr(thing, "__qualname__"):
-        return f"{thing.__module__}.{thing.__qualname__}"
-    return repr(thing)
 
 
 def _check_place(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
-from neuralstyle.progress import Progress
+from neuralstyle.painting.progress import Progress
 
 
 def iterate(function: Callable[..., object], /, *arguments: Any, **options: Any) -> Iterator[Progress]:

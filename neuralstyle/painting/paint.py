@@ -12,23 +12,26 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.color import Color, finish, prepare_style
-from neuralstyle.devices import find_device
+from neuralstyle.checkpoint import describe, fingerprint
+from neuralstyle.color.control import Color, finish, prepare_style
+from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle.encoders.precision import Network, Precision
 from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.images import MIN_SIDE, load_image, resize_image, to_pil
-from neuralstyle.initial import Init, Noise, initial_picture
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import weights_in_use
-from neuralstyle.measurement import Encoder, on_encoder
-from neuralstyle.objective import Objective, check_losses
-from neuralstyle.optimizers import KEEPS, LBFGS, Keep, Optimizer, minimize
-from neuralstyle.precision import Network, Precision
-from neuralstyle.progress import Callback, Run
+from neuralstyle.machine.devices import find_device
+from neuralstyle.objective.objective import Objective, check_losses
+from neuralstyle.objective.tiling import TileSize
+from neuralstyle.optimizers.base import Optimizer
+from neuralstyle.optimizers.lbfgs import LBFGS
+from neuralstyle.optimizers.minimize import KEEPS, Keep, minimize
+from neuralstyle.painting.initial import Init, Noise, initial_picture
+from neuralstyle.painting.progress import Callback, Run
+from neuralstyle.painting.resume import StateFile, describe_style
 from neuralstyle.recipes import default_encoder, with_pixels
-from neuralstyle.resume import StateFile, describe, describe_style, fingerprint
 from neuralstyle.schedule import Scale
 from neuralstyle.styles import Style, at_scale
-from neuralstyle.tiling import TileSize
 
 
 class Options(TypedDict, total=False):

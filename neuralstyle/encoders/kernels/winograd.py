@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle.encoders import compiled
-from neuralstyle.encoders.checks import is_plain_cpu
-from neuralstyle.encoders.coded import CodedConvolution
-from neuralstyle.encoders.padding import fold, pad
-from neuralstyle.encoders.pooling import SCALE, defined_l2_pool
+from neuralstyle.encoders.base import is_plain_cpu
+from neuralstyle.encoders.kernels import library
+from neuralstyle.encoders.kernels.padding import fold, pad
+from neuralstyle.encoders.kernels.pooling import SCALE, defined_l2_pool
+from neuralstyle.encoders.kernels.quantized import CodedConvolution
 
 OUTPUTS = 4  # of a tile, on each side
 PIECE = 32  # channels, or twice as many, that are computed at once
@@ -103,7 +103,7 @@ def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: b
 def _is_served(x: Tensor, *others: Tensor | None) -> bool:
     """Whether the compiled functions are there, and these are in float32 on the CPU, all but the first frozen."""
     frozen = (t is not None and t.device.type == "cpu" and t.dtype == x.dtype and not t.requires_grad for t in others)
-    return is_plain_cpu(x) and x.dtype == torch.float32 and all(frozen) and compiled.is_built()
+    return is_plain_cpu(x) and x.dtype == torch.float32 and all(frozen) and library.is_built()
 
 
 class _Picture(torch.autograd.Function):
@@ -128,7 +128,7 @@ class _Picture(torch.autograd.Function):
         inputs, kernels = _channels_last(gradient), _channels_last(weight)
         masks = None if result is None else _channels_last(result)
         addresses = (None if t is None else t.data_ptr() for t in (inputs, masks, kernels, back))
-        compiled.library().picture_gradient(*addresses, batch, height, width, channels, BORDERS.index(ctx.padding))
+        library.library().picture_gradient(*addresses, batch, height, width, channels, BORDERS.index(ctx.padding))
         return back, None, None, None, None
 
 
@@ -254,7 +254,7 @@ def _run(
     if isinstance(convolution, CodedConvolution):
         coded = (convolution.table, convolution.outputs, convolution.inputs)
     batch, height, width = (result if turned else inputs).shape[:3]
-    failed = compiled.library().convolve(
+    failed = library.library().convolve(
         *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, *coded, shift, result, codes, pooled)),
         *(batch, height, width, inputs.shape[3], result.shape[3]),
         after,

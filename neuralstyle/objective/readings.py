@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from neuralstyle import distributed
-from neuralstyle.encoders import Layer
+from neuralstyle.encoders.base import Walker
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
-from neuralstyle.memory import give_back_freed_memory
-from neuralstyle.tiling import Tile
-
-
-class Encoder(Protocol):
-    """What the objective needs of a network; ``FeatureExtractor`` is one."""
-
-    @property
-    def layers(self) -> Mapping[str, Layer]:
-        """Every layer by name: its channels, stride and reach."""
-
-    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The names, each once; ValueError for one that the network does not have."""
-
-    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of (B, 3, H, W) in [0, 1] by layer name, (B, C, H // stride, W // stride)."""
-
-
-class Walker(Encoder, Protocol):
-    """An encoder that shows each layer's features once they are computed, as ``FeatureExtractor`` does."""
-
-    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Call ``visit`` with a layer's name and features, and go on with what it returns."""
-
-
-def on_encoder(encoder: Encoder, image: Tensor) -> Tensor:
-    """The picture on the encoder's device and of its dtype, if the encoder is a module."""
-    first = next(encoder.parameters(), None) if isinstance(encoder, torch.nn.Module) else None
-    return image if first is None else image.to(first)
+from neuralstyle.machine.memory import give_back_freed_memory
+from neuralstyle.objective.tiling import Tile
 
 
 def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:

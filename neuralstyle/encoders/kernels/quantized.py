@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle.encoders import compiled
-from neuralstyle.encoders.checks import is_plain_cpu
+from neuralstyle.encoders.base import is_plain_cpu
+from neuralstyle.encoders.kernels import library
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +59,11 @@ class CodedConvolution(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The weights, (K, C, 3, 3): made anew at each look."""
-        if not (is_plain_cpu(self.table) and compiled.is_built()):
+        if not (is_plain_cpu(self.table) and library.is_built()):
             return self.table[self.codes.long()] * (self.outputs.view(-1, 1, 1, 1) * self.inputs.view(1, -1, 1, 1))
         weight = torch.empty_like(self.codes, dtype=self.table.dtype)
         tensors = (self.codes, self.table, self.outputs, self.inputs, weight)
-        compiled.library().decode(*(t.data_ptr() for t in tensors), *self.codes.shape[:2])
+        library.library().decode(*(t.data_ptr() for t in tensors), *self.codes.shape[:2])
         return weight
 
     def forward(self, x: Tensor) -> Tensor:

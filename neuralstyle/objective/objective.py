@@ -11,27 +11,18 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.fitting import fitting_tile
+from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle.encoders.precision import Network, Precision, arithmetic
 from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
 from neuralstyle.losses.base import as_sum, weights_in_use
-from neuralstyle.measurement import (
-    Encoder,
-    Graph,
-    Keeping,
-    Probe,
-    StatisticSum,
-    WholeMap,
-    gradient,
-    is_shared,
-    measure,
-    on_encoder,
-)
-from neuralstyle.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
-from neuralstyle.parts import check_losses as check_losses
-from neuralstyle.precision import Network, Precision, arithmetic
-from neuralstyle.styles import Region, Style, as_styles, by_region, load_mask, position_weights, stretch
-from neuralstyle.tiling import Tile, TileSize, tiles
+from neuralstyle.objective.auto_tile import fitting_tile
+from neuralstyle.objective.parts import ALIGNED, NO_TARGET, Part, positions, reach_of, size_of
+from neuralstyle.objective.parts import check_losses as check_losses
+from neuralstyle.objective.readings import Graph, Keeping, Probe, StatisticSum, WholeMap, gradient, is_shared, measure
+from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights, stretch
+from neuralstyle.objective.tiling import Tile, TileSize, tiles
+from neuralstyle.styles import Style, as_styles
 
 
 @dataclass(frozen=True, eq=False)

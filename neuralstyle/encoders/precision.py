@@ -13,7 +13,7 @@ from typing_extensions import TypeIs
 
 from neuralstyle._errors import unknown
 from neuralstyle.encoders import FeatureExtractor, Layer
-from neuralstyle.measurement import Encoder, on_encoder
+from neuralstyle.encoders.base import Encoder, on_encoder
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Numbers that the network's convolutions compute in."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from neuralstyle.encoders.files import packaged_tensors
-from neuralstyle.encoders.layer import Layer
+from neuralstyle.encoders.base import Layer
+from neuralstyle.encoders.weights.files import packaged_tensors
 
 
 def activation_scales(pooling: str) -> dict[str, Tensor]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle.color.oklab import exact_pictures, keep_chroma
 from neuralstyle.images import Picture, load_image
-from neuralstyle.oklab import exact_pictures, keep_chroma
 
 Palette: TypeAlias = Literal["match", "match-pca", "match-cholesky", "histogram"]
 """The ways to give one picture the colours of another; `recolor` does."""

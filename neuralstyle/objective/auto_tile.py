@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.footprint import peak_memory
-from neuralstyle.measurement import Probe, Walker, WholeMap, cut, read
-from neuralstyle.memory import free_memory
-from neuralstyle.tiling import Tile, largest_tile, tiles
+from neuralstyle.encoders.base import Walker
+from neuralstyle.machine.memory import free_memory
+from neuralstyle.machine.peak_memory import peak_memory
+from neuralstyle.objective.readings import Probe, WholeMap, cut, read
+from neuralstyle.objective.tiling import Tile, largest_tile, tiles
 
 SHARE = 0.5  # of the free memory; the rest is for the optimiser and for what the measuring does not see
 SAMPLE = 256  # longest side in pixels, about, of the view on which the memory is measured

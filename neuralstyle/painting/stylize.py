@@ -9,20 +9,21 @@ import torch
 from PIL import Image
 from typing_extensions import Unpack
 
-from neuralstyle.color import Color
+from neuralstyle.color.control import Color
+from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.precision import Precision
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side
-from neuralstyle.initial import Init, Noise
 from neuralstyle.losses import ContentLoss, Loss, LossSum
 from neuralstyle.losses.base import as_sum
-from neuralstyle.measurement import Encoder
-from neuralstyle.optimizers import Keep, Optimizer
-from neuralstyle.painting import Options, paint
-from neuralstyle.precision import Precision
-from neuralstyle.progress import Callback
+from neuralstyle.objective.tiling import TileSize
+from neuralstyle.optimizers.base import Optimizer
+from neuralstyle.optimizers.minimize import Keep
+from neuralstyle.painting.initial import Init, Noise
+from neuralstyle.painting.paint import Options, paint
+from neuralstyle.painting.progress import Callback
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, at_strength, compact_serves
 from neuralstyle.schedule import Schedule, find_schedule
 from neuralstyle.styles import Style, as_styles
-from neuralstyle.tiling import TileSize
 
 
 def stylize(

@@ -15,7 +15,7 @@ from torch import Tensor
 from neuralstyle import distributed
 from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.images import to_pil
-from neuralstyle.objective import Evaluation
+from neuralstyle.objective.objective import Evaluation
 from neuralstyle.schedule import Scale
 
 COMPACT_SHARE = 0.12

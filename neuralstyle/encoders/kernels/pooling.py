@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.encoders.checks import is_plain_cpu
+from neuralstyle.encoders.base import is_plain_cpu
 
 SCALE = 0.78  # keeps activations near those of max pooling
 FLOOR = 1e-12  # keeps the gradient of the root finite where all four are zero

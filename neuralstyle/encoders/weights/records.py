@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.coded import Codes
-from neuralstyle.encoders.files import find_weights, packaged_tensors, read_tensors
+from neuralstyle.encoders.kernels.quantized import Codes
 from neuralstyle.encoders.vgg import COMPACT, NETWORKS, VGG_NETWORKS, convolution_blocks, vgg_layers
+from neuralstyle.encoders.weights.files import find_weights, packaged_tensors, read_tensors
 
 Preprocessing = Literal["torchvision", "caffe"]
 """What a network was trained on: RGB standardised by ImageNet's mean and deviation, or BGR in 0 ... 255 less a mean."""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from neuralstyle.encoders import Layer
+from neuralstyle.encoders.base import Encoder
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import Reference, weights_per_layer
-from neuralstyle.measurement import Encoder, ErrorSum, Probe, StatisticSum, WholeMap
-from neuralstyle.styles import Region
+from neuralstyle.objective.readings import ErrorSum, Probe, StatisticSum, WholeMap
+from neuralstyle.objective.regions import Region
 
 REFERENCES: tuple[Reference, ...] = get_args(Reference)
 ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position

@@ -1,0 +1,1 @@
+"""Whose colours a picture has."""

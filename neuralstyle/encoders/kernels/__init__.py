@@ -1,0 +1,1 @@
+"""Fast convolutions and pooling for the CPU."""

@@ -1,0 +1,138 @@
+"""Regions: masks as the weights of a layer's positions."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from neuralstyle.images import Picture, load_image, resize_image
+from neuralstyle.styles import Carry, Style
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where on the result some styles go: weights (1, 1, H, W) in [0, 1], and how they reach pixels and positions."""
+
+    mask: Tensor
+    softness: float
+    carry: Carry
+
+    @property
+    def area(self) -> float:
+        """Its share of the picture."""
+        return float(self.mask.mean())
+
+    def pixels(self, size: tuple[int, int], like: Tensor) -> Tensor:
+        """The weights of the pixels of a picture of this (height, width), soft edges included, where ``like`` is."""
+        return _soften(stretch(self.mask, size, like), self.softness * max(size))
+
+
+def load_mask(mask: Picture | None) -> Tensor | None:
+    """A mask as weights (1, 1, H, W) in [0, 1], transparency counting as black; None stays None."""
+    if mask is None:
+        return None
+    if isinstance(mask, Tensor):
+        mask = mask.float() if mask.dtype == torch.bool else mask
+        mask = mask[None] if mask.ndim == 2 else mask
+    weights, alpha = load_image(mask).mean(1, keepdim=True), _alpha(mask)
+    if alpha is None:
+        return weights
+    # Pictures are blended with white, here it is to be black: what white has added is taken away.
+    return (weights - (1 - load_image(alpha).mean(1, keepdim=True))).clamp(0, 1)
+
+
+def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
+    """A mask (1, 1, H, W) as the weights of the pixels of a picture of this (height, width)."""
+    return resize_image(mask.to(like), size)
+
+
+def position_weights(pixels: Tensor, stride: int, reach: int, carry: Carry) -> Tensor:
+    """The weight of each position of a layer, from those of the pixels.
+
+    Args:
+        pixels: (1, 1, H, W).
+        stride: of the layer; the side of a position's cell in pixels.
+        reach: how many pixels beyond its cell a position sees.
+        carry: "area", the mean over the cell; "inside", the least of what the position sees, as far as that lies on
+            the picture, and nothing if that is less than half of the greatest weight in the picture: the rim of a
+            soft region is not inside it.
+
+    Returns:
+        (1, 1, H // stride, W // stride).
+
+    """
+    if carry == "area":
+        return F.avg_pool2d(pixels, stride)
+    # Rows first, then columns; the padding of a maximum, minus infinity, never counts.
+    field = stride + 2 * reach
+    rows = F.max_pool2d(-pixels, (field, 1), (stride, 1), (reach, 0))
+    least = -F.max_pool2d(rows, (1, field), (1, stride), (0, reach))
+    return least * (least >= pixels.amax() / 2)
+
+
+def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]]:
+    """Styles grouped by equal regions; None is everywhere.
+
+    Raises:
+        ValueError: styles of one region that differ in softness or carry.
+    """
+    groups: list[tuple[Region | None, list[Style]]] = []
+    for style in styles:
+        mask = load_mask(style.region)
+        for region, members in groups:
+            if _equal(mask, None if region is None else region.mask):
+                if region is not None and (region.softness, region.carry) != (style.softness, style.carry):
+                    raise ValueError(
+                        "styles of one region are blended and need the same softness and carry, received "
+                        f"{region.softness}, {region.carry!r} and {style.softness}, {style.carry!r}"
+                    )
+                members.append(style)
+                break
+        else:
+            groups.append((None if mask is None else Region(mask, style.softness, style.carry), [style]))
+    return groups
+
+
+def _equal(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.shape == b.shape and torch.equal(a.cpu(), b.cpu())
+
+
+def _alpha(picture: Picture) -> Picture | None:
+    """The opacity of a picture that has one, as a grey picture."""
+    if isinstance(picture, Tensor):
+        return picture[..., 3:, :, :] if picture.shape[-3] == 4 else None
+    if isinstance(picture, np.ndarray):
+        return picture[..., 3] if picture.ndim == 3 and picture.shape[2] == 4 else None
+    if isinstance(picture, (str, os.PathLike)):
+        with Image.open(picture) as image:
+            return _alpha(image)
+    if not picture.has_transparency_data:
+        return None
+    return ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A")
+
+
+def _soften(mask: Tensor, width: float) -> Tensor:
+    """Blur by a Gaussian that turns a step into a slope from 2% to 98% over ``width`` pixels, two deviations each way.
+
+    Beyond the picture its border goes on, so that weights which add up to 1 still do.
+    """
+    if not width:
+        return mask
+    deviation = width / 4
+    radius = math.ceil(3 * deviation)
+    offsets = torch.arange(-radius, radius + 1, device=mask.device, dtype=mask.dtype)
+    kernel = torch.softmax(-0.5 * (offsets / deviation).square(), 0)
+    for _ in range(2):
+        padded = F.pad(mask, (radius, radius, 0, 0), mode="replicate")
+        mask = F.conv2d(padded, kernel.view(1, 1, 1, -1)).transpose(2, 3)
+    return mask

@@ -1,0 +1,167 @@
+"""L-BFGS inside the range of pixels."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from neuralstyle import distributed
+from neuralstyle.machine.memory import free_memory
+from neuralstyle.optimizers.base import Evaluate, State
+
+MOST_PAIRS, FEWEST_PAIRS = 20, 3  # that LBFGS keeps where it chooses itself
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    r"""Limited-memory BFGS that keeps every pixel inside [0, 1].
+
+    The direction is $d = -H g$ over the pixels that are free to move (all but those that lie on a bound and
+    would be pushed across it), with H from the last ``history`` pairs $s = \Delta x, y = \Delta g$; the step is
+    projected, $x \leftarrow \mathrm{clip}(x + t d, 0, 1)$, and t is cut back until the loss has fallen enough.
+    A picture that is optimised inside its range loses nothing when it is saved; one that is clipped afterwards has
+    been measured to lose a factor of 1.3 to 5.7 of its objective.
+
+    Args:
+        history: pairs kept, 2 copies of the picture each; more converge in fewer evaluations. None: 20, or as many, at
+            least 3, as half of the free memory holds.
+        first_step: root mean square of the first step, in units of the pixel range.
+        store: where the pairs are kept: "device", with the picture; "cpu", in the machine's memory; or a folder, in
+            memory-mapped files there, which vanish with the program.
+
+    Raises:
+        ValueError: a history below 1, a first step that is not positive, or a store that is no folder either.
+
+    Example:
+        ```python
+        from neuralstyle import LBFGS, samples, stylize
+
+        stylize(samples.photo(), samples.painting("swirl"), optimizer=LBFGS(history=10), size=64, iterations=2)
+        ```
+
+    Papers: Liu and Nocedal 1989 (L-BFGS); Bertsekas 1982 (projected Newton methods and their active set).
+
+    """
+
+    history: int | None = None
+    first_step: float = 0.02
+    store: str | os.PathLike[str] = "device"
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.history, int) and not isinstance(self.history, bool)
+        if self.history is not None and not (whole and self.history >= 1):
+            raise ValueError(f"the history of LBFGS is a whole number of at least 1, received {self.history!r}")
+        if self.store not in ("device", "cpu") and not Path(self.store).is_dir():
+            raise ValueError(f"LBFGS stores pairs on the 'device', the 'cpu' or in a folder, received {self.store!r}")
+        if not (math.isfinite(self.first_step) and self.first_step > 0):
+            raise ValueError(f"the first step of LBFGS is a positive number, received {self.first_step!r}")
+
+    def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
+        """Walk downhill from ``image``; ends when no step in any direction lowers the loss."""
+        if state is None:
+            loss, gradient = evaluate(image)
+            state = {"image": image, "loss": loss, "gradient": gradient, "pairs": [], "history": self._history(image)}
+            yield state
+        x, loss, gradient = state["image"], state["loss"], state["gradient"]
+        pairs = [(self._stored(s), self._stored(y), curvature) for s, y, curvature in state["pairs"]]
+        while True:
+            free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
+            steepest = torch.where(free, -gradient, 0)
+            if pairs:
+                direction, step = torch.where(free, _inverse_hessian(pairs, steepest), 0), 1.0
+            else:
+                (slope,) = _read(_dot(steepest, steepest))
+                if slope == 0:
+                    return
+                direction, step = steepest, self.first_step * math.sqrt(x.numel() / slope)
+            found = _search(x, loss, gradient, direction, step, evaluate)
+            if found is None:
+                if not pairs:
+                    return
+                pairs = []  # the curvature has misled: try again along the gradient
+                continue
+            next_x, next_loss, next_gradient = found
+            s, y = next_x - x, next_gradient - gradient
+            curvature, square = _read(_dot(s, y), _dot(y, y))
+            if curvature > 1e-10 * square:
+                pairs = [*pairs, (self._stored(s), self._stored(y), curvature)][-state["history"] :]
+            x, loss, gradient = next_x, next_loss, next_gradient
+            yield {"image": x, "loss": loss, "gradient": gradient, "pairs": pairs, "history": state["history"]}
+
+    def _history(self, image: Tensor) -> int:
+        """How many pairs to keep."""
+        if self.history is not None:
+            return self.history
+        if self.store not in ("device", "cpu"):
+            return MOST_PAIRS
+        free = free_memory(image.device if self.store == "device" else torch.device("cpu"))
+        pairs = free / 2 // (2 * image.numel() * image.element_size())
+        return int(distributed.least(max(FEWEST_PAIRS, min(MOST_PAIRS, pairs)), image.device))
+
+    def _stored(self, tensor: Tensor) -> Tensor:
+        """The tensor where pairs are kept."""
+        if self.store == "device":
+            return tensor
+        if self.store == "cpu":
+            return tensor.cpu()
+        with tempfile.NamedTemporaryFile(dir=self.store, prefix="neuralstyle-") as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and the end of the program later
+                os.posix_fallocate(file.fileno(), 0, tensor.numel() * tensor.element_size())
+            # The mapping outlives the name: nothing is left behind, whatever happens.
+            mapped = torch.from_file(file.name, shared=True, size=tensor.numel(), dtype=tensor.dtype)
+        return mapped.copy_(tensor.flatten()).view(tensor.shape)
+
+
+def _search(
+    x: Tensor, loss: float, gradient: Tensor, direction: Tensor, step: float, evaluate: Evaluate
+) -> tuple[Tensor, float, Tensor] | None:
+    """The first step, of ever smaller ones, that lowers the loss enough (Armijo's rule on the projected path)."""
+    for _ in range(12):
+        candidate = (x + step * direction).clamp(0, 1)
+        (predicted,) = _read(_dot(gradient, candidate - x))
+        if predicted >= 0:
+            return None
+        value, candidate_gradient = evaluate(candidate)
+        if value <= loss + 1e-4 * predicted:
+            return candidate, value, candidate_gradient
+        # The minimum of the parabola through both values and the slope, kept within a sensible share of the step.
+        step *= min(max(-predicted / (2 * (value - loss - predicted)), 0.1), 0.5)
+    return None
+
+
+def _inverse_hessian(pairs: list[tuple[Tensor, Tensor, float]], vector: Tensor) -> Tensor:
+    """H times a vector, by the two-loop recursion; nothing in it is read, so that an accelerator does not wait."""
+    result = vector.clone()
+    factors: list[Tensor] = []
+    for s, y, curvature in reversed(pairs):
+        factors.append(_wide(_dot(s.to(result.device), result)) / curvature)
+        result.addcmul_(y.to(result.device), factors[-1].to(result.dtype), value=-1)
+    _, y, curvature = pairs[-1]
+    square = _dot(y, y).to(result.device)
+    result.mul_((curvature / _wide(square)).to(result.dtype))
+    for (s, y, curvature), factor in zip(pairs, reversed(factors), strict=True):
+        correction = factor - _wide(_dot(y.to(result.device), result)) / curvature
+        result.addcmul_(s.to(result.device), correction.to(result.dtype))
+    return result
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.dot(a.flatten(), b.flatten())
+
+
+def _wide(number: Tensor) -> Tensor:
+    """As Python's own numbers are, where the device has such."""
+    return number.double() if number.device.type in ("cpu", "cuda") else number
+
+
+def _read(*numbers: Tensor) -> list[float]:
+    """Numbers of a device, all at once: each reading waits for it."""
+    found: list[float] = torch.stack(numbers).tolist()
+    return found
