@@ -299,7 +299,7 @@ def test_pairs_are_compared_in_parts_without_a_difference(
     x.requires_grad_()
     whole = loss.forward(x, target_for(loss, target))
     for module in (nearest, neuralstyle.losses.contextual):
-        monkeypatch.setattr(module, "PAIRS_AT_ONCE", 130)
+        monkeypatch.setattr(module, "PAIRS_PER_CHUNK", 130)
     parts = loss.forward(x, target_for(loss, target))
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(torch.autograd.grad(parts, x)[0], torch.autograd.grad(whole, x)[0])

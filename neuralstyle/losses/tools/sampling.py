@@ -1,4 +1,4 @@
-"""What losses draw at random: positions and directions, the same for the same sizes and seed, on every device."""
+"""Random positions and directions: the same for the same sizes and seed, on every device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neuralstyle.losses.base import Loss
 
 
 def check_count(loss: Loss, option: str, *, optional: bool = False) -> None:
-    """Whether an option of a loss is a number of things.
+    """Check that an option of a loss is a number of things.
 
     Raises:
         ValueError: no whole number, or one below 1.
@@ -27,7 +27,7 @@ def check_count(loss: Loss, option: str, *, optional: bool = False) -> None:
 
 
 def check_seed(loss: Loss) -> None:
-    """Whether the seed of a loss is one.
+    """Check the seed of a loss.
 
     Raises:
         ValueError: no whole number from 0 up.
@@ -38,7 +38,7 @@ def check_seed(loss: Loss) -> None:
 
 
 def sample(positions: Tensor, limit: int | None, seed: int) -> Tensor:
-    """At most ``limit`` of the positions (B, C, N), spread at random; which ones depends on N alone."""
+    """At most ``limit`` of the positions (B, C, N), chosen at random; the choice depends on N and the seed alone."""
     count = positions.shape[2]
     if limit is None or count <= limit:
         return positions
@@ -50,7 +50,7 @@ def normal(rows: int, columns: int, seed: int, like: Tensor) -> Tensor:
     return _drawn(rows, columns, seed, like.dtype, like.device)
 
 
-# Kept, as each evaluation asks for the same: an accelerator would wait for them to be drawn and sent anew.
+# Cached, as each evaluation asks for the same ones: drawing and sending them again would make an accelerator wait.
 
 
 @lru_cache(16)
