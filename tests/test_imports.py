@@ -19,7 +19,7 @@ LEVELS: list[set[str]] = [
     {"color", "samples", "styles"},
     {"encoders", "losses"},
     {"metrics", "objective", "optimizers", "schedule"},
-    {"recipes"},
+    {"recipes", "testing"},
     {"painting"},
     {"callbacks", "feedforward"},
     {"cli"},
