@@ -38,7 +38,7 @@ from neuralstyle.callbacks import read_losses
 from neuralstyle.color.oklab import rgb_to_oklab
 
 QUICK = "--size 48 --iterations 3 --schedule single --quiet"
-PAGE = Path(__file__).parents[1] / "docs" / "coming-from.md"
+PAGE = Path(__file__).parents[2] / "docs" / "coming-from.md"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import neuralstyle
 from neuralstyle import callbacks, checkpoint, metrics, optimizers, samples
 from neuralstyle.encoders import base as encoder_base
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 API = ROOT / "docs" / "api"
 PUBLIC = {name: getattr(neuralstyle, name, None) for name in neuralstyle.__all__}
 MEASURES = {name: getattr(metrics, name) for name in metrics.__all__}
@@ -25,7 +25,7 @@ ALSO_DOCUMENTED = {
     "neuralstyle.samples.photo": samples.photo,
     "neuralstyle.samples.painting": samples.painting,
     "neuralstyle.optimizers.minimize.minimize": optimizers.minimize,
-    "neuralstyle.optimizers.minimize.Strategy": optimizers.Strategy,
+    "neuralstyle.optimizers.base.Strategy": optimizers.Strategy,
     "neuralstyle.encoders.base.Encoder": encoder_base.Encoder,
     "neuralstyle.callbacks.read_losses": callbacks.read_losses,
     "neuralstyle.checkpoint.save_state": checkpoint.save_state,

@@ -18,7 +18,7 @@ from PIL import Image, ImageColor
 
 from neuralstyle import samples
 
-QUALITY = Path(__file__).parents[1] / "benchmarks" / "quality"
+QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import torch
 from neuralstyle import DEFAULT_LOSSES, Objective, default_encoder, load_image, samples
 from neuralstyle.encoders.vgg import vgg_layers
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PEERS = BENCHMARKS / "peers"
 
 

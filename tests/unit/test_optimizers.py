@@ -7,8 +7,9 @@ import pytest
 import scipy.optimize
 import torch
 
-from neuralstyle import LBFGS, Adam, optimizers
+from neuralstyle import LBFGS, Adam
 from neuralstyle.checkpoint import load_state, save_state
+from neuralstyle.optimizers import lbfgs
 from neuralstyle.optimizers.lbfgs import FEWEST_PAIRS, MOST_PAIRS
 from neuralstyle.optimizers.minimize import AVERAGE_DECAY, KEEPS, minimize
 
@@ -357,19 +358,19 @@ def history(strategy, image, steps=30):
 def test_the_history_is_chosen_by_the_memory_that_is_free(start, monkeypatch, tmp_path):
     pair = 2 * start.numel() * start.element_size()
     for free, expected in [(0, FEWEST_PAIRS), (2 * 7 * pair, 7), (2 * 8 * pair - 1, 7), (10**12, MOST_PAIRS)]:
-        monkeypatch.setattr(optimizers, "free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(lbfgs, "free_memory", lambda device, free=free: free)
         assert history(LBFGS(), start) == expected
         assert history(LBFGS(store="cpu"), start) == expected
         assert history(LBFGS(history=5), start) == 5
-    monkeypatch.setattr(optimizers, "free_memory", lambda device: 0)
+    monkeypatch.setattr(lbfgs, "free_memory", lambda device: 0)
     assert history(LBFGS(store=tmp_path), start) == MOST_PAIRS  # the disk is not asked
 
 
 def test_a_continued_walk_keeps_its_history_whatever_is_free_now(start, monkeypatch):
     states = []
-    monkeypatch.setattr(optimizers, "free_memory", lambda device: 0)
+    monkeypatch.setattr(lbfgs, "free_memory", lambda device: 0)
     minimize(LBFGS(), start, rosenbrock, 20, pause=states.append)
-    monkeypatch.setattr(optimizers, "free_memory", lambda device: 10**12)
+    monkeypatch.setattr(lbfgs, "free_memory", lambda device: 10**12)
     minimize(LBFGS(), start, rosenbrock, 40, resume=states[-1], pause=states.append)
     assert max(len(state["walk"]["pairs"]) for state in states) == FEWEST_PAIRS
 

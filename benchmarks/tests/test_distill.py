@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from neuralstyle import samples
 
-DISTILL = Path(__file__).parents[1] / "benchmarks" / "distill"
+DISTILL = Path(__file__).parents[2] / "benchmarks" / "distill"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "neuralstyle"
+PACKAGE = Path(__file__).parents[2] / "neuralstyle"
 # A module may import those of the levels above its own, and none beside or below.
 LEVELS: list[set[str]] = [
     {"_errors", "data", "distributed", "machine"},

@@ -85,7 +85,7 @@ except Exception as error:
 
 def environment(**more: object) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     return {**ours, "OMP_NUM_THREADS": "1", "PYTHONPATH": root, **{name: str(value) for name, value in more.items()}}
 
 
