@@ -80,36 +80,38 @@ def _ordered(rows: Rows, links: list[list[Link]], gap: float) -> Rows:
     mirrored = [row if level % 2 else row[::-1] for level, row in enumerate(rows)]
     bends_first = [sorted(row, key=lambda node: node.of is None) for row in rows]
     found = [_improved(start, links, gap) for start in (rows, mirrored, bends_first)]
-    return min(found, key=lambda ordered: _cost(ordered, links, gap))
+    return min(found, key=lambda ordered: (_crossings(ordered, links), _sideways(ordered, links, gap)))
 
 
 def _improved(rows: Rows, links: list[list[Link]], gap: float) -> Rows:
-    """The rows after every move of one node that makes the picture better, until none does."""
-    best = _cost(rows, links, gap)
+    """The rows after every move of one node that saves crossings, or else ways to the side, until none does."""
+    crossings, sideways = _crossings(rows, links), _sideways(rows, links, gap)
     improved = True
     while improved:
         improved = False
         for level, row in enumerate(rows):
-            for node in tuple(row):
-                for place in range(len(row)):
-                    others = [other for other in rows[level] if other is not node]
-                    tried = [*rows[:level], [*others[:place], node, *others[place:]], *rows[level + 1 :]]
-                    cost = _cost(tried, links, gap)
-                    if cost < best:
-                        rows, best, improved = tried, cost, True
+            for node, place in itertools.product(tuple(row), range(len(row))):
+                others = [other for other in rows[level] if other is not node]
+                tried = [*rows[:level], [*others[:place], node, *others[place:]], *rows[level + 1 :]]
+                crossed = _crossings(tried, links)
+                if crossed > crossings:
+                    continue
+                aside = _sideways(tried, links, gap)
+                if (crossed, aside) < (crossings, sideways):
+                    rows, crossings, sideways, improved = tried, crossed, aside, True
     return rows
 
 
-def _cost(rows: Rows, links: list[list[Link]], gap: float) -> tuple[int, int]:
-    """The number of crossings, and then how far arrows go sideways."""
+def _crossings(rows: Rows, links: list[list[Link]]) -> int:
     place = {node: number for row in rows for number, node in enumerate(row)}
-    crossings = sum(
-        (place[one.upper] - place[two.upper]) * (place[one.lower] - place[two.lower]) < 0
-        for pairs in links
-        for one, two in itertools.combinations(pairs, 2)
-    )
+    between = [[(place[link.upper], place[link.lower]) for link in pairs] for pairs in links]
+    return sum((a - b) * (c - d) < 0 for ends in between for (a, c), (b, d) in itertools.combinations(ends, 2))
+
+
+def _sideways(rows: Rows, links: list[list[Link]], gap: float) -> int:
+    """How far arrows go to the side, those most that are to run straight."""
     x = _positions(rows, links, gap, sweeps=4)
-    return crossings, round(math.fsum(link.pull * abs(x[link.upper] - x[link.lower]) for row in links for link in row))
+    return round(math.fsum(link.pull * abs(x[link.upper] - x[link.lower]) for pairs in links for link in pairs))
 
 
 def _positions(rows: Rows, links: list[list[Link]], gap: float, sweeps: int = 60) -> dict[Node, float]:
