@@ -27,7 +27,7 @@ def drawn(rooms: dict[str, list[str]]) -> str:
 
 def test_the_picture_is_drawn_from_the_code_as_it_is_now(drawn: str) -> None:
     committed = draw_architecture.PICTURE.read_text(encoding="utf-8")
-    assert committed == drawn, "the imports have changed: run python tools/draw_architecture.py"
+    assert committed == drawn, "the imports have changed: run python docs/tools/draw_architecture.py"
 
 
 def test_every_room_is_in_the_picture_once(drawn: str) -> None:

@@ -34,7 +34,7 @@ def test_there_is_no_cycle_of_files(imports: dict[str, list[str]]) -> None:
         ("encoders.base", "losses.base", "which is not above level"),
         ("optimizers.adam", "images", "optimizers stays usable without images"),
         ("painting.paint", "", "painting.paint imports the package: import from the file that defines it"),
-        ("attic", "losses", "attic: has no level, give it one in tools/ladder.py"),
+        ("attic", "losses", "attic: has no level, give it one in docs/tools/ladder.py"),
     ],
 )
 def test_a_wrong_import_is_named(imports: dict[str, list[str]], module: str, other: str, words: str) -> None:
@@ -45,7 +45,7 @@ def test_a_wrong_import_is_named(imports: dict[str, list[str]], module: str, oth
 
 def test_a_room_that_is_gone_is_named(imports: dict[str, list[str]]) -> None:
     left = {name: others for name, others in imports.items() if name != "recipes"}
-    assert offences(left) == ["recipes: is in tools/ladder.py and not in the package"]
+    assert offences(left) == ["recipes: is in docs/tools/ladder.py and not in the package"]
 
 
 def test_imports_are_found_in_functions_and_as_modules(tmp_path: Path) -> None:

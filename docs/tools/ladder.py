@@ -1,7 +1,7 @@
 """The rooms of the package, which of them may import which, and what each is for.
 
 A room is a folder or a file right below ``neuralstyle/``. tests/test_imports.py holds the code to this ladder, and
-tools/draw_architecture.py draws it for docs/architecture.md.
+docs/tools/draw_architecture.py draws it for docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "neuralstyle"
 
 LADDER: list[dict[str, str]] = [
@@ -105,8 +105,8 @@ def _below(dotted: str) -> str:
 def offences(imports: Mapping[str, list[str]]) -> list[str]:
     """Every import that the ladder does not allow, in words; an empty list if there is none."""
     rooms = dict.fromkeys(map(room_of, imports))
-    found = [f"{room}: has no level, give it one in tools/ladder.py" for room in rooms if room not in LEVEL]
-    found += [f"{room}: is in tools/ladder.py and not in the package" for room in LEVEL if room not in rooms]
+    found = [f"{room}: has no level, give it one in docs/tools/ladder.py" for room in rooms if room not in LEVEL]
+    found += [f"{room}: is in docs/tools/ladder.py and not in the package" for room in LEVEL if room not in rooms]
     for module, others in imports.items():
         found += [
             f"{module} imports {other or 'the package'}: {why}" for other in others if (why := _why(module, other))

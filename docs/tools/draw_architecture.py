@@ -1,7 +1,7 @@
 """Draws the rooms of the package and the imports between them: docs/images/architecture.svg.
 
-``python tools/draw_architecture.py`` writes the picture; with ``--check`` it writes nothing and exits with 1 if the
-picture is not what the code is now.
+``python docs/tools/draw_architecture.py`` writes the picture; with ``--check`` it writes nothing and exits with 1 if
+the picture is not what the code is now.
 """
 
 from __future__ import annotations
