@@ -27,7 +27,14 @@ HOOKS: dict[str, dict[str, Any]] = {
     for repository in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     for hook in repository["hooks"]
 }
-CHECKS = ("pytest", "pytest tests benchmarks/tests', "ruff check .", "ruff format --check .", "mypy", "mkdocs build --strict")
+CHECKS = (
+    "pytest",
+    "pytest tests benchmarks/tests",
+    "ruff check .",
+    "ruff format --check .",
+    "mypy",
+    "mkdocs build --strict",
+)
 
 
 def commands(guide: str) -> list[str]:
