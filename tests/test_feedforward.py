@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from neuralstyle import samples
+from neuralstyle import feedforward, samples
 from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward import (
     TransformerNet,
@@ -77,6 +77,13 @@ class TheirNet(nn.Module):
         for convolution, norm in ((self.deconv1, self.in4), (self.deconv2, self.in5)):
             x = torch.relu(norm(convolution(x)))
         return self.deconv3(x)
+
+
+def test_every_name_of_the_package_can_be_had():
+    assert {name for name in feedforward.__all__ if not hasattr(feedforward, name)} == set()
+    assert set(feedforward.__all__) <= set(dir(feedforward))
+    with pytest.raises(AttributeError, match="'apply'"):
+        feedforward.apply  # noqa: B018
 
 
 def stir(network):

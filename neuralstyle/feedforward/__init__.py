@@ -35,6 +35,9 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{__name__}.{_FILES[name]}"), name)
 
+    def __dir__():
+        return sorted({*globals(), *_FILES})
+
 
 __all__ = [
     "TRAINING_LOSSES",
