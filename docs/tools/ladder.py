@@ -16,6 +16,7 @@ PACKAGE = ROOT / "neuralstyle"
 LADDER: list[dict[str, str]] = [
     {
         "_errors": "error messages",
+        "_records": "logs and numbered files",
         "data": "pictures and weights",
         "distributed": "several processes",
         "machine": "devices and memory",
@@ -40,7 +41,7 @@ LADDER: list[dict[str, str]] = [
 STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", "painting")
 """The rooms that a picture goes through, in its order."""
 
-FOUNDATIONS = ("_errors", "data", "distributed", "machine", "checkpoint")
+FOUNDATIONS = ("_errors", "_records", "data", "distributed", "machine", "checkpoint")
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""
 
 ONLY: dict[str, set[str]] = {

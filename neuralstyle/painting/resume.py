@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import torch
 
 from neuralstyle import distributed
-from neuralstyle.checkpoint import State, clear_leftovers, fingerprint, load_state, save_state
+from neuralstyle.checkpoint import State, clear_leftovers, compare_settings, fingerprint, load_state, save_state
 from neuralstyle.images import load_image
 from neuralstyle.objective.regions import load_mask
 from neuralstyle.styles import Style
@@ -69,7 +69,7 @@ class StateFile:
         if self.path.exists():
             found = load_state(self.path, kind=_KIND, device=device)
             if len(found) > 1:
-                self._compare(found["settings"])
+                compare_settings(found["settings"], self.settings, self.path)
                 self.found = found
         if self.found is None:
             self._write(self.path, {})
@@ -83,14 +83,6 @@ class StateFile:
         if distributed.is_writer():
             save_state(path, {**state, "settings": self.settings}, kind=_KIND)
             self.written = time.monotonic()
-
-    def _compare(self, found: Settings) -> None:
-        for name, value in self.settings.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"{self.path} belongs to a run with another {name} ({found.get(name)}, now {value}); give the "
-                    "settings and pictures of that run, or another file"
-                )
 
 
 def describe_style(style: Style) -> str:

@@ -9,7 +9,7 @@ from torch import nn
 
 from neuralstyle import cli
 from neuralstyle.encoders import Layer
-from neuralstyle.feedforward import TransformerNet, export_onnx, load_model, save_model, shipped_models, training
+from neuralstyle.feedforward import TransformerNet, export_onnx, load_model, plan, save_model, shipped_models
 from neuralstyle.images import load_image, save_image
 
 
@@ -41,7 +41,7 @@ class Shallow(nn.Module):
 @pytest.fixture
 def files(tmp_path, noise, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "default_encoder", lambda network: Shallow())
+    monkeypatch.setattr(plan, "default_encoder", lambda network: Shallow())
     for folder in ("data/one", "data/two"):
         (tmp_path / folder).mkdir(parents=True)
         for index in range(2):
@@ -49,7 +49,6 @@ def files(tmp_path, noise, monkeypatch):
     save_image(noise(1, 3, 32, 32, seed=9), tmp_path / "style.png")
     save_image(noise(1, 3, 40, 36, seed=8), tmp_path / "photo.png")
     network = TransformerNet(4, 1)
-    nn.init.constant_(network.parts()[2][-1].convolution.bias, 0.5)
     save_model(network, tmp_path / "model.safetensors")
     return tmp_path
 
@@ -94,7 +93,7 @@ def weights(path):
         "--blocks 2",
         "--init model.safetensors",
         "--half",
-        "--mixed-precision",
+        "--precision bfloat16",
     ],
 )
 def test_options_of_training_change_the_network(run, files, options):
@@ -110,19 +109,21 @@ def test_options_of_training_change_the_network(run, files, options):
 def test_training_defaults_are_those_of_fast_neural_style():
     options = cli._parser().parse_args(["train", "style.png", "data", "-o", "out.safetensors"])
     assert (options.epochs, options.batch_size, options.size, options.crop) == (2, 4, 256, "center")
-    assert (options.seed, options.learning_rate, options.style_size, options.decay) == (42, 1e-3, None, False)
-    assert (options.checkpoint_interval, options.log_interval, options.width, options.blocks) == (2000, 500, 32, 5)
+    assert (options.seed, options.lr, options.style_size, options.decay) == (42, 1e-3, None, False)
+    assert (options.state_every, options.log_every, options.width, options.blocks) == (2000, 500, 32, 5)
 
 
 def test_what_training_writes(run, files):
-    options = "--checkpoints run --checkpoint-interval 1 --losses losses.csv --log-interval 2"
-    options += " --preview photo.png --previews previews --preview-interval 2 --steps 4"
+    options = "--state run --state-every 1 --log losses.csv --log-every 2"
+    options += " --snapshots-of photo.png --snapshots step-%02d.png --snapshots-every 2 --steps 4"
     code, _, err = run(f"{TRAIN} {options}")
     assert (code, err) == (0, "")
     assert len(list((files / "run").glob("step-*.safetensors"))) == 4
     assert (files / "losses.csv").read_text().startswith("step,epoch,seconds,loss,ContentLoss,GramStyleLoss")
     assert len((files / "losses.csv").read_text().splitlines()) == 3
-    assert [p.name for p in sorted((files / "previews").iterdir())] == ["step-00000002.png", "step-00000004.png"]
+    assert [path.name for path in sorted(files.glob("step-*.png"))] == ["step-02.png", "step-04.png"]
+    with Image.open("step-04.png") as snapshot, Image.open("photo.png") as photo:
+        assert snapshot.size == photo.size
     finished = weights("out.safetensors")
     code, _, err = run(f"{TRAIN} {options} --overwrite")  # the run is over, and is not begun again
     assert code == 0
@@ -139,7 +140,7 @@ def test_unreadable_pictures_are_reported(run, files):
     (files / "data/one/1.png").write_text("no picture")
     code, _, err = run(TRAIN)
     assert code == 0
-    assert err.startswith("neuralstyle: passed over: ")
+    assert err.startswith("neuralstyle: skipped: ")
     assert err.count("\n") == 1
     assert "1.png" in err
 
@@ -201,6 +202,9 @@ def test_folder_with_a_bad_file(run, files):
         ("export broken.safetensors -o out.onnx", "damaged"),
         ("train style.png gone -o out.safetensors", "no file or folder gone"),
         ("train style.png data -o out.pth", ".safetensors"),
+        ("train style.png data -o out.safetensors --log losses.png", ".csv or .jsonl"),
+        ("train style.png data -o out.safetensors --state style.png", "is a file; give a folder"),
+        ("train style.png data -o out.safetensors --snapshots gone/{}.png", "gone"),
         ("train style.png data -o out.safetensors --init broken.safetensors", "damaged"),
     ],
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import socket
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,20 @@ from PIL import Image
 from torch import nn
 
 from neuralstyle import ContentLoss, FeatureExtractor, GramStyleLoss, Loss, Objective, TotalVariationLoss, samples
+from neuralstyle.callbacks import read_losses
 from neuralstyle.encoders import Layer
-from neuralstyle.feedforward import TransformerNet, load_model, run_model, train
+from neuralstyle.feedforward import (
+    Records,
+    StateFolder,
+    TrainingData,
+    TransformerNet,
+    load_model,
+    run_model,
+    save_model,
+    train,
+)
 from neuralstyle.feedforward.criterion import Criterion
-from neuralstyle.feedforward.data import Batches, Pictures, find_pictures, loader, steps_per_epoch
-from neuralstyle.feedforward.network import seeded_network
+from neuralstyle.feedforward.data import Batches, Pictures, find_pictures, load_batches, steps_per_epoch
 from neuralstyle.images import load_image, save_image
 from neuralstyle.styles import Style
 
@@ -42,7 +53,20 @@ class Edges(nn.Module):
 
 
 LOSSES = ContentLoss("edges") + 2 * GramStyleLoss("edges", normalization="relative") + 0.1 * TotalVariationLoss()
-QUICK = {"losses": LOSSES, "size": 16, "width": 2, "blocks": 1, "workers": 0, "progress": False, "device": "cpu"}
+DATA = {"size": 16, "batch_size": 2, "steps": 4, "workers": 0}
+QUICK = {"losses": LOSSES, "progress": False, "device": "cpu"}
+
+
+def train_quickly(style, pictures, **options):
+    """``train`` for a few steps of a small network, with the options of all its groups given flat."""
+
+    def taken(group):
+        return {field.name: options.pop(field.name) for field in fields(group) if field.name in options}
+
+    options = {"encoder": Edges(), **QUICK, **DATA, **options}
+    data = TrainingData(pictures, **taken(TrainingData))
+    options.setdefault("network", TransformerNet(2, 1, seed=data.seed))
+    return train(style, data, records=Records(**taken(Records)), **options)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +87,7 @@ def folder(tmp_path, noise):
 @pytest.fixture
 def quick(style, folder):
     def run(**options):
-        return train(style, folder, encoder=Edges(), **{**QUICK, "batch_size": 2, "steps": 4, **options})
+        return train_quickly(style, folder, **options)
 
     return run
 
@@ -113,7 +137,7 @@ def test_random_crops_differ_by_pass_and_seed_and_come_again(folder):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_every_pass_visits_every_picture_once_over_all_processes(count):
     steps = steps_per_epoch(13, 2, count)
-    keys = [list(Batches(13, 2, range(3 * steps), 5, rank=rank, count=count)) for rank in range(count)]
+    keys = [list(Batches(13, 2, range(3 * steps), 5, rank=rank, processes=count)) for rank in range(count)]
     orders = []
     for epoch in range(3):
         seen = [key for batch in range(epoch * steps, (epoch + 1) * steps) for rank in keys for key in rank[batch]]
@@ -134,17 +158,17 @@ def test_batches_go_on_where_they_are_told_to():
 def test_workers_give_the_same_batches(folder):
     pictures = Pictures(find_pictures(folder), 16, "random", 3)
     keys = Batches(7, 3, range(4), 3)
-    alone, helped = (list(loader(pictures, keys, workers, pin=False)) for workers in (0, 1))
+    alone, helped = (list(load_batches(pictures, keys, workers, pin=False)) for workers in (0, 1))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(alone, helped, strict=True))
 
 
-def test_unreadable_files_are_replaced_and_named_once(quick, folder):
+def test_unreadable_files_are_replaced_and_named_once(quick, folder, caplog):
     (folder / "1.png").write_text("no picture")
     (folder / "nested/4.png").write_bytes((folder / "nested/4.png").read_bytes()[:60])
-    with pytest.warns(UserWarning, match="passed over") as caught:
+    with caplog.at_level(logging.WARNING, "neuralstyle"):
         quick(steps=8)
-    assert len(caught) == 2
-    assert {Path(str(w.message).split()[2]).name for w in caught} == {"1.png", "4.png"}
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["skipped:"] * 2
+    assert {Path(record.getMessage().split()[1]).name for record in caplog.records} == {"1.png", "4.png"}
 
 
 def test_nothing_readable_is_an_error(quick, folder):
@@ -220,7 +244,7 @@ def test_training_lowers_the_objective(quick, folder, style):
     def objective(pictures):
         return sum(criterion(pictures, images).values()).item()
 
-    trained = quick(steps=80, batch_size=4, learning_rate=1e-2, decay=True, width=4)
+    trained = quick(steps=80, batch_size=4, lr=1e-2, decay=True, network=TransformerNet(4, 1, seed=42))
     assert objective(run_model(trained, images)) < 0.6 * objective(images)
     assert not trained.training
 
@@ -232,16 +256,12 @@ def test_training_lowers_the_objective(quick, folder, style):
         {"batch_size": 3},
         {"size": 20},
         {"crop": "random"},
-        {"style_size": 32},
-        {"content_weight": 100.0},
-        {"style_weight": 100.0},
-        {"tv_weight": 100.0},
-        {"learning_rate": 1e-2},
+        {"lr": 1e-2},
         {"decay": True},
         {"hold_out": 3},
-        {"init": seeded_network(2, 1, 99)},
+        {"network": TransformerNet(2, 1, seed=99)},
         {"losses": LOSSES + Palette()},
-        {"mixed_precision": True},
+        {"precision": "bfloat16"},
         {"steps": 5},
     ],
     ids=lambda change: next(iter(change)),
@@ -252,13 +272,34 @@ def test_every_option_changes_the_result_and_nothing_else_does(quick, change):
     assert not torch.allclose(reference, weights(quick(**change)), atol=1e-6, rtol=0)
 
 
-def test_width_and_blocks_and_start(quick):
-    network = quick(width=3, blocks=2, steps=1)
-    assert (network.width, network.blocks) == (3, 2)
-    start = TransformerNet(width=3, blocks=1)
+def test_network_of_the_caller_is_the_start_and_is_not_changed(quick):
+    start = TransformerNet(width=3, blocks=2)
     before = weights(start).clone()
-    assert quick(init=start, steps=1).width == 3
+    trained = quick(network=start, steps=1)
+    assert (trained.width, trained.blocks) == (3, 2)
     assert torch.equal(weights(start), before)
+    assert not torch.equal(weights(trained), before)
+
+
+def test_first_weights_follow_from_the_seed_of_the_data(quick):
+    first, again, other = (weights(quick(network=None, steps=1, lr=1e-30, seed=seed)) for seed in (42, 42, 43))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    torch.testing.assert_close(first, weights(TransformerNet(seed=42)))
+
+
+def test_seeded_weights_leave_the_generators_of_torch_alone(tmp_path):
+    state = torch.get_rng_state()
+    load_model(save_model(TransformerNet(2, 1, seed=3), tmp_path / "m.safetensors"))
+    assert torch.equal(state, torch.get_rng_state())
+    assert not torch.equal(weights(TransformerNet(2, 1)), weights(TransformerNet(2, 1)))
+
+
+def test_folder_alone_is_enough(style, folder):
+    network = TransformerNet(2, 1, seed=42)
+    alone = train(style, folder, encoder=Edges(), network=network, callback=lambda _: False, **QUICK)
+    spelled = train(style, TrainingData(folder, steps=1), encoder=Edges(), network=network, **QUICK)
+    assert torch.equal(weights(alone), weights(spelled))
 
 
 def test_epochs_are_passes_over_the_data(quick):
@@ -296,8 +337,15 @@ def test_callback_sees_and_stops(quick, tmp_path):
         ({"batch_size": 1.5}, "batch_size is a whole number"),
         ({"size": 8}, "at least 16"),
         ({"crop": "left"}, "unknown crop"),
-        ({"learning_rate": 0.0}, "learning_rate is a positive"),
-        ({"width": 0}, "width is a whole number"),
+        ({"lr": 0.0}, "lr is a finite number above 0"),
+        ({"lr": float("nan")}, "lr is a finite number above 0"),
+        ({"precision": "float16"}, "unknown precision 'float16': did you mean 'bfloat16'"),
+        ({"steps": 0}, "steps is a whole number of at least 1, or None"),
+        ({"seed": -1}, "seed is a whole number"),
+        ({"log_every": 0}, "log_every is a whole number"),
+        ({"log": "losses.txt"}, r"ends in .csv or .jsonl, received '.txt'"),
+        ({"snapshots_every": True}, "snapshots_every is a whole number"),
+        ({"snapshots": "step.png"}, "one field for the number"),
         ({"hold_out": 7}, "leaves nothing of 7"),
         ({"workers": -1}, "workers is a whole number"),
         ({"output": "m.pth"}, "ends in .safetensors"),
@@ -309,25 +357,39 @@ def test_bad_options_are_named(quick, options, words):
         quick(**options)
 
 
+def test_state_folder_is_checked_when_it_is_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="give a folder"):
+        StateFolder(tmp_path / "file")
+    with pytest.raises(ValueError, match="every is a whole number"):
+        StateFolder(tmp_path, every=0)
+
+
+def test_missing_folder_for_snapshots_is_found_before_the_work(quick, tmp_path):
+    steps = []
+    with pytest.raises(FileNotFoundError, match="gone"):
+        quick(snapshots=tmp_path / "gone" / "{}.png", callback=steps.append)
+    assert steps == []
+
+
 def test_loss_that_is_not_finite_is_named(quick):
     with pytest.raises(FloatingPointError, match="ContentLoss is inf at step 1"):
-        quick(content_weight=1e300, losses=1e38 * LOSSES)
+        quick(losses=1e38 * LOSSES.scaled("content", 1e300))
 
 
 # What is written
 
 
-def test_losses_checkpoints_and_previews_are_written(quick, tmp_path, noise):
+def test_losses_states_and_snapshots_are_written(quick, tmp_path, noise):
     values = []
     network = quick(
         steps=5,
         log=tmp_path / "losses.csv",
-        log_interval=2,
-        checkpoints=tmp_path / "run",
-        checkpoint_interval=2,
-        preview=noise(1, 3, 300, 16),
-        previews=tmp_path / "previews",
-        preview_interval=3,
+        log_every=2,
+        state=StateFolder(tmp_path / "run", every=2),
+        snapshots_of=noise(1, 3, 300, 16),
+        snapshots=tmp_path / "step-{:03d}.png",
+        snapshots_every=3,
         callback=lambda p: values.append(p.loss),
     )
     table = rows(tmp_path / "losses.csv")
@@ -338,9 +400,17 @@ def test_losses_checkpoints_and_previews_are_written(quick, tmp_path, noise):
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert names == ["state.safetensors", *(f"step-{n:08}.safetensors" for n in (2, 4, 5))]
     assert torch.equal(weights(load_model(tmp_path / "run/step-00000005.safetensors")), weights(network))
-    assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == ["step-00000003.png", "step-00000005.png"]
-    with Image.open(tmp_path / "previews/step-00000005.png") as preview:
-        assert preview.size == (16, 300)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["step-003.png", "step-005.png"]
+    with Image.open(tmp_path / "step-005.png") as snapshot:
+        assert snapshot.size == (16, 300)
+
+
+def test_log_can_be_lines_of_json(quick, tmp_path):
+    for suffix in (".csv", ".jsonl"):
+        quick(log=tmp_path / f"losses{suffix}", log_every=2)
+    table, lines = ([{**row, "seconds": 0} for row in read_losses(tmp_path / f"losses{s}")] for s in (".csv", ".jsonl"))
+    assert table == lines
+    assert [row["step"] for row in lines] == [2, 4]
 
 
 class Killed(BaseException):
@@ -361,15 +431,14 @@ def test_killed_run_ends_as_one_that_was_not(quick, tmp_path, killed_at):
         def forward(self, x, target):
             return (x.mean((0, 2, 3)) @ torch.randn(3) - target.mean((0, 2, 3)) @ torch.randn(3)).square()
 
-    options = {"losses": LOSSES + Noisy(), "crop": "random", "steps": 9, "decay": True, "checkpoint_interval": 2}
-    options |= {"log_interval": 2}
-    whole = quick(**options, checkpoints=tmp_path / "whole", log=tmp_path / "whole.csv")
+    options = {"losses": LOSSES + Noisy(), "crop": "random", "steps": 9, "decay": True, "log_every": 2}
+    whole = quick(**options, state=StateFolder(tmp_path / "whole", 2), log=tmp_path / "whole.csv")
 
     def kill(progress):
         if progress.step == killed_at:
             raise Killed
 
-    again = {**options, "checkpoints": tmp_path / "run", "log": tmp_path / "run.csv"}
+    again = {**options, "state": StateFolder(tmp_path / "run", 2), "log": tmp_path / "run.csv"}
     with pytest.raises(Killed):
         quick(**again, callback=kill)
     steps = []
@@ -382,17 +451,18 @@ def test_killed_run_ends_as_one_that_was_not(quick, tmp_path, killed_at):
 
 
 def test_other_settings_do_not_continue_a_run_unless_told_to_begin_again(quick, tmp_path):
-    quick(steps=2, checkpoints=tmp_path)
-    with pytest.raises(ValueError, match=r"another seed \(42, now 1\)"):
-        quick(steps=2, checkpoints=tmp_path, seed=1)
-    assert torch.equal(
-        weights(quick(steps=2, checkpoints=tmp_path, seed=1, resume=False)), weights(quick(steps=2, seed=1))
-    )
+    quick(steps=2, state=tmp_path)
+    with pytest.raises(ValueError, match=r"another seed \(42, now 1\).*resume=False \(--restart\)"):
+        quick(steps=2, state=tmp_path, seed=1)
+    with pytest.raises(ValueError, match="another initial weights"):
+        quick(steps=2, state=tmp_path, network=TransformerNet(2, 1, seed=1))
+    again = quick(steps=2, state=StateFolder(tmp_path, resume=False), seed=1)
+    assert torch.equal(weights(again), weights(quick(steps=2, seed=1)))
 
 
 def test_run_can_be_made_longer(quick, tmp_path):
-    quick(steps=3, checkpoints=tmp_path)
-    assert torch.equal(weights(quick(steps=6, checkpoints=tmp_path)), weights(quick(steps=6)))
+    quick(steps=3, state=tmp_path)
+    assert torch.equal(weights(quick(steps=6, state=tmp_path)), weights(quick(steps=6)))
 
 
 # Several processes
@@ -404,14 +474,13 @@ import torch
 sys.path.insert(0, sys.argv[1])
 import test_feedforward_training as t
 from neuralstyle import distributed
-from neuralstyle.feedforward import train
 from neuralstyle.images import load_image
 out = Path(sys.argv[3])
 with distributed.session():
     losses = []
-    network = train(
-        load_image(out / "style.png"), sys.argv[2], encoder=t.Edges(), **{**t.QUICK, "batch_size": 2, "steps": 3},
-        output=out / "model.safetensors", log=out / "losses.csv", checkpoints=out / "run", log_interval=1,
+    network = t.train_quickly(
+        load_image(out / "style.png"), sys.argv[2], steps=3,
+        output=out / "model.safetensors", log=out / "losses.csv", log_every=1, state=out / "run",
     )
     torch.save(t.weights(network), out / f"{distributed.rank()}.pt")
 """
@@ -441,17 +510,35 @@ def test_two_processes_train_one_network(folder, tmp_path, style):
     assert torch.equal(weights(network), first)
     assert [row["step"] for row in rows(out / "losses.csv")] == ["1", "2", "3"]
     # Two processes with batches of 2 take the steps of one with batches of 4, up to the order of the pictures' sums.
-    options = {**QUICK, "batch_size": 4, "steps": 3, "log": out / "alone.csv", "log_interval": 1}
-    alone = train(load_image(out / "style.png"), folder, encoder=Edges(), **options)
+    options = {"batch_size": 4, "steps": 3, "log": out / "alone.csv", "log_every": 1}
+    alone = train_quickly(load_image(out / "style.png"), folder, **options)
     logged, expected = ([float(row["loss"]) for row in rows(out / name)] for name in ("losses.csv", "alone.csv"))
     assert logged == pytest.approx(expected, rel=1e-3)
     image = load_image(samples.photo(), 64)
-    shared, single, untrained = (run_model(net.eval(), image) for net in (network, alone, seeded_network(2, 1, 42)))
+    shared, single, untrained = (
+        run_model(net.eval(), image) for net in (network, alone, TransformerNet(2, 1, seed=42))
+    )
     assert (shared - single).abs().max() < 1e-4
     assert (shared - untrained).abs().max() > 1e-3
 
 
 def test_default_losses_train_on_the_default_network(folder, style):
     """As the command line does: what the package recommends runs, from its own defaults."""
-    options = {**QUICK, "losses": None, "steps": 1, "batch_size": 1, "size": 32}
-    assert isinstance(train(style, folder, encoder=FeatureExtractor(), **options), TransformerNet)
+    options = {"losses": None, "steps": 1, "batch_size": 1, "size": 32}
+    assert isinstance(train_quickly(style, folder, encoder=FeatureExtractor(), **options), TransformerNet)
+
+
+def test_options_can_be_shown_without_torch():
+    """What the command line reads for --help; the package's own ``__init__`` is left out."""
+    code = (
+        "import sys, types\n"
+        "package = types.ModuleType('neuralstyle')\n"
+        "package.__path__ = [sys.argv[1]]\n"
+        "sys.modules['neuralstyle'] = package\n"
+        "from neuralstyle.feedforward import Records, StateFolder, TrainingData, apply_files, train\n"
+        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules), 'heavy'\n"
+        "from neuralstyle.feedforward import TransformerNet\n"
+        "assert 'torch' in sys.modules\n"
+    )
+    package = Path(__file__).parents[1] / "neuralstyle"
+    subprocess.run([sys.executable, "-c", code, str(package)], check=True)

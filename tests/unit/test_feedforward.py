@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from neuralstyle import samples
+from neuralstyle import feedforward, samples
 from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward import (
     TransformerNet,
-    apply,
     apply_files,
+    apply_model,
     export_onnx,
     load_model,
     models,
@@ -79,6 +79,13 @@ class TheirNet(nn.Module):
         return self.deconv3(x)
 
 
+def test_every_name_of_the_package_can_be_had():
+    assert {name for name in feedforward.__all__ if not hasattr(feedforward, name)} == set()
+    assert set(feedforward.__all__) <= set(dir(feedforward))
+    with pytest.raises(AttributeError, match="'apply'"):
+        feedforward.apply  # noqa: B018
+
+
 def stir(network):
     """Norms that do something, and an output around middle grey that leaves [0, 1] here and there."""
     for module in network.modules():
@@ -90,9 +97,7 @@ def stir(network):
 
 @pytest.fixture
 def network():
-    net = stir(TransformerNet(width=4, blocks=2))
-    nn.init.constant_(net.parts()[2][-1].convolution.bias, 0.5)
-    return net.eval()
+    return stir(TransformerNet(width=4, blocks=2)).eval()
 
 
 @pytest.fixture
@@ -384,9 +389,9 @@ def test_onnx_without_its_packages_says_what_to_install(network, tmp_path, monke
 
 
 def test_apply_paints_one_picture(network):
-    image = apply(network, samples.photo(), content_scale=4)
+    image = apply_model(network, samples.photo(), content_scale=4)
     assert image.size == (113, 75)
-    in_tiles = apply(network, samples.photo(), content_scale=4, tile=48)
+    in_tiles = apply_model(network, samples.photo(), content_scale=4, tile=48)
     assert (load_image(image) - load_image(in_tiles)).abs().max() <= 1.01 / 255  # a level, by rounding
 
 
@@ -406,7 +411,7 @@ def test_folders_are_painted_as_picture_by_picture(network, album, tmp_path, bat
     failures = apply_files(network, album, tmp_path / "out", batch_size=batch_size, device="cpu", progress=False)
     assert failures == {}
     for name in ("a.png", "trip/c.png", "trip/d.png"):
-        got, alone = load_image(tmp_path / "out" / name), load_image(apply(network, album / name, device="cpu"))
+        got, alone = load_image(tmp_path / "out" / name), load_image(apply_model(network, album / name, device="cpu"))
         assert (got - alone).abs().max() <= 1.01 / 255
     assert (tmp_path / "out/b.jpg").is_file()
 
