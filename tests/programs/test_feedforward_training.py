@@ -540,5 +540,5 @@ def test_options_can_be_shown_without_torch():
         "from neuralstyle.feedforward import TransformerNet\n"
         "assert 'torch' in sys.modules\n"
     )
-    package = Path(__file__).parents[1] / "neuralstyle"
+    package = Path(__file__).parents[2] / "neuralstyle"
     subprocess.run([sys.executable, "-c", code, str(package)], check=True)
