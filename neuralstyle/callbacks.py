@@ -1,4 +1,4 @@
-"""Callbacks for ``stylize(callback=...)``: pictures on the way, a log of the losses and its plot, a live preview."""
+"""Callbacks for ``stylize(callback=...)``: snapshots, a log of the losses and its plot, a live preview."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from neuralstyle._errors import whole_number
 from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.progress import Progress
 
@@ -21,19 +22,19 @@ _FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
 
 
 class SavePictures:
-    """Saves the picture every so many evaluations, and at the last.
+    """Saves snapshots: the picture after every ``every`` evaluations, and after the last.
 
-    It is the picture of ``Progress.tensor``, at the size of the present scale. An optimiser that converges before the
-    last evaluation leaves that picture out.
+    A snapshot is ``Progress.tensor``, at the size of the present stage. An optimiser that converges before the last
+    evaluation leaves the last snapshot out.
 
     Args:
         pattern: name of the files, with one field for the number of the evaluation: "step-{}.png", "step-{:04d}.png",
             "step-%d.png" or "step-%04d.png".
-        every: evaluations between two pictures.
+        every: evaluations between two snapshots, at least 1.
         overwrite: replace files that exist; otherwise the first of them is an error here, before the work.
 
     Raises:
-        ValueError: a pattern without a field or with several, or an interval below 1.
+        ValueError: a pattern without a field or with several, or ``every`` below 1.
         FileExistsError: a file of that pattern exists.
         OSError: the folder is missing or cannot be written.
 
@@ -51,8 +52,7 @@ class SavePictures:
 
     def __init__(self, pattern: str | os.PathLike[str], every: int = 50, overwrite: bool = False) -> None:
         path = Path(pattern)
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"pictures are saved every N evaluations, N a whole number of at least 1, got {every!r}")
+        every = whole_number("every", every, 1, hint=" evaluations")
         fields = list(_FIELD.finditer(path.name))
         if len(fields) != 1:
             raise ValueError(
@@ -65,13 +65,13 @@ class SavePictures:
         self._before, self._after = path.name[: field.start()], path.name[field.end() :]
         self._width = field[1] or field[2] or ""
         check_output(self._path(every), overwrite=True)
-        # Whatever the number: a file that another run has left would be taken for one of this.
+        # With any number: a file that another run has left would be taken for one of this run.
         there = [] if overwrite else [found for found in self._folder.iterdir() if self._matches(found.name)]
         if there:
             raise FileExistsError(f"{min(there)} exists; pass overwrite=True (--overwrite) or give another pattern")
 
     def __call__(self, progress: Progress) -> None:
-        """Save, if it is time."""
+        """Save a snapshot, if one is due."""
         if progress.iteration % self.every == 0 or progress.iteration == progress.total:
             save_image(progress.tensor(), self._path(progress.iteration), overwrite=True)
 
@@ -83,18 +83,18 @@ class SavePictures:
 
 
 class LossLog:
-    """Writes a line for each evaluation: iteration, scale, size, loss, the part of each loss, seconds.
+    """Writes a line for each evaluation: iteration, stage, size, loss, the part of each loss, seconds.
 
-    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the lines after
-    the point where it takes up again are dropped and written anew.
+    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the log drops
+    the lines of the evaluations that are made again.
 
     Args:
         path: ends in .csv (comma-separated values) or .jsonl (an object per line).
         overwrite: replace a file that exists instead of refusing.
-        resume: go on with a file that exists.
+        resume: continue a file that exists.
 
     Raises:
-        ValueError: another suffix, or a file to go on with that is no such log.
+        ValueError: another suffix, or a file to continue that is not such a log.
         FileExistsError: the file exists.
         OSError: it cannot be written.
 
@@ -118,16 +118,16 @@ class LossLog:
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
         if exists and resume:
             _check_continued(self.path, read_losses(path))
-        with self.path.open("ab"):  # and whether it can be written
+        with self.path.open("ab"):  # checks that it can be written
             pass
-        self._keeps = resume
+        self._continues = resume
         self._next: int | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Write a line."""
         row = {
             "iteration": progress.iteration,
-            "scale": progress.scale,
+            "stage": progress.stage,
             "size": progress.size,
             "loss": progress.loss,
             **progress.terms,
@@ -141,8 +141,8 @@ class LossLog:
             file.write(line.encode())
 
     def _begin(self, iteration: int, row: dict[str, Any]) -> None:
-        """Start the file, or cut off what lies after the point where the run goes on."""
-        found = _lines(self.path) if self._keeps else []
+        """Start the file, or drop the lines from the evaluation at which the run continues."""
+        found = _lines(self.path) if self._continues else []
         kept = [(line, old) for line, old in found if old["iteration"] < iteration]
         if any(old.keys() != row.keys() for _, old in kept):
             raise ValueError(f"{self.path} is the log of a run with other losses; give another name")
@@ -150,17 +150,18 @@ class LossLog:
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         temporary.write_text(header + "".join(line for line, _ in kept), encoding="utf-8")
         temporary.replace(self.path)
-        self._keeps = True  # the same log may watch the run again when that is continued
+        self._continues = True  # the same log may see the run again when that is continued
 
 
 def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The lines of a log, as dictionaries; a last line that is not whole is left out.
+    """Read a log of ``LossLog``, or of ``train``, which counts "step" instead of "iteration".
 
-    The log is one of ``LossLog``, or of ``train``, which counts "step" where the other counts "iteration".
+    Returns:
+        A dictionary for each line. A last line that was not written to its end is left out.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such log.
+        ValueError: it is not such a log.
 
     Example:
         ```python
@@ -192,7 +193,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the log holds no line, or is none.
+        ValueError: the log has no line, or is not a log.
         OSError: there is no such log, or the picture cannot be saved; see ``save_image``.
 
     Example:
@@ -213,17 +214,17 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
     rows = read_losses(log)
     if not rows:
-        raise ValueError(f"{log} holds no line to plot")
+        raise ValueError(f"{log} has no line to plot; let the run make an evaluation first")
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    counter, said = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
+    counter, unit = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
     for name in rows[0]:
-        if name not in (*_COUNTERS, "epoch", "scale", "size", "seconds"):
+        if name not in (*_COUNTERS, "epoch", "stage", "size", "seconds"):
             axes.semilogy([row[counter] for row in rows], [row[name] for row in rows], label=name)
     for before, after in pairwise(rows):
-        if after.get("scale") != before.get("scale"):
+        if after.get("stage") != before.get("stage"):
             axes.axvline(after[counter], color="0.8", zorder=0)
-    axes.set_xlabel(said)
+    axes.set_xlabel(unit)
     axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
@@ -232,7 +233,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
 
 def check_plot() -> None:
-    """Whether losses can be plotted here.
+    """Check that losses can be plotted.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -252,11 +253,11 @@ class LivePreview:
     Needs IPython, which every notebook has.
 
     Args:
-        every: evaluations between two pictures.
+        every: evaluations between two pictures, at least 1.
 
     Raises:
         ImportError: IPython is not installed.
-        ValueError: an interval below 1.
+        ValueError: ``every`` is below 1.
 
     Example:
         ```python
@@ -272,8 +273,7 @@ class LivePreview:
     """
 
     def __init__(self, every: int = 10) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"the preview is drawn every N evaluations, N at least 1, received {every!r}")
+        every = whole_number("every", every, 1, hint=" evaluations")
         try:
             import IPython.display  # noqa: F401
         except ImportError as error:
@@ -283,10 +283,10 @@ class LivePreview:
         self._last: int | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Draw, if it is time."""
+        """Draw, if a picture is due."""
         from IPython.display import display
 
-        if self._last is None or progress.iteration <= self._last:  # another run: below the cell of that
+        if self._last is None or progress.iteration <= self._last:  # another run has its own place
             self._handle = None
         elif progress.iteration % self.every and progress.iteration != progress.total:
             return
@@ -315,7 +315,7 @@ def _check_continued(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def _lines(path: Path) -> list[tuple[str, dict[str, float]]]:
-    """The whole lines of a log, but for the header, with what they say."""
+    """The whole lines of a log without its header, each with its values."""
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
         if path.suffix == ".jsonl":
