@@ -52,7 +52,7 @@ class SavePictures:
 
     def __init__(self, pattern: str | os.PathLike[str], every: int = 50, overwrite: bool = False) -> None:
         path = Path(pattern)
-        every = whole_number("every", every, 1, hint=" evaluations")
+        every = whole_number("every", every, 1)
         fields = list(_FIELD.finditer(path.name))
         if len(fields) != 1:
             raise ValueError(
@@ -273,7 +273,7 @@ class LivePreview:
     """
 
     def __init__(self, every: int = 10) -> None:
-        every = whole_number("every", every, 1, hint=" evaluations")
+        every = whole_number("every", every, 1)
         try:
             import IPython.display  # noqa: F401
         except ImportError as error:
