@@ -266,7 +266,7 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
     """Paint from coarse to fine through the compact encoder, and end through the encoder of the call.
 
-    An evaluation through "compact19" takes about an eighth of the time of one through VGG-19. Up to 1024 pixels it
+    An evaluation through "compact19" takes about a seventh of the time of one through VGG-19. Up to 1024 pixels it
     paints at every size of ``coarse_to_fine``, and VGG-19 then at the last of them. Above, where only fine grain is
     left to paint, VGG-19 paints alone.
 
