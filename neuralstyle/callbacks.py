@@ -1,4 +1,4 @@
-"""Callbacks for ``stylize(callback=...)``: pictures on the way, a log of the losses and its plot, a live preview."""
+"""Callbacks for ``stylize(callback=...)``: snapshots, a log of the losses and its plot, a live preview."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from neuralstyle._errors import whole_number
 from neuralstyle._records import COUNTERS, LossTable, NumberedFiles
 from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.progress import Progress
 
 
 class SavePictures:
-    """Saves the picture every so many evaluations, and at the last.
+    """Saves snapshots: the picture after every ``every`` evaluations, and after the last.
 
-    It is the picture of ``Progress.tensor``, at the size of the present scale. An optimiser that converges before the
-    last evaluation leaves that picture out.
+    A snapshot is ``Progress.tensor``, at the size of the present stage. An optimiser that converges before the last
+    evaluation leaves the last snapshot out.
 
     Args:
         pattern: name of the files, with one field for the number of the evaluation: "step-{}.png", "step-{:04d}.png",
             "step-%d.png" or "step-%04d.png".
-        every: evaluations between two pictures.
+        every: evaluations between two snapshots, at least 1.
         overwrite: replace files that exist; otherwise the first of them is an error here, before the work.
 
     Raises:
-        ValueError: a pattern without a field or with several, or an interval below 1.
+        ValueError: a pattern without a field or with several, or ``every`` below 1.
         FileExistsError: a file of that pattern exists.
         OSError: the folder is missing or cannot be written.
 
@@ -44,9 +45,7 @@ class SavePictures:
     """
 
     def __init__(self, pattern: str | os.PathLike[str], every: int = 50, overwrite: bool = False) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"pictures are saved every N evaluations, N a whole number of at least 1, got {every!r}")
-        self.every = every
+        self.every = whole_number("every", every, 1)
         self._files = NumberedFiles(pattern)
         check_output(self._files.path(every), overwrite=True)
         # Whatever the number: a file that another run has left would be taken for one of this.
@@ -55,24 +54,24 @@ class SavePictures:
             raise FileExistsError(f"{there[0]} exists; pass overwrite=True (--overwrite) or give another pattern")
 
     def __call__(self, progress: Progress) -> None:
-        """Save, if it is time."""
+        """Save a snapshot, if one is due."""
         if progress.iteration % self.every == 0 or progress.iteration == progress.total:
             save_image(progress.tensor(), self._files.path(progress.iteration), overwrite=True)
 
 
 class LossLog:
-    """Writes a line for each evaluation: iteration, scale, size, loss, the part of each loss, seconds.
+    """Writes a line for each evaluation: iteration, stage, size, loss, the part of each loss, seconds.
 
-    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the lines after
-    the point where it takes up again are dropped and written anew.
+    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the log drops
+    the lines of the evaluations that are made again.
 
     Args:
         path: ends in .csv (comma-separated values) or .jsonl (an object per line).
         overwrite: replace a file that exists instead of refusing.
-        resume: go on with a file that exists.
+        resume: continue a file that exists.
 
     Raises:
-        ValueError: another suffix, or a file to go on with that is no such log.
+        ValueError: another suffix, or a file to continue that is not such a log.
         FileExistsError: the file exists.
         OSError: it cannot be written.
 
@@ -97,16 +96,16 @@ class LossLog:
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
         if exists and resume:
             _check_continued(self.path, read_losses(path))
-        with self.path.open("ab"):  # and whether it can be written
+        with self.path.open("ab"):  # checks that it can be written
             pass
-        self._keeps = resume
+        self._continues = resume
         self._next: int | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Write a line."""
         row = {
             "iteration": progress.iteration,
-            "scale": progress.scale,
+            "stage": progress.stage,
             "size": progress.size,
             "loss": progress.loss,
             **progress.terms,
@@ -119,18 +118,19 @@ class LossLog:
 
     def _begin(self, iteration: int, row: dict[str, Any]) -> None:
         """Start the file, or cut off what lies after the point where the run goes on."""
-        self._table.begin(list(row), iteration if self._keeps else 0)
-        self._keeps = True  # the same log may watch the run again when that is continued
+        self._table.begin(list(row), iteration if self._continues else 0)
+        self._continues = True  # the same log may see the run again when that is continued
 
 
 def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The lines of a log, as dictionaries; a last line that is not whole is left out.
+    """Read a log of ``LossLog``, or of ``train``, which counts "step" instead of "iteration".
 
-    The log is one of ``LossLog``, or of ``train``, which counts "step" where the other counts "iteration".
+    Returns:
+        A dictionary for each line. A last line that was not written to its end is left out.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such log.
+        ValueError: it is not such a log.
 
     Example:
         ```python
@@ -162,7 +162,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the log holds no line, or is none.
+        ValueError: the log has no line, or is not a log.
         OSError: there is no such log, or the picture cannot be saved; see ``save_image``.
 
     Example:
@@ -183,17 +183,17 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
     rows = read_losses(log)
     if not rows:
-        raise ValueError(f"{log} holds no line to plot")
+        raise ValueError(f"{log} has no line to plot; let the run make an evaluation first")
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    counter, said = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
+    counter, unit = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
     for name in rows[0]:
-        if name not in (*COUNTERS, "epoch", "scale", "size", "seconds"):
+        if name not in (*COUNTERS, "epoch", "stage", "size", "seconds"):
             axes.semilogy([row[counter] for row in rows], [row[name] for row in rows], label=name)
     for before, after in pairwise(rows):
-        if after.get("scale") != before.get("scale"):
+        if after.get("stage") != before.get("stage"):
             axes.axvline(after[counter], color="0.8", zorder=0)
-    axes.set_xlabel(said)
+    axes.set_xlabel(unit)
     axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
@@ -202,7 +202,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
 
 def check_plot() -> None:
-    """Whether losses can be plotted here.
+    """Check that losses can be plotted.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -222,11 +222,11 @@ class LivePreview:
     Needs IPython, which every notebook has.
 
     Args:
-        every: evaluations between two pictures.
+        every: evaluations between two pictures, at least 1.
 
     Raises:
         ImportError: IPython is not installed.
-        ValueError: an interval below 1.
+        ValueError: ``every`` is below 1.
 
     Example:
         ```python
@@ -242,8 +242,7 @@ class LivePreview:
     """
 
     def __init__(self, every: int = 10) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"the preview is drawn every N evaluations, N at least 1, received {every!r}")
+        every = whole_number("every", every, 1)
         try:
             import IPython.display  # noqa: F401
         except ImportError as error:
@@ -253,10 +252,10 @@ class LivePreview:
         self._last: int | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Draw, if it is time."""
+        """Draw, if a picture is due."""
         from IPython.display import display
 
-        if self._last is None or progress.iteration <= self._last:  # another run: below the cell of that
+        if self._last is None or progress.iteration <= self._last:  # another run has its own place
             self._handle = None
         elif progress.iteration % self.every and progress.iteration != progress.total:
             return

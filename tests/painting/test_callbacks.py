@@ -22,7 +22,7 @@ from neuralstyle import (
     LossLog,
     Progress,
     SavePictures,
-    Scale,
+    Stage,
     iterate,
     load_image,
     plot_losses,
@@ -36,16 +36,16 @@ from neuralstyle.callbacks import read_losses
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
 
 
-def two_scales(size, iterations):
-    return [Scale(size // 2, 3), Scale(size, iterations)]
+def two_stages(size, iterations):
+    return [Stage(size // 2, 3), Stage(size, iterations)]
 
 
-def progress(iteration=1, total=10, loss=0.1, scale=1, **terms):
+def progress(iteration=1, total=10, loss=0.1, stage=1, **terms):
     """A Progress whose picture is grey, and the darker the later."""
     kept = torch.full((1, 3, 16, 24), 1 / iteration)
     terms = terms or {"ContentLoss": 0.25 * loss, "GramStyleLoss": 0.75 * loss}
     seconds = 0.1234567 * iteration
-    return Progress(iteration, total, scale, 2, 24, loss, terms, seconds, kept, lambda found, levels: found)
+    return Progress(iteration, total, stage, 2, 24, loss, terms, seconds, lambda levels: kept)
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +55,10 @@ def style():
 
 @pytest.fixture
 def run(photo, style, encoder):
-    """A short run at two scales, of 3 and 5 evaluations."""
+    """A short run at two stages, of 3 and 5 evaluations."""
 
     def paint(**options):
-        quick = {"losses": LOSSES, "encoder": encoder, "size": 48, "iterations": 5, "schedule": two_scales}
+        quick = {"losses": LOSSES, "encoder": encoder, "size": 48, "iterations": 5, "schedule": two_stages}
         return stylize(photo, style, progress=False, **{**quick, **options})
 
     return paint
@@ -169,9 +169,9 @@ def test_a_field_in_the_folders_name_is_none(tmp_path):
 
 @pytest.mark.parametrize("every", [0, -1, 2.0, True, "5"], ids=repr)
 def test_a_bad_interval_is_named(tmp_path, every):
-    with pytest.raises(ValueError, match="every N evaluations"):
+    with pytest.raises(ValueError, match="every is a whole number of at least 1"):
         SavePictures(tmp_path / "{}.png", every=every)
-    with pytest.raises(ValueError, match="every N evaluations"):
+    with pytest.raises(ValueError, match="every is a whole number of at least 1"):
         LivePreview(every=every)
 
 
@@ -214,8 +214,8 @@ def test_the_log_says_what_progress_says(run, tmp_path, suffix):
     rows = read_losses(log.path)
     assert [row["iteration"] for row in rows] == list(range(1, 9))
     for row, progress in zip(rows, seen, strict=True):
-        assert list(row) == ["iteration", "scale", "size", "loss", "ContentLoss", "GramStyleLoss", "seconds"]
-        assert (row["scale"], row["size"]) == (progress.scale, progress.size)
+        assert list(row) == ["iteration", "stage", "size", "loss", "ContentLoss", "GramStyleLoss", "seconds"]
+        assert (row["stage"], row["size"]) == (progress.stage, progress.size)
         assert (row["loss"], row["ContentLoss"]) == (progress.loss, progress.terms["ContentLoss"])  # to the last bit
         assert row["seconds"] == pytest.approx(progress.elapsed, abs=0.00051)
 
@@ -226,7 +226,7 @@ def test_others_can_read_the_log(tmp_path):
         log(progress(1, loss=0.1, a=0.1))
         log(progress(2, loss=1e-30, a=1e-30))
     assert logs[0].path.read_text().splitlines() == [
-        "iteration,scale,size,loss,a,seconds",
+        "iteration,stage,size,loss,a,seconds",
         "1,1,24,0.1,0.1,0.123",
         "2,1,24,1e-30,1e-30,0.247",
     ]
@@ -335,14 +335,14 @@ def test_a_plot_is_a_picture_with_a_curve_for_each_loss(tmp_path, suffix, monkey
     monkeypatch.setattr(Axes, "axvline", lambda self, x, **options: lines.append(x) or rule(self, x, **options))
     log = LossLog(tmp_path / f"log{suffix}")
     for iteration in range(1, 9):
-        log(progress(iteration, scale=1 + iteration // 5, loss=1 / iteration, content=0.4 / iteration, style=0.0))
+        log(progress(iteration, stage=1 + iteration // 5, loss=1 / iteration, content=0.4 / iteration, style=0.0))
     path = plot_losses(log.path, tmp_path / "plot.png")
     with Image.open(path) as image:
         assert min(image.size) > 300
         assert np.asarray(image.convert("L")).std() > 5
     assert list(curves) == ["loss", "content", "style"]
     assert curves["content"] == (list(range(1, 9)), [0.4 / iteration for iteration in range(1, 9)])
-    assert lines == [5]  # where a new scale begins
+    assert lines == [5]  # where a new stage begins
 
 
 def test_a_plot_of_one_evaluation_is_a_picture(tmp_path):
@@ -462,7 +462,7 @@ def painter(request, photo, style, encoder):
     """A painting function, its arguments and its options."""
     (function, *arguments), options = PAINTERS[request.param](photo, style)
     quick = {"encoder": encoder, "size": 48, "iterations": 4, "progress": False}
-    return function, arguments, {**quick, **options, "schedule": two_scales}
+    return function, arguments, {**quick, **options, "schedule": two_stages}
 
 
 def workers():

@@ -12,7 +12,7 @@ from neuralstyle import (
     DEFAULT_LOSSES,
     FeatureExtractor,
     Objective,
-    Scale,
+    Stage,
     default_encoder,
     load_image,
     samples,
@@ -78,9 +78,7 @@ def test_what_is_painted_through_it_comes_nearer_to_the_style_by_the_teacher(com
 
 
 def test_a_stage_may_look_through_it_by_name() -> None:
-    plan = [Scale(48, 2, "compact19"), Scale(64, 2, "compact19"), Scale(64, 1)]
-    image = stylize(
-        samples.photo(), samples.painting("swirl"), size=64, schedule=lambda *_: plan, device="cpu", progress=False
-    )
+    stages = [Stage(48, 2, "compact19"), Stage(64, 2, "compact19"), Stage(64, 1)]
+    image = stylize(samples.photo(), samples.painting("swirl"), size=64, schedule=stages, device="cpu", progress=False)
     assert max(image.size) == 64
     assert torch.isfinite(load_image(image)).all()

@@ -21,9 +21,11 @@ from neuralstyle import (
     FeatureExtractor,
     GramStyleLoss,
     LossLog,
+    Noise,
     PointwiseLoss,
     SavePictures,
-    Scale,
+    Stage,
+    StateFile,
     Style,
     iterate,
     reconstruct_content,
@@ -36,14 +38,15 @@ from neuralstyle.checkpoint import describe, fingerprint, load_state, save_state
 from neuralstyle.cli import main
 from neuralstyle.images import to_pil
 from neuralstyle.painting.progress import Run
-from neuralstyle.painting.resume import StateFile
+from neuralstyle.painting.resume import RunState
+from neuralstyle.painting.stages import PlannedStage
 
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
-TOTAL = 9  # evaluations of the run below, over its two scales
+TOTAL = 9  # evaluations of the run below, over its two stages
 
 
-def two_scales(size, iterations):
-    return [Scale(size // 2, 4), Scale(size, iterations)]
+def two_stages(size, iterations):
+    return [Stage(size // 2, 4), Stage(size, iterations)]
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +62,12 @@ def style():
 
 @pytest.fixture
 def run(photo, style, encoder):
-    """A short run at two scales, of 4 and 5 evaluations, that writes its state after each step."""
+    """A short run at two stages, of 4 and 5 evaluations, that writes its state after each step."""
 
-    def paint(state=None, **options):
+    def paint(state=None, every=0, **options):
         quick = {"style": style, "losses": LOSSES, "encoder": encoder, "size": 48, "iterations": 5}
-        options = {**quick, "schedule": two_scales, "state_interval": 0, **options}
+        options = {**quick, "schedule": two_stages, **options}
+        state = None if state is None else StateFile(state, every=every)
         return stylize(options.pop("content", photo), options.pop("style"), progress=False, state=state, **options)
 
     return paint
@@ -143,9 +147,9 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(run, state, tmp_path, ph
                 os.kill(os.getpid(), signal.SIGKILL)
 
         stylize(
-            "photo.png", "style.png", size=48, iterations=5, state="run.state", state_interval=0, progress=False,
+            "photo.png", "style.png", size=48, iterations=5, state=StateFile("run.state", every=0), progress=False,
             losses=ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",)), encoder=FeatureExtractor(),
-            schedule=lambda size, iterations: [Scale(size // 2, 4), Scale(size, iterations)],
+            schedule=lambda size, iterations: [Stage(size // 2, 4), Stage(size, iterations)],
             callback=[LossLog("log.csv"), SavePictures("{{}}.png", every=2), kill],
         )
     """
@@ -164,17 +168,15 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(run, state, tmp_path, ph
 
 
 SETTINGS = {
-    "noise": lambda: {"init": "noise", "noise": "style", "seed": 3},
-    "a blend": lambda: {"noise_blend": 0.4, "noise": "gaussian"},
+    "noise": lambda: {"init": Noise("style"), "seed": 3},
+    "a blend": lambda: {"init": Noise("gaussian", blend=0.4)},
     "a function as start": lambda: {"init": lambda content: 1 - content},
     "tiles": lambda: {"tile": 16},
     "colours matched": lambda: {"color": "match"},
     "histogram": lambda: {"color": "histogram"},
-    "one scale": lambda: {"schedule": lambda size, iterations: [Scale(size, 6)]},
-    "another encoder at first": lambda: {
-        "schedule": lambda size, iterations: [Scale(size, 3, FeatureExtractor(pooling="average")), Scale(size, 3)]
-    },
-    "equal scales": lambda: {"schedule": lambda size, iterations: [Scale(size, 3), Scale(size, 3)]},
+    "one scale": lambda: {"schedule": [Stage(48, 6)]},
+    "another encoder at first": lambda: {"schedule": [Stage(48, 3, FeatureExtractor(pooling="average")), Stage(48, 3)]},
+    "equal scales": lambda: {"schedule": lambda size, iterations: [Stage(size, 3), Stage(size, 3)]},
     "a region": lambda: {
         "style": [
             Style(samples.painting("mosaic", 64), region=Image.new("L", (16, 16), 128), scale=0.5),
@@ -233,14 +235,14 @@ def test_double_precision_goes_on_to_the_same_bytes(run, state, encoder64):
 @pytest.mark.parametrize("paint", ["texture", "reconstruct"])
 def test_textures_and_reconstructions_go_on_too(paint, photo, style, encoder, state):
     def run(**options):
-        quick = {"encoder": encoder, "size": 48, "iterations": 5, "schedule": two_scales, "progress": False}
+        quick = {"encoder": encoder, "size": 48, "iterations": 5, "schedule": two_stages, "progress": False}
         if paint == "texture":
             return synthesize_texture(style, losses=GramStyleLoss(("relu1_1",)), **quick, **options)
         return reconstruct_content(photo, "relu1_1", **quick, **options)
 
     whole = run()
-    run(state=state, state_interval=0, callback=stop_at(6))
-    assert run(state=state, state_interval=0).tobytes() == whole.tobytes()
+    run(state=StateFile(state, every=0), callback=stop_at(6))
+    assert run(state=StateFile(state, every=0)).tobytes() == whole.tobytes()
 
 
 def test_a_loop_that_was_left_goes_on_in_another(run, state):
@@ -304,20 +306,23 @@ def test_progress_counts_on(run, state):
     run(state, callback=parts.append)
     parts = {progress.iteration: progress for progress in parts}.values()
     for a, b in zip(whole, parts, strict=True):
-        assert (a.iteration, a.total, a.scale, a.size, a.loss, a.terms) == (
-            b.iteration, b.total, b.scale, b.size, b.loss, b.terms,
+        assert (a.iteration, a.total, a.stage, a.size, a.loss, a.terms) == (
+            b.iteration, b.total, b.stage, b.size, b.loss, b.terms,
         )  # fmt: skip
         assert a.image().tobytes() == b.image().tobytes()
     assert all(progress.elapsed > before["elapsed"] for progress in list(parts)[before["iteration"] :])
 
 
-def test_the_bar_goes_on_where_it_was(capsys):
-    bar = Run([Scale(10, 4), Scale(20, 5)], [], True, lambda found: found)
+def test_the_bar_goes_on_where_it_was(capsys, encoder):
+    def planned(size, iterations, cost=1.0):
+        return PlannedStage(size, size, size, iterations, encoder, LOSSES, cost)
+
+    bar = Run([planned(16, 4), planned(20, 5, cost=0.5)], [], True, lambda found, levels: found)
     bar.enter(1, 2)
-    pixels = 4 * 10**2 + 2 * 20**2
-    assert (bar.bar.initial, bar.bar.n, bar.bar.total) == (pixels, pixels, 4 * 10**2 + 5 * 20**2)
+    pixels = 4 * 16**2 + 2 * 20**2 // 2
+    assert (bar.bar.initial, bar.bar.n, bar.bar.total) == (pixels, pixels, 4 * 16**2 + 5 * 20**2 // 2)
     bar.close()
-    assert "20 px" in capsys.readouterr().err
+    assert "20 px vgg19" in capsys.readouterr().err
 
 
 def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(run, state, monkeypatch):
@@ -328,7 +333,7 @@ def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(run,
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(neuralstyle.painting.paint, "Objective", interrupted)
+    monkeypatch.setattr(neuralstyle.painting.stages, "Objective", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         run(state)
     assert caught.value.image.tobytes() == to_pil(kept).tobytes()
@@ -354,13 +359,13 @@ def test_without_a_state_nothing_is_written(run, tmp_path, monkeypatch):
 def test_the_file_is_rewritten_at_its_interval(state, monkeypatch):
     now, written = [100.0], []
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    file = StateFile(state, 10, dict)
+    file = RunState(StateFile(state, every=10), {})
     monkeypatch.setattr(
         neuralstyle.painting.resume, "save_state", lambda path, state, kind: written.append(state["number"])
     )
     for number in range(100, 140):
         now[0] = float(number)
-        file.offer({"number": number})
+        file.save_if_due({"number": number})
     assert written == [110, 120, 130]
 
 
@@ -372,17 +377,17 @@ def test_the_time_that_writing_takes_does_not_count(state, monkeypatch):
         written.append(state["number"])
         now[0] += 30  # longer than the interval
 
-    file = StateFile(state, 10, dict)
+    file = RunState(StateFile(state, every=10), {})
     monkeypatch.setattr(neuralstyle.painting.resume, "save_state", slow)
     for number in range(30):
         now[0] += 1
-        file.offer({"number": number})
+        file.save_if_due({"number": number})
     assert written == [9, 19, 29]
 
 
 def test_a_run_stopped_before_its_first_state_starts_again_with_these_settings_or_others(run, state):
     whole = run(seed=1, init="noise")
-    run(state, callback=stop_at(6), state_interval=1000)
+    run(state, callback=stop_at(6), every=1000)
     assert list(load_state(state, kind="neuralstyle run")) == ["settings"]
     counts = []
     image = run(state, seed=1, init="noise", callback=lambda progress: counts.append(progress.iteration))
@@ -393,14 +398,14 @@ def test_a_run_stopped_before_its_first_state_starts_again_with_these_settings_o
 def test_the_file_is_there_before_the_first_evaluation(run, state):
     # So whoever finds what callbacks have written finds the file as well, and knows that a run is to be continued.
     there = []
-    run(state, callback=lambda progress: there.append(state.exists()) or False, state_interval=1000)
+    run(state, callback=lambda progress: there.append(state.exists()) or False, every=1000)
     assert there == [True]
 
 
 @pytest.mark.parametrize("interval", [-1, float("nan"), float("inf"), True], ids=str)
-def test_a_bad_interval_is_named(run, state, interval):
-    with pytest.raises(ValueError, match="state_interval"):
-        run(state, state_interval=interval)
+def test_a_bad_interval_is_named(state, interval):
+    with pytest.raises(ValueError, match=r"every is a finite number of at least 0 seconds, received"):
+        StateFile(state, every=interval)
 
 
 def test_a_bad_place_is_named_before_any_work(run, tmp_path):
@@ -471,7 +476,11 @@ CHANGES = {
     "style's region": (lambda: {"style": Style(samples.painting("embers", 64), region=np.eye(20))}, "style"),
     "losses' weights": (lambda: {"losses": 2 * LOSSES}, "losses"),
     "losses' layers": (lambda: {"losses": ContentLoss("relu1_2") + 10 * GramStyleLoss(("relu1_1",))}, "losses"),
-    "style weight": (lambda: {"style_weight": 2.0}, "losses"),
+    "strength": (lambda: {"strength": 0.6}, "losses"),
+    "losses of a stage": (
+        lambda: {"schedule": [Stage(24, 4, losses=lambda losses: 2 * losses), Stage(48, 5)]},
+        "losses",
+    ),
     "size": (lambda: {"size": 50}, "sizes and iterations"),
     "iterations": (lambda: {"iterations": 6}, "sizes and iterations"),
     "schedule": (lambda: {"schedule": neuralstyle.single_scale}, "sizes and iterations"),
@@ -480,11 +489,10 @@ CHANGES = {
     "encoder's options": (lambda: {"encoder": FeatureExtractor(pooling="l2")}, "encoder"),
     "encoder": (lambda: {"encoder": Custom(FeatureExtractor())}, "encoder"),
     "precision": (lambda: {"encoder": FeatureExtractor().double()}, "precision"),
-    "precision of convolutions": (lambda: {"precision": "bfloat16"}, "precision"),
     "tile": (lambda: {"tile": 16}, "tile"),
     "result": (lambda: {"result": "average"}, "result"),
     "init": (lambda: {"init": "style"}, "start"),
-    "seed": (lambda: {"seed": 1, "noise_blend": 0.5}, "start"),
+    "seed": (lambda: {"seed": 1, "init": Noise(blend=0.5)}, "start"),
 }
 
 
@@ -492,7 +500,7 @@ CHANGES = {
 def test_other_settings_are_named_and_the_state_is_left_as_it_is(run, state, name):
     make, named = CHANGES[name]
     changed = make()
-    same = {"seed": {"noise_blend": 0.5}, "content, same start": {"init": "noise"}}.get(name, {})
+    same = {"seed": {"init": Noise(blend=0.5)}, "content, same start": {"init": "noise"}}.get(name, {})
     run(state, callback=stop_at(6), **same)
     before = state.read_bytes()
     with pytest.raises(ValueError, match=rf"run\.state belongs to a run with another {named} \("):
@@ -520,7 +528,7 @@ def test_another_version_is_another_setting(run, state, monkeypatch):
 def test_what_changes_no_byte_may_change(run, state):
     whole = run()
     run(state, callback=stop_at(6))
-    assert run(state, callback=[lambda progress: None], state_interval=100).tobytes() == whole.tobytes()
+    assert run(state, callback=[lambda progress: None], every=100).tobytes() == whole.tobytes()
 
 
 # --- the command line

@@ -1,4 +1,8 @@
+import inspect
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,13 +12,15 @@ from PIL import Image
 import neuralstyle
 from neuralstyle import (
     DEFAULT_LOSSES,
+    LBFGS,
     Adam,
     ContentLoss,
     FeatureExtractor,
     GramStyleLoss,
     Loss,
+    Noise,
     Objective,
-    Scale,
+    Stage,
     Style,
     coarse_to_fine,
     gatys,
@@ -28,6 +34,8 @@ from neuralstyle import (
     synthesize_texture,
 )
 from neuralstyle.encoders.base import check_names
+from neuralstyle.machine.peak_memory import peak_memory
+from neuralstyle.painting.options import DEFAULTS, StylizeOptions
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
 SHALLOW = ContentLoss("relu2_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1"))
@@ -124,15 +132,15 @@ def test_blending_takes_every_style_and_weight_zero_takes_none(content, style, e
     assert not np.array_equal(alone, array(stylize(content, [style, other], encoder=encoder, **QUICK)))
 
 
-def test_weights_scale_the_terms_that_compare_with_that_reference(content, style, encoder):
-    def first_terms(**weights):
-        terms = []
-        stylize(
-            content, style, encoder=encoder, init="noise", callback=lambda p: terms.append(p.terms), **QUICK, **weights
-        )
-        return terms[0]
+def first_terms(content, style, encoder, **options):
+    terms = []
+    stylize(content, style, encoder=encoder, init="noise", callback=lambda p: terms.append(p.terms), **QUICK, **options)
+    return terms[0]
 
-    plain, weighted = first_terms(), first_terms(content_weight=2.0, style_weight=0.5)
+
+def test_scaled_losses_change_the_terms_that_compare_with_that_reference(content, style, encoder):
+    losses = DEFAULT_LOSSES.scaled("content", 2).scaled("style", 0.5)
+    plain, weighted = first_terms(content, style, encoder), first_terms(content, style, encoder, losses=losses)
     assert weighted["ContentLoss"] == pytest.approx(2 * plain["ContentLoss"])
     assert weighted["GramStyleLoss"] == pytest.approx(0.5 * plain["GramStyleLoss"])
     assert weighted["TotalVariationLoss"] == pytest.approx(plain["TotalVariationLoss"])
@@ -153,18 +161,14 @@ def test_strength_is_a_dial_from_the_content_to_the_style():
     assert structures[0] > 0.97
 
 
-def test_strength_multiplies_both_weights(content, style, encoder):
-    def first_terms(**options):
-        terms = []
-        stylize(
-            content, style, encoder=encoder, init="noise", callback=lambda p: terms.append(p.terms), **QUICK, **options
-        )
-        return terms[0]
+def test_strength_multiplies_both_sides(content, style, encoder):
+    def first(**options):
+        return first_terms(content, style, encoder, **options)
 
-    dialled = first_terms(strength=0.75, content_weight=2.0, style_weight=3.0)
-    weighted = first_terms(content_weight=2 * 10**-0.5, style_weight=3 * 10**0.5)
-    assert dialled == pytest.approx(weighted)
-    assert first_terms(strength=0.5) == first_terms()
+    scaled = DEFAULT_LOSSES.scaled("content", 2 * 10**-0.5).scaled("style", 3 * 10**0.5)
+    dialled = first(losses=DEFAULT_LOSSES.scaled("content", 2).scaled("style", 3), strength=0.75)
+    assert dialled == pytest.approx(first(losses=scaled))
+    assert first(strength=0.5) == first()
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), "high", True, None])
@@ -173,16 +177,16 @@ def test_strength_is_checked_before_the_work(content, style, strength):
         stylize(content, style, strength=strength)
 
 
-def test_progress_counts_over_all_scales(content, style, encoder):
+def test_progress_counts_over_all_stages(content, style, encoder):
     seen = []
 
     def schedule(size, iterations):
-        return [Scale(32, 2), Scale(size, iterations)]
+        return [Stage(32, 2), Stage(size, iterations)]
 
     image = stylize(content, style, encoder=encoder, callback=seen.append, schedule=schedule, **QUICK)
     assert [p.iteration for p in seen] == [1, 2, 3, 4, 5]
-    assert [(p.scale, p.size) for p in seen] == [(1, 32)] * 2 + [(2, 64)] * 3
-    assert {(p.total, p.scales) for p in seen} == {(5, 2)}
+    assert [(p.stage, p.size) for p in seen] == [(1, 32)] * 2 + [(2, 64)] * 3
+    assert {(p.total, p.stages) for p in seen} == {(5, 2)}
     assert seen[-1].elapsed >= seen[0].elapsed >= 0
     assert seen[-1].loss == pytest.approx(sum(seen[-1].terms.values()))
     assert seen[0].image().size[0] == 32
@@ -210,7 +214,7 @@ def test_a_stage_looks_through_an_encoder_of_its_own(content, style, encoder):
             content,
             style,
             encoder=encoder,
-            schedule=lambda size, iterations, first=first: [Scale(32, 2, first), Scale(size, iterations)],
+            schedule=lambda size, iterations, first=first: [Stage(32, 2, first), Stage(size, iterations)],
             **QUICK,
         )
         for first in (None, encoder, rough, other)
@@ -228,7 +232,7 @@ def test_the_encoder_of_each_stage_is_checked_before_the_work(content, style, en
             content,
             style,
             encoder=encoder,
-            schedule=lambda size, iterations: [Scale(size, iterations), Scale(size, 1, blind)],
+            schedule=[Stage(64, 3), Stage(64, 1, blind)],
             callback=lambda progress: pytest.fail("work has begun"),
             **QUICK,
         )
@@ -327,8 +331,8 @@ def first_picture(*arguments, **options):
 
 def test_the_start_may_be_blended_with_noise_of_any_kind(content, style, encoder):
     options = {"encoder": encoder, "losses": SHALLOW, "seed": 7}
-    picture, grain = (first_picture(content, style, init=i, noise="style", **options) for i in ("content", "noise"))
-    blend = first_picture(content, style, noise_blend=0.3, noise="style", **options)
+    picture, grain = (first_picture(content, style, init=i, **options) for i in ("content", Noise("style")))
+    blend = first_picture(content, style, init=Noise("style", blend=0.3), **options)
     assert torch.allclose(blend, 0.7 * picture + 0.3 * grain, atol=1e-6)
     assert torch.allclose(grain.mean((0, 2, 3)), load_image(style).mean((0, 2, 3)), atol=0.06)
 
@@ -359,7 +363,7 @@ def test_the_best_picture_the_last_and_the_average_are_three(content, style, enc
 def test_a_style_is_never_blown_up_beyond_its_own_pixels(content, encoder, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        neuralstyle.painting.paint,
+        neuralstyle.painting.stages,
         "Objective",
         lambda *a, styles, **k: seen.append(styles) or Objective(*a, styles=styles, **k),
     )
@@ -392,7 +396,7 @@ def test_gatys_is_the_papers_objective(content, style):
     recipe = gatys(alpha=1, beta=1e4)
     encoder = recipe["encoder"]
     assert (encoder.pooling, encoder.normalize, recipe["init"]) == ("average", True, "noise")
-    assert recipe["schedule"](64, 5) == [Scale(64, 5)]
+    assert recipe["schedule"](64, 5) == [Stage(64, 5)]
     p, a, x = (load_image(i, 64).expand(1, 3, -1, -1) for i in (content, style, samples.painting("woodcut", size=96)))
     x = neuralstyle.images.resize_image(x, tuple(p.shape[2:]))
     layers = [f"relu{block}_1" for block in range(1, 6)]
@@ -421,14 +425,23 @@ def test_gatys_is_the_papers_objective(content, style):
         ({"tile": 8}, ValueError, "tile"),
         ({"init": "contents"}, ValueError, "did you mean 'content'"),
         ({"result": "averages"}, ValueError, "did you mean 'average'"),
-        ({"noise": "gauss"}, ValueError, "did you mean 'gaussian'"),
-        ({"noise_blend": 2}, ValueError, "noise_blend"),
+        ({"iterations": True}, ValueError, "iterations is a whole number of at least 1, received True"),
         ({"seed": "1"}, ValueError, "seed"),
-        ({"optimizer": "lbfgs"}, TypeError, r"LBFGS\(\), Adam\(\)"),
+        ({"optimizer": 7}, TypeError, r"LBFGS\(\), Adam\(\)"),
+        ({"optimizer": "adan"}, ValueError, "unknown optimizer 'adan': did you mean 'adam'"),
+        ({"optimizer": torch.optim.Adam}, TypeError, r"lambda x: torch\.optim\.Adam\(\[x\], lr=0\.02\)"),
+        ({"optimizer": Adam}, TypeError, r"the class Adam; give Adam\(\)"),
         ({"state": "missing/run.state"}, FileNotFoundError, "missing"),
-        ({"state_interval": -1}, ValueError, "state_interval"),
+        ({"state": 7}, TypeError, "state is a path or a StateFile, received 7"),
         ({"color": "luminanz"}, ValueError, "did you mean 'luminance'"),
         ({"encoder": "vgg18"}, ValueError, "vgg19"),
+        ({"encoder": torch.nn.Conv2d(3, 8, 3)}, TypeError, r"received Conv2d; wrap .*: ModuleExtractor\(module\)"),
+        ({"schedule": "draught"}, ValueError, "did you mean 'draft'"),
+        ({"schedule": []}, ValueError, r"a schedule gives a list such as \[Stage.*, received an empty one"),
+        ({"schedule": 7}, TypeError, r"a schedule gives a list such as \[Stage.*, received 7"),
+        ({"schedule": [64]}, TypeError, "received an entry 64"),
+        ({"schedule": lambda *_: [Stage(48, 1)]}, ValueError, "received 48; change the last stage, or ask for size=48"),
+        ({"schedule": [Stage(64, 1, losses=lambda losses: 2)]}, TypeError, "losses are a loss or a sum of losses"),
         ({"losses": ContentLoss("relu4_9")}, ValueError, "did you mean 'relu4"),
         ({"content": torch.full((1, 3, 64, 64), math.nan)}, ValueError, "NaN|nan|finite"),
         ({"content": np.zeros((3, 3, 3), np.uint8)}, ValueError, "16"),
@@ -455,7 +468,7 @@ def test_a_picture_of_one_colour_is_painted(style):
     assert array(stylize(grey, style, size=64, iterations=40, progress=False)).std() > 20
 
 
-def test_a_long_strip_skips_the_scales_at_which_it_would_vanish(style, encoder):
+def test_a_long_strip_skips_the_stages_at_which_it_would_vanish(style, encoder):
     strip = np.random.default_rng(0).integers(0, 255, (40, 400, 3), dtype=np.uint8)
     sizes = []
     image = stylize(
@@ -465,7 +478,7 @@ def test_a_long_strip_skips_the_scales_at_which_it_would_vanish(style, encoder):
     assert set(sizes) == {240}
 
 
-def test_a_long_strip_and_shallow_layers_skip_the_scales_under_16_pixels(style, encoder):
+def test_a_long_strip_and_shallow_layers_skip_the_stages_under_16_pixels(style, encoder):
     strip = np.random.default_rng(0).integers(0, 255, (40, 400, 3), dtype=np.uint8)
     sizes = []
     options = {"encoder": encoder, "losses": SHALLOW, "size": 200, "iterations": 1, "progress": False}
@@ -476,23 +489,155 @@ def test_a_long_strip_and_shallow_layers_skip_the_scales_under_16_pixels(style, 
 
 @pytest.mark.parametrize(("size", "expected"), [(64, [64]), (256, [128, 256]), (800, [100, 200, 400, 800])])
 def test_coarse_to_fine_halves_the_size(size, expected):
-    scales = coarse_to_fine(size, 10)
-    assert [scale.size for scale in scales] == expected
-    assert [scale.iterations for scale in scales] == [10] * len(expected)
+    stages = coarse_to_fine(size, 10)
+    assert [stage.size for stage in stages] == expected
+    assert [stage.iterations for stage in stages] == [10] * len(expected)
 
 
-def test_a_single_scale_is_single():
-    assert single_scale(800, 7) == [Scale(800, 7)]
+def test_a_single_scale_has_one_stage():
+    assert single_scale(800, 7) == [Stage(800, 7)]
 
 
-def test_a_bar_shows_the_scale_and_the_loss_on_stderr_only(content, style, encoder, capsys):
+def test_a_bar_shows_the_stage_and_the_loss_on_stderr_only(content, style, encoder, capsys):
     stylize(content, style, encoder=encoder, size=64, iterations=2)
     printed = capsys.readouterr()
-    assert "64 px" in printed.err
+    assert "64 px vgg19" in printed.err
     assert "loss" in printed.err
     assert printed.out == ""
     stylize(content, style, encoder=encoder, **QUICK)
     assert capsys.readouterr().err == ""
+
+
+# --- plan and paint
+
+
+@pytest.fixture
+def small_plan(content, style):
+    return neuralstyle.plan(content, style, size=64, iterations=2, init="noise", progress=False)
+
+
+def test_a_plan_says_what_is_going_to_be_done(small_plan):
+    lines = str(small_plan).splitlines()
+    assert lines[0].split() == ["stage", "pixels", "iterations", "through", "minimises"]
+    assert lines[1].startswith("1      64 x 43  4           compact19  1 ContentLoss + 30 GramStyleLoss + ")
+    assert lines[1].endswith("10 CovarianceLoss + 5 MMDLoss")
+    assert lines[2].endswith("vgg19      1 ContentLoss + 30 GramStyleLoss + 2 TotalVariationLoss")
+    assert len(lines) == 3
+    assert repr(small_plan) == "<Plan of 2 stages, the last of 64 x 43 pixels>"
+    assert [(stage.height, stage.width, stage.iterations, stage.cost) for stage in small_plan.stages] == [
+        (43, 64, 4, 0.12),
+        (43, 64, 2, 1.0),
+    ]
+
+
+def test_a_plan_is_painted_to_the_same_bytes_each_time(content, style, small_plan):
+    first, second = (neuralstyle.paint(small_plan).tobytes() for _ in range(2))
+    assert first == second == stylize(content, style, size=64, iterations=2, init="noise", progress=False).tobytes()
+
+
+def test_a_plan_cannot_be_changed(small_plan):
+    with pytest.raises(AttributeError):
+        small_plan.tile = 32
+
+
+def test_a_plan_begins_nothing(content, style, tmp_path):
+    state = tmp_path / "run.state"
+    planned = neuralstyle.plan(content, style, size=64, state=state, callback=lambda progress: pytest.fail("begun"))
+    str(planned)
+    planned.estimate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_can_be_painted_step_by_step_and_its_own_callbacks_are_called(content, style, encoder):
+    counts = []
+    planned = neuralstyle.plan(content, style, encoder=encoder, callback=lambda p: counts.append(p.iteration), **QUICK)
+    assert [progress.iteration for progress in neuralstyle.iterate(neuralstyle.paint, planned)] == counts == [1, 2, 3]
+
+
+def test_an_unknown_option_of_a_plan_is_named(content, style):
+    with pytest.raises(TypeError, match="unknown option 'tyle': did you mean 'tile'"):
+        neuralstyle.plan(content, style, tyle=32)
+
+
+def test_a_plan_has_the_defaults_of_stylize():
+    parameters = inspect.signature(stylize).parameters.values()
+    assert {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} == DEFAULTS
+    assert set(DEFAULTS) == StylizeOptions.__optional_keys__
+    assert len(inspect.signature(stylize).parameters) <= 20
+
+
+def test_an_estimate_grows_with_the_work_and_falls_with_the_tile(content, style, encoder):
+    def estimate(**options):
+        return neuralstyle.plan(content, style, encoder=encoder, **{**QUICK, "losses": SHALLOW, **options}).estimate()
+
+    short, long = estimate(size=256, iterations=1), estimate(size=256, iterations=99)
+    assert 0 < 5 * short.seconds < long.seconds
+    assert short.bytes == pytest.approx(long.bytes, rel=0.01)
+    options = {"size": 1024, "iterations": 1, "schedule": "single", "optimizer": "adam"}
+    whole, tiled = estimate(**options), estimate(tile=256, **options)
+    assert tiled.bytes < 0.5 * whole.bytes
+    assert whole.bytes > 1024 * 683 * 64 * 4  # the features of relu1_1 alone
+    assert str(whole).startswith("about ")
+
+
+def test_the_memory_of_an_evaluation_is_about_as_estimated(content, style, encoder):
+    planned = neuralstyle.plan(
+        content, style, encoder=encoder, optimizer="adam", **{**QUICK, "size": 400, "schedule": "single"}
+    )
+    (stage,) = planned.stages
+    objective = stage.objective(planned.content, planned.styles, None)
+    peak = peak_memory(planned.start.device, lambda: objective.evaluate(planned.start))
+    assert planned.estimate().bytes == pytest.approx(peak, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (
+            lambda: {"losses": GramStyleLoss("relu3_3")},
+            "compact19 has no layer 'relu3_3', which GramStyleLoss names",
+        ),
+        (lambda: {"encoder": FeatureExtractor()}, "painting through vgg19 alone, the encoder that was given"),
+        (lambda: {"schedule": [Stage(64, 3)]}, "iterations=2 is left out: a list of stages says how many"),
+        (
+            lambda: {"schedule": [Stage(20, 1), Stage(64, 2)]},
+            "left out: a stage of 20 x 13 pixels, as its losses need 16",
+        ),
+    ],
+    ids=["a layer", "an encoder", "iterations", "a small stage"],
+)
+def test_what_is_not_as_its_name_says_is_said_once(content, style, options, note, capsys, caplog):
+    caplog.set_level("INFO", logger="neuralstyle")
+    stylize(content, style, **{"size": 64, "iterations": 2, "losses": SHALLOW, **options()})
+    assert note in "".join(caplog.messages)
+    assert capsys.readouterr().err.count(note) == 1
+
+
+def test_a_schedule_that_needs_no_note_has_none(content, style):
+    for schedule in ("preview", "draft", "standard", "fine", "single"):
+        assert neuralstyle.plan(content, style, size=64, schedule=schedule).notes == ()
+    assert neuralstyle.plan(content, style, size=64, schedule="fine", encoder="compact19").notes == ()
+
+
+def test_an_optimizer_may_be_named(content, style, encoder):
+    options = {**QUICK, "encoder": encoder, "losses": SHALLOW}
+    assert stylize(content, style, optimizer="adam", **options).tobytes() == (
+        stylize(content, style, optimizer=Adam(), **options).tobytes()
+    )
+    assert neuralstyle.plan(content, style, optimizer="lbfgs", **options).optimizer == LBFGS()
+
+
+def test_the_options_of_stylize_can_be_read_without_torch():
+    code = (
+        "import inspect, sys, types\n"
+        f"package = types.ModuleType('neuralstyle'); package.__path__ = [{str(Path(neuralstyle.__file__).parent)!r}]\n"
+        "sys.modules['neuralstyle'] = package\n"
+        "from neuralstyle.painting import initial, iterate, options, stylize\n"
+        "import neuralstyle.schedule\n"
+        "assert inspect.signature(stylize.stylize).parameters['size'].default == 512\n"
+        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.cuda

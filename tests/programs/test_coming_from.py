@@ -21,6 +21,7 @@ from neuralstyle import (
     FeatureExtractor,
     GramStyleLoss,
     LossLog,
+    Noise,
     SavePictures,
     Style,
     TotalVariationLoss,
@@ -232,7 +233,7 @@ def test_learning_rate_and_betas(run, python):
 def test_initial_and_noiseblend(run, python, files):
     embers = files / "embers.png"
     assert np.array_equal(run("--init embers.png"), python(init=embers))
-    assert np.array_equal(run("--noise-blend 0.4 --seed 2"), python(init="content", noise_blend=0.4, seed=2))
+    assert np.array_equal(run("--noise-blend 0.4 --seed 2"), python(init=Noise(blend=0.4), seed=2))
     assert np.array_equal(run("--noise-blend 1 --seed 2"), run("--init noise --seed 2"))
     starts = [
         run(),

@@ -21,7 +21,8 @@ from PIL import Image
 
 import neuralstyle
 from neuralstyle import cli, samples
-from neuralstyle.schedule import find_schedule
+from neuralstyle.losses.base import as_sum
+from neuralstyle.painting.stages import list_stages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -55,11 +56,14 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
 
     @functools.wraps(paint)
     def painted(*args: Any, **options: Any) -> Image.Image:
-        own = options.keys() & {"losses", "encoder"}
-        schedule = find_schedule(options.pop("schedule", defaults["schedule"]), compact=not own)
+        schedule = options.pop("schedule", defaults["schedule"])
+        losses = options.get("losses") or neuralstyle.DEFAULT_LOSSES
 
-        def short(size: int, iterations: int | None) -> list[neuralstyle.Scale]:
-            return [replace(scale, iterations=EVALUATIONS) for scale in schedule(size, iterations)]
+        def short(size: int, iterations: int | None) -> list[neuralstyle.Stage]:
+            if not isinstance(schedule, str) and not callable(schedule):
+                return list(schedule)
+            stages, _ = list_stages(schedule, size, iterations, as_sum(losses), options.get("encoder"))
+            return [replace(stage, iterations=EVALUATIONS) for stage in stages]
 
         size = options.get("size", defaults["size"])
         options["size"] = min(size, SIDE) if isinstance(size, int) else SIDE

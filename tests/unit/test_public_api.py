@@ -36,7 +36,6 @@ IN_SNIPPETS = {
     "Evaluation": ("README.md", "evaluation.loss, evaluation.terms, evaluation.gradient"),
     "Layer": ("docs/concepts.md", 'Layer("patch", '),
     "Progress": ("docs/getting-started.md", "progress.iteration"),
-    "Scale": ("docs/concepts.md", "Scale(size, "),
 }
 
 
