@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
 
@@ -348,8 +348,7 @@ def check_attributes(loss: Loss) -> None:
         )
     if loss.joint and isinstance(loss, (StatisticLoss, PointwiseLoss)):
         raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
-    if isinstance(loss.reach, bool) or not isinstance(loss.reach, int) or loss.reach < 0:
-        raise ValueError(f"the reach of {name} is a whole number of positions, 0 or more, received {loss.reach!r}")
+    whole_number(f"reach of {name}", loss.reach, 0, hint=" positions")
     if isinstance(loss, PointwiseLoss) and loss.reduction not in REDUCTIONS:
         raise unknown("reduction", loss.reduction, REDUCTIONS)
 

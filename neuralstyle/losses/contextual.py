@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from neuralstyle._errors import number
 from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.nearest import PAIRS_PER_CHUNK, direction
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
@@ -69,8 +70,7 @@ class ContextualLoss(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.bandwidth < math.inf:
-            raise ValueError(f"the bandwidth of ContextualLoss is a positive number, received {self.bandwidth!r}")
+        number("the bandwidth of ContextualLoss", self.bandwidth, above=0)
         check_count(self, "samples", optional=True)
         check_seed(self)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from numbers import Real
+
+from neuralstyle._errors import number
 
 
 def layer_tuple(layers: str | Sequence[str]) -> tuple[str, ...]:
@@ -52,8 +52,7 @@ def geometric_weights(layers: str | Sequence[str], ratio: float) -> tuple[float,
 
     """
     names = layer_tuple(layers)
-    if isinstance(ratio, bool) or not isinstance(ratio, Real) or not 0 <= ratio < math.inf:
-        raise ValueError(f"the ratio of geometric weights is a finite number of at least 0, received {ratio!r}")
+    number("the ratio of geometric weights", ratio, least=0)
     # Counted from the largest weight down, so that no power overflows.
     powers = [ratio**i if ratio <= 1 else (1 / ratio) ** (len(names) - 1 - i) for i in range(len(names))]
     return tuple(power / sum(powers) for power in powers)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import number
 from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.relative import relative
@@ -71,8 +72,7 @@ class MMDLoss(StatisticLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.bandwidth < math.inf:
-            raise ValueError(f"the bandwidth of MMDLoss is a positive number, received {self.bandwidth!r}")
+        number("the bandwidth of MMDLoss", self.bandwidth, above=0)
         check_count(self, "frequencies")
         check_seed(self)
 

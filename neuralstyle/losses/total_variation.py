@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
+from neuralstyle._errors import number
 from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference
 
 
@@ -56,8 +57,7 @@ class TotalVariationLoss(PointwiseLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.power >= 1:
-            raise ValueError(f"the power of TotalVariationLoss is at least 1, received {self.power!r}")
+        number("the power of TotalVariationLoss", self.power, least=1)
 
     def error(self, x: Tensor, target: None) -> Tensor:
         """Differences to the right and lower neighbours, zero at the border: (B, C, h, w) -> (B, 1, h, w)."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from neuralstyle._errors import whole_number
 from neuralstyle.encoders import Layer
 from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_names, on_encoder
 from neuralstyle.encoders.probe import probe_layers
@@ -70,11 +71,7 @@ def _check_layer(name: str, key: str, layer: object) -> None:
     if layer.name != key:
         raise ValueError(f"{name}.layers[{key!r}] is called {layer.name!r}; give both the same name")
     for what, least in (("channels", 1), ("stride", 1), ("reach", 0)):
-        value = getattr(layer, what)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"{what} of {name}'s layer {key!r} is a whole number of at least {least}, received {value!r}"
-            )
+        whole_number(f"{what} of {name}'s layer {key!r}", getattr(layer, what), least)
     if key == "image" and (layer.channels, layer.stride, layer.reach) != (3, 1, 0):
         raise ValueError(f"layer 'image' of {name} is the picture itself: 3 channels, a stride of 1, a reach of 0")
 
