@@ -100,11 +100,11 @@ SCANNER = profile(b"RGB ", {b"rTRC": b"curv\0\0\0\0\0\0\0\0"}, kind=b"scnr")
     [
         (GREY_LINEAR, ValueError, r"the profile is for GRAY, .*give an RGB profile or leave it out"),
         (CMYK_BLACK_ONLY, ValueError, r"the profile is for CMYK"),
-        (b"no profile", ValueError, r"the profile cannot be read .*give a whole ICC profile"),
+        (b"no profile", ValueError, r"the profile cannot be read .*give a complete ICC profile"),
         (WIDE[:100], ValueError, r"the profile cannot be read"),
-        (SCANNER, ValueError, r"the profile cannot be converted into"),
-        ("absent.jpg", FileNotFoundError, r"no file absent\.jpg to take the profile from"),
-        (5, TypeError, r"profile must be bytes or a path, got int"),
+        (SCANNER, ValueError, r"colours cannot be converted into the profile "),
+        ("absent.jpg", FileNotFoundError, r"no file absent\.jpg to read the profile from"),
+        (5, TypeError, r"profile is bytes or a path, received int"),
     ],
 )
 def test_profiles_that_do_not_serve(

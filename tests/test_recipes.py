@@ -3,7 +3,7 @@
 import pytest
 
 from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, TEXTURE_LOSSES, losses, with_style_loss
-from neuralstyle.color.control import Color
+from neuralstyle.color import Color
 from neuralstyle.losses.base import as_sum, weights_in_use
 from neuralstyle.recipes import with_pixels
 

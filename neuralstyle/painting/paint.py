@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neuralstyle._errors import unknown
 from neuralstyle.checkpoint import describe, fingerprint
-from neuralstyle.color.control import Color, finish, prepare_style
+from neuralstyle.color import Color, recolor_result, recolor_style
 from neuralstyle.encoders.base import Encoder, on_encoder
 from neuralstyle.encoders.precision import Network, Precision
 from neuralstyle.encoders.vgg import COMPACT
@@ -85,7 +85,7 @@ def paint(
         raise unknown("result", result, KEEPS)
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
     if content is not None:
-        pictures = [replace(s, image=prepare_style(load_image(s.image), content, color)) for s in pictures]
+        pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     references = [name for name, given in (("content", content is not None), ("style", styles)) if given]
     otherwise = "vgg19" if encoder is None else encoder
     networks = _networks([otherwise if s.encoder is None else s.encoder for _, s in stages], device)
@@ -120,7 +120,7 @@ def paint(
     def render(found: Tensor, levels: int | None) -> Tensor:
         if reference is None:
             return found
-        return finish(found, resize_image(reference, _size(found)), color, levels=levels)
+        return recolor_result(found, resize_image(reference, _size(found)), color, levels=levels)
 
     def render_full(found: Tensor) -> Image.Image:
         return to_pil(render(resize_image(found, full), 256))

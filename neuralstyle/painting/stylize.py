@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from typing_extensions import Unpack
 
-from neuralstyle.color.control import Color
+from neuralstyle.color import Color
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.precision import Precision
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side
