@@ -10,7 +10,7 @@ from neuralstyle.samples._canvas import Array, Canvas, hexes, ramp, step
 SKY = hexes("0b1440", "142a6b", "1d4596", "3a74b8", "74a9cf", "c6dccb", "f3e7a6")
 LAND = hexes("0a1230", "11304a", "1b5a5c", "4d8a55", "b9a94a", "e8c765")
 GLOW = hexes("1d4596", "4f8fb0", "a9c58a", "f0d25a", "ffc02e", "fff3b0")
-# x, y, radius, and the way that it turns
+# x, y, radius and sense of rotation
 WHORLS = ((0.40, 0.40, 0.21, 1), (0.68, 0.52, 0.13, -1), (0.07, 0.60, 0.12, 1), (0.98, 0.42, 0.10, 1))
 # x, y and radius of the halo; the first one is the moon
 STARS = (
@@ -20,7 +20,7 @@ STARS = (
 
 
 def draw(size: int, rng: np.random.Generator) -> Image.Image:
-    """Paint the picture, `size` pixels a side."""
+    """Paint the picture, ``size`` x ``size`` pixels."""
     whorls, stars = np.array(WHORLS), np.array(STARS)
     whorls[:, :2] += rng.normal(0, 0.02, (len(whorls), 2))
     stars[:, :2] += rng.normal(0, 0.012, (len(stars), 2))
