@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,9 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+
+from neuralstyle._descriptions import describe as describe
+from neuralstyle._descriptions import fingerprint as fingerprint
 
 State: TypeAlias = Any
 """Nested dicts (keys are strings or whole numbers), lists and tuples of tensors, strings, numbers, booleans, None."""
@@ -143,21 +145,3 @@ def _restore(description: Any, tensors: dict[str, Tensor], device: torch.device)
         return {key: _restore(value, tensors, device) for key, value in content}
     values = [_restore(value, tensors, device) for value in content]
     return {"list": list, "tuple": tuple}[kind](values)
-
-
-def fingerprint(picture: Tensor | None) -> str:
-    """A short name for a picture that another picture does not have."""
-    if picture is None:
-        return "none"
-    pixels = picture.detach().cpu().float() if picture.dtype == torch.bfloat16 else picture.detach().cpu()
-    digest = hashlib.sha256(pixels.contiguous().numpy().tobytes())
-    return f"{picture.shape[-1]} x {picture.shape[-2]} pixels {digest.hexdigest()[:12]}"
-
-
-def describe(thing: object) -> str:
-    """What an optimiser or network is, the same in every process."""
-    if isinstance(thing, torch.nn.Module):
-        return f"{type(thing).__name__}({thing.extra_repr()})"
-    if callable(thing) and hasattr(thing, "__qualname__"):
-        return f"{thing.__module__}.{thing.__qualname__}"
-    return repr(thing)

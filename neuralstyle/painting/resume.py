@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +15,12 @@ from typing import Any, TypeAlias
 import torch
 
 from neuralstyle import distributed
-from neuralstyle.checkpoint import State, clear_leftovers, fingerprint, load_state, save_state
+from neuralstyle.checkpoint import State, clear_leftovers, describe, fingerprint, load_state, save_state
 from neuralstyle.images import load_image
 from neuralstyle.objective.regions import load_mask
 from neuralstyle.styles import Style
 
 _KIND = "neuralstyle run"
-_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 Settings: TypeAlias = Mapping[str, Any]
 
@@ -36,12 +34,12 @@ class StateFile:
     Args:
         path: the file; None keeps no state.
         interval: seconds between two states, at least.
-        settings: gives what has to be the same for a run to be continued, by name; compared as text, but for the
-            addresses of objects.
+        settings: gives what has to be the same for a run to be continued, by name; compared by ``describe``.
         device: where the tensors of a state go that lay on an accelerator.
 
     Raises:
-        ValueError: the file is damaged, or belongs to a run with other settings; the message names the first.
+        ValueError: the file is damaged, belongs to a run with other settings (the message names the first), or a
+            setting has no description that is the same in every process.
         OSError: the file cannot be written there.
 
     """
@@ -63,7 +61,10 @@ class StateFile:
         if self.path is None:
             return
         versions = {f"version of {package}": version(package) for package in ("neuralstyle", "torch")}
-        self.settings = {name: _ADDRESS.sub("", str(value)) for name, value in {**versions, **settings()}.items()}
+        self.settings = {
+            name: value if isinstance(value, str) else describe(value)
+            for name, value in {**versions, **settings()}.items()
+        }
         _check_place(self.path)
         clear_leftovers(self.path)
         if self.path.exists():
