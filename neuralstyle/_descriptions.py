@@ -44,9 +44,9 @@ def describe(thing: object) -> str:
     - A dataclass: its class and fields, except those with ``repr=False``.
     - An object whose class has a ``__repr__`` of its own: what that returns, if it shows no address. An inherited one
       does not count, since it cannot know the attributes of a derived class.
-    - Any other object: its class, the attributes of its class that hold data, and its own.
+    - Any other object: its class, the public attributes of its class that hold data, and its own attributes.
 
-    The code of classes is not looked at.
+    The code of classes is not compared.
 
     Args:
         thing: the object.
@@ -216,7 +216,7 @@ def _text_or_class(thing: object, path: str, seen: tuple[int, ...]) -> str:
 
 
 def _bytes_of(values: Tensor | np.ndarray[Any, Any]) -> Iterator[bytes | memoryview]:
-    """Iterate over the shape and the values of a tensor or array, without copying what lies in one piece."""
+    """Iterate over the bytes of the values of a tensor or array; contiguous ones are not copied."""
     if isinstance(values, np.ndarray):
         if values.dtype.hasobject:
             yield repr(values.tolist()).encode()

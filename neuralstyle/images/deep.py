@@ -108,7 +108,7 @@ def deep_raster(path: Path, image: Image.Image, name: str, orientation: int) -> 
     return Raster(name, picture.height, picture.width, strips(), orientation)
 
 
-def save_deep(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
+def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
     """Write a picture to a PNG or TIFF file, reading the tensor strip by strip.
 
     Args:

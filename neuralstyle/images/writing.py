@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle._errors import is_whole, whole_number
-from neuralstyle.images.deep import MAX_TIFF_BYTES, save_deep, vips
+from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
@@ -119,13 +119,13 @@ def save_image(
     big = kind == "TIFF" and pixels * 3 * depth // 8 > MAX_TIFF_BYTES
     if big:
         vips("a TIFF of more than 4 GB")
-    picture = _deep(image) if depth == 16 or big else _shallow(image, icc)
+    picture = _to_cpu_tensor(image) if depth == 16 or big else _to_rgb(image, icc)
 
     temporary = path.with_name(f".neuralstyle-{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:  # unlike tempfile's, it has the permissions of an ordinary file
             if isinstance(picture, Tensor):
-                save_deep(picture, temporary, kind, depth, icc, big)
+                write_with_vips(picture, temporary, kind, depth, icc, big)
             else:
                 picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
             file.flush()
@@ -221,7 +221,7 @@ def _checked(image: Tensor) -> Tensor:
     return pixels
 
 
-def _deep(image: Tensor | Image.Image) -> Tensor:
+def _to_cpu_tensor(image: Tensor | Image.Image) -> Tensor:
     """Convert a picture to (3, H, W) on the CPU, for libvips."""
     if isinstance(image, Tensor):
         pixels = _checked(image).cpu()
@@ -230,14 +230,14 @@ def _deep(image: Tensor | Image.Image) -> Tensor:
     return assemble(raster, raster.sides)[0]
 
 
-def _shallow(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
+def _to_rgb(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
     """Convert a picture to mode RGB, in a profile or in sRGB."""
     if isinstance(image, Tensor):
         picture = to_pil(image)
     elif _is_plain(image):
         picture = image
     else:
-        picture = to_pil(_deep(image))
+        picture = to_pil(_to_cpu_tensor(image))
     return picture if profile is None else from_srgb(picture, profile)
 
 
