@@ -168,7 +168,7 @@ def test_only_a_regulariser_is_called_without_a_target(noise: Noise) -> None:
 
 
 def test_a_loss_is_not_taken_for_a_function_of_losses() -> None:
-    with pytest.raises(TypeError, match="the losses of a stage are a function .*received ContentLoss"):
+    with pytest.raises(TypeError, match=r"the losses of a stage are a function .*received ContentLoss"):
         Stage(32, 1, losses=ContentLoss())  # type: ignore[arg-type]
 
 
