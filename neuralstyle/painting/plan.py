@@ -238,9 +238,9 @@ def _resolve(
             {
                 "device": on_device.device,
                 "precision": on_device.dtype,
-                "losses": _once(stage.losses for stage in stages),
+                "losses": _once(describe(stage.losses) for stage in stages),
                 "sizes and iterations": [(*stage.shape, stage.iterations) for stage in stages],
-                "optimizer": describe(optimizer),
+                "optimizer": optimizer,
                 "encoder": _once(describe(stage.encoder) for stage in stages),
                 "tile": tile,
                 "result": options["result"],
@@ -303,9 +303,9 @@ def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callba
     return () if callback is None else (callback,) if callable(callback) else tuple(callback)
 
 
-def _once(values: Iterable[object]) -> str:
-    """The values as text, or one of them if they are all the same."""
-    written = [str(value) for value in values]
+def _once(texts: Iterable[str]) -> str:
+    """Return the texts as one, or one of them if they are all the same."""
+    written = list(texts)
     return written[0] if len(set(written)) == 1 else str(written)
 
 
