@@ -27,6 +27,7 @@ from neuralstyle import (
 )
 from neuralstyle.losses import Term
 from neuralstyle.losses.base import as_sum
+from neuralstyle.schedule import Stage
 
 Noise = Callable[..., Tensor]
 
@@ -164,6 +165,11 @@ def test_only_a_regulariser_is_called_without_a_target(noise: Noise) -> None:
     assert str(caught.value) == (
         "GramStyleLoss compares with the style; call it as loss(x, target) with the features of both"
     )
+
+
+def test_a_loss_is_not_taken_for_a_function_of_losses() -> None:
+    with pytest.raises(TypeError, match=r"the losses of a stage are a function .*received ContentLoss"):
+        Stage(32, 1, losses=ContentLoss())  # type: ignore[arg-type]
 
 
 def test_a_joint_loss_is_called_with_dicts(noise: Noise) -> None:
