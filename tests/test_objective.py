@@ -496,9 +496,6 @@ class Blurred:
 
     layers: ClassVar = {"attention1": Layer("attention1", "module", 3, 1, WHOLE_PICTURE)}
 
-    def check_layers(self, names: Any) -> tuple[str, ...]:
-        return tuple(names)
-
     def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
         return {"attention1": image * image.mean((2, 3), keepdim=True)}
 

@@ -27,7 +27,6 @@ from neuralstyle import (
     stylize,
     synthesize_texture,
 )
-from neuralstyle.encoders.base import check_names
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
 SHALLOW = ContentLoss("relu2_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1"))
@@ -194,9 +193,6 @@ class Spy:
 
     def __init__(self, encoder, layers=None):
         self.encoder, self.layers, self.seen = encoder, encoder.layers if layers is None else layers, set()
-
-    def check_layers(self, names):
-        return check_names(names, self.layers, "spy")
 
     def __call__(self, image, layers):
         self.seen.add(max(image.shape[2:]))

@@ -10,8 +10,9 @@ from typing import Any
 
 from neuralstyle.callbacks import LossLog, SavePictures
 from neuralstyle.encoders import FeatureExtractor
-from neuralstyle.encoders.extractor import PADDINGS, POOLINGS, has_scales
+from neuralstyle.encoders.extractor import has_scales
 from neuralstyle.encoders.precision import PRECISIONS
+from neuralstyle.encoders.vgg import PADDINGS, POOLINGS
 from neuralstyle.encoders.weights.records import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle.encoders.base import Encoder, check_is_encoder, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
 from neuralstyle.losses.tools.nearest import direction
@@ -177,10 +177,11 @@ def _network(
     """The encoder and the names of the layers to look at."""
     if encoder is None:
         held_out = _held_out()
-        return held_out, held_out.check_layers(layers or default or texture_layers(held_out))
+        return held_out, check_names(layers or default or texture_layers(held_out), held_out.layers, held_out.name)
     if not layers:
         raise ValueError(f"which layers of {type(encoder).__name__} count has to be said; give layers=[...]")
-    return encoder, encoder.check_layers(layers)
+    check_is_encoder(encoder)
+    return encoder, check_names(layers, encoder.layers, encoder_name(encoder))
 
 
 @torch.no_grad()

@@ -60,6 +60,8 @@ class RandomFilters(nn.Module):
 
     """
 
+    name = "random filters"
+
     def __init__(self, filters: int = 64, seed: int = 0) -> None:
         super().__init__()
         for name, value, least in (("filters", filters, 2), ("seed", seed, 0)):
@@ -81,15 +83,6 @@ class RandomFilters(nn.Module):
         """Every layer by name, the small filters first."""
         return self._layers
 
-    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The names as a tuple, each once.
-
-        Raises:
-            ValueError: a layer that is not there; the near one is suggested.
-
-        """
-        return check_names(names, self._layers, "random filters")
-
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features (B, C, H // stride, W // stride) of a picture (B, 3, H, W) in [0, 1], by the names asked for.
 
@@ -97,7 +90,7 @@ class RandomFilters(nn.Module):
             ValueError: an unknown layer, or a picture that is too small for it.
 
         """
-        wanted = self.check_layers(layers)
+        wanted = check_names(layers, self._layers, self.name)
         check_image(image, self.filters3.dtype, [self._layers[name] for name in wanted])  # type: ignore[arg-type]
         return {name: self._see(image, name) for name in wanted}
 
