@@ -25,7 +25,7 @@ ALSO_DOCUMENTED = {
     "neuralstyle.samples.photo": samples.photo,
     "neuralstyle.samples.painting": samples.painting,
     "neuralstyle.optimizers.minimize.minimize": optimizers.minimize,
-    "neuralstyle.optimizers.minimize.Strategy": optimizers.Strategy,
+    "neuralstyle.optimizers.base.Strategy": optimizers.Strategy,
     "neuralstyle.encoders.base.Encoder": encoder_base.Encoder,
     "neuralstyle.callbacks.read_losses": callbacks.read_losses,
     "neuralstyle.checkpoint.save_state": checkpoint.save_state,

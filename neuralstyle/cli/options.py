@@ -18,7 +18,7 @@ from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_mode
 from neuralstyle.images import Pixels, Width
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.lbfgs import LBFGS
-from neuralstyle.optimizers.minimize import KEEPS
+from neuralstyle.optimizers.minimize import RESULTS
 from neuralstyle.painting.initial import NOISES
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.stylize import stylize, synthesize_texture
@@ -133,7 +133,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--betas", type=float, nargs=2, metavar="B", help=f"decay of adam's two means (default: {Adam.betas})"
     )
     group.add_argument("--epsilon", type=float, metavar="X", help=f"adam's small constant (default: {Adam.eps})")
-    group.add_argument("--result", choices=KEEPS, help=f"which picture (default: {default(paint, 'result')})")
+    group.add_argument("--result", choices=RESULTS, help=f"which picture (default: {default(paint, 'result')})")
 
     group = command.add_argument_group("watching, stopping, continuing")
     group.add_argument("--quiet", action="store_true", help="no progress bar (default: show one)")

@@ -24,8 +24,8 @@ from neuralstyle.machine.devices import find_device
 from neuralstyle.objective.objective import Objective, check_losses
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Optimizer
-from neuralstyle.optimizers.lbfgs import LBFGS
-from neuralstyle.optimizers.minimize import KEEPS, Keep, minimize
+from neuralstyle.optimizers.minimize import RESULTS, Result, minimize
+from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.initial import Init, Noise, initial_picture
 from neuralstyle.painting.progress import Callback, Run
 from neuralstyle.painting.resume import StateFile, describe_style
@@ -47,7 +47,7 @@ class Options(TypedDict, total=False):
     device: str | torch.device | None
     callback: Callback | Sequence[Callback] | None
     progress: bool
-    result: Keep
+    result: Result
     state: str | os.PathLike[str] | None
     state_interval: float
     precision: Precision | None
@@ -70,7 +70,7 @@ def paint(
     device: str | torch.device | None = None,
     callback: Callback | Sequence[Callback] | None = None,
     progress: bool = True,
-    result: Keep = "best",
+    result: Result = "best",
     state: str | os.PathLike[str] | None = None,
     state_interval: float = 60.0,
     precision: Precision | None = None,
@@ -81,8 +81,8 @@ def paint(
 
     Everything that can be checked is checked before the first evaluation. See ``stylize`` for the arguments.
     """
-    if result not in KEEPS:
-        raise unknown("result", result, KEEPS)
+    if result not in RESULTS:
+        raise unknown("result", result, RESULTS)
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
     if content is not None:
         pictures = [replace(s, image=prepare_style(load_image(s.image), content, color)) for s in pictures]
@@ -95,7 +95,7 @@ def paint(
     plan = _feasible([(*stage, network) for stage, network in zip(stages, networks, strict=True)], losses)
     full, _, finest = plan[-1]
     reference = None if content is None else on_encoder(finest, content)
-    strategy = LBFGS() if optimizer is None else optimizer
+    strategy = as_strategy(optimizer)
     start = initial_picture(init, plan[0][0], content, pictures, noise=noise, noise_blend=noise_blend, seed=seed)
     image = on_encoder(plan[0][2], start)
 
@@ -156,9 +156,9 @@ def paint(
                 lambda x, objective=objective: run.note(objective.evaluate(x, tile, watch=run.tiles)),  # type: ignore[misc]
                 scale.iterations,
                 run.watch,
-                keep=result,
+                result=result,
                 resume=resume,
-                pause=lambda minimum, stage=stage: file.offer(  # type: ignore[misc]
+                on_step=lambda minimum, stage=stage: file.offer(  # type: ignore[misc]
                     {"stage": stage, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum}
                 ),
             )

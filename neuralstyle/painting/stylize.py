@@ -17,7 +17,7 @@ from neuralstyle.losses import ContentLoss, Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Optimizer
-from neuralstyle.optimizers.minimize import Keep
+from neuralstyle.optimizers.minimize import Result
 from neuralstyle.painting.initial import Init, Noise
 from neuralstyle.painting.paint import Options, paint
 from neuralstyle.painting.progress import Callback
@@ -43,7 +43,7 @@ def stylize(
     progress: bool = True,
     noise: Noise = "uniform",
     noise_blend: float = 0.0,
-    result: Keep = "best",
+    result: Result = "best",
     state: str | os.PathLike[str] | None = None,
     state_interval: float = 60.0,
     precision: Precision | None = None,
