@@ -191,6 +191,8 @@ def test_progress_counts_over_all_scales(content, style, encoder):
 class Spy:
     """An encoder that remembers the longest sides of what it has looked at."""
 
+    name = "spy"
+
     def __init__(self, encoder, layers=None):
         self.encoder, self.layers, self.seen = encoder, encoder.layers if layers is None else layers, set()
 
@@ -420,7 +422,9 @@ def test_gatys_is_the_papers_objective(content, style):
         ({"noise": "gauss"}, ValueError, "did you mean 'gaussian'"),
         ({"noise_blend": 2}, ValueError, "noise_blend"),
         ({"seed": "1"}, ValueError, "seed"),
-        ({"optimizer": "lbfgs"}, TypeError, r"LBFGS\(\), Adam\(\)"),
+        ({"optimizer": 3}, TypeError, r"LBFGS\(\), Adam\(\)"),
+        ({"optimizer": "lbfg"}, ValueError, "did you mean 'lbfgs'"),
+        ({"optimizer": torch.optim.Adam}, TypeError, r"lambda x: torch.optim.Adam\(\[x\], lr=0.02\)"),
         ({"state": "missing/run.state"}, FileNotFoundError, "missing"),
         ({"state_interval": -1}, ValueError, "state_interval"),
         ({"color": "luminanz"}, ValueError, "did you mean 'luminance'"),
