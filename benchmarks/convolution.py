@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle.encoders.kernels import winograd
+from neuralstyle.encoders.kernels.library import Fusion
 
 # Channels in and out, stride, how often up to conv5_1 (conv1_1, of three channels, is always direct).
 LAYERS = [
@@ -64,7 +65,7 @@ def measure(channels: int, columns: int, side: int, repeats: int) -> tuple[list[
         return layer(x).relu_()  # type: ignore[no-any-return]
 
     def fast() -> Tensor:
-        return winograd.convolve(x, layer, relu=True)
+        return winograd.convolve(x, layer, Fusion.RELU)
 
     forward = fastest(repeats, direct, fast)
     results = [direct(), fast()]

@@ -50,7 +50,7 @@ class Plain(nn.Module):
 
     def __init__(self, encoder: FeatureExtractor) -> None:
         super().__init__()
-        self.layers, self.check_layers = encoder.layers, encoder.check_layers
+        self.layers = encoder.layers
         self.mean, self.std = encoder.mean, encoder.std
         self.weights = {
             name: (layer.weight.contiguous(), layer.bias) for name, layer in encoder.convolutions.named_children()

@@ -1,6 +1,6 @@
-"""Several processes on one picture: work shared out, sums added up, and a process that is lost named to the others.
+"""Several processes on one picture: they share work, add up sums, and name a process that is lost.
 
-Everything here does nothing, or returns what it was given, where torch.distributed is not initialised.
+Without torch.distributed initialised, every function does nothing or returns what it was given.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-BEAT = 0.5  # seconds between two signs of life
-SILENCE = 5.0  # seconds without one, after a connection broke, until a process counts as lost
-LONG_SILENCE = 15.0  # the same while nothing else is amiss
-JOIN = 120.0  # seconds in which all processes have to come together
-EXCHANGE = 120.0  # seconds for one exchange, once all are there; one that is under way cannot be called off
+# In seconds.
+HEARTBEAT_INTERVAL = 0.5
+SILENCE_LIMIT = 5.0  # without a heartbeat, after a connection broke, until a process counts as lost
+LONG_SILENCE_LIMIT = 15.0  # the same while no connection is broken
+JOIN_LIMIT = 120.0  # until all processes have come together
+EXCHANGE_LIMIT = 120.0  # for one exchange once all are ready; one that has begun cannot be cancelled
+CHECK_INTERVAL = 1.0  # between two looks at the other processes
 
 T = TypeVar("T")
 
@@ -38,12 +40,12 @@ def world() -> int:
 
 
 def rank() -> int:
-    """The number of this process among them, from 0."""
+    """The number of this process, from 0."""
     return dist.get_rank() if world() > 1 else 0
 
 
 def is_writer() -> bool:
-    """Whether this is the one process that writes files and shows progress."""
+    """Whether this process writes files and shows progress: one does."""
     return rank() == 0
 
 
@@ -53,23 +55,23 @@ def neighbours() -> int:
 
 
 def share(items: Sequence[T]) -> list[T]:
-    """Every n-th item for this one of n processes; all of them where there are fewer items than processes."""
+    """Every n-th item for this one of n processes; all items if there are fewer than processes."""
     return list(items[rank() :: world()]) if len(items) >= world() else list(items)
 
 
 def add_up(tensors: Sequence[Tensor]) -> None:
-    """Replace each tensor by its sum over all processes, the same to the bit on every one."""
-    # An all-reduce need not give every process the same bits.
+    """Replace each tensor by its sum over all processes, with the same bits in each of them."""
+    # An all-reduce does not guarantee the same bits.
     _exchange(tensors, lambda t: [partial(dist.reduce, t, 0), partial(dist.broadcast, t, 0)])
 
 
 def send(tensors: Sequence[Tensor], source: int = 0) -> None:
-    """Replace each tensor by that of one process."""
+    """Replace each tensor by that of the source process."""
     _exchange(tensors, lambda t: [partial(dist.broadcast, t.flatten().view(torch.uint8), source)])
 
 
 def least(value: float, device: torch.device) -> float:
-    """The smallest of the processes' numbers."""
+    """The smallest of all processes' values."""
     if world() == 1:
         return value
     found = torch.tensor(value, device=device)
@@ -78,7 +80,7 @@ def least(value: float, device: torch.device) -> float:
 
 
 def check() -> None:
-    """Stop where another process is known to have failed.
+    """Raise an error if another process is known to have failed.
 
     Raises:
         ProcessLostError: another process has died or failed.
@@ -90,18 +92,18 @@ def check() -> None:
 
 @contextlib.contextmanager
 def session(timeout: float = 1800) -> Iterator[None]:
-    """A process group for the time of a block, from the environment that ``torchrun`` sets; without it, nothing.
+    """A process group for a ``with`` block, from the environment that ``torchrun`` sets; without that, nothing.
 
     Processes meet at MASTER_ADDR and MASTER_PORT, RANK of WORLD_SIZE each. Tensors on the CPU travel by gloo, those on
-    CUDA by NCCL, each process on the device of its LOCAL_RANK. Every process gives a sign of life twice a second; where
-    one is killed or raises an exception, the others raise ``ProcessLostError``, which names it. So that an error is
-    told once, it leaves this block in one process; the others end with status 2.
+    CUDA by NCCL, each process on the device of its LOCAL_RANK. Every process sends a heartbeat twice a second. If one
+    is killed or raises an exception, the others raise ``ProcessLostError``, which names it. The error leaves this
+    block in one process only, so that it is reported once; the others exit with status 2.
 
     Args:
-        timeout: seconds that a process waits for the others before it gives up on them.
+        timeout: seconds that a process waits for the others at each exchange.
 
     Raises:
-        ValueError: an environment that is not complete, or more processes than devices.
+        ValueError: an incomplete environment, or more processes than devices.
         ProcessLostError: a process has died, failed or hung.
 
     Example:
@@ -130,11 +132,11 @@ def session(timeout: float = 1800) -> Iterator[None]:
 
 
 class _Terminated(BaseException):
-    """SIGTERM: torchrun's way of stopping the others when a process has died."""
+    """SIGTERM, with which torchrun stops the others when a process has died."""
 
 
 class _Session:
-    """The process group, the store where the processes leave signs of life, and what they say of each other."""
+    """The process group, and the store in which processes leave heartbeats and tell who is lost."""
 
     def __init__(self, size: int, timeout: float) -> None:
         missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
@@ -149,15 +151,15 @@ class _Session:
                 f"process {self.rank} is number {local + 1} on a machine of {torch.cuda.device_count()} devices; start "
                 "as many processes as devices, or hide the devices with CUDA_VISIBLE_DEVICES=''"
             )
-        # With torchrun its agent keeps the store, else process 0 does.
-        self.hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-        self.store = self._connect(is_master=self.rank == 0 and not self.hosted)
-        self.beats = self._connect(is_master=False)  # a connection of its own, as calls on one wait for each other
+        # The store is torchrun's agent's, or else that of process 0.
+        self.is_hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        self.store = self._connect(is_master=self.rank == 0 and not self.is_hosted)
+        self.beats = self._connect(is_master=False)  # its own connection, as calls on one wait for each other
         self.meetings = 0
         self.seen: dict[int, tuple[str, float]] = {}
         self.checked = 0.0
         self.ended = threading.Event()
-        self.alone = False  # whether the store is gone
+        self.is_alone = False  # the store is gone
         self._beat()
         self._gather()
         threading.Thread(target=self._keep_beating, daemon=True).start()
@@ -168,26 +170,26 @@ class _Session:
             store=dist.PrefixStore("group", self.store),  # type: ignore[attr-defined]
             rank=self.rank,
             world_size=size,
-            timeout=timedelta(seconds=EXCHANGE),
+            timeout=timedelta(seconds=EXCHANGE_LIMIT),
         )
         self.handler: Any = None
         if threading.current_thread() is threading.main_thread():
             self.handler = signal.signal(signal.SIGTERM, _terminate)
 
     def check(self) -> None:
-        """Raise if another process has failed, or been silent for long; looks no more than once a second."""
-        if time.monotonic() - self.checked < 1:
+        """Raise an error if another process has failed or been silent for long; looks once a second at most."""
+        if time.monotonic() - self.checked < CHECK_INTERVAL:
             return
         try:
-            lost = self._told() or self._silent(LONG_SILENCE)
+            lost = self._told() or self._silent(LONG_SILENCE_LIMIT)
         except RuntimeError:
             lost = self._store_lost()
         self.checked = time.monotonic()
         if lost:
-            raise ProcessLostError(lost if self.alone else self._tell(lost))
+            raise ProcessLostError(lost if self.is_alone else self._tell(lost))
 
     def meet(self) -> None:
-        """Wait until all processes are ready for an exchange; one that never comes then leaves none hanging."""
+        """Wait until all processes are ready for an exchange, so that none hangs in it if another never comes."""
         self.meetings += 1
         started, pause = time.monotonic(), 1e-4
         try:
@@ -205,15 +207,15 @@ class _Session:
             raise ProcessLostError(self._store_lost()) from error
 
     def lost(self, reason: str) -> ProcessLostError:
-        """Who is to blame for a broken connection: asks until one process has told, or been silent for a while."""
+        """The error for a broken connection: waits until a process has told who is lost, or one has been silent."""
         started = time.monotonic()
         try:
             self.seen = {}
-            while time.monotonic() - started < SILENCE + 4 * BEAT:
-                lost = self._told() or self._silent(SILENCE)
+            while time.monotonic() - started < SILENCE_LIMIT + 4 * HEARTBEAT_INTERVAL:
+                lost = self._told() or self._silent(SILENCE_LIMIT)
                 if lost:
                     return ProcessLostError(self._tell(lost))
-                time.sleep(BEAT / 2)
+                time.sleep(HEARTBEAT_INTERVAL / 2)
             behind = self._behind()
         except RuntimeError:
             return ProcessLostError(self._store_lost())
@@ -221,7 +223,7 @@ class _Session:
         return ProcessLostError(self._tell(f"{who} ({reason.splitlines()[0]})"))
 
     def fail(self, error: BaseException) -> NoReturn:
-        """Tell the others of an error, and end without a word where another process has told it already."""
+        """Tell the others of an error, and exit silently if another process reports it."""
         if self.handler is not None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if isinstance(error, _Terminated):
@@ -232,20 +234,20 @@ class _Session:
             with contextlib.suppress(RuntimeError):
                 self._tell(f"process {self.rank} of {self.size} failed: {': '.join([type(error).__name__, *said])}")
         try:
-            speaks = not self.alone and self.store.add("spoken", 1) == 1
+            reports = not self.is_alone and self.store.add("reported", 1) == 1
         except RuntimeError:
-            self.alone = True
-        if self.alone:
-            speaks = self.hosted or self.rank == 1  # the store went with process 0
+            self.is_alone = True
+        if self.is_alone:
+            reports = self.is_hosted or self.rank == 1  # the store went with process 0
         self._leave()
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise error
-        if not speaks:
+        if not reports:
             raise SystemExit(2)
         raise error
 
     def end(self) -> None:
-        """Leave when the work is done."""
+        """Leave the group when the work is done."""
         self._leave()
         dist.destroy_process_group()
 
@@ -255,7 +257,7 @@ class _Session:
                 os.environ["MASTER_ADDR"],
                 int(os.environ["MASTER_PORT"]),
                 is_master=is_master,
-                timeout=timedelta(seconds=JOIN),
+                timeout=timedelta(seconds=JOIN_LIMIT),
                 wait_for_workers=False,
             )
         except RuntimeError as error:
@@ -263,39 +265,39 @@ class _Session:
             raise ProcessLostError(f"process {self.rank} of {self.size} finds nobody at {place}") from error
 
     def _gather(self) -> None:
-        """Wait until every process has given a first sign of life."""
-        ended = time.monotonic() + JOIN
-        while missing := [other for other in range(self.size) if not self._read(_life(other))]:
+        """Wait until every process has sent a first heartbeat."""
+        ended = time.monotonic() + JOIN_LIMIT
+        while missing := [other for other in range(self.size) if not self._read(_heartbeat_key(other))]:
             if time.monotonic() > ended:
-                raise ProcessLostError(f"{_processes(missing)} of {self.size} did not come within {JOIN:.0f} s")
+                raise ProcessLostError(f"{_processes(missing)} of {self.size} did not come within {JOIN_LIMIT:.0f} s")
             time.sleep(0.02)
 
     def _beat(self) -> None:
-        self.beats.set(_life(self.rank), f"{time.monotonic()} {self.meetings}")
+        self.beats.set(_heartbeat_key(self.rank), f"{time.monotonic()} {self.meetings}")
 
     def _keep_beating(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the store is gone, as the main thread will find out
-            while not self.ended.wait(BEAT):
+        with contextlib.suppress(RuntimeError):  # the store is gone; the main thread will notice
+            while not self.ended.wait(HEARTBEAT_INTERVAL):
                 self._beat()
 
     def _read(self, key: str) -> str:
-        """What a key holds, "" if nothing; unlike a plain get, without waiting for the key."""
+        """The value of a key, "" if there is none; a plain get would wait for the key."""
         return str(self.store.compare_set(key, "", "").decode())
 
     def _told(self) -> str:
         return self._read("failed")
 
     def _tell(self, lost: str) -> str:
-        """Say who is lost, unless somebody has said so before; what was said first holds for all."""
+        """Tell who is lost, unless another process has told it before: all use what was told first."""
         with contextlib.suppress(RuntimeError):
             return str(self.store.compare_set("failed", "", lost).decode())
         return lost
 
     def _silent(self, patience: float) -> str:
-        """Names the processes that have given no new sign of life for so many seconds; "" for none."""
+        """A message that names the processes without a new heartbeat for ``patience`` seconds; "" for none."""
         now, silent = time.monotonic(), []
         for other in range(self.size):
-            life = self._read(_life(other))
+            life = self._read(_heartbeat_key(other))
             if other not in self.seen or self.seen[other][0] != life:
                 self.seen[other] = (life, now)
             elif other != self.rank and now - self.seen[other][1] > patience:
@@ -306,29 +308,29 @@ class _Session:
 
     def _behind(self) -> list[int]:
         """The processes that have taken part in fewer exchanges than others."""
-        counts = [int(self._read(_life(other)).split()[1]) for other in range(self.size)]
+        counts = [int(self._read(_heartbeat_key(other)).split()[1]) for other in range(self.size)]
         return [other for other, count in enumerate(counts) if count < max(counts)]
 
     def _store_lost(self) -> str:
-        self.alone = True
+        self.is_alone = True
         self.ended.set()
-        where = "torchrun's agent" if self.hosted else f"process 0 of {self.size}"
+        where = "torchrun's agent" if self.is_hosted else f"process 0 of {self.size}"
         return f"{where} died: the connection to it is lost"
 
     def _leave(self) -> None:
-        """Stop giving signs of life; where the store is this process's, when the others have left or are lost."""
+        """Stop the heartbeat. The process that keeps the store first waits until the others have left or are lost."""
         with contextlib.suppress(RuntimeError):
-            if not self.alone:
+            if not self.is_alone:
                 self.store.set(f"left {self.rank}", "left")
-            if self.rank == 0 and not self.hosted:
+            if self.rank == 0 and not self.is_hosted:
                 self.seen = {}
                 present = set(range(1, self.size))
                 started = time.monotonic()
-                while present and time.monotonic() - started < LONG_SILENCE:
-                    self._silent(SILENCE)
+                while present and time.monotonic() - started < LONG_SILENCE_LIMIT:
+                    self._silent(SILENCE_LIMIT)
                     now = time.monotonic()
                     present -= {o for o in present if self._read(f"left {o}")}
-                    present -= {o for o in present if now - self.seen[o][1] > 4 * BEAT}
+                    present -= {o for o in present if now - self.seen[o][1] > 4 * HEARTBEAT_INTERVAL}
                     time.sleep(0.02)
         self.ended.set()
         if self.handler is not None:
@@ -343,7 +345,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def _exchange(tensors: Sequence[Tensor], steps: Callable[[Tensor], list[Callable[..., Any]]]) -> None:
-    """Change each tensor by some steps that all processes take part in."""
+    """Change each tensor by collective operations, in which all processes take part."""
     if world() == 1:
         return
     if _session is not None:
@@ -357,7 +359,7 @@ def _exchange(tensors: Sequence[Tensor], steps: Callable[[Tensor], list[Callable
 
 
 def _wait(work: Any) -> None:
-    """Wait for a step, with an eye on the other processes."""
+    """Wait for a collective operation, and check the other processes meanwhile."""
     if _session is None:
         work.wait()
         return
@@ -374,7 +376,7 @@ def _wait(work: Any) -> None:
         raise _session.lost(str(error)) from error
 
 
-def _life(number: int) -> str:
+def _heartbeat_key(number: int) -> str:
     return f"life {number}"
 
 

@@ -14,8 +14,8 @@ from neuralstyle._errors import unknown
 from neuralstyle.color import Color
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.base import Encoder
-from neuralstyle.encoders.extractor import Padding, Pooling, has_scales
-from neuralstyle.encoders.vgg import COMPACT, vgg_layers
+from neuralstyle.encoders.extractor import has_scales
+from neuralstyle.encoders.vgg import COMPACT, Padding, Pooling, vgg_layers
 from neuralstyle.losses import (
     ContentLoss,
     ContextualLoss,

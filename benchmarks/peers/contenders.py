@@ -231,7 +231,7 @@ class Pystiche:
     """pystiche from its parts: the names that it imports from torchvision and that are gone there are put back."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        from neuralstyle.encoders.kernels.quantized import Codes
+        from neuralstyle.encoders.kernels.quantized import QuantizedWeight
         from neuralstyle.encoders.weights.records import simonyan
 
         try:
@@ -244,7 +244,7 @@ class Pystiche:
             raise Unavailable(f"it does not start ({error})") from error
         for name, (weight, bias) in simonyan().convolutions.items():
             convolution = getattr(network, name)
-            weight = weight.decoded() if isinstance(weight, Codes) else weight
+            weight = weight.dequantized() if isinstance(weight, QuantizedWeight) else weight
             # This network is shown BGR, ours RGB.
             convolution.weight.data.copy_(weight.flip(1) if name == "conv1_1" else weight)
             convolution.bias.data.copy_(bias)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from neuralstyle import __version__, distributed
 from neuralstyle.cli import feedforward, painting, tools
+from neuralstyle.machine.memory import return_large_blocks
 
 INTERRUPTED = painting.INTERRUPTED
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         to see the whole traceback instead.
     """
     options = _parser().parse_args(arguments)
+    return_large_blocks()
     try:
         with distributed.session():
             code: int = options.run(options)

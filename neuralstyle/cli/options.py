@@ -11,14 +11,15 @@ from typing import Any
 
 from neuralstyle.callbacks import LossLog, SavePictures
 from neuralstyle.encoders import FeatureExtractor
-from neuralstyle.encoders.extractor import PADDINGS, POOLINGS, has_scales
+from neuralstyle.encoders.extractor import has_scales
 from neuralstyle.encoders.precision import PRECISIONS
+from neuralstyle.encoders.vgg import PADDINGS, POOLINGS
 from neuralstyle.encoders.weights.records import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.lbfgs import LBFGS
-from neuralstyle.optimizers.minimize import KEEPS
+from neuralstyle.optimizers.minimize import RESULTS
 from neuralstyle.painting.initial import NOISE_KINDS, Init, Noise
 from neuralstyle.painting.options import StateFile
 from neuralstyle.painting.stylize import stylize, synthesize_texture
@@ -133,7 +134,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--betas", type=float, nargs=2, metavar="B", help=f"decay of adam's two means (default: {Adam.betas})"
     )
     group.add_argument("--epsilon", type=float, metavar="X", help=f"adam's small constant (default: {Adam.eps})")
-    group.add_argument("--result", choices=KEEPS, help=f"which picture (default: {default(stylize, 'result')})")
+    group.add_argument("--result", choices=RESULTS, help=f"which picture (default: {default(stylize, 'result')})")
 
     group = command.add_argument_group("watching, stopping, continuing")
     group.add_argument("--quiet", action="store_true", help="no progress bar (default: show one)")

@@ -20,16 +20,16 @@ def measure_activation_scales(
     m_i = \frac{1}{\sum_p M_p} \sum_p \sum_x \mathrm{ReLU}(F_i(p, x))
     $$
 
-    over the pictures p and their $M_p$ positions x. The paper's normalisation is over "images and spatial positions";
-    a few hundred natural photographs are enough. They hold for the pooling of the encoder that they were measured on.
+    over the pictures p and their $M_p$ positions x. The paper averages over "images and spatial positions"; a few
+    hundred natural photographs are enough. The scales belong to the pooling of the encoder that is measured.
 
     Args:
-        encoder: with ``normalize=False``, its pooling the one to be used.
-        pictures: photographs, such as paths; read one at a time.
-        size: longest side in pixels at which each is looked at; None: as it is.
+        encoder: made with ``normalize=False`` and the pooling that will be used.
+        pictures: photographs, such as paths; one is read at a time.
+        size: longest side in pixels that each is resized to; None: its own.
 
     Returns:
-        A float32 tensor (C,) for each convolution, by name, all positive: a filter that never fires has the mean of
+        A float32 tensor (C,) for each convolution, by name, all positive; a filter that never fires gets the mean of
         its layer.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an encoder is: named layers, each with its place on the picture, and a call that gives their features."""
+"""What an encoder is: named layers, each with its geometry, and a call that gives their features."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from torch import Tensor
 from neuralstyle._errors import unknown
 
 WHOLE_PICTURE = 1 << 24
-"""The reach of a layer whose every position may depend on the whole picture: in pixels, and beyond any picture."""
+"""The reach, in pixels, of a layer whose positions may depend on the whole picture: larger than any picture."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Where a layer lies in its network.
+    """A layer of a network: its channels and its geometry.
 
-    ``stride`` is the distance in input pixels between two neighbouring positions. ``reach`` is how many pixels
-    beyond its own ``stride x stride`` cell a position sees on each side, so its receptive field is at most
-    ``stride + 2 * reach`` wide (156 pixels for VGG-19's relu5_1). Behind an operation on the whole picture
-    (attention, global pooling, instance normalisation) it is ``WHOLE_PICTURE``.
+    Args:
+        name: its name.
+        kind: what computes it.
+        channels: of its features.
+        stride: distance in input pixels between two neighbouring positions.
+        reach: how many pixels a position sees on each side beyond its own ``stride x stride`` cell. Its receptive
+            field is at most ``stride + 2 * reach`` wide (156 pixels for relu5_1 of VGG-19). Behind an operation on the
+            whole picture (attention, global pooling, instance normalisation) it is ``WHOLE_PICTURE``.
+
     """
 
     name: str
@@ -33,42 +38,97 @@ class Layer:
 
     @property
     def is_global(self) -> bool:
-        """Whether a position may depend on the whole picture, so that a piece of it tells too little."""
+        """Whether a position may depend on the whole picture, so that tiles cannot be used."""
         return self.reach >= WHOLE_PICTURE
 
 
 class Encoder(Protocol):
-    """What the objective needs of a network; ``FeatureExtractor`` is one."""
+    """What a network needs to have to be looked through: named layers and a call. ``FeatureExtractor`` is one.
+
+    Three more attributes are used where an encoder has them:
+
+    - ``name``: a string that error messages use instead of the class's name.
+    - ``pins_colors``: False says that a style loss on its features alone does not keep the colours of the style, so
+      that the recipes add terms on the pixels.
+    - the methods of ``torch.nn.Module``: ``stylize`` moves a module to its device, and gives it pictures in the dtype
+      of its first parameter.
+
+    A loss on the pixels, such as ``TotalVariationLoss``, names the layer "image": the picture itself.
+    """
 
     @property
     def layers(self) -> Mapping[str, Layer]:
         """Every layer by name: its channels, stride and reach."""
 
-    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The names, each once; ValueError for one that the network does not have."""
-
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of (B, 3, H, W) in [0, 1] by layer name, (B, C, H // stride, W // stride)."""
+        """Features of a picture.
+
+        Args:
+            image: (B, 3, H, W), RGB in [0, 1].
+            layers: names of layers, one or more.
+
+        Returns:
+            For each name its features, (B, C, H // stride, W // stride), in the order asked for.
+
+        Raises:
+            ValueError: an unknown layer, or a picture that is too small for the deepest one.
+
+        """
 
 
 class Walker(Encoder, Protocol):
     """An encoder that shows each layer's features once they are computed, as ``FeatureExtractor`` does."""
 
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Call ``visit`` with a layer's name and features, and go on with what it returns."""
+        """Call ``visit`` with each layer's name and features; the network goes on with what it returns."""
 
 
 def on_encoder(encoder: Encoder, image: Tensor) -> Tensor:
-    """The picture on the encoder's device and of its dtype, if the encoder is a module."""
+    """The picture on the encoder's device and in its dtype, if the encoder is a module with parameters."""
     first = next(encoder.parameters(), None) if isinstance(encoder, torch.nn.Module) else None
     return image if first is None else image.to(first)
 
 
-def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str) -> tuple[str, ...]:
-    """The names as a tuple, each once.
+def encoder_name(encoder: object) -> str:
+    """What messages call an encoder: its ``name``, if that is a string, else its class's."""
+    name = getattr(encoder, "name", None)
+    return name if isinstance(name, str) else type(encoder).__name__
+
+
+def check_is_encoder(encoder: object) -> None:
+    """Whether something is an encoder: it has named layers and can be called.
 
     Raises:
-        ValueError: a layer that the network does not have; the near one is suggested.
+        TypeError: it is not; the message says what to do.
+
+    """
+    if isinstance(encoder, type):
+        raise TypeError(f"an encoder is an object, received the class {encoder.__name__}; make one of that class")
+    layers = getattr(encoder, "layers", None)
+    named = isinstance(layers, Mapping) and all(isinstance(layer, Layer) for layer in layers.values())
+    if named and callable(encoder):
+        return
+    if isinstance(encoder, torch.nn.Module):
+        raise TypeError(
+            f"{type(encoder).__name__} is a network and not an encoder, as it has no 'layers', a mapping from names to "
+            "Layer; give ModuleExtractor(network), which finds the layers of any network"
+        )
+    raise TypeError(
+        "an encoder has 'layers', a mapping from names to Layer, and is called with a picture and names of layers; "
+        f"received {_shown(encoder)}; give FeatureExtractor() or ModuleExtractor(network)"
+    )
+
+
+def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str) -> tuple[str, ...]:
+    """Names of layers as a tuple without repetitions.
+
+    Args:
+        names: the names; a single string is one name.
+        layers: every layer of the network by name.
+        network: what a message calls the network, such as ``encoder_name(encoder)``.
+
+    Raises:
+        ValueError: a layer that the network does not have; the closest match is suggested.
 
     """
     wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
@@ -79,16 +139,19 @@ def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str)
 
 
 def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> None:
-    """A picture that a network of this type can be shown, large enough for a position of each layer.
+    """Whether a network of this dtype can be given a picture, and each layer has at least one position there.
 
     Raises:
-        ValueError: what is wrong with it.
+        TypeError: it is no tensor.
+        ValueError: a tensor of another shape, dtype or layout, one without values, or one that is too small.
 
     """
-    if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
-        raise ValueError(
-            f"an image is a floating (B, 3, H, W) tensor in [0, 1], received {image.dtype} {tuple(image.shape)}"
-        )
+    rule = "an image is a floating (B, 3, H, W) tensor in [0, 1]"
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{rule}, received {_shown(image)}; load_image() makes one of a picture")
+    unusual = "sparse " if image.layout != torch.strided else "meta " if image.device.type == "meta" else ""
+    if unusual or image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
+        raise ValueError(f"{rule}, received {unusual}{image.dtype} {tuple(image.shape)}")
     if image.dtype != dtype:
         raise ValueError(f"the image is {image.dtype} and the network {dtype}; convert one of them")
     for layer in layers:
@@ -99,6 +162,11 @@ def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> N
             )
 
 
+def _shown(thing: object) -> str:
+    """A wrong argument as messages show it: its value if that is short, else its type."""
+    return repr(thing) if isinstance(thing, (int, float, complex, str, type(None))) else f"a {type(thing).__name__}"
+
+
 def is_plain_cpu(x: Tensor) -> bool:
-    """Whether operations on a tensor run on the CPU as they are written: not in autocast, and not being compiled."""
+    """Whether operations on a tensor run on the CPU as written: outside autocast and ``torch.compile``."""
     return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()

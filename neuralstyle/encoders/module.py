@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from neuralstyle._errors import unknown
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.probe import probe_layers
-from neuralstyle.encoders.taps import module_path, watch
+from neuralstyle.encoders.taps import module_path, run_with_hooks
 from neuralstyle.encoders.weights.files import read_tensors
 from neuralstyle.encoders.weights.records import IMAGENET_MEAN, IMAGENET_STD, torchvision_network
 
@@ -22,33 +22,33 @@ from neuralstyle.encoders.weights.records import IMAGENET_MEAN, IMAGENET_STD, to
 class ModuleExtractor(nn.Module):
     r"""The outputs of a network's modules by name: ``encoder(image, ["layer2"]) -> {"layer2": features}``.
 
-    The network is any ``nn.Module`` that takes pictures of any size, such as a ResNet or ConvNeXt; a copy of it is
+    The network is any ``nn.Module`` that takes pictures of any size, such as a ResNet or ConvNeXt. A copy of it is
     frozen, in evaluation mode, and given $(x - \text{mean}) / \text{std}$. Layers are called as in
-    ``network.named_modules()``: "layer1.0.conv1", "layer1", ...; "image" is the picture itself. Of a module that runs
-    several times in one pass, "layer1.0.relu" is the first output and "layer1.0.relu:1" the second. There are those
-    whose outputs are maps that grow with the picture; nothing past the deepest layer asked for is computed, and no
-    layer's features are overwritten by a later operation.
+    ``network.named_modules()``: "layer1.0.conv1", "layer1", ...; "image" is the picture itself. If a module runs
+    several times in one pass, "layer1.0.relu" is its first output and "layer1.0.relu:1" the second. A module is a layer
+    if its output is a map that grows with the picture. Nothing past the deepest layer asked for is computed, and no
+    later operation overwrites the features of a layer.
 
-    Channels, stride and reach are measured by running the network, the reach by how far a NaN in the picture comes.
-    Features are (B, C, H // stride, W // stride). What a network has more, as one that rounds odd sizes up, is cut off;
-    what it has less, where convolutions do not pad, is the last row or column repeated.
+    Channels, stride and reach are measured by running the network; the reach by how far a NaN in the picture spreads.
+    Features are (B, C, H // stride, W // stride). Maps that are larger, as where a network rounds odd sizes up, are cut
+    off; maps that are smaller, where convolutions do not pad, have their last row and column repeated.
 
-    A layer behind an operation on the whole picture (squeeze and excitation, attention, instance normalisation), or
-    whose features depend on where in the picture they are, has ``Layer.is_global``: a picture cannot be looked at in
-    tiles there.
+    A layer has ``Layer.is_global`` if an operation on the whole picture comes before it (squeeze and excitation,
+    attention, instance normalisation), or if its features depend on where in the picture they are. Tiles cannot be
+    used with it.
 
     Args:
         network: a module, or a name of torchvision's such as "resnet50".
-        layers: names of those to have; None: all. Naming some spares measuring the rest, and lets the rest of the
-            network be one that takes a single size of pictures.
+        layers: names of the layers that are needed; None: all. With names, only these are measured, and what comes
+            after them may be a network that takes a single size of pictures.
         weights: of a network of torchvision's: "torchvision", its default ones, downloaded on first use; the path of a
-            file, safetensors or a state dict saved by torch; None: drawn at random. A module has its own.
-        mean: what is taken off the colours, by channel; ImageNet's, on which most networks are trained, by default.
-        std: what they are divided by then.
+            file, safetensors or a state dict saved by torch; None: random. A module keeps its own.
+        mean: subtracted from the colours, by channel. The default is ImageNet's, which most networks are trained on.
+        std: the colours are then divided by it.
 
     Raises:
-        ValueError: an unknown network or layer, the near one is suggested; a layer that is no map; a network that does
-            not take pictures of any size; a file that does not fit.
+        ValueError: an unknown network or layer, the closest match is suggested; a layer that is no map; a network that
+            does not take pictures of any size; a file that does not fit.
         TypeError: the network is neither a module nor a name.
         FileNotFoundError: no such file.
         ImportError: a name is given and torchvision does not import.
@@ -96,7 +96,7 @@ class ModuleExtractor(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=first.dtype).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
         names = None if layers is None else self._check_paths((layers,) if isinstance(layers, str) else layers)
-        # On the CPU: the fast algorithms of an accelerator smear a NaN over their own blocks.
+        # On the CPU, as the fast algorithms of accelerators spread a NaN over their own blocks.
         self.network.cpu()
         self._layers = {"image": Layer("image", "image", 3, 1, 0), **probe_layers(self.network, names)}
         self.to(first.device)
@@ -112,45 +112,24 @@ class ModuleExtractor(nn.Module):
         """Every layer by name, in order of running: its channels, stride and reach."""
         return self._layers
 
-    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The names as a tuple, each once.
-
-        Raises:
-            ValueError: a layer that the network does not have; the near one is suggested.
-
-        """
-        return check_names(names, self._layers, self.name)
-
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of a picture.
-
-        Args:
-            image: (B, 3, H, W), RGB in [0, 1].
-            layers: names of layers, one or more.
-
-        Returns:
-            For each name its features, (B, C, H // stride, W // stride), in the order asked for.
-
-        Raises:
-            ValueError: an unknown layer, or a picture that is too small for the deepest one.
-
-        """
-        wanted = self.check_layers(layers)
+        """Features of a picture by name, (B, C, H // stride, W // stride), as ``Encoder`` says."""
+        wanted = check_names(layers, self._layers, self.name)
         check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
         features = {"image": image} if "image" in wanted else {}
 
-        def note(name: str, output: Tensor) -> bool:
+        def keep(name: str, output: Tensor) -> bool:
             if name in wanted:
                 features[name] = _fit(output, image, self._layers[name])
             return len(features) == len(wanted)
 
         if len(features) < len(wanted):
             paths = dict.fromkeys(module_path(name) for name in wanted if name != "image")
-            watch(self.network, (image - self.mean) / self.std, paths, note)
+            run_with_hooks(self.network, (image - self.mean) / self.std, paths, keep)
         return {name: features[name] for name in wanted}
 
     def train(self, mode: bool = True) -> ModuleExtractor:
-        """Leaves the network in evaluation mode, whatever is asked for: it is frozen."""
+        """Do nothing: the network is frozen and stays in evaluation mode."""
         return super().train(False)
 
     def extra_repr(self) -> str:
@@ -179,7 +158,7 @@ def _from_torchvision(name: str, weights: str | os.PathLike[str] | None) -> nn.M
 
 
 def _fit(output: Tensor, image: Tensor, layer: Layer) -> Tensor:
-    """A copy of an output, safe from what follows in place, with the rows and columns that belong to the picture."""
+    """A copy of an output, safe from later operations in place, with a position for each whole cell of the picture."""
     height, width = (side // layer.stride for side in image.shape[2:])
     features = output[:, :, :height, :width]
     missing = height - features.shape[2], width - features.shape[3]

@@ -13,7 +13,7 @@ from typing_extensions import TypeIs
 
 from neuralstyle._errors import unknown
 from neuralstyle.encoders import FeatureExtractor, Layer
-from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle.encoders.base import Encoder, encoder_name, on_encoder
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Numbers that the network's convolutions compute in."""
@@ -101,9 +101,10 @@ class Network:
         """The encoder's."""
         return self.encoder.layers
 
-    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """As the encoder does."""
-        return self.encoder.check_layers(names)
+    @property
+    def name(self) -> str:
+        """The encoder's."""
+        return encoder_name(self.encoder)
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The encoder's features."""

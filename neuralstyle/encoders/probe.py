@@ -1,4 +1,4 @@
-"""Probing a network: the geometry of its layers, found by running it on strips of pictures."""
+"""Probing a network: the geometry of its layers, measured by running it on strips of pictures."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import torch
 from torch import Tensor, nn
 
 from neuralstyle.encoders.base import WHOLE_PICTURE, Layer
-from neuralstyle.encoders.taps import module_path, watch
+from neuralstyle.encoders.taps import module_path, run_with_hooks
 
 T = TypeVar("T")
 Shape: TypeAlias = tuple[int, ...]
 Run: TypeAlias = Callable[[Tensor, Collection[str], Callable[[Tensor], Tensor]], dict[str, Tensor]]
-"""(strips (B, 3, breadth, length), names, look) -> what ``look`` makes of each output (B, C, breadth, length)."""
+"""(strips (B, 3, breadth, length), names, look) -> ``look(output)`` by name, each output (B, C, breadth, length)."""
 
-BREADTHS = (16, 32, 64, 128, 256)  # short side of a strip in pixels: the first that the network takes
-GROWTH = 1024  # by which two pictures differ, to tell strides: those of 2 ... 22, and powers of 2, come out right
-LENGTHS = (320, 1152, 3072)  # of a strip; who sees all of the longest is taken to see all of any picture
+BREADTHS = (16, 32, 64, 128, 256)  # short side of a strip in pixels; the first that the network takes is used
+GROWTH = 1024  # pixels by which two pictures differ, to measure strides: 2 to 22 and powers of 2 are exact
+LENGTHS = (320, 1152, 3072)  # of a strip in pixels; a layer that sees all of the longest is taken to see any picture
 
 
 def probe_layers(network: nn.Module, names: Collection[str] | None) -> dict[str, Layer]:
     """The layers of a network whose outputs are maps (B, C, H // stride, W // stride) or nearly so, in running order.
 
-    Pictures of two sizes tell the stride. For the reach one end of a strip is filled with NaN, which spreads to
-    whatever looks at it: how far it has come at a layer is how far the layer sees. A layer that it fills altogether
-    has the reach ``WHOLE_PICTURE``, and so has one whose features change when the picture is cut out of a larger one
-    at a whole number of strides (windows of attention, codes of the place).
+    The stride follows from the outputs for pictures of two sizes. For the reach, one end of a strip is filled with
+    NaN, which spreads to every position that sees it: how far it spreads is how far the layer sees. The reach is
+    ``WHOLE_PICTURE`` if the NaN fills the layer, or if the features of a crop, at a whole number of strides, differ
+    from those of the larger picture (attention windows, position codes).
 
     Args:
         network: on the CPU and in evaluation mode; takes (B, 3, H, W).
-        names: of the outputs to look at, as ``watch`` calls them; None: all.
+        names: of the outputs to look at, as ``run_with_hooks`` calls them; None: all.
 
     Raises:
-        ValueError: the network takes none of the sizes that were tried.
+        ValueError: the network takes none of the sizes that are tried.
 
     """
     breadth, shapes = _shapes(network, names)
@@ -44,19 +44,19 @@ def probe_layers(network: nn.Module, names: Collection[str] | None) -> dict[str,
     reaches = dict.fromkeys(strides, 0)
     for upright in (False, True):
         run = partial(_run_strips, network, upright=upright)
-        open_ended = dict(strides)
+        unbounded = dict(strides)
         for length in LENGTHS:
-            for name, reach in _reaches(run, open_ended, breadth, length).items():
+            for name, reach in _reaches(run, unbounded, breadth, length).items():
                 reaches[name] = max(reaches[name], reach)
-                del open_ended[name]
-        reaches |= dict.fromkeys(open_ended, WHOLE_PICTURE)
+                del unbounded[name]
+        reaches |= dict.fromkeys(unbounded, WHOLE_PICTURE)
         local = {name: reach for name, reach in reaches.items() if reach < WHOLE_PICTURE}
         reaches |= dict.fromkeys(_misplaced(run, strides, local, breadth), WHOLE_PICTURE)
     return {name: Layer(name, "module", shapes[name][0][1], strides[name], reaches[name]) for name in strides}
 
 
 def _shapes(network: nn.Module, names: Collection[str] | None) -> tuple[int, dict[str, tuple[Shape, Shape, Shape]]]:
-    """A breadth of strips that suits the network, and its outputs' shapes for a square of it, longer, and taller."""
+    """The first breadth that the network takes, and the shapes of outputs for a square, a wide and a tall picture."""
 
     def look(output: Tensor) -> Shape:
         return tuple(output.shape) if output.is_floating_point() else ()
@@ -68,44 +68,44 @@ def _shapes(network: nn.Module, names: Collection[str] | None) -> tuple[int, dic
                 _run(network, torch.zeros(1, 3, *size), names, look)
                 for size in ((breadth, breadth), (breadth, long), (long, breadth))
             )
-        except Exception as error:  # whatever somebody's own network raises
+        except Exception as error:  # a foreign network may raise anything
             failure = error
             continue
         both = wide.keys() & tall.keys()
         return breadth, {name: (square[name], wide[name], tall[name]) for name in square if name in both}
     raise ValueError(
-        f"the network fails on pictures of {breadth} x {breadth} or {breadth} x {long} pixels ({failure}); hand over "
+        f"the network fails on pictures of {breadth} x {breadth} or {breadth} x {long} pixels ({failure}); give "
         "the part of it that takes any size, or name the layers to look at: nothing past them is run"
     ) from failure
 
 
 def _stride(square: Shape, wide: Shape, tall: Shape) -> int | None:
-    """The stride of a map that grows with either side of the picture; None of anything else."""
+    """The stride of a map that grows with both sides of the picture; None for any other output."""
     if {len(square), len(wide), len(tall)} != {4}:
         return None
     across, down = wide[3] - square[3], tall[2] - square[2]
     if square[:3] != wide[:3] or (*square[:2], square[3]) != (*tall[:2], tall[3]) or across != down or across < 1:
         return None
     stride = round(GROWTH / across)
-    # There are as many whole cells in the length, or one more.
+    # The growth has as many whole cells, or one more.
     return stride if stride and abs(GROWTH / stride - across) < 1 else None
 
 
 def _reaches(run: Run, strides: Mapping[str, int], breadth: int, length: int) -> dict[str, int]:
-    """How far layers see along a strip, in pixels, without those that see all of it."""
+    """How far layers see along a strip, in pixels; layers that see all of it are left out."""
     if not strides:
         return {}
     step = math.lcm(*strides.values())
     length = -(-length // step) * step
-    spoilt: dict[int, dict[str, Tensor]] = {}
+    tainted: dict[int, dict[str, Tensor]] = {}
 
-    def edge(name: str, side: int, end: int) -> int:
-        """The number of the first cell from which on none is spoilt, counted from an end of so many pixels of NaN."""
-        if end not in spoilt:
+    def tainted_cells(name: str, side: int, end: int) -> int:
+        """How many cells a NaN taints, counted from the end of the strip whose ``end`` pixels it fills."""
+        if end not in tainted:
             strips = torch.zeros(2, 3, breadth, length)
             strips[0, ..., :end] = strips[1, ..., length - end :] = torch.nan
-            spoilt[end] = run(strips, strides.keys(), lambda output: output.isnan().any(1).any(1))
-        places = spoilt[end][name][side].nonzero()
+            tainted[end] = run(strips, strides.keys(), lambda output: output.isnan().any(1).any(1))
+        places = tainted[end][name][side].nonzero()
         if not len(places):
             return 0
         return int(places[-1]) + 1 if side == 0 else length // strides[name] - int(places[0])
@@ -114,13 +114,14 @@ def _reaches(run: Run, strides: Mapping[str, int], breadth: int, length: int) ->
     for name, stride in strides.items():
         reach = 0
         for side in (0, 1):
-            # The last cell that is spoilt sees the end from so far, the one behind it does not.
-            high = edge(name, side, step) * stride - step
+            # Bisection: the last tainted cell sees as far as the end, at most ``high`` pixels away; the next does not.
+            high = tainted_cells(name, side, step) * stride - step
             low = high - stride
             while high - low > 1:
                 middle = (low + high) // 2
                 end = step + -middle % stride
-                low, high = (middle, high) if edge(name, side, end) > (middle + end) // stride else (low, middle)
+                sees_farther = tainted_cells(name, side, end) > (middle + end) // stride
+                low, high = (middle, high) if sees_farther else (low, middle)
             reach = max(reach, high)
         if reach + 2 * step < length:
             found[name] = reach
@@ -128,7 +129,7 @@ def _reaches(run: Run, strides: Mapping[str, int], breadth: int, length: int) ->
 
 
 def _misplaced(run: Run, strides: Mapping[str, int], reaches: Mapping[str, int], breadth: int) -> Iterator[str]:
-    """Layers whose features change, where they should not, when a strip is cut out of a longer one."""
+    """Layers whose features differ between a strip and its crop, away from the borders."""
     if not reaches:
         return
     step = math.lcm(*(strides[name] for name in reaches))
@@ -149,7 +150,7 @@ def _misplaced(run: Run, strides: Mapping[str, int], reaches: Mapping[str, int],
 def _run_strips(
     network: nn.Module, strips: Tensor, names: Collection[str], look: Callable[[Tensor], Tensor], *, upright: bool
 ) -> dict[str, Tensor]:
-    """Strips lying or upright, what comes out lying."""
+    """Run the network on strips, upright or not, and show outputs that lie."""
     if not upright:
         return _run(network, strips, names, look)
     return _run(network, strips.transpose(2, 3), names, lambda output: look(output.transpose(2, 3)))
@@ -158,16 +159,17 @@ def _run_strips(
 def _run(
     network: nn.Module, pictures: Tensor, names: Collection[str] | None, look: Callable[[Tensor], T]
 ) -> dict[str, T]:
-    """What ``look`` makes of some outputs of a network, or of all."""
+    """``look(output)`` for some outputs of a network, or for all, by name."""
     found: dict[str, T] = {}
 
-    def note(name: str, output: Tensor) -> bool:
+    def keep(name: str, output: Tensor) -> bool:
         if names is None or name in names:
             found[name] = look(output)
         return names is not None and len(found) == len(names)
 
     every = [path for path, _ in network.named_modules() if path]
+    paths = every if names is None else dict.fromkeys(map(module_path, names))
     dtype = next(network.parameters(), pictures).dtype
     with torch.no_grad():
-        watch(network, pictures.to(dtype), every if names is None else dict.fromkeys(map(module_path, names)), note)
+        run_with_hooks(network, pictures.to(dtype), paths, keep)
     return found

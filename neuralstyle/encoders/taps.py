@@ -1,4 +1,4 @@
-"""Taps: what the modules inside a network put out, seen on its way through."""
+"""Running a network with hooks that see the outputs of the modules inside it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class _Enough(Exception):  # noqa: N818  nothing is wrong: all that was wanted has been seen
-    pass
+class _Enough(Exception):  # noqa: N818 - a signal, not an error
+    """Every wanted output has been seen."""
 
 
 def module_path(name: str) -> str:
-    """The module behind the name of an output: "layer1.0.relu" for "layer1.0.relu:2"."""
+    """The path of the module behind the name of an output: "layer1.0.relu" for "layer1.0.relu:2"."""
     return name.partition(":")[0]
 
 
-def watch(network: nn.Module, image: Tensor, paths: Iterable[str], note: Callable[[str, Tensor], bool]) -> None:
-    """Run a network and look at what some of its modules put out, before a later operation can overwrite it.
+def run_with_hooks(
+    network: nn.Module, image: Tensor, paths: Iterable[str], on_output: Callable[[str, Tensor], bool]
+) -> None:
+    """Run a network and show outputs of its modules, each before a later operation can overwrite it.
 
     Args:
-        network: whose modules are watched.
-        image: what it is given.
-        paths: of the modules inside it, "layer1.0.relu".
-        note: called with the name of an output and the tensor. The first run of a module has its path for a name, the
-            following ones "layer1.0.relu:1", "layer1.0.relu:2" and so on. Returning True leaves the network there.
+        network: the network to run.
+        image: its input.
+        paths: the modules inside it to look at, such as "layer1.0.relu".
+        on_output: called with the name of an output and the tensor. The first output of a module has its path for a
+            name, the following ones are "layer1.0.relu:1", "layer1.0.relu:2" and so on. Returns whether to stop there.
 
     """
     runs: Counter[str] = Counter()
@@ -36,7 +38,7 @@ def watch(network: nn.Module, image: Tensor, paths: Iterable[str], note: Callabl
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             name = f"{path}:{runs[path]}" if runs[path] else path
             runs[path] += 1
-            if isinstance(output, Tensor) and note(name, output):
+            if isinstance(output, Tensor) and on_output(name, output):
                 raise _Enough
 
         return hook

@@ -1,47 +1,108 @@
-"""The VGG networks (Simonyan and Zisserman, arXiv 1409.1556, configurations A, B, D and E) and a narrow one: geometry.
-
-No weights are here.
-"""
+"""The networks that ``FeatureExtractor`` knows, as data: the VGG family and narrow students of it; no weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from neuralstyle._errors import unknown
 from neuralstyle.encoders.base import Layer
 
+Pooling = Literal["max", "average", "l2"]
+Padding = Literal["zeros", "replicate", "reflect"]
+
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of 3x3 convolutions, each with a ReLU; a 2x2 pooling of stride 2 ends each block of them.
+
+    Args:
+        name: its name.
+        depths: the number of convolutions in each block.
+        widths: the output channels of each block's convolutions.
+        batch_norm: whether a batch normalisation follows each convolution.
+        sources: names of its trained weights; the first is the default. Those called "distilled" are the file of the
+            package that has the network's name.
+        pooling: the one that it was trained with.
+        padding: the border that it was trained with.
+        normalized: whether the weights of these sources have mean activations of 1 already, and no raw version.
+        pins_colors: whether a style loss on its features alone keeps the colours of the style. If not, the recipes add
+            terms on the pixels.
+
+    """
+
+    name: str
+    depths: tuple[int, ...]
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512)
+    batch_norm: bool = False
+    sources: tuple[str, ...] = ("torchvision",)
+    pooling: Pooling = "max"
+    padding: Padding = "zeros"
+    normalized: bool = False
+    pins_colors: bool = True
+
+
 COMPACT = "compact19"
-"""A narrow student of VGG-19, by ``benchmarks/distill``."""
+"""The name of the narrow student of VGG-19 that ``benchmarks/distill`` has trained."""
 
-VGG_WIDTHS = (64, 128, 256, 512, 512)
-COMPACT_WIDTHS = (16, 32, 128, 256, 256)
-"""Output channels of each block's convolutions; a 2x2 pooling of stride 2 ends a block."""
+_VGG = (
+    Network("vgg11", (1, 1, 2, 2, 2)),
+    Network("vgg13", (2, 2, 2, 2, 2)),
+    Network("vgg16", (2, 2, 3, 3, 3)),
+    Network("vgg19", (2, 2, 4, 4, 4), sources=("simonyan", "torchvision")),
+)
+_STUDENTS = (
+    Network(
+        COMPACT,
+        depths=(1, 2, 2, 2, 1),
+        widths=(16, 32, 128, 256, 256),
+        sources=("distilled",),
+        pooling="l2",
+        padding="replicate",
+        normalized=True,
+        pins_colors=False,
+    ),
+)
 
-DEPTHS: Mapping[str, tuple[int, ...]] = {
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-    COMPACT: (1, 2, 2, 2, 1),
+
+def _with_batch_norm(plain: Network) -> Network:
+    return replace(plain, name=f"{plain.name}_bn", batch_norm=True, sources=("torchvision",))
+
+
+NETWORKS: Mapping[str, Network] = {
+    network.name: network
+    for network in (*(each for plain in _VGG for each in (plain, _with_batch_norm(plain))), *_STUDENTS)
 }
-"""How many convolutions each block has."""
+"""Every network by name: configurations A, B, D and E of VGG, each also with batch normalisation, and the student.
 
-VGG_NETWORKS = tuple(f"{name}{suffix}" for name in DEPTHS if name != COMPACT for suffix in ("", "_bn"))
-"""Those with "_bn" have a batch normalisation after each convolution, and the same layers."""
+Paper: Simonyan and Zisserman, arXiv 1409.1556.
+"""
 
-NETWORKS = (*VGG_NETWORKS, COMPACT)
+
+def find_network(name: str) -> Network:
+    """The network of a name.
+
+    Raises:
+        ValueError: an unknown network; the closest match is suggested.
+
+    """
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    return NETWORKS[name]
 
 
 def convolution_blocks(network: str) -> list[list[str]]:
     """The names of a network's convolutions, block by block: [["conv1_1", "conv1_2"], ...].
 
     Raises:
-        ValueError: an unknown network; the near one is suggested.
+        ValueError: an unknown network; the closest match is suggested.
 
     """
-    if network not in NETWORKS:
-        raise unknown("network", network, NETWORKS)
-    depths = enumerate(DEPTHS[network.removesuffix("_bn")], start=1)
+    depths = enumerate(find_network(network).depths, start=1)
     return [[f"conv{block}_{index}" for index in range(1, depth + 1)] for block, depth in depths]
 
 
@@ -49,13 +110,13 @@ def vgg_layers(network: str = "vgg19") -> dict[str, Layer]:
     """Every layer of a network by name, in order: "image", "conv1_1", "relu1_1", ..., "pool5". Loads no weights.
 
     Raises:
-        ValueError: an unknown network; the near one is suggested.
+        ValueError: an unknown network; the closest match is suggested.
 
     """
     layers = [Layer("image", "image", 3, 1, 0)]
     stride, reach = 1, 0
-    widths = COMPACT_WIDTHS if network == COMPACT else VGG_WIDTHS
-    for block, (names, channels) in enumerate(zip(convolution_blocks(network), widths, strict=True), start=1):
+    blocks = zip(convolution_blocks(network), find_network(network).widths, strict=True)
+    for block, (names, channels) in enumerate(blocks, start=1):
         for name in names:
             reach += stride
             layers.append(Layer(name, "conv", channels, stride, reach))

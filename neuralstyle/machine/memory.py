@@ -1,4 +1,4 @@
-"""How much memory a device has free, and when memory that is freed goes back to the system."""
+"""How much memory a device has free, and giving memory that was freed back to the system."""
 
 from __future__ import annotations
 
@@ -8,57 +8,66 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-LARGE = 8 * 2**20  # bytes
+LARGE_BLOCK_BYTES = 8 * 2**20  # from which on a block is given back as soon as it is freed
 
-_FILES = (  # of versions 2 and 1 of Linux's control groups: where they are, their limit, their use
+_CGROUP_FILES = (  # of versions 2 and 1 of Linux's control groups: folder, limit, usage
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
 
 
-def _limits(groups: str = "/proc/self/cgroup") -> list[tuple[str, str]]:
-    """The files with limit and use of this process's control groups, and of all those around them."""
+def free_memory(device: torch.device) -> int:
+    """Bytes that a device has free: of an accelerator, or of the machine within its container's limit."""
+    if device.type == "cuda":
+        import torch
+
+        # What torch has reserved and does not use is free as well.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    return int(max(0, min([free, *(_bytes_left(*files) for files in _limit_files())])))
+
+
+@cache
+def _limit_files() -> list[tuple[str, str]]:
+    """The files of this process, read once it asks for its free memory."""
+    return _cgroup_files("/proc/self/cgroup")
+
+
+def _cgroup_files(groups: str) -> list[tuple[str, str]]:
+    """The files with limit and usage of a process's control groups and of all those around them, by its list."""
     try:
         lines = [line.split(":", 2) for line in Path(groups).read_text().splitlines()]
     except OSError:
         lines = []
-    # Version 2 has no controllers in its line; in a container the path may be that outside, and does not exist.
+    # Version 2 names no controllers. In a container the path may be the one outside, which does not exist.
     paths = ["/", *(path for _, controllers, path in lines if controllers in ("", "memory"))]
     places = dict.fromkeys(str(place) for path in paths for place in (Path(path), *Path(path).parents))
-    return [(f"{root}{place}/{limit}", f"{root}{place}/{use}") for root, limit, use in _FILES for place in places]
+    return [
+        (f"{root}{place}/{limit}", f"{root}{place}/{usage}") for root, limit, usage in _CGROUP_FILES for place in places
+    ]
 
 
-_LIMITS = _limits()
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that a device has free: of an accelerator, or of the machine within its container's limit."""
-    if device.type == "cuda":
-        # What torch has reserved and does not use is free as well.
-        reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + reserve
-    import psutil
-
-    free = int(psutil.virtual_memory().available)
-    return int(max(0, min([free, *(_left(*files) for files in _LIMITS)])))
-
-
-def _left(limit: str, use: str) -> float:
+def _bytes_left(limit: str, usage: str) -> float:
+    """The bytes between usage and limit; infinite where there is no limit."""
     try:
-        left = int(Path(limit).read_text()) - int(Path(use).read_text())
+        left = int(Path(limit).read_text()) - int(Path(usage).read_text())
     except (OSError, ValueError):  # there is no such limit, or it is "max"
         return math.inf
-    return left + _reclaimable(Path(use).with_name("memory.stat"))
+    return left + _reclaimable(Path(usage).with_name("memory.stat"))
 
 
 def _reclaimable(statistics: Path) -> int:
-    """Bytes that count as used but hold files that have been read, and go when they are needed."""
+    """Bytes that count as used, but only cache files, and are freed when they are needed."""
     try:
         values = dict(line.split() for line in statistics.read_text().splitlines())
     except (OSError, ValueError):
@@ -66,26 +75,36 @@ def _reclaimable(statistics: Path) -> int:
     return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
 
 
-def give_back_freed_memory() -> None:
-    """Give the system what has been freed of the CPU's memory; large blocks go back as they are freed from now on.
+def trim_heap() -> None:
+    """Give the system what has been freed of the CPU's memory, unless environment variables configure malloc.
 
-    glibc by itself comes to keep blocks of up to 32 MiB in its heap, where the holes between blocks of many sizes add
-    up, to 40% of what a tile takes. It holds for the process, unless the environment has a word on malloc.
+    glibc keeps freed blocks in its heap, where holes between blocks of many sizes add up, to 40% of what a tile takes.
+    It only gives back what nobody uses; how the process allocates stays the same.
     """
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
 
 
+def return_large_blocks() -> None:
+    """Make glibc give large blocks back to the system as soon as they are freed, in the whole process.
+
+    For programs, such as the command line, and not for libraries, as it changes the allocator of everything in the
+    process. glibc by itself comes to keep blocks of up to 32 MiB in its heap. Does nothing where environment variables
+    configure malloc, or where there is no glibc.
+    """
+    library = _glibc()
+    if library is not None:
+        library.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        library.mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BLOCK_BYTES)  # glibc's own ratio
+
+
 @cache
 def _glibc() -> Any:
-    """The C library, told to give large blocks back, if it can be told and nobody else has told it anything."""
-    told = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    if told or not sys.platform.startswith("linux"):
+    """glibc, if this process uses it and no environment variable configures its malloc; else None."""
+    configured = any(name.startswith("MALLOC_") for name in os.environ)
+    if configured or "malloc" in os.environ.get("GLIBC_TUNABLES", "") or not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)
-    if not (hasattr(library, "mallopt") and hasattr(library, "malloc_trim")):  # musl has neither
-        return None
-    library.mallopt(_M_MMAP_THRESHOLD, LARGE)
-    library.mallopt(_M_TRIM_THRESHOLD, 2 * LARGE)  # in the proportion that glibc has
-    return library
+    has_both = hasattr(library, "mallopt") and hasattr(library, "malloc_trim")  # musl has neither
+    return library if has_both else None

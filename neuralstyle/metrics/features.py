@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.base import Encoder, check_names, on_encoder
+from neuralstyle.encoders.base import Encoder, check_is_encoder, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
 from neuralstyle.losses.tools.nearest import direction
@@ -175,10 +175,11 @@ def _network(
     """Return the encoder and the names of the layers to compare."""
     if encoder is None:
         filters = _random_filters()
-        return filters, check_names(layers or default or texture_layers(filters), filters.layers, "random filters")
+        return filters, check_names(layers or default or texture_layers(filters), filters.layers, filters.name)
     if not layers:
-        raise ValueError(f"the layers of {type(encoder).__name__} to compare are not given; give layers=[...]")
-    return encoder, check_names(layers, encoder.layers, type(encoder).__name__)
+        raise ValueError(f"the layers of {encoder_name(encoder)} to compare are not given; give layers=[...]")
+    check_is_encoder(encoder)
+    return encoder, check_names(layers, encoder.layers, encoder_name(encoder))
 
 
 @torch.no_grad()

@@ -62,6 +62,8 @@ class RandomFilters(nn.Module):
 
     """
 
+    name = "random filters"
+
     def __init__(self, filters: int = 64, seed: int = 0) -> None:
         super().__init__()
         whole_number("filters of RandomFilters", filters, 2)
@@ -82,15 +84,6 @@ class RandomFilters(nn.Module):
         """All layers by name, the smallest filters first."""
         return self._layers
 
-    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the names as a tuple, each once.
-
-        Raises:
-            ValueError: an unknown layer; the closest match is suggested.
-
-        """
-        return check_names(names, self._layers, "random filters")
-
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return the features of a picture by layer name.
 
@@ -105,7 +98,7 @@ class RandomFilters(nn.Module):
             ValueError: an unknown layer, or a picture that is too small for it.
 
         """
-        wanted = self.check_layers(layers)
+        wanted = check_names(layers, self._layers, self.name)
         check_image(image, self.filters3.dtype, [self._layers[name] for name in wanted])  # type: ignore[arg-type]
         return {name: self._filtered(image, name) for name in wanted}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle.encoders import Layer
-from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.base import Encoder, check_is_encoder, check_names, encoder_name
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import Reference, weights_per_layer
 from neuralstyle.objective.readings import ErrorSum, Probe, StatisticSum, WholeMap
@@ -70,8 +70,9 @@ def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> Non
         ValueError: an unknown layer, or a reference that is unknown or missing.
 
     """
+    check_is_encoder(encoder)
     for name, term in zip(losses.names, losses, strict=True):
-        encoder.check_layers(weights_per_layer(term.loss))
+        check_names(weights_per_layer(term.loss), encoder.layers, encoder_name(encoder))
         if term.loss.joint and isinstance(term.loss, (StatisticLoss, PointwiseLoss)):
             raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
         reference = getattr(term.loss, "reference", "nothing")

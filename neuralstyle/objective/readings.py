@@ -14,7 +14,7 @@ from neuralstyle import distributed
 from neuralstyle.encoders.base import Walker
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
-from neuralstyle.machine.memory import give_back_freed_memory
+from neuralstyle.machine.memory import trim_heap
 from neuralstyle.objective.tiling import Tile
 
 
@@ -206,7 +206,7 @@ def measure(
     own = distributed.share(plan)
     for number, tile in enumerate(own, 1):
         distributed.check()
-        give_back_freed_memory()
+        trim_heap()
         if last is not None and number == len(own):
             seen = graph(encoder, image, tile, probes)
             last(seen)
@@ -249,7 +249,7 @@ def gradient(
     todo = [tile for tile in distributed.share(plan) if tile not in done]
     while seen or todo:
         distributed.check()
-        give_back_freed_memory()
+        trim_heap()
         # The halo's gradient is added too: its pixels touch positions of this tile's core.
         each = seen.pop() if seen else graph(encoder, image, todo.pop(), probes)
         weights = [

@@ -3,18 +3,22 @@
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.base import Evaluate, FromFactory, Optimizer, OptimizerFactory, State, Strategy
 from neuralstyle.optimizers.lbfgs import LBFGS
-from neuralstyle.optimizers.minimize import Keep, Minimum, minimize
+from neuralstyle.optimizers.minimize import RESULTS, Minimum, Result, minimize
+from neuralstyle.optimizers.strategies import OPTIMIZERS, as_strategy
 
 __all__ = [
     "LBFGS",
+    "OPTIMIZERS",
+    "RESULTS",
     "Adam",
     "Evaluate",
     "FromFactory",
-    "Keep",
     "Minimum",
     "Optimizer",
     "OptimizerFactory",
+    "Result",
     "State",
     "Strategy",
+    "as_strategy",
     "minimize",
 ]

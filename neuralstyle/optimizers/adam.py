@@ -16,12 +16,12 @@ from neuralstyle.optimizers.base import Evaluate, FromFactory, State
 class Adam:
     r"""Adam, each step followed by clipping to [0, 1].
 
-    Lighter on memory than L-BFGS (3 copies of the picture) and indifferent to noise in the loss, but slower to
-    converge, with more fine grain.
+    It takes less memory than L-BFGS (3 copies of the picture) and tolerates noise in the loss, but it converges more
+    slowly and leaves more fine grain.
 
     Args:
         lr: step size, in units of the pixel range.
-        betas: decay of the running mean of gradients and of their squares.
+        betas: decay of the running means of the gradient and of its square.
         eps: added to the denominator.
 
     Raises:
@@ -47,7 +47,7 @@ class Adam:
             raise ValueError(f"the learning rate of Adam is a positive number, received {self.lr!r}")
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Walk downhill from ``image``, for ever."""
+        """Walk downhill from ``image``, as ``Strategy`` says, without an end."""
         return FromFactory(self._optimizer).walk(image, evaluate, state)
 
     def _optimizer(self, x: Tensor) -> torch.optim.Optimizer:

@@ -10,21 +10,28 @@ import torch
 from torch import Tensor
 
 Evaluate: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
-"""A picture -> its loss and gradient. Raises when the loop has had enough; a strategy lets that through."""
+"""A picture -> its loss and gradient. It raises an exception to end the walk, which a strategy lets through."""
 
 
 State: TypeAlias = dict[str, Any]
-"""Where a strategy stands: plain data and tensors, its present picture under "image"."""
+"""What a strategy needs to continue: plain data and tensors, the present picture under "image"."""
 
 
 class Strategy(Protocol):
-    """A way of minimising: starts at a picture, evaluates others, and goes on until stopped or out of ideas."""
+    """A way of minimising: starts at a picture, evaluates others, and goes on until stopped or converged."""
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Walk downhill from ``image``, (1, 3, H, W) in [0, 1], evaluating only pictures within that range.
+        """Walk downhill from a picture; usually a generator.
 
-        Yields its state after each step, of one or several evaluations. Started with a state that it has yielded, it
-        goes on from there as if it had never stopped.
+        Args:
+            image: the start, (1, 3, H, W) in [0, 1]; not to be changed.
+            evaluate: gives the loss and gradient of a picture of that shape in [0, 1].
+            state: one that an earlier walk has yielded; this walk then continues it exactly.
+
+        Yields:
+            The state after each step of one or several evaluations: a dict with the present picture, of the shape of
+            the start and in [0, 1], under "image". The next step may change its tensors in place.
+
         """
 
 
@@ -32,18 +39,32 @@ OptimizerFactory: TypeAlias = Callable[[Tensor], torch.optim.Optimizer]
 Optimizer: TypeAlias = Strategy | OptimizerFactory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FromFactory:
-    """Any ``torch.optim`` optimiser as a strategy, from a function (image tensor) -> optimiser.
+    """Any ``torch.optim`` optimiser as a strategy.
 
-    The picture is clipped to [0, 1] after each of the optimiser's steps, and before each evaluation, whose gradient
-    is that at the clipped picture.
+    The picture is clipped to [0, 1] after each of the optimiser's steps and before each evaluation. The gradient is
+    that at the clipped picture.
+
+    Args:
+        factory: makes the optimiser of a tensor, such as ``lambda x: torch.optim.RMSprop([x], lr=0.01)``.
+
     """
 
     factory: OptimizerFactory
 
+    def __repr__(self) -> str:
+        """The factory by its name, which is the same in every process."""
+        name = getattr(self.factory, "__qualname__", None)
+        return f"FromFactory({self.factory!r})" if name is None else f"FromFactory({self.factory.__module__}.{name})"
+
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Step for ever."""
+        """Step for ever.
+
+        Raises:
+            TypeError: the factory makes no optimiser of torch.
+
+        """
         start: Tensor = image if state is None else state["image"]
         x = start.clone(memory_format=torch.contiguous_format).requires_grad_()
         optimizer = self.factory(x)

@@ -16,28 +16,40 @@ from neuralstyle import distributed
 from neuralstyle.machine.memory import free_memory
 from neuralstyle.optimizers.base import Evaluate, State
 
-MOST_PAIRS, FEWEST_PAIRS = 20, 3  # that LBFGS keeps where it chooses itself
+MIN_PAIRS, MAX_PAIRS = 3, 20  # that are kept if no history is given
+FREE_MEMORY_SHARE = 0.5  # that the pairs may take then
+
+MAX_TRIALS = 12  # of one line search
+ARMIJO = 1e-4  # share of the predicted decrease that a step has to reach
+MIN_CUT, MAX_CUT = 0.1, 0.5  # what a step that fails is multiplied by
+MIN_CURVATURE = 1e-10  # of a pair that is kept, relative to the square of its change of gradient
 
 
 @dataclass(frozen=True)
 class LBFGS:
     r"""Limited-memory BFGS that keeps every pixel inside [0, 1].
 
-    The direction is $d = -H g$ over the pixels that are free to move (all but those that lie on a bound and
-    would be pushed across it), with H from the last ``history`` pairs $s = \Delta x, y = \Delta g$; the step is
-    projected, $x \leftarrow \mathrm{clip}(x + t d, 0, 1)$, and t is cut back until the loss has fallen enough.
-    A picture that is optimised inside its range loses nothing when it is saved; one that is clipped afterwards has
-    been measured to lose a factor of 1.3 to 5.7 of its objective.
+    The direction is
+
+    $$
+    d = -H g
+    $$
+
+    over the pixels that are free to move: all but those that lie on a bound and would be pushed across it. H comes
+    from the last ``history`` pairs $s = \Delta x, y = \Delta g$. The step is projected,
+    $x \leftarrow \mathrm{clip}(x + t d, 0, 1)$, and t is cut until the loss has fallen enough. A picture that is
+    optimised inside its range loses nothing when it is saved. Clipping it afterwards instead raised the loss by a
+    factor of 1.3 to 5.7 in our measurements.
 
     Args:
-        history: pairs kept, 2 copies of the picture each; more converge in fewer evaluations. None: 20, or as many, at
-            least 3, as half of the free memory holds.
+        history: number of pairs, each of two copies of the picture; with more, fewer evaluations are needed. None: 20,
+            or what half of the free memory holds, but at least 3.
         first_step: root mean square of the first step, in units of the pixel range.
         store: where the pairs are kept: "device", with the picture; "cpu", in the machine's memory; or a folder, in
-            memory-mapped files there, which vanish with the program.
+            memory-mapped files that vanish with the program.
 
     Raises:
-        ValueError: a history below 1, a first step that is not positive, or a store that is no folder either.
+        ValueError: a history below 1, a first step that is not positive, or a store that is neither of these.
 
     Example:
         ```python
@@ -64,7 +76,7 @@ class LBFGS:
             raise ValueError(f"the first step of LBFGS is a positive number, received {self.first_step!r}")
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Walk downhill from ``image``; ends when no step in any direction lowers the loss."""
+        """Walk downhill from ``image``, as ``Strategy`` says; ends when no step along the gradient lowers the loss."""
         if state is None:
             loss, gradient = evaluate(image)
             state = {"image": image, "loss": loss, "gradient": gradient, "pairs": [], "history": self._history(image)}
@@ -85,36 +97,36 @@ class LBFGS:
             if found is None:
                 if not pairs:
                     return
-                pairs = []  # the curvature has misled: try again along the gradient
+                pairs = []  # the pairs mislead: try again along the gradient
                 continue
             next_x, next_loss, next_gradient = found
             s, y = next_x - x, next_gradient - gradient
             curvature, square = _read(_dot(s, y), _dot(y, y))
-            if curvature > 1e-10 * square:
+            if curvature > MIN_CURVATURE * square:
                 pairs = [*pairs, (self._stored(s), self._stored(y), curvature)][-state["history"] :]
             x, loss, gradient = next_x, next_loss, next_gradient
             yield {"image": x, "loss": loss, "gradient": gradient, "pairs": pairs, "history": state["history"]}
 
     def _history(self, image: Tensor) -> int:
-        """How many pairs to keep."""
+        """The number of pairs to keep, the same in all processes."""
         if self.history is not None:
             return self.history
         if self.store not in ("device", "cpu"):
-            return MOST_PAIRS
+            return MAX_PAIRS
         free = free_memory(image.device if self.store == "device" else torch.device("cpu"))
-        pairs = free / 2 // (2 * image.numel() * image.element_size())
-        return int(distributed.least(max(FEWEST_PAIRS, min(MOST_PAIRS, pairs)), image.device))
+        pairs = FREE_MEMORY_SHARE * free // (2 * image.numel() * image.element_size())
+        return int(distributed.least(max(MIN_PAIRS, min(MAX_PAIRS, pairs)), image.device))
 
     def _stored(self, tensor: Tensor) -> Tensor:
-        """The tensor where pairs are kept."""
+        """A copy of the tensor in the store; with "device", the tensor itself."""
         if self.store == "device":
             return tensor
         if self.store == "cpu":
             return tensor.cpu()
         with tempfile.NamedTemporaryFile(dir=self.store, prefix="neuralstyle-") as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and the end of the program later
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error here; later it would kill the program
                 os.posix_fallocate(file.fileno(), 0, tensor.numel() * tensor.element_size())
-            # The mapping outlives the name: nothing is left behind, whatever happens.
+            # The mapping outlives the file's name, so no file is left behind, whatever happens.
             mapped = torch.from_file(file.name, shared=True, size=tensor.numel(), dtype=tensor.dtype)
         return mapped.copy_(tensor.flatten()).view(tensor.shape)
 
@@ -122,22 +134,25 @@ class LBFGS:
 def _search(
     x: Tensor, loss: float, gradient: Tensor, direction: Tensor, step: float, evaluate: Evaluate
 ) -> tuple[Tensor, float, Tensor] | None:
-    """The first step, of ever smaller ones, that lowers the loss enough (Armijo's rule on the projected path)."""
-    for _ in range(12):
+    """A step that lowers the loss enough, by Armijo's rule on the projected path: (picture, loss, gradient).
+
+    None if there is none among smaller and smaller steps.
+    """
+    for _ in range(MAX_TRIALS):
         candidate = (x + step * direction).clamp(0, 1)
         (predicted,) = _read(_dot(gradient, candidate - x))
         if predicted >= 0:
             return None
         value, candidate_gradient = evaluate(candidate)
-        if value <= loss + 1e-4 * predicted:
+        if value <= loss + ARMIJO * predicted:
             return candidate, value, candidate_gradient
-        # The minimum of the parabola through both values and the slope, kept within a sensible share of the step.
-        step *= min(max(-predicted / (2 * (value - loss - predicted)), 0.1), 0.5)
+        # To the minimum of the parabola through both values and the slope, within limits.
+        step *= min(max(-predicted / (2 * (value - loss - predicted)), MIN_CUT), MAX_CUT)
     return None
 
 
 def _inverse_hessian(pairs: list[tuple[Tensor, Tensor, float]], vector: Tensor) -> Tensor:
-    """H times a vector, by the two-loop recursion; nothing in it is read, so that an accelerator does not wait."""
+    """H times a vector, by the two-loop recursion, without reading numbers of the device: that would wait for it."""
     result = vector.clone()
     factors: list[Tensor] = []
     for s, y, curvature in reversed(pairs):
@@ -157,11 +172,11 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _wide(number: Tensor) -> Tensor:
-    """As Python's own numbers are, where the device has such."""
+    """A number in float64, which Python's floats are, if the device has it."""
     return number.double() if number.device.type in ("cpu", "cuda") else number
 
 
 def _read(*numbers: Tensor) -> list[float]:
-    """Numbers of a device, all at once: each reading waits for it."""
+    """Numbers of a device in one transfer, as each transfer waits for it."""
     found: list[float] = torch.stack(numbers).tolist()
     return found

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.optimizers.base import Evaluate, FromFactory, Optimizer, State, Strategy
+from neuralstyle.optimizers.base import Evaluate, Optimizer, State
+from neuralstyle.optimizers.strategies import as_strategy
 
-Keep = Literal["best", "last", "average"]
-"""Which picture a minimisation returns."""
+Result = Literal["best", "last", "average"]
+"""Which picture a minimisation returns: the best one evaluated, the last one, or a running average."""
 
-KEEPS: tuple[Keep, ...] = get_args(Keep)
-AVERAGE_DECAY = 0.99
+RESULTS: tuple[Result, ...] = get_args(Result)
+AVERAGE_DECAY = 0.99  # of the running average, in a step
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """Where a minimisation ended: the picture kept, the lowest loss met, and whether the watcher stopped it."""
+    """How a minimisation ended.
+
+    Args:
+        image: the picture that ``result`` asks for.
+        loss: the lowest loss of all evaluations.
+        evaluations: how many there were.
+        stopped: whether ``on_evaluation`` stopped it.
+
+    """
 
     image: Tensor
     loss: float
@@ -30,95 +40,196 @@ class Minimum:
 
 
 def minimize(
-    optimizer: Optimizer,
+    optimizer: Optimizer | str,
     image: Tensor,
     evaluate: Evaluate,
     evaluations: int,
-    watch: Callable[[int, float, Tensor], bool] = lambda count, loss, kept: True,
+    on_evaluation: Callable[[int, float, Tensor], bool] = lambda count, loss, kept: True,
     *,
-    keep: Keep = "best",
+    result: Result = "best",
     resume: State | None = None,
-    pause: Callable[[State], None] = lambda state: None,
+    on_step: Callable[[State], None] = lambda state: None,
 ) -> Minimum:
-    """Run an optimiser for a number of evaluations and return the best picture that it evaluated.
+    """Run an optimiser for a number of evaluations and return the picture that it has found.
+
+    The pictures of a strategy are checked on the way: each has the shape of the start, and lies in [0, 1]. The range is
+    looked at after evaluations 1, 2, 4, 8, ... and the step that follows, as an accelerator has to be waited for.
 
     Args:
-        optimizer: a strategy such as ``LBFGS()``, or a function (image tensor) -> ``torch.optim.Optimizer``.
+        optimizer: a strategy such as ``LBFGS()``, a name as in ``as_strategy``, or a function (image tensor) ->
+            ``torch.optim.Optimizer``.
         image: the start, (1, 3, H, W) in [0, 1]; not changed.
         evaluate: picture -> (loss, gradient).
-        evaluations: how many at most.
-        watch: called after each with (count, loss, picture kept so far); False stops.
-        keep: "best", the evaluated picture with the lowest loss; "last", where the last step ended; "average", the
-            exponential running average of the pictures after each step, with a decay of 0.99.
-        resume: a state that ``pause`` was given in another run of the same minimisation, to go on from there; the
+        evaluations: the most that are made. An optimiser that converges ends earlier.
+        on_evaluation: called after each with (count, loss, picture kept so far); False stops.
+        result: "best", the evaluated picture with the lowest loss; "last", the picture after the last step; "average",
+            the exponential running average of the pictures after each step, with a decay of 0.99.
+        resume: a state that ``on_step`` was given in another run of the same minimisation, which is then continued. The
             optimiser may change it in place.
-        pause: called after each step but the last with the state, whose tensors the next step may change in place.
-            What is continued therefore has at least one evaluation to make, and to show.
+        on_step: called after each step but the last with the state, whose tensors the next step may change in place. As
+            it is not called after the last step, a resumed run always has work left.
 
     Returns:
-        The picture that ``keep`` says. An optimiser that converges ends earlier.
+        The picture that ``result`` asks for, and how the minimisation ended.
 
     Raises:
-        Exception: whatever ``evaluate``, ``watch`` or ``pause`` raises, with the picture kept so far as its ``kept``
-            attribute.
+        TypeError: what is no optimiser, or a strategy whose steps do not yield a dict with a tensor under "image".
+        ValueError: an unknown result or name, or a strategy's picture of another shape or outside [0, 1].
+        Exception: whatever ``evaluate``, ``on_evaluation`` or ``on_step`` raises, with the picture kept so far as its
+            attribute ``kept``.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import LBFGS
+        from neuralstyle.optimizers import minimize
+
+        found = minimize(LBFGS(), torch.rand(1, 3, 8, 8), lambda x: (float(x.square().sum()), 2 * x), 20)
+        assert found.loss < 0.1
+        ```
 
     """
-    if not hasattr(optimizer, "walk") and not callable(optimizer):
-        raise TypeError(f"an optimizer is LBFGS(), Adam() or a function of the image tensor, received {optimizer!r}")
-    if keep not in KEEPS:
-        raise unknown("keep", keep, KEEPS)
-    strategy: Strategy = optimizer if hasattr(optimizer, "walk") else FromFactory(optimizer)
-    kept, lowest, count, steps = image, math.inf, 0, 0
-    unseen: list[float] = []  # the loss of an evaluation that the watcher has yet to hear of
+    strategy = as_strategy(optimizer)
+    if result not in RESULTS:
+        raise unknown("result", result, RESULTS)
+    run = _Run(type(strategy).__name__, image, evaluate, evaluations, on_evaluation, result)
     if resume is not None:
-        kept, lowest, count, steps = (resume[name] for name in ("kept", "lowest", "count", "steps"))
-
-    def report() -> None:
-        if unseen and watch(count, unseen.pop(), kept) is False:
-            raise _Stopped
-
-    def counted(x: Tensor) -> tuple[float, Tensor]:
-        nonlocal kept, lowest, count
-        report()
-        if count >= evaluations:
-            raise _Enough
-        loss, gradient = evaluate(x)
-        count += 1
-        if loss < lowest:
-            lowest = loss
-            if keep == "best":
-                # A strategy may change its picture in place, so the best one is kept apart.
-                kept = x.detach().clone()
-        unseen.append(loss)
-        # A state read from a file is contiguous; in another order in memory, sums are rounded differently.
-        return loss, gradient.contiguous()
-
-    stopped = False
+        run.resume(resume)
     try:
-        for state in strategy.walk(image.detach().contiguous(), counted, None if resume is None else resume["walk"]):
-            steps += 1
-            if keep == "last":
-                kept = state["image"].clone()
-            elif keep == "average":
-                # Out of place: the watcher may have kept the one before.
-                kept = kept + (state["image"] - kept) * ((1 - AVERAGE_DECAY) / (1 - AVERAGE_DECAY**steps))
-            report()  # only now, so that the watcher sees what the step has come to
-            if count < evaluations:
-                pause({"walk": state, "kept": kept, "lowest": lowest, "count": count, "steps": steps})
-        report()
-    except _Stopped:
-        stopped = True
+        walk = strategy.walk(image.detach().contiguous(), run.evaluate, None if resume is None else resume["walk"])
+        for state in run.check_walk(walk):
+            run.step(state)
+            if run.count < evaluations:
+                on_step({"walk": state, **run.state()})
+        run.report()
     except _Enough:
         pass
+    except _Stopped:
+        return Minimum(run.kept, run.lowest, run.count, stopped=True)
     except BaseException as error:
-        error.kept = kept  # type: ignore[attr-defined]
+        error.kept = run.kept  # type: ignore[attr-defined]
         raise
-    return Minimum(kept, lowest, count, stopped)
+    return Minimum(run.kept, run.lowest, run.count, stopped=False)
+
+
+class _Run:
+    """A minimisation under way: counts evaluations, reports them, keeps a picture, and checks the strategy's."""
+
+    def __init__(
+        self,
+        name: str,
+        image: Tensor,
+        evaluate: Evaluate,
+        limit: int,
+        on_evaluation: Callable[[int, float, Tensor], bool],
+        result: Result,
+    ) -> None:
+        self._name, self._start = name, image
+        self._evaluate, self._limit = evaluate, limit
+        self._on_evaluation, self._result = on_evaluation, result
+        self._unreported: float | None = None  # the loss of an evaluation
+        self._looks_at_step = True  # whether the range of the next step's picture is checked
+        self.kept, self.lowest, self.count, self.steps = image, math.inf, 0, 0
+
+    def resume(self, state: State) -> None:
+        """Continue where another run was."""
+        self.kept, self.lowest, self.count, self.steps = (state[name] for name in self.state())
+
+    def state(self) -> State:
+        """What ``resume`` needs."""
+        return {"kept": self.kept, "lowest": self.lowest, "count": self.count, "steps": self.steps}
+
+    def evaluate(self, x: Tensor) -> tuple[float, Tensor]:
+        """Evaluate a picture for the strategy."""
+        self.report()
+        if self.count >= self._limit:
+            raise _Enough
+        self._check(x, "evaluates", has_range=_is_power_of_two(self.count + 1))
+        loss, gradient = self._evaluate(x)
+        self.count += 1
+        self._looks_at_step |= _is_power_of_two(self.count)
+        if loss < self.lowest:
+            self.lowest = loss
+            if self._result == "best":
+                # A strategy may change its picture in place, so the best one is a copy.
+                self.kept = x.detach().clone()
+        self._unreported = loss
+        # A state read from a file is contiguous; with another memory format, sums would be rounded differently.
+        return loss, gradient.contiguous()
+
+    def step(self, state: State) -> None:
+        """Take note of a strategy's step."""
+        if not isinstance(state, dict) or not isinstance(state.get("image"), Tensor):
+            raise TypeError(
+                f"each step of a strategy yields a dict with its picture, a tensor, under 'image'; {self._name} yields "
+                f"{_shown(state)}"
+            )
+        image: Tensor = state["image"]
+        self._check(image, "yields", has_range=self._looks_at_step)
+        self._looks_at_step = False
+        self.steps += 1
+        if self._result == "last":
+            self.kept = image.clone()
+        elif self._result == "average":
+            # Out of place, as ``on_evaluation`` may have kept the one before.
+            self.kept = self.kept + (image - self.kept) * ((1 - AVERAGE_DECAY) / (1 - AVERAGE_DECAY**self.steps))
+        self.report()  # only now, so that what is reported includes the step
+
+    def report(self) -> None:
+        """Report an evaluation that has not been reported yet."""
+        loss, self._unreported = self._unreported, None
+        if loss is not None and self._on_evaluation(self.count, loss, self.kept) is False:
+            raise _Stopped
+
+    def check_walk(self, walk: object) -> Iterator[State]:
+        """What a strategy's ``walk`` returns, if that can be stepped through."""
+        if not isinstance(walk, Iterable):
+            raise TypeError(
+                "walk of a strategy is a generator that yields its state after each step; "
+                f"that of {self._name} returns {_shown(walk)}"
+            )
+        return iter(walk)
+
+    def _check(self, image: Tensor, verb: str, *, has_range: bool) -> None:
+        """Whether a strategy may evaluate or yield a picture."""
+        if not isinstance(image, Tensor):
+            raise TypeError(f"{self._name} {verb} {_shown(image)}; a strategy {verb} pictures, tensors like its start")
+        if image.shape != self._start.shape:
+            raise ValueError(
+                f"{self._name} {verb} a picture of shape {tuple(image.shape)}; the shape of its start is "
+                f"{tuple(self._start.shape)}, and all pictures of a strategy have that"
+            )
+        if has_range:
+            low, high = _range(image)
+            if low < 0 or high > 1:  # false for NaN, which is the objective's to name
+                if min(_range(self._start)) < 0 or max(_range(self._start)) > 1:
+                    raise ValueError("the start of a minimisation lies in [0, 1], and this does not; clamp(0, 1) it")
+                raise ValueError(
+                    f"{self._name} {verb} a picture in [{low:.4g}, {high:.4g}]; all pictures of a strategy lie in "
+                    "[0, 1], so apply clamp(0, 1) to it first"
+                )
+
+
+def _is_power_of_two(count: int) -> bool:
+    return count & (count - 1) == 0
+
+
+def _range(image: Tensor) -> tuple[float, float]:
+    """The lowest and the highest number of a picture, in one transfer from its device."""
+    low, high = torch.stack(image.detach().aminmax()).tolist()
+    return low, high
+
+
+def _shown(thing: object) -> str:
+    """What a strategy gives instead of what it is to, in a few words."""
+    if isinstance(thing, dict):
+        return f"a dict with {', '.join(map(repr, thing)) or 'nothing'}"
+    return "None" if thing is None else f"a {type(thing).__name__}"
 
 
 class _Enough(Exception):  # noqa: N818 - a signal, not an error
-    """The evaluations are used up."""
+    """All evaluations have been made."""
 
 
-class _Stopped(Exception):  # noqa: N818 - likewise
-    """The watcher said stop."""
+class _Stopped(Exception):  # noqa: N818 - a signal, not an error
+    """``on_evaluation`` said stop."""

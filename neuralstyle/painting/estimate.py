@@ -15,7 +15,7 @@ from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective.auto_tile import SHARE
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.optimizers.base import Optimizer
-from neuralstyle.optimizers.lbfgs import LBFGS, MOST_PAIRS
+from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
 from neuralstyle.painting.stages import PlannedStage
 from neuralstyle.styles import Style
 
@@ -117,4 +117,4 @@ def _pixels(tile: Tile) -> int:
 def _pictures_kept(optimizer: Optimizer) -> int:
     if not isinstance(optimizer, LBFGS) or optimizer.store != "device":
         return PICTURES_KEPT
-    return PICTURES_KEPT + 2 * (optimizer.history or MOST_PAIRS)
+    return PICTURES_KEPT + 2 * (optimizer.history or MAX_PAIRS)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuralstyle.losses import Loss, LossSum
     from neuralstyle.objective.tiling import TileSize
     from neuralstyle.optimizers.base import Optimizer
-    from neuralstyle.optimizers.minimize import Keep
+    from neuralstyle.optimizers.minimize import Result
     from neuralstyle.painting.initial import Init
     from neuralstyle.painting.progress import Callback
     from neuralstyle.schedule import Schedule, Stage
@@ -70,7 +70,7 @@ class Options(TypedDict, total=False):
     device: str | torch.device | None
     callback: Callback | Sequence[Callback] | None
     progress: bool
-    result: Keep
+    result: Result
     state: str | os.PathLike[str] | StateFile | None
 
 

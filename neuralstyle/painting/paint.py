@@ -81,7 +81,7 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
         evaluate,
         stage.iterations,
         run.on_evaluation,
-        keep=plan.result,
+        result=plan.result,
         resume=resume,
-        pause=save,
+        on_step=save,
     )

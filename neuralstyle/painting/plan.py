@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
@@ -20,10 +18,9 @@ from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, 
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.objective.tiling import TileSize
-from neuralstyle.optimizers.adam import Adam
-from neuralstyle.optimizers.base import Optimizer
-from neuralstyle.optimizers.lbfgs import LBFGS
-from neuralstyle.optimizers.minimize import KEEPS, Keep
+from neuralstyle.optimizers.base import Strategy
+from neuralstyle.optimizers.minimize import RESULTS, Result
+from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
 from neuralstyle.painting.options import PaintingOptions, StateFile, StylizeOptions, with_defaults
@@ -32,9 +29,6 @@ from neuralstyle.painting.resume import check_state, describe_style, settings_of
 from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
 from neuralstyle.styles import Style, as_styles
-
-OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"lbfgs": LBFGS, "adam": Adam}
-"""Optimisers by name, with their default options."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +42,7 @@ class Plan:
         start: the picture that the work starts from, (1, 3, H, W) in [0, 1], at the first stage's size.
         content: (1, 3, H, W) in [0, 1], or None.
         styles: the styles, in the colours that ``color`` gives them.
-        optimizer: the strategy, or a function (image tensor) -> ``torch.optim.Optimizer``.
+        optimizer: the strategy.
         tile: longest side of a tile in pixels, "auto" or None.
         result: which picture is the result: "best", "last" or "average".
         color: whose colours the result has.
@@ -74,9 +68,9 @@ class Plan:
     start: Tensor
     content: Tensor | None
     styles: tuple[Style, ...]
-    optimizer: Optimizer
+    optimizer: Strategy
     tile: TileSize
-    result: Keep
+    result: Result
     color: Color
     callbacks: tuple[Callback, ...]
     progress: bool
@@ -211,9 +205,9 @@ def _resolve(
     options: StylizeOptions,
 ) -> Plan:
     """The plan for losses over a picture whose longest side at the end is ``longest`` pixels."""
-    if options["result"] not in KEEPS:
-        raise unknown("result", options["result"], KEEPS)
-    optimizer = find_optimizer(options["optimizer"])
+    if options["result"] not in RESULTS:
+        raise unknown("result", options["result"], RESULTS)
+    optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
     stages, left_out = resolve_stages(
@@ -265,37 +259,6 @@ def _resolve(
         settings,
         (*notes, *left_out),
     )
-
-
-def find_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
-    """Return the optimiser of a name, or the optimiser itself; L-BFGS for None.
-
-    Raises:
-        ValueError: an unknown name; the closest match is suggested.
-        TypeError: a class, or something that is no optimiser.
-
-    """
-    if optimizer is None:
-        return LBFGS()
-    if isinstance(optimizer, str):
-        if optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", optimizer, OPTIMIZERS)
-        return OPTIMIZERS[optimizer]()
-    if inspect.isclass(optimizer):
-        name = optimizer.__name__
-        if issubclass(optimizer, torch.optim.Optimizer):
-            name = f"torch.optim.{name}" if hasattr(torch.optim, name) else name
-            raise TypeError(
-                f"an optimizer is made for the picture, received the class {name}; give a function of the picture: "
-                f"lambda x: {name}([x], lr=0.02)"
-            )
-        raise TypeError(f"an optimizer is an object, received the class {name}; give {name}()")
-    if not hasattr(optimizer, "walk") and not callable(optimizer):
-        raise TypeError(
-            "an optimizer is LBFGS(), Adam(), 'lbfgs', 'adam', a strategy or a function of the image tensor, received "
-            f"{optimizer!r}"
-        )
-    return optimizer
 
 
 def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neuralstyle.losses import Loss, LossSum
     from neuralstyle.objective.tiling import TileSize
     from neuralstyle.optimizers.base import Optimizer
-    from neuralstyle.optimizers.minimize import Keep
+    from neuralstyle.optimizers.minimize import Result
     from neuralstyle.painting.initial import Init
     from neuralstyle.painting.options import Options, StateFile
     from neuralstyle.painting.progress import Callback
@@ -46,7 +46,7 @@ def stylize(
     schedule: Schedule | Sequence[Stage] | str = "standard",
     strength: float = 0.5,
     color: Color = "style",
-    result: Keep = "best",
+    result: Result = "best",
     state: str | os.PathLike[str] | StateFile | None = None,
 ) -> Image.Image:
     r"""Paint the content in the style.

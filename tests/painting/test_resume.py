@@ -458,9 +458,6 @@ class Custom(torch.nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def check_layers(self, names):
-        return self.encoder.check_layers(names)
-
     def forward(self, image, layers):
         return self.encoder(image, layers)
 

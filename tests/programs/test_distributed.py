@@ -61,7 +61,7 @@ from neuralstyle import *
 from neuralstyle import distributed
 
 how, victim = sys.argv[1], int(sys.argv[2])
-distributed.LONG_SILENCE = float(sys.argv[3])
+distributed.LONG_SILENCE_LIMIT = float(sys.argv[3])
 torch.set_num_threads(1)
 
 def watch(done, total):

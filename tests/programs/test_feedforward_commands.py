@@ -26,9 +26,6 @@ class Shallow(nn.Module):
         for n in range(1, 5):
             self.register_buffer(f"kernel{n}", torch.randn(4, 3 if n == 1 else 4, 3, 3, generator=generator))
 
-    def check_layers(self, names):
-        return tuple(names)
-
     def forward(self, image, layers):
         features, x = {"image": image}, image
         for n in range(1, 5):

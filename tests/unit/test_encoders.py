@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuralstyle import FeatureExtractor, load_image, samples
+from neuralstyle import ContentLoss, FeatureExtractor, Objective, load_image, samples
+from neuralstyle.encoders.base import check_is_encoder, encoder_name
+from neuralstyle.encoders.vgg import NETWORKS
 from neuralstyle.encoders.weights import records as weights
+from neuralstyle.encoders.weights.files import packaged_tensors
 from neuralstyle.encoders.weights.records import load_weights
 from neuralstyle.encoders.weights.scales import activation_scales
 
@@ -318,18 +322,97 @@ def test_unknown_layers_are_refused_with_a_suggestion(
 
 
 @pytest.mark.parametrize(
-    "image",
+    ("image", "received"),
     [
-        torch.rand(3, 32, 32),
-        torch.rand(1, 1, 32, 32),
-        torch.rand(1, 32, 32, 3),
-        torch.zeros(1, 3, 32, 32, dtype=torch.uint8),
+        (torch.rand(3, 32, 32), r"torch.float32 \(3, 32, 32\)"),
+        (torch.rand(1, 1, 32, 32), r"torch.float32 \(1, 1, 32, 32\)"),
+        (torch.rand(1, 32, 32, 3), r"torch.float32 \(1, 32, 32, 3\)"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "torch.uint8"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.complex64), "torch.complex64"),
+        (torch.zeros(1, 3, 32, 32).to_sparse(), "sparse torch.float32"),
+        (torch.zeros(1, 3, 32, 32, device="meta"), "meta torch.float32"),
     ],
-    ids=["no batch", "grey", "channels last", "bytes"],
+    ids=["no batch", "grey", "channels last", "bytes", "complex", "sparse", "meta"],
 )
-def test_what_is_no_picture_is_refused(encoder: FeatureExtractor, image: Tensor) -> None:
-    with pytest.raises(ValueError, match="received torch"):
+def test_what_is_no_picture_is_refused(encoder: FeatureExtractor, image: Tensor, received: str) -> None:
+    with pytest.raises(ValueError, match=rf"is a floating \(B, 3, H, W\) tensor in \[0, 1\], received {received}"):
         encoder(image, ["relu1_1"])
+
+
+@pytest.mark.parametrize(("image", "received"), [(0, "0"), ("x", "'x'"), (None, "None"), (np.zeros(3), "a ndarray")])
+def test_what_is_no_tensor_is_refused(encoder: FeatureExtractor, image: Any, received: str) -> None:
+    with pytest.raises(TypeError, match=rf"tensor in \[0, 1\], received {received}; load_image\(\) makes one"):
+        encoder(image, ["relu1_1"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.float8_e4m3fn])
+def test_a_picture_in_another_dtype_is_not_cast(encoder: FeatureExtractor, dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=f"the image is {dtype} and the network torch.float32; convert one of them"):
+        encoder(torch.zeros(1, 3, 32, 32).to(dtype), ["relu1_1"])
+
+
+def test_a_string_is_one_layer(encoder: FeatureExtractor, noise: Noise) -> None:
+    assert list(encoder(noise(1, 3, 16, 16), "relu1_1")) == ["relu1_1"]
+
+
+class Uncallable:
+    layers = FeatureExtractor(layers=["image"]).layers
+
+
+class Numbered(torch.nn.Module):
+    """Has ``layers``, as many networks do, that are not those of an encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList([torch.nn.Conv2d(3, 4, 3)])
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (torch.nn.Sequential(), r"Sequential is a network and not an encoder.*give ModuleExtractor\(network\)"),
+        (Numbered(), r"Numbered is a network and not an encoder.*give ModuleExtractor\(network\)"),
+        (FeatureExtractor, "received the class FeatureExtractor; make one"),
+        (Uncallable(), "is called with a picture and names of layers; received a Uncallable"),
+        (lambda image, layers: {}, "has 'layers', a mapping from names to Layer.*received a function"),
+        (3, r"received 3; give FeatureExtractor\(\) or ModuleExtractor"),
+    ],
+)
+def test_what_is_no_encoder_is_told_what_to_do(thing: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        check_is_encoder(thing)
+    with pytest.raises(TypeError, match=message):
+        Objective(thing, ContentLoss("relu1_1"), content=torch.rand(1, 3, 16, 16))  # type: ignore[arg-type]
+
+
+def test_encoders_have_a_name_for_messages(encoder: FeatureExtractor) -> None:
+    check_is_encoder(encoder)
+    assert encoder_name(encoder) == "vgg19"
+    assert encoder_name(Numbered()) == "Numbered"
+
+
+# The records of networks
+
+
+def test_only_the_student_leaves_the_colours_to_others(encoder: FeatureExtractor) -> None:
+    assert encoder.pins_colors
+    assert not FeatureExtractor("compact19").pins_colors
+    assert [name for name, network in NETWORKS.items() if not network.pins_colors] == ["compact19"]
+
+
+def test_a_second_student_is_one_record(monkeypatch: pytest.MonkeyPatch, noise: Noise) -> None:
+    student = replace(NETWORKS["compact19"], name="compact7", depths=(1, 2), widths=(16, 32), padding="reflect")
+    whole = packaged_tensors("compact19.safetensors")
+    state = {key: value for key, value in whole.items() if key.split(".")[1] in ("0", "3", "5")}
+    monkeypatch.setitem(NETWORKS, "compact7", student)  # type: ignore[arg-type]
+    monkeypatch.setattr(weights, "packaged_tensors", {"compact7.safetensors": state}.__getitem__)
+    small = FeatureExtractor("compact7")
+    assert list(small.layers)[-1] == "pool2"
+    assert (small.weights, small.pooling, small.padding, small.pins_colors) == ("distilled", "l2", "reflect", False)
+    image = noise(1, 3, 24, 32)
+    monkeypatch.undo()
+    expected = FeatureExtractor("compact19", padding="reflect")(image, ["relu2_2"])["relu2_2"]
+    assert torch.equal(small(image, ["relu2_2"])["relu2_2"], expected)
 
 
 def test_pictures_smaller_than_a_cell_are_refused(encoder: FeatureExtractor, noise: Noise) -> None:

@@ -421,7 +421,6 @@ def test_unknown_layers_are_refused_with_a_suggestion(
 ) -> None:
     for ask in (
         lambda: network(noise(1, 3, 16, 16), ["conv1", "layer1.conv3"]),
-        lambda: network.check_layers(["layer1.conv3"]),
         lambda: ModuleExtractor(residual, ["layer1.conv3"]),
     ):
         with pytest.raises(ValueError, match=r"layer of Residual 'layer1.conv3': did you mean 'layer1.conv\d'"):

@@ -479,7 +479,7 @@ def test_automatic_tile_that_does_not_fit_says_how_much_it_takes(
 def test_limits_of_all_control_groups_around_the_process_count(tmp_path: Path) -> None:
     groups = tmp_path / "cgroup"
     groups.write_text("4:memory:/slice/job\n1:cpu:/other\n0::/unit\n")
-    limits = [os.path.normpath(limit) for limit, _ in memory_limits._limits(str(groups))]
+    limits = [os.path.normpath(limit) for limit, _ in memory_limits._cgroup_files(str(groups))]
     for limit in ("memory/slice/job/memory.limit_in_bytes", "memory/slice/memory.limit_in_bytes", "unit/memory.max"):
         assert f"/sys/fs/cgroup/{limit}" in limits
     assert not any("other" in limit for limit in limits)
@@ -488,16 +488,13 @@ def test_limits_of_all_control_groups_around_the_process_count(tmp_path: Path) -
 def test_files_that_were_read_do_not_count_as_used_memory(tmp_path: Path) -> None:
     for name, text in (("max", "5000\n"), ("current", "4000\n"), ("memory.stat", "file 900\ninactive_file 700\n")):
         (tmp_path / name).write_text(text)
-    assert memory_limits._left(str(tmp_path / "max"), str(tmp_path / "current")) == 1700
+    assert memory_limits._bytes_left(str(tmp_path / "max"), str(tmp_path / "current")) == 1700
 
 
 class Blurred:
     """A network whose one layer depends on the whole picture."""
 
     layers: ClassVar = {"attention1": Layer("attention1", "module", 3, 1, WHOLE_PICTURE)}
-
-    def check_layers(self, names: Any) -> tuple[str, ...]:
-        return tuple(names)
 
     def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
         return {"attention1": image * image.mean((2, 3), keepdim=True)}

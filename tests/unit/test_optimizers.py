@@ -9,9 +9,9 @@ import torch
 
 from neuralstyle import LBFGS, Adam
 from neuralstyle.checkpoint import load_state, save_state
-from neuralstyle.optimizers import lbfgs
-from neuralstyle.optimizers.lbfgs import FEWEST_PAIRS, MOST_PAIRS
-from neuralstyle.optimizers.minimize import AVERAGE_DECAY, KEEPS, minimize
+from neuralstyle.optimizers import FromFactory, as_strategy, lbfgs
+from neuralstyle.optimizers.lbfgs import MAX_PAIRS, MIN_PAIRS
+from neuralstyle.optimizers.minimize import AVERAGE_DECAY, RESULTS, minimize
 
 SHAPE = (1, 3, 6, 5)
 
@@ -158,6 +158,123 @@ def test_a_factory_that_makes_no_optimizer_is_named(start):
         minimize(lambda x: None, start, quadratic(), 5)
 
 
+# --- what an optimizer is
+
+
+def test_names_and_none_are_strategies_with_their_defaults(start):
+    assert as_strategy("lbfgs") == as_strategy(None) == LBFGS()
+    assert as_strategy("adam") == Adam()
+    for strategy in (LBFGS(history=3), Adam(lr=0.1), Steps([])):
+        assert as_strategy(strategy) is strategy
+    assert as_strategy(torch_lbfgs) == FromFactory(torch_lbfgs)
+    named = minimize("adam", start, quadratic(), 5)
+    assert torch.equal(named.image, minimize(Adam(), start, quadratic(), 5).image)
+
+
+def test_a_factory_is_described_by_its_name():
+    assert repr(FromFactory(torch_lbfgs)) == f"FromFactory({__name__}.torch_lbfgs)"
+    assert "functools.partial" in repr(FromFactory(partial(sgd, lr=1)))
+
+
+class Own(torch.optim.SGD):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error", "message"),
+    [
+        ("adm", ValueError, "unknown optimizer 'adm': did you mean 'adam'"),
+        (
+            torch.optim.Adam,
+            TypeError,
+            r"class Adam .* lambda x: torch.optim.Adam\(\[x\], lr=0.02\)",
+        ),
+        (Own, TypeError, r"such as lambda x: Own\(\[x\], lr=0.02\)"),
+        (
+            torch.optim.SGD([torch.zeros(1)], lr=1),
+            TypeError,
+            r"other tensors.* lambda x: torch.optim.SGD\(\[x",
+        ),
+        (LBFGS, TypeError, r"an object, received the class; give LBFGS\(\)"),
+        (3, TypeError, r"LBFGS\(\), Adam\(\), one of the names 'lbfgs', 'adam', .*; received 3"),
+    ],
+)
+def test_what_is_no_optimizer_is_told_what_to_give(optimizer, error, message, start):
+    with pytest.raises(error, match=message):
+        as_strategy(optimizer)
+    with pytest.raises(error, match=message):
+        minimize(optimizer, start, quadratic(), 5)
+
+
+class Wrong:
+    """A strategy whose steps are made by a function of the picture, after an evaluation of what another makes."""
+
+    def __init__(self, step=lambda x: {"image": x}, evaluated=lambda x: x):
+        self.step, self.evaluated = step, evaluated
+
+    def walk(self, image, evaluate, state=None):
+        while True:
+            evaluate(self.evaluated(image))
+            yield self.step(image)
+
+
+class NoGenerator:
+    def walk(self, image, evaluate, state=None):
+        evaluate(image)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "error", "message"),
+    [
+        (Wrong(lambda x: x), TypeError, "under 'image'; Wrong yields a Tensor"),
+        (Wrong(lambda x: {"picture": x}), TypeError, "under 'image'; Wrong yields a dict with 'picture'"),
+        (Wrong(lambda x: {"image": 3}), TypeError, "under 'image'; Wrong yields a dict with 'image'"),
+        (Wrong(lambda x: None), TypeError, "under 'image'; Wrong yields None"),
+        (Wrong(lambda x: {"image": x[0]}), ValueError, r"Wrong yields a picture of shape \(3, 6, 5\).* \(1, 3, 6, 5\)"),
+        (
+            Wrong(lambda x: {"image": x - 0.5}),
+            ValueError,
+            r"Wrong yields a picture in \[-0.\d+, 0.\d+\].*clamp",
+        ),
+        (Wrong(evaluated=lambda x: x + 1), ValueError, r"Wrong evaluates a picture in \[1\.\d+, 1\.\d+\].*clamp"),
+        (Wrong(evaluated=lambda x: x.flatten()), ValueError, r"Wrong evaluates a picture of shape \(90,\)"),
+        (Wrong(evaluated=lambda x: 3), TypeError, "Wrong evaluates a int; a strategy evaluates pictures"),
+        (NoGenerator(), TypeError, "is a generator .*; that of NoGenerator returns None"),
+    ],
+)
+def test_a_strategy_that_breaks_the_rules_is_named(strategy, error, message, start):
+    with pytest.raises(error, match=message):
+        minimize(strategy, start, quadratic(), 5)
+
+
+def test_a_strategy_that_leaves_the_range_later_is_found_by_the_next_power_of_two(start):
+    class Drift:
+        def walk(self, image, evaluate, state=None):
+            for number in range(100):
+                evaluate(image)
+                image = image + (number > 4)
+                yield {"image": image}
+
+    counts = []
+    with pytest.raises(ValueError, match=r"Drift evaluates a picture in \[2\.") as caught:
+        minimize(Drift(), start, quadratic(), 100, lambda count, loss, kept: counts.append(count))
+    assert counts[-1] == 7
+    assert caught.value.kept.shape == SHAPE
+
+
+def test_a_start_outside_the_range_is_not_blamed_on_the_strategy(start):
+    with pytest.raises(ValueError, match=r"^the start of a minimisation lies in \[0, 1\]"):
+        minimize(LBFGS(), start + 1, quadratic(), 5)
+    with pytest.raises(ValueError, match=r"^the start of a minimisation lies in \[0, 1\]"):
+        minimize(LBFGS(), start - 1, quadratic(), 5)
+
+
+def test_a_picture_that_is_not_a_number_is_left_to_the_objective(start):
+    seen = []
+    minimize(Wrong(evaluated=lambda x: x * math.nan), start, lambda x: (0.0, seen.append(x) or x), 3)
+    assert len(seen) == 3
+
+
 # --- which picture is returned
 
 
@@ -181,9 +298,9 @@ def pictures(count, noise):
 def test_the_last_picture_is_the_one_after_the_last_whole_step(start, noise):
     steps = pictures(6, noise)
     # Evaluations 1, 2, 2, 3, 4, 4: the fifth is the first of two for the fourth step, which does not end.
-    found = minimize(Steps(steps), start, quadratic(), 5, keep="last")
+    found = minimize(Steps(steps), start, quadratic(), 5, result="last")
     assert torch.equal(found.image, steps[2])
-    assert torch.equal(minimize(Steps(steps), start, quadratic(), 6, keep="last").image, steps[3])
+    assert torch.equal(minimize(Steps(steps), start, quadratic(), 6, result="last").image, steps[3])
 
 
 def test_the_average_is_the_exponential_one_without_its_bias_to_the_start(start, noise):
@@ -191,45 +308,45 @@ def test_the_average_is_the_exponential_one_without_its_bias_to_the_start(start,
     for count, picture in enumerate(steps, start=1):
         running = AVERAGE_DECAY * running + (1 - AVERAGE_DECAY) * picture
         if count in (1, 2, 150):
-            found = minimize(Steps(steps[:count]), start, quadratic(), 10**6, keep="average")
+            found = minimize(Steps(steps[:count]), start, quadratic(), 10**6, result="average")
             assert torch.allclose(found.image, running / (1 - AVERAGE_DECAY**count), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("keep", KEEPS)
-def test_the_watcher_sees_what_would_be_returned_if_it_stopped(strategy, start, keep):
+@pytest.mark.parametrize("result", RESULTS)
+def test_the_watcher_sees_what_would_be_returned_if_it_stopped(strategy, start, result):
     seen = []
 
-    def watch(count, loss, kept):
+    def record(count, loss, kept):
         seen.append((kept, kept.clone()))
         return count < 13
 
-    found = minimize(strategy, start, quadratic(), 100, watch, keep=keep)
+    found = minimize(strategy, start, quadratic(), 100, record, result=result)
     assert torch.equal(seen[-1][0], found.image)
     assert all(torch.equal(kept, copy) for kept, copy in seen)  # and what it has seen stays as it was
 
 
-@pytest.mark.parametrize("keep", ["last", "average"])
-def test_before_the_first_whole_step_the_start_is_kept(start, keep):
-    found = minimize(torch_lbfgs, start, quadratic(), 50, lambda count, loss, kept: count < 3, keep=keep)
+@pytest.mark.parametrize("result", ["last", "average"])
+def test_before_the_first_whole_step_the_start_is_kept(start, result):
+    found = minimize(torch_lbfgs, start, quadratic(), 50, lambda count, loss, kept: count < 3, result=result)
     assert torch.equal(found.image, start)
 
 
-@pytest.mark.parametrize("keep", KEEPS)
-def test_the_last_picture_that_the_watcher_sees_is_the_result(strategy, start, keep):
+@pytest.mark.parametrize("result", RESULTS)
+def test_the_last_picture_that_the_watcher_sees_is_the_result(strategy, start, result):
     seen = []
-    found = minimize(strategy, start, quadratic(), 14, lambda *progress: seen.append(progress) or True, keep=keep)
+    found = minimize(strategy, start, quadratic(), 14, lambda *progress: seen.append(progress) or True, result=result)
     assert [count for count, _, _ in seen] == list(range(1, 15))
     assert torch.equal(seen[-1][2], found.image)
 
 
 def test_the_average_of_a_bounded_walk_stays_in_bounds(strategy, start):
-    found = minimize(strategy, start.float(), lambda x: (float(x.sum()), torch.ones_like(x)), 40, keep="average")
+    found = minimize(strategy, start.float(), lambda x: (float(x.sum()), torch.ones_like(x)), 40, result="average")
     assert 0 <= found.image.min() <= found.image.max() <= 1
 
 
 def test_an_unknown_picture_to_keep_is_named(start):
     with pytest.raises(ValueError, match="did you mean 'best'"):
-        minimize(LBFGS(), start, quadratic(), 5, keep="bests")
+        minimize(LBFGS(), start, quadratic(), 5, result="bests")
 
 
 # --- stopped and continued
@@ -268,14 +385,14 @@ def _careless(monkeypatch):
 
 
 @pytest.mark.usefixtures("_careless")
-@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize("result", RESULTS)
 @pytest.mark.parametrize("name", CONTINUED)
-def test_a_walk_continued_from_a_file_is_the_walk_itself(name, keep, start, tmp_path):
+def test_a_walk_continued_from_a_file_is_the_walk_itself(name, result, start, tmp_path):
     evaluations, start = 14, start.float()
 
     def run(watched, paused, resume=None):
         strategy = CONTINUED[name](tmp_path)
-        return minimize(strategy, start, rosenbrock, evaluations, watched, keep=keep, resume=resume, pause=paused)
+        return minimize(strategy, start, rosenbrock, evaluations, watched, result=result, resume=resume, on_step=paused)
 
     states, losses = [], []
     whole = run(
@@ -298,9 +415,9 @@ def test_a_walk_continued_from_a_file_is_the_walk_itself(name, keep, start, tmp_
 
 
 @pytest.mark.usefixtures("_careless")
-@pytest.mark.parametrize("keep", KEEPS)
-def test_a_walk_stopped_and_continued_at_every_step_is_the_walk_itself(strategy, keep, start, tmp_path):
-    whole = minimize(strategy, start, rosenbrock, 15, keep=keep)
+@pytest.mark.parametrize("result", RESULTS)
+def test_a_walk_stopped_and_continued_at_every_step_is_the_walk_itself(strategy, result, start, tmp_path):
+    whole = minimize(strategy, start, rosenbrock, 15, result=result)
     resume = None
     for _ in range(17):
         states = []
@@ -310,7 +427,7 @@ def test_a_walk_stopped_and_continued_at_every_step_is_the_walk_itself(strategy,
             raise KeyboardInterrupt  # killed after a step
 
         try:
-            found = minimize(strategy, start, rosenbrock, 15, keep=keep, resume=resume, pause=pause)
+            found = minimize(strategy, start, rosenbrock, 15, result=result, resume=resume, on_step=pause)
         except KeyboardInterrupt:
             resume = load_state(states[0])
         else:
@@ -324,7 +441,7 @@ def test_a_converged_walk_that_is_continued_has_converged(tmp_path):
     def evaluate(x):
         return float(x.sum()), torch.ones_like(x)
 
-    whole = minimize(LBFGS(), corner, evaluate, 100, pause=states.append)
+    whole = minimize(LBFGS(), corner, evaluate, 100, on_step=states.append)
     assert whole.evaluations < 100
     again = minimize(LBFGS(), corner, evaluate, 100, resume=load_state(save_state(tmp_path / "s", states[-1])))
     assert again.evaluations == whole.evaluations
@@ -341,7 +458,7 @@ def test_pictures_and_gradients_are_evaluated_and_kept_in_one_order_of_memory(st
         loss, gradient = rosenbrock(x)
         return loss, gradient.contiguous(memory_format=torch.channels_last)
 
-    minimize(strategy, start, evaluate, 10, pause=lambda state: states.append(state["walk"]["image"].is_contiguous()))
+    minimize(strategy, start, evaluate, 10, on_step=lambda state: states.append(state["walk"]["image"].is_contiguous()))
     assert all(states)
 
 
@@ -351,28 +468,28 @@ def test_pictures_and_gradients_are_evaluated_and_kept_in_one_order_of_memory(st
 def history(strategy, image, steps=30):
     """How many pairs are kept in the end."""
     states = []
-    minimize(strategy, image, quadratic(condition=1e4), steps, pause=lambda state: states.append(state["walk"]))
+    minimize(strategy, image, quadratic(condition=1e4), steps, on_step=lambda state: states.append(state["walk"]))
     return max(len(state["pairs"]) for state in states)
 
 
 def test_the_history_is_chosen_by_the_memory_that_is_free(start, monkeypatch, tmp_path):
     pair = 2 * start.numel() * start.element_size()
-    for free, expected in [(0, FEWEST_PAIRS), (2 * 7 * pair, 7), (2 * 8 * pair - 1, 7), (10**12, MOST_PAIRS)]:
+    for free, expected in [(0, MIN_PAIRS), (2 * 7 * pair, 7), (2 * 8 * pair - 1, 7), (10**12, MAX_PAIRS)]:
         monkeypatch.setattr(lbfgs, "free_memory", lambda device, free=free: free)
         assert history(LBFGS(), start) == expected
         assert history(LBFGS(store="cpu"), start) == expected
         assert history(LBFGS(history=5), start) == 5
     monkeypatch.setattr(lbfgs, "free_memory", lambda device: 0)
-    assert history(LBFGS(store=tmp_path), start) == MOST_PAIRS  # the disk is not asked
+    assert history(LBFGS(store=tmp_path), start) == MAX_PAIRS  # the disk is not asked
 
 
 def test_a_continued_walk_keeps_its_history_whatever_is_free_now(start, monkeypatch):
     states = []
     monkeypatch.setattr(lbfgs, "free_memory", lambda device: 0)
-    minimize(LBFGS(), start, rosenbrock, 20, pause=states.append)
+    minimize(LBFGS(), start, rosenbrock, 20, on_step=states.append)
     monkeypatch.setattr(lbfgs, "free_memory", lambda device: 10**12)
-    minimize(LBFGS(), start, rosenbrock, 40, resume=states[-1], pause=states.append)
-    assert max(len(state["walk"]["pairs"]) for state in states) == FEWEST_PAIRS
+    minimize(LBFGS(), start, rosenbrock, 40, resume=states[-1], on_step=states.append)
+    assert max(len(state["walk"]["pairs"]) for state in states) == MIN_PAIRS
 
 
 def test_every_store_gives_the_same_picture_and_a_folder_is_left_empty(start, tmp_path):
@@ -383,7 +500,7 @@ def test_every_store_gives_the_same_picture_and_a_folder_is_left_empty(start, tm
 
 def test_pairs_in_a_folder_lie_in_files_there_that_have_no_name(start, tmp_path):
     states = []
-    minimize(LBFGS(history=4, store=tmp_path), start, rosenbrock, 20, pause=states.append)
+    minimize(LBFGS(history=4, store=tmp_path), start, rosenbrock, 20, on_step=states.append)
     assert list(tmp_path.iterdir()) == []
     assert len(states[-1]["walk"]["pairs"]) == 4
     maps = "/proc/self/maps"
@@ -417,7 +534,7 @@ def test_free_memory_is_within_the_machines_and_within_a_containers_limit(monkey
     cpu = torch.device("cpu")
     assert 0 < memory.free_memory(cpu) <= psutil.virtual_memory().total
     limit, use = tmp_path / "limit", tmp_path / "use"
-    monkeypatch.setattr(memory, "_LIMITS", [(str(limit), str(use))])
+    monkeypatch.setattr(memory, "_limit_files", lambda: [(str(limit), str(use))])
     without = memory.free_memory(cpu)
     assert without > 10**6
     use.write_text("1000\n")

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import math
 import pickle
+import platform
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,16 +23,19 @@ from torch import Tensor, nn
 
 from neuralstyle import FeatureExtractor
 from neuralstyle.encoders.kernels import library, winograd
+from neuralstyle.encoders.kernels.library import BORDERS, Fusion
 from neuralstyle.encoders.kernels.padding import pad
 from neuralstyle.encoders.kernels.pooling import l2_pool
-from neuralstyle.encoders.kernels.quantized import CodedConvolution, Codes
+from neuralstyle.encoders.kernels.quantized import QuantizedConvolution, QuantizedWeight
 from neuralstyle.encoders.kernels.winograd import convolve
 
+ROOT = Path(__file__).parents[1]
 COMPACT_SHAPES = [(32, 32), (32, 128)]  # of the compact encoder
 VGG_SHAPES = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+FUSIONS = {None: Fusion.RELU, "max": Fusion.RELU_MAX, "l2": Fusion.RELU_L2}
 SIZES = [(1, 1), (2, 3), (4, 4), (5, 9), (16, 17), (33, 50)]
 
-built = pytest.mark.skipif(not library.is_built(), reason="winograd.c was not library or needs another processor")
+built = pytest.mark.skipif(not library.is_built(), reason="winograd.c was not compiled or needs another processor")
 
 
 def _layer(channels: int, columns: int) -> nn.Conv2d:
@@ -52,7 +64,7 @@ def test_rounding_is_within_three_times_that_of_the_direct_convolution(
     for name, y, source in (
         ("exact", layer64(x64), x64),
         ("direct", layer(x), x),
-        ("fast", convolve(x, layer, relu=False), x),
+        ("fast", convolve(x, layer), x),
     ):
         results[name] = y, torch.autograd.grad(y, source, gradient.to(y))[0]
     for exact, direct, fast in zip(results["exact"], results["direct"], results["fast"], strict=True):
@@ -65,7 +77,7 @@ def test_rounding_is_within_three_times_that_of_the_direct_convolution(
 @pytest.mark.parametrize(("channels", "columns"), [(32, 32), (96, 64), (64, 64), (128, 64), (64, 192)])
 def test_any_size_and_batch(size: tuple[int, int], relu: bool, channels: int, columns: int) -> None:
     layer, x = _layer(channels, columns), _picture(3, channels, *size)
-    y = convolve(x, layer, relu=relu)
+    y = convolve(x, layer, Fusion.RELU if relu else Fusion.NONE)
     gradient = torch.randn_like(y)
     layer64, x64 = copy.deepcopy(layer).double(), x.detach().double().requires_grad_()
     exact = layer64(x64)
@@ -76,7 +88,7 @@ def test_any_size_and_batch(size: tuple[int, int], relu: bool, channels: int, co
     back = torch.autograd.grad(y, x, gradient)[0]
     assert _error(back, torch.autograd.grad(exact, x64, gradient.double())[0]) < 1e-5
     if relu:
-        again = convolve(x, layer, relu=True, kept=False)
+        again = convolve(x, layer, Fusion.RELU, kept=False)
         assert torch.equal(again, y)
         assert torch.equal(torch.autograd.grad(again, x, gradient)[0], back)
 
@@ -86,7 +98,7 @@ def test_any_size_and_batch(size: tuple[int, int], relu: bool, channels: int, co
 @pytest.mark.parametrize(("channels", "columns"), [(32, 64), (64, 64), (64, 128)])
 def test_with_pooling(size: tuple[int, int], channels: int, columns: int) -> None:
     layer, x = _layer(channels, columns), _picture(3, channels, *size)
-    y, map_ = convolve(x, layer, pool="max"), convolve(x, layer)
+    y, map_ = convolve(x, layer, Fusion.RELU_MAX), convolve(x, layer)
     assert y.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(y, F.max_pool2d(map_, 2).relu())
     gradient = torch.randn_like(y)
@@ -99,7 +111,7 @@ def test_with_pooling(size: tuple[int, int], channels: int, columns: int) -> Non
 @pytest.mark.parametrize(("channels", "columns"), [(32, 64), (64, 64), (64, 128)])
 def test_with_l2_pooling(size: tuple[int, int], channels: int, columns: int) -> None:
     layer, x = _layer(channels, columns), _picture(3, channels, *size)
-    y, apart = convolve(x, layer, pool="l2"), l2_pool(convolve(x, layer, relu=True))
+    y, apart = convolve(x, layer, Fusion.RELU_L2), l2_pool(convolve(x, layer, Fusion.RELU))
     assert y.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(y, apart, rtol=1e-6, atol=1e-12)
     gradient = torch.randn_like(y)
@@ -110,7 +122,7 @@ def test_with_l2_pooling(size: tuple[int, int], channels: int, columns: int) -> 
 @built
 def test_with_l2_pooling_against_float64() -> None:
     layer, x = _layer(64, 64), _picture(2, 64, 23, 30)
-    y, direct = convolve(x, layer, pool="l2"), l2_pool(layer(x).relu())
+    y, direct = convolve(x, layer, Fusion.RELU_L2), l2_pool(layer(x).relu())
     layer64, x64 = copy.deepcopy(layer).double(), x.detach().double().requires_grad_()
     exact = l2_pool(layer64(x64).relu())
     assert _error(y, exact) <= 3 * _error(direct, exact)
@@ -119,11 +131,11 @@ def test_with_l2_pooling_against_float64() -> None:
     assert _error(back, exact_back) < 1e-5
     x = x.detach()
     x[0, 3, 1, 1] = torch.nan
-    assert convolve(x, layer, pool="l2")[0, :, 0, 0].isnan().all()
+    assert convolve(x, layer, Fusion.RELU_L2)[0, :, 0, 0].isnan().all()
 
 
 @built
-@pytest.mark.parametrize("padding", winograd.BORDERS)
+@pytest.mark.parametrize("padding", BORDERS)
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 6), (17, 20), (33, 49)])
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("columns", [16, 32, 40, 64])
@@ -149,9 +161,9 @@ def test_the_gradient_of_a_picture(size: tuple[int, int], columns: int, relu: bo
 @pytest.mark.parametrize(
     ("options", "shape", "dtype"),
     [
-        ({"pool": "max"}, (1, 64, 8, 8), torch.uint8),
-        ({"relu": True, "kept": False}, (1, 64, 16, 16), torch.uint8),
-        ({"relu": True}, (1, 64, 16, 16), torch.float32),
+        ({"fusion": Fusion.RELU_MAX}, (1, 64, 8, 8), torch.uint8),
+        ({"fusion": Fusion.RELU, "kept": False}, (1, 64, 16, 16), torch.uint8),
+        ({"fusion": Fusion.RELU}, (1, 64, 16, 16), torch.float32),
     ],
 )
 def test_what_is_kept_for_the_gradient(options: dict[str, Any], shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -167,10 +179,10 @@ def test_what_is_kept_for_the_gradient(options: dict[str, Any], shape: tuple[int
     assert kept == [(torch.Size(shape), dtype)]
 
 
-def _coded(channels: int, columns: int) -> CodedConvolution:
-    places = torch.randint(256, (columns, channels, 3, 3), dtype=torch.uint8)
-    return CodedConvolution(
-        Codes(places, 0.1 * torch.randn(256)),
+def _quantized(channels: int, columns: int) -> QuantizedConvolution:
+    codes = torch.randint(256, (columns, channels, 3, 3), dtype=torch.uint8)
+    return QuantizedConvolution(
+        QuantizedWeight(codes, 0.1 * torch.randn(256)),
         torch.randn(columns),
         torch.rand(columns) + 0.5,
         torch.rand(channels) + 0.5,
@@ -183,14 +195,14 @@ def _coded(channels: int, columns: int) -> CodedConvolution:
 def test_codes_give_the_same_bits_as_the_weights_that_they_stand_for(
     channels: int, columns: int, pool: str | None
 ) -> None:
-    coded, x = _coded(channels, columns), _picture(2, channels, 17, 22)
-    plain = coded.decoded()
-    factors = coded.outputs[:, None, None, None] * coded.inputs[None, :, None, None]
-    assert torch.equal(plain.weight, coded.table[coded.codes.long()] * factors)
-    assert winograd.suits(x, coded)
+    quantized, x = _quantized(channels, columns), _picture(2, channels, 17, 22)
+    plain = quantized.dequantized()
+    factors = quantized.outputs[:, None, None, None] * quantized.inputs[None, :, None, None]
+    assert torch.equal(plain.weight, quantized.table[quantized.codes.long()] * factors)
+    assert winograd.suits(x, quantized)
     results = []
-    for layer in (coded, plain):
-        y = convolve(x, layer, relu=True, pool=pool, kept=False)
+    for layer in (quantized, plain):
+        y = convolve(x, layer, FUSIONS[pool], kept=False)
         results.append((y, torch.autograd.grad(y.square().sum(), x)[0], layer(x)))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
@@ -200,7 +212,7 @@ def test_the_networks_weights_stay_codes_where_they_are_used_as_such() -> None:
     encoder, image = FeatureExtractor(layers=["relu3_1"]), torch.rand(1, 3, 64, 72)
     kinds = {name: type(module) for name, module in encoder.convolutions.items()}
     assert kinds.pop("conv1_1") is nn.Conv2d
-    assert set(kinds.values()) == {CodedConvolution}
+    assert set(kinds.values()) == {QuantizedConvolution}
     moved = copy.deepcopy(encoder).double()
     direct = FeatureExtractor(layers=["relu3_1"], convolution="direct")
     for other in (moved, direct):
@@ -218,7 +230,7 @@ def test_the_networks_weights_stay_codes_where_they_are_used_as_such() -> None:
 def test_maximum_pooling_lets_nan_through() -> None:
     layer, x = _layer(64, 64), _picture(1, 64, 16, 16).detach()
     x[0, 3, 1, 1] = torch.nan
-    assert convolve(x, layer, pool="max")[0, :, 0, 0].isnan().all()
+    assert convolve(x, layer, Fusion.RELU_MAX)[0, :, 0, 0].isnan().all()
 
 
 @built
@@ -226,9 +238,9 @@ def test_maximum_pooling_lets_nan_through() -> None:
 def test_blocks_of_any_size_give_the_same_bits(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = _layer(64, 128), _picture(2, 64, 30, 41)
     results = []
-    for size in (winograd.BLOCK, block):
-        monkeypatch.setattr(winograd, "_block", lambda tiles, size=size: size)
-        y = convolve(x, layer, relu=True)
+    for size in (winograd.TILES_PER_BLOCK, block):
+        monkeypatch.setattr(winograd, "_tiles_per_block", lambda tiles, size=size: size)
+        y = convolve(x, layer, Fusion.RELU)
         results.append((y, torch.autograd.grad(y.square().sum(), x)[0]))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
@@ -236,9 +248,9 @@ def test_blocks_of_any_size_give_the_same_bits(block: int, monkeypatch: pytest.M
 def test_blocks_are_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     for tiles in (1, 3, 4, 47, 191, 192, 193, 5000):
-        block = winograd._block(tiles)
-        assert 1 <= block <= winograd.BLOCK
-        rounds = -(-tiles // (winograd.BLOCK * 4))
+        block = winograd._tiles_per_block(tiles)
+        assert 1 <= block <= winograd.TILES_PER_BLOCK
+        rounds = -(-tiles // (winograd.TILES_PER_BLOCK * 4))
         assert -(-tiles // block) <= 4 * rounds
 
 
@@ -246,7 +258,7 @@ def test_blocks_are_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_not_a_number_goes_through() -> None:
     layer, x = _layer(64, 64), _picture(1, 64, 12, 12).detach()
     x[0, 3, 1, 1] = torch.nan
-    y = convolve(x, layer, relu=True)
+    y = convolve(x, layer, Fusion.RELU)
     assert y[0, :, :2, :2].isnan().all()
     assert not y[0, :, 8:, 8:].isnan().any()
 
@@ -257,13 +269,13 @@ def test_second_derivatives() -> None:
     twice = {}
     for pool, kept in ((None, True), (None, False), ("max", False), ("l2", False)):
         for name in ("fast", "direct"):
-            y = convolve(x, layer, relu=True, pool=pool, kept=kept) if name == "fast" else layer(x).relu()
+            y = convolve(x, layer, FUSIONS[pool], kept=kept) if name == "fast" else layer(x).relu()
             y = {None: y, "max": F.max_pool2d(y, 2), "l2": l2_pool(y)}[pool] if name == "direct" else y
             (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
             twice[name] = torch.autograd.grad(first.square().sum(), x)[0]
         torch.testing.assert_close(twice["fast"], twice["direct"], rtol=1e-3, atol=1e-3)
     layer, x = _layer(3, 64), _picture(1, 3, 5, 7)
-    for padding in winograd.BORDERS:
+    for padding in BORDERS:
         for name in ("fast", "direct"):
             fast = name == "fast"
             convolved = winograd.padded_convolution(x, layer.weight, layer.bias, padding)
@@ -276,13 +288,13 @@ def test_second_derivatives() -> None:
 @built
 def test_any_memory_layout() -> None:
     layer, x = _layer(64, 64), _picture(1, 64, 16, 20)
-    y = convolve(x, layer, relu=True)
-    other = convolve(x.detach().contiguous(), layer, relu=True)
+    y = convolve(x, layer, Fusion.RELU)
+    other = convolve(x.detach().contiguous(), layer, Fusion.RELU)
     assert torch.equal(y, other)
     expanded = torch.autograd.grad(y.sum(), x, retain_graph=True)[0]
     assert torch.equal(expanded, torch.autograd.grad(y, x, torch.ones_like(y))[0])
     layer.weight = nn.Parameter(layer.weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
-    assert torch.equal(convolve(x, layer, relu=True), y)
+    assert torch.equal(convolve(x, layer, Fusion.RELU), y)
 
 
 @built
@@ -322,7 +334,7 @@ def test_threads_at_once() -> None:
 
     def run(x: Tensor) -> Tensor:
         x = x.clone().requires_grad_()
-        y = convolve(x, layer, relu=True)
+        y = convolve(x, layer, Fusion.RELU)
         return torch.autograd.grad(y.square().sum(), x)[0]
 
     alone = [run(x) for x in pictures]
@@ -390,3 +402,76 @@ def test_option_is_shown_and_checked() -> None:
     assert "convolution='direct'" in repr(FeatureExtractor(convolution="direct"))
     with pytest.raises(ValueError, match=r"winogradd.*winograd"):
         FeatureExtractor(convolution="winogradd")  # type: ignore[arg-type]
+
+
+@built
+@pytest.mark.parametrize("name", library.CONSTANTS)
+def test_a_library_that_states_another_fact_is_not_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    functions = library.library()
+    assert library.has_constants(functions)
+    assert functions.constant(name.encode()) == library.CONSTANTS[name]
+    monkeypatch.setattr(library, "CONSTANTS", {**library.CONSTANTS, name: library.CONSTANTS[name] + 1})
+    assert library.library.__wrapped__() is None
+
+
+@built
+def test_a_fact_that_a_library_does_not_know_is_not_a_number() -> None:
+    assert math.isnan(library.library().constant(b"no such fact"))
+
+
+def test_no_library_and_what_is_none_are_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.bin", Path(ctypes.__file__)):
+        monkeypatch.setattr(library, "LIBRARY", path)
+        assert library.library.__wrapped__() is None
+
+
+# Building
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], str]:
+    """Builds a copy of the sources, beside which there is a library already."""
+    interface = ModuleType("hatchling.builders.hooks.plugin.interface")
+    interface.BuildHookInterface = object  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, interface.__name__, interface)
+    for name in ("hatchling", "hatchling.builders", "hatchling.builders.hooks", "hatchling.builders.hooks.plugin"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))
+    (tmp_path / hook["KERNELS"]).mkdir(parents=True)
+    for source in hook["SOURCES"]:
+        shutil.copy(ROOT / source, tmp_path / source)
+    (tmp_path / hook["LIBRARY"]).write_bytes(b"a library")
+    return lambda: str(hook["build"](tmp_path))
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_a_build_that_fails_leaves_the_library_that_is_there(
+    compiler: str, build: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CC", compiler)
+    problem = build()
+    expected = {"false": "false failed with status 1", "no-such-compiler": "needs gcc, on Linux on x86-64"}
+    assert expected[compiler] in problem
+    assert (tmp_path / library.LIBRARY.relative_to(ROOT)).read_bytes() == b"a library"
+    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "winograd.bin"}
+
+
+def test_both_sources_are_needed(build: Callable[[], str], tmp_path: Path) -> None:
+    (header,) = tmp_path.rglob("*.h")
+    header.unlink()
+    assert build() == "neuralstyle/encoders/kernels/winograd_kernel.h is missing"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None or platform.machine() != "x86_64", reason="needs gcc on x86-64")
+def test_a_build_replaces_the_library(
+    build: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CC", "gcc -O0 -Wall -Wextra -Werror")
+    assert build() == ""
+    (path,) = tmp_path.rglob("*.bin")
+    assert library.has_constants(ctypes.CDLL(str(path)))
+    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "winograd.bin"}

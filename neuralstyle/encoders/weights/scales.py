@@ -1,39 +1,46 @@
-"""Activation scales: the mean activation of every filter of a network, by which its weights are normalised."""
+"""Activation scales: the mean activation of every filter of a network, which normalises its weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from neuralstyle.encoders.base import Layer
+from neuralstyle.encoders.vgg import Network
 from neuralstyle.encoders.weights.files import packaged_tensors
+
+MEASURED_SOURCE = "simonyan"  # of the weights that the package's scales were measured on
 
 
 def activation_scales(pooling: str) -> dict[str, Tensor]:
-    """Mean activation of every filter over natural photographs, by convolution, as shipped with the package.
+    """The mean activation of every filter over natural photographs, by convolution, from the package's file.
 
-    Measured after the ReLU on VGG-19 with Simonyan and Zisserman's weights and this pooling, by
-    ``benchmarks/activation_scales.py``.
+    ``benchmarks/activation_scales.py`` has measured them after the ReLUs of VGG-19 with Simonyan and Zisserman's
+    weights and this pooling.
     """
     stored = packaged_tensors("vgg19_activation_scales.safetensors")
     prefix = f"{pooling}/"
     return {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
 
 
-NORMALIZED: Mapping[str, Callable[[str], dict[str, Tensor]]] = {
-    "simonyan": activation_scales,
-    "distilled": lambda _: {},  # the student has learnt its teacher's normalised features
-}
-"""Sources of weights whose activation scales are known, and for a pooling those by which weights are rescaled."""
+def has_shipped_scales(network: Network, source: str | os.PathLike[str]) -> bool:
+    """Whether the package knows the scales of weights of a network, or these are normalised already."""
+    return source in network.sources and (network.normalized or source == MEASURED_SOURCE)
+
+
+def shipped_scales(network: Network, pooling: str) -> dict[str, Tensor]:
+    """The scales of weights that have them, with this pooling; empty if the weights are normalised already."""
+    return {} if network.normalized else activation_scales(pooling)
 
 
 def check_scales(scales: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> dict[str, Tensor]:
-    """Scales by convolution, as float32 on the CPU.
+    """Scales by convolution in float32 on the CPU, after a check.
 
     Raises:
-        TypeError: no mapping from names to tensors.
+        TypeError: it is no mapping from names to tensors.
         ValueError: a convolution without scales, other channels than the network's, or a scale that is not positive.
 
     """

@@ -1,0 +1,73 @@
+"""Which strategy an ``optimizer=`` argument means: a strategy itself, a name, or a function for torch's optimisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from neuralstyle._errors import unknown
+from neuralstyle.optimizers.adam import Adam
+from neuralstyle.optimizers.base import FromFactory, Optimizer, Strategy
+from neuralstyle.optimizers.lbfgs import LBFGS
+
+OPTIMIZERS: Mapping[str, Callable[[], Strategy]] = {"lbfgs": LBFGS, "adam": Adam}
+"""Optimisers by name, with their default settings."""
+
+
+def as_strategy(optimizer: Optimizer | str | None) -> Strategy:
+    """The strategy that an optimiser is.
+
+    Args:
+        optimizer: a strategy such as ``LBFGS()``; a name, "lbfgs" or "adam"; a function (image tensor) ->
+            ``torch.optim.Optimizer``; None: ``LBFGS()``.
+
+    Raises:
+        ValueError: an unknown name; the closest match is suggested.
+        TypeError: anything else; the message says what to give instead.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle import LBFGS
+        from neuralstyle.optimizers import as_strategy
+
+        assert as_strategy("lbfgs") == as_strategy(None) == LBFGS()
+        as_strategy(lambda x: torch.optim.RMSprop([x], lr=0.01))
+        ```
+
+    """
+    if optimizer is None:
+        return LBFGS()
+    if isinstance(optimizer, str):
+        if optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", optimizer, OPTIMIZERS)
+        return OPTIMIZERS[optimizer]()
+    _check_is_object(optimizer)
+    if hasattr(optimizer, "walk"):
+        return optimizer
+    if callable(optimizer):
+        return FromFactory(optimizer)
+    names = ", ".join(map(repr, OPTIMIZERS))
+    raise TypeError(
+        f"an optimizer is LBFGS(), Adam(), one of the names {names}, an object with a method walk, or a function of "
+        f"the image tensor; received {optimizer!r}"
+    )
+
+
+def _check_is_object(optimizer: object) -> None:
+    """Refuse a class where its object is meant, and an optimiser of torch, which is for tensors that it was given."""
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        home = "torch.optim." if optimizer.__module__.startswith("torch.optim") else ""
+        raise TypeError(
+            f"the class {optimizer.__name__} does not know the picture yet; give a function of it, such as "
+            f"lambda x: {home}{optimizer.__name__}([x], lr=0.02)"
+        )
+    if isinstance(optimizer, torch.optim.Optimizer):
+        name = type(optimizer).__name__
+        raise TypeError(
+            f"this {name} optimises other tensors; give a function of the picture, such as "
+            f"lambda x: torch.optim.{name}([x], lr=0.02)"
+        )
+    if isinstance(optimizer, type) and hasattr(optimizer, "walk"):
+        raise TypeError(f"an optimizer is an object, received the class; give {optimizer.__name__}()")
