@@ -40,7 +40,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
         ```
 
     """
-    state = RunState(plan.state, plan.settings, plan.start.device)
+    state = RunState(plan.state, plan.settings() if plan.state else {}, plan.start.device)
     callbacks = [*plan.callbacks, *as_callbacks(callback)]
     run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes)
     image, saved = plan.start, state.found

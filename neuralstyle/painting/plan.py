@@ -49,7 +49,6 @@ class Plan:
         callbacks: called after each evaluation.
         progress: whether to show a progress bar.
         state: the file that keeps the state of the run, or None.
-        settings: what has to be the same to continue from that file; empty without one.
         notes: what is not as the call or its schedule says, and why, a line each.
 
     Example:
@@ -75,7 +74,6 @@ class Plan:
     callbacks: tuple[Callback, ...]
     progress: bool
     state: StateFile | None
-    settings: dict[str, str]
     notes: tuple[str, ...]
 
     def estimate(self) -> Estimate:
@@ -85,6 +83,25 @@ class Plan:
         takes about as long as 4 evaluations at 256 pixels.
         """
         return estimate(self.stages, self.start, self.content, self.styles, self.tile, self.optimizer)
+
+    def settings(self) -> dict[str, str]:
+        """Return what has to be the same for a run to be continued, by name."""
+        return settings_of(
+            {
+                "device": self.start.device,
+                "precision": self.start.dtype,
+                "losses": _once(describe(stage.losses) for stage in self.stages),
+                "sizes and iterations": [(*stage.shape, stage.iterations) for stage in self.stages],
+                "optimizer": self.optimizer,
+                "encoder": _once(describe(stage.encoder) for stage in self.stages),
+                "tile": self.tile,
+                "result": self.result,
+                "start": fingerprint(self.start),
+                "content": fingerprint(self.content),
+                "style": [describe_style(style) for style in self.styles],
+                "color": self.color,
+            }
+        )
 
     def render(self, found: Tensor, levels: int | None) -> Tensor:
         """Return a picture of any stage in its final colours.
@@ -224,41 +241,23 @@ def _resolve(
     if content is not None:
         pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
-    on_device = on_encoder(stages[0].encoder, start)
-    state = _state_file(options["state"])
-    settings: dict[str, str] = {}
-    if state is not None:
-        settings = settings_of(
-            {
-                "device": on_device.device,
-                "precision": on_device.dtype,
-                "losses": _once(describe(stage.losses) for stage in stages),
-                "sizes and iterations": [(*stage.shape, stage.iterations) for stage in stages],
-                "optimizer": optimizer,
-                "encoder": _once(describe(stage.encoder) for stage in stages),
-                "tile": tile,
-                "result": options["result"],
-                "start": fingerprint(start),
-                "content": fingerprint(content),
-                "style": [describe_style(style) for style in pictures],
-            }
-        )
-        check_state(state, settings, on_device.device)
-    return Plan(
-        stages,
-        on_device,
-        None if content is None else on_encoder(stages[-1].encoder, content),
-        tuple(pictures),
-        optimizer,
-        tile,
-        options["result"],
-        color,
-        as_callbacks(options["callback"]),
-        options["progress"],
-        state,
-        settings,
-        (*notes, *left_out),
+    planned = Plan(
+        stages=stages,
+        start=on_encoder(stages[0].encoder, start),
+        content=None if content is None else on_encoder(stages[-1].encoder, content),
+        styles=tuple(pictures),
+        optimizer=optimizer,
+        tile=tile,
+        result=options["result"],
+        color=color,
+        callbacks=as_callbacks(options["callback"]),
+        progress=options["progress"],
+        state=_state_file(options["state"]),
+        notes=(*notes, *left_out),
     )
+    if planned.state is not None:
+        check_state(planned.state, planned.settings(), planned.start.device)
+    return planned
 
 
 def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle.encoders import Layer
-from neuralstyle.encoders.base import check_names
 from neuralstyle.encoders.vgg import vgg_layers
 
 
@@ -42,10 +41,6 @@ class StandIn:
     def stride(self) -> int:
         """The deepest stride."""
         return math.lcm(*(layer.stride for layer in self.layers.values()))
-
-    def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The names as a tuple, each once."""
-        return check_names(names, self.layers, "the stand-in")
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features (B, C, H // stride, W // stride) of a picture (B, 3, H, W)."""

@@ -467,6 +467,7 @@ CHANGES = {
     "content, same start": (lambda: {"content": samples.photo().rotate(180), "init": "noise"}, "content"),
     "style": (lambda: {"style": samples.painting("mosaic", 64)}, "style"),
     "colour": (lambda: {"color": "match"}, "style"),
+    "colour afterwards": (lambda: {"color": "luminance"}, "color"),
     "style's weight": (lambda: {"style": [Style(samples.painting("embers", 64), weight=0.5)]}, "style"),
     "style's scale": (lambda: {"style": Style(samples.painting("embers", 64), scale=0.5)}, "style"),
     "style's mask": (lambda: {"style": Style(samples.painting("embers", 64), mask=np.eye(20))}, "style"),

@@ -188,8 +188,8 @@ def test_content_weight_blend(run, python):
 @pytest.mark.parametrize("name", ["content", "style", "tv"])
 def test_weights(run, python, name):
     changed = run(f"--{name}-weight 30")
-    options = {"losses": losses(tv=30)} if name == "tv" else {f"{name}_weight": 30}
-    assert np.array_equal(changed, python(**options))
+    summed = losses(tv=30) if name == "tv" else losses().scaled(name, 30)
+    assert np.array_equal(changed, python(losses=summed))
     plain = run()
     assert np.array_equal(plain, run(f"--{name}-weight 1"))
     content = load_image("photo.png", 48).permute(0, 2, 3, 1)[0].numpy() * 255

@@ -61,7 +61,7 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
 
         def short(size: int, iterations: int | None) -> list[neuralstyle.Stage]:
             if not isinstance(schedule, str) and not callable(schedule):
-                return list(schedule)
+                return [replace(stage, size=min(stage.size, SIDE), iterations=EVALUATIONS) for stage in schedule]
             stages, _ = list_stages(schedule, size, iterations, as_sum(losses), options.get("encoder"))
             return [replace(stage, iterations=EVALUATIONS) for stage in stages]
 
