@@ -2,14 +2,14 @@
 
 from neuralstyle import metrics, samples
 from neuralstyle.callbacks import LivePreview, LossLog, SavePictures, plot_losses
-from neuralstyle.color.control import recolor
+from neuralstyle.color import recolor
 from neuralstyle.encoders import FeatureExtractor, Layer, ModuleExtractor, measure_activation_scales
 from neuralstyle.feedforward import (
     TRAINING_LOSSES,
     TrainingProgress,
     TransformerNet,
-    apply,
     apply_files,
+    apply_model,
     export_onnx,
     load_model,
     run_model,
@@ -113,8 +113,8 @@ __all__ = [
     "TransformerNet",
     "WassersteinLoss",
     "Width",
-    "apply",
     "apply_files",
+    "apply_model",
     "coarse_to_fine",
     "default_encoder",
     "export_onnx",

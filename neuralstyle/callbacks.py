@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from neuralstyle._errors import whole_number
+from neuralstyle._records import COUNTERS, LossTable, NumberedFiles
 from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.progress import Progress
-
-LOG_SUFFIXES = (".csv", ".jsonl")
-_COUNTERS = ("iteration", "step")  # the first column of a log, of stylize or of train
-_FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
 
 
 class SavePictures:
@@ -51,35 +45,18 @@ class SavePictures:
     """
 
     def __init__(self, pattern: str | os.PathLike[str], every: int = 50, overwrite: bool = False) -> None:
-        path = Path(pattern)
-        every = whole_number("every", every, 1)
-        fields = list(_FIELD.finditer(path.name))
-        if len(fields) != 1:
-            raise ValueError(
-                f"the file name in {str(path)!r} needs one field for the number, such as {{}}, {{:04d}}, %d or %04d; "
-                f"it has {len(fields)}"
-            )
-        (field,) = fields
-        self.every = every
-        self._folder = path.parent
-        self._before, self._after = path.name[: field.start()], path.name[field.end() :]
-        self._width = field[1] or field[2] or ""
-        check_output(self._path(every), overwrite=True)
-        # With any number: a file that another run has left would be taken for one of this run.
-        there = [] if overwrite else [found for found in self._folder.iterdir() if self._matches(found.name)]
+        self.every = whole_number("every", every, 1)
+        self._files = NumberedFiles(pattern)
+        check_output(self._files.path(every), overwrite=True)
+        # Whatever the number: a file that another run has left would be taken for one of this.
+        there = [] if overwrite else self._files.existing()
         if there:
-            raise FileExistsError(f"{min(there)} exists; pass overwrite=True (--overwrite) or give another pattern")
+            raise FileExistsError(f"{there[0]} exists; pass overwrite=True (--overwrite) or give another pattern")
 
     def __call__(self, progress: Progress) -> None:
         """Save a snapshot, if one is due."""
         if progress.iteration % self.every == 0 or progress.iteration == progress.total:
-            save_image(progress.tensor(), self._path(progress.iteration), overwrite=True)
-
-    def _matches(self, name: str) -> bool:
-        return re.fullmatch(rf"{re.escape(self._before)}\d+{re.escape(self._after)}", name) is not None
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{self._before}{number:{self._width}d}{self._after}"
+            save_image(progress.tensor(), self._files.path(progress.iteration), overwrite=True)
 
 
 class LossLog:
@@ -112,7 +89,8 @@ class LossLog:
     """
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False, *, resume: bool = False) -> None:
-        self.path = _check_suffix(Path(path))
+        self._table = LossTable(path)
+        self.path = self._table.path
         exists = self.path.exists() and self.path.stat().st_size > 0  # an empty one holds nothing to lose
         if exists and not (overwrite or resume):
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
@@ -136,20 +114,11 @@ class LossLog:
         if progress.iteration != self._next:
             self._begin(progress.iteration, row)
         self._next = progress.iteration + 1
-        line = json.dumps(row) + "\n" if self.path.suffix == ".jsonl" else _csv_line(row.values())
-        with self.path.open("ab", buffering=0) as file:
-            file.write(line.encode())
+        self._table.append(row)
 
     def _begin(self, iteration: int, row: dict[str, Any]) -> None:
-        """Start the file, or drop the lines from the evaluation at which the run continues."""
-        found = _lines(self.path) if self._continues else []
-        kept = [(line, old) for line, old in found if old["iteration"] < iteration]
-        if any(old.keys() != row.keys() for _, old in kept):
-            raise ValueError(f"{self.path} is the log of a run with other losses; give another name")
-        header = _csv_line(row) if self.path.suffix == ".csv" else ""
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_text(header + "".join(line for line, _ in kept), encoding="utf-8")
-        temporary.replace(self.path)
+        """Start the file, or cut off what lies after the point where the run goes on."""
+        self._table.begin(list(row), iteration if self._continues else 0)
         self._continues = True  # the same log may see the run again when that is continued
 
 
@@ -175,10 +144,10 @@ def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
             assert read_losses(log.path)[-1]["size"] == 64
         ```
     """
-    path = _check_suffix(Path(path))
-    if not path.is_file():
+    table = LossTable(path)
+    if not table.path.is_file():
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
-    return [row for _, row in _lines(path)]
+    return table.rows()
 
 
 def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -219,7 +188,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
     axes = figure.subplots()
     counter, unit = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
     for name in rows[0]:
-        if name not in (*_COUNTERS, "epoch", "stage", "size", "seconds"):
+        if name not in (*COUNTERS, "epoch", "stage", "size", "seconds"):
             axes.semilogy([row[counter] for row in rows], [row[name] for row in rows], label=name)
     for before, after in pairwise(rows):
         if after.get("stage") != before.get("stage"):
@@ -297,37 +266,6 @@ class LivePreview:
             self._handle.update(progress.image())
 
 
-def _csv_line(values: Iterable[Any]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
-    return buffer.getvalue()
-
-
-def _check_suffix(path: Path) -> Path:
-    if path.suffix not in LOG_SUFFIXES:
-        raise ValueError(f"{path}: a log ends in {' or '.join(LOG_SUFFIXES)}, received {path.suffix!r}")
-    return path
-
-
 def _check_continued(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     if rows and "iteration" not in rows[0]:
         raise ValueError(f"{path} is the log of a training; give another name")
-
-
-def _lines(path: Path) -> list[tuple[str, dict[str, float]]]:
-    """The whole lines of a log without its header, each with its values."""
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        if path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in lines]
-        else:
-            names, *cells = csv.reader(lines or ["iteration"])
-            lines = lines[1:]
-            if names[0] not in _COUNTERS:
-                raise ValueError(f"its columns are {names}")
-            rows = [dict(zip(names, map(float, row), strict=True)) for row in cells]
-        if not all(isinstance(row, dict) and any(counter in row for counter in _COUNTERS) for row in rows):
-            raise ValueError("a line names no iteration")
-        return list(zip(lines, rows, strict=True))
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is not a log of losses ({error}); give another name") from error
