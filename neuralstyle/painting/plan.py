@@ -90,10 +90,10 @@ class Plan:
             {
                 "device": self.start.device,
                 "precision": self.start.dtype,
-                "losses": _once(describe(stage.losses) for stage in self.stages),
+                "losses": _once(stage.losses for stage in self.stages),
                 "sizes and iterations": [(*stage.shape, stage.iterations) for stage in self.stages],
                 "optimizer": self.optimizer,
-                "encoder": _once(describe(stage.encoder) for stage in self.stages),
+                "encoder": _once(stage.encoder for stage in self.stages),
                 "tile": self.tile,
                 "result": self.result,
                 "start": fingerprint(self.start),
@@ -265,9 +265,9 @@ def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callba
     return () if callback is None else (callback,) if callable(callback) else tuple(callback)
 
 
-def _once(texts: Iterable[str]) -> str:
-    """Return the texts as one, or one of them if they are all the same."""
-    written = list(texts)
+def _once(values: Iterable[object]) -> str:
+    """The descriptions of the values, or one of them if they are all the same."""
+    written = [describe(value) for value in values]
     return written[0] if len(set(written)) == 1 else str(written)
 
 

@@ -168,7 +168,7 @@ def test_the_picture_keeps_its_precision(start, noise):
         ("style", {"styles": []}, ValueError, "noise"),
         (lambda content: content, {"content": None}, ValueError, "there is no content"),
         (lambda content: content.tolist(), {}, TypeError, "list"),
-        (lambda content: content * 255, {}, ValueError, r"\[0,1\]"),
+        (lambda content: content * 255, {}, ValueError, r"\[0, 1\]"),
         (torch.zeros(2, 3, 32, 32), {}, ValueError, "shape"),
         (7, {}, TypeError, "int"),
         (Noise("style"), {"styles": []}, ValueError, "there is no style"),
