@@ -9,7 +9,9 @@ from neuralstyle._errors import unknown
 from neuralstyle.color.control import Color
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.base import Encoder
-from neuralstyle.encoders.extractor import Padding, Pooling, has_scales
+from neuralstyle.encoders.default import DEFAULT_PADDING as DEFAULT_PADDING
+from neuralstyle.encoders.default import DEFAULT_POOLING as DEFAULT_POOLING
+from neuralstyle.encoders.default import default_encoder as default_encoder
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import (
     ContentLoss,
@@ -83,26 +85,6 @@ Those that compare statistics at five layers count them as the default does. Mea
 
 STRENGTH_RANGE = 2.0
 """Powers of ten by which ``strength`` changes the balance of style and content to either side."""
-
-DEFAULT_POOLING: Pooling = "l2"
-DEFAULT_PADDING: Padding = "replicate"
-
-
-def default_encoder(network: str = "vgg19") -> FeatureExtractor:
-    """The network that ``stylize`` looks through unless told otherwise, or another in the same manner.
-
-    L2 pooling keeps the gradient smooth, where max pooling leaves dots on a grid; replicated borders stay clear of
-    the dark rim that zeros around the picture give.
-
-    Example:
-        ```python
-        from neuralstyle import default_encoder
-
-        assert default_encoder().pooling == "l2"
-        ```
-    """
-    # Where no activation scales come with the package, the default losses, being relative, do without.
-    return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=has_scales(network))
 
 
 def compact_serves(losses: LossSum, encoder: Encoder | str | None) -> bool:

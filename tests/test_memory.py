@@ -10,11 +10,11 @@ import pytest
 
 PROGRAM = """
 import psutil
-from neuralstyle.machine.memory import give_back_freed_memory
+from neuralstyle.machine.memory import trim_heap
 import torch
 
 own = psutil.Process()
-give_back_freed_memory()
+trim_heap()
 before = own.memory_info().rss
 torch.ones(5 * 2**20)  # glibc by itself keeps blocks of its size from now on
 blocks, between = [], []
@@ -29,7 +29,7 @@ for _ in range(100):
     between.append(torch.ones(2**14))
 del blocks
 print((own.memory_info().rss - before) >> 20)
-give_back_freed_memory()
+trim_heap()
 print((own.memory_info().rss - before) >> 20)
 """
 

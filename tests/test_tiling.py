@@ -267,7 +267,7 @@ def test_the_last_tile_is_shown_to_the_network_once(noise: Noise, monkeypatch: p
     walk = encoder.walk
     monkeypatch.setattr(encoder, "walk", lambda view, *rest: (shown.append(view.shape[3]), walk(view, *rest)))
     seen: list[tuple[int, int]] = []
-    objective.evaluate(image, tile=64, watch=lambda *counts: seen.append(counts))
+    objective.evaluate(image, tile=64, on_tile=lambda *counts: seen.append(counts))
     assert seen == [(number, 8) for number in range(1, 9)]
     assert len(shown) == 7
     shown.clear()
@@ -279,7 +279,7 @@ def test_tiles_are_not_exact_with_a_halo_one_stride_smaller(
     deep: tuple[Objective, Tensor, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objective, image, whole = deep
-    monkeypatch.setattr(objective, "_reach", objective._reach - 16)
+    monkeypatch.setattr(objective._planner, "reach", objective._planner.reach - 16)
     gradient = objective.evaluate(image, tile=64).gradient
     assert gradient is not None
     assert float((gradient - whole.gradient).norm() / whole.gradient.norm()) > 1e-9

@@ -1,4 +1,4 @@
-"""How much memory a device has free, and when memory that is freed goes back to the system."""
+"""How much memory a device has free, and the return of freed memory to the system."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-LARGE = 8 * 2**20  # bytes
+MMAP_THRESHOLD_BYTES = 8 * 2**20
 
 _FILES = (  # of versions 2 and 1 of Linux's control groups: where they are, their limit, their use
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -22,6 +22,7 @@ _FILES = (  # of versions 2 and 1 of Linux's control groups: where they are, the
 )
 
 
+@cache
 def _limits(groups: str = "/proc/self/cgroup") -> list[tuple[str, str]]:
     """The files with limit and use of this process's control groups, and of all those around them."""
     try:
@@ -34,9 +35,6 @@ def _limits(groups: str = "/proc/self/cgroup") -> list[tuple[str, str]]:
     return [(f"{root}{place}/{limit}", f"{root}{place}/{use}") for root, limit, use in _FILES for place in places]
 
 
-_LIMITS = _limits()
-
-
 def free_memory(device: torch.device) -> int:
     """Bytes that a device has free: of an accelerator, or of the machine within its container's limit."""
     if device.type == "cuda":
@@ -46,7 +44,7 @@ def free_memory(device: torch.device) -> int:
     import psutil
 
     free = int(psutil.virtual_memory().available)
-    return int(max(0, min([free, *(_left(*files) for files in _LIMITS)])))
+    return int(max(0, min([free, *(_left(*files) for files in _limits())])))
 
 
 def _left(limit: str, use: str) -> float:
@@ -66,11 +64,12 @@ def _reclaimable(statistics: Path) -> int:
     return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
 
 
-def give_back_freed_memory() -> None:
-    """Give the system what has been freed of the CPU's memory; large blocks go back as they are freed from now on.
+def trim_heap() -> None:
+    """Return the CPU's freed memory to the system; from now on glibc returns large blocks as they are freed.
 
     glibc by itself comes to keep blocks of up to 32 MiB in its heap, where the holes between blocks of many sizes add
-    up, to 40% of what a tile takes. It holds for the process, unless the environment has a word on malloc.
+    up to 40% of what a tile takes. The setting holds for the process. Nothing is done if the environment sets malloc's
+    options.
     """
     library = _glibc()
     if library is not None:
@@ -79,13 +78,13 @@ def give_back_freed_memory() -> None:
 
 @cache
 def _glibc() -> Any:
-    """The C library, told to give large blocks back, if it can be told and nobody else has told it anything."""
+    """The C library, set to return large blocks; None where it cannot be, or where the environment sets malloc."""
     told = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
     if told or not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)
     if not (hasattr(library, "mallopt") and hasattr(library, "malloc_trim")):  # musl has neither
         return None
-    library.mallopt(_M_MMAP_THRESHOLD, LARGE)
-    library.mallopt(_M_TRIM_THRESHOLD, 2 * LARGE)  # in the proportion that glibc has
+    library.mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+    library.mallopt(_M_TRIM_THRESHOLD, 2 * MMAP_THRESHOLD_BYTES)  # in the proportion that glibc has
     return library

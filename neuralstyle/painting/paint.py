@@ -15,12 +15,13 @@ from neuralstyle._errors import unknown
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color.control import Color, finish, prepare_style
 from neuralstyle.encoders.base import Encoder, on_encoder
-from neuralstyle.encoders.precision import Network, Precision
+from neuralstyle.encoders.precision import InPrecision, Precision, check_precision
 from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.images import MIN_SIDE, load_image, resize_image, to_pil
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import weights_in_use
 from neuralstyle.machine.devices import find_device
+from neuralstyle.objective.features import layers_of
 from neuralstyle.objective.objective import Objective, check_losses
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Optimizer
@@ -91,7 +92,8 @@ def paint(
     networks = _networks([otherwise if s.encoder is None else s.encoder for _, s in stages], device)
     for network in {id(network): network for network in networks}.values():
         check_losses(losses, network, references)
-        Network(network, precision, compile)  # for what it raises
+        InPrecision(network, precision, compile)  # for what it raises
+        check_precision(precision, network)
     plan = _feasible([(*stage, network) for stage, network in zip(stages, networks, strict=True)], losses)
     full, _, finest = plan[-1]
     reference = None if content is None else on_encoder(finest, content)
@@ -141,19 +143,17 @@ def paint(
             saved = None
             image = on_encoder(network, resize_image(image, shape))
             objective = Objective(
-                network,
+                network if precision is None and not compile else InPrecision(network, precision, compile),
                 sums[stage],
                 content=None if reference is None else on_encoder(network, resize_image(reference, shape)),
                 styles=[at_scale(style, scale.size) for style in pictures],
                 tile=tile,
-                precision=precision,
-                compile=compile,
             )
             run.enter(stage, 0 if resume is None else resume["count"])
             found = minimize(
                 strategy,
                 image,
-                lambda x, objective=objective: run.note(objective.evaluate(x, tile, watch=run.tiles)),  # type: ignore[misc]
+                lambda x, objective=objective: run.note(objective.evaluate(x, tile, on_tile=run.tiles)),  # type: ignore[misc]
                 scale.iterations,
                 run.watch,
                 keep=result,
@@ -191,7 +191,7 @@ def _feasible(
     layers = {layer for term in losses for layer in weights_in_use(term.loss)}
 
     def fits(shape: tuple[int, int], network: Encoder) -> bool:
-        return min(shape) >= max(MIN_SIDE, *(network.layers[layer].stride for layer in layers))
+        return min(shape) >= max(MIN_SIDE, *(layers_of(network)[layer].stride for layer in layers))
 
     return [stage for stage in stages[:-1] if fits(stage[0], stage[2])] + [stages[-1]]
 

@@ -86,9 +86,9 @@ def stylize(
         state: a file in which the state of the run is kept. If it exists, the run continues from there, and ends with
             the same bytes as one that was never stopped.
         state_interval: seconds between two states in the file, at least; a shorter way back costs time for writing.
-        precision: of the network's convolutions, see ``Objective``: "float32"; "tf32" or "bfloat16", faster on GPUs
+        precision: of the network's convolutions, see ``InPrecision``: "float32"; "tf32" or "bfloat16", faster on GPUs
             that have them, with all else in float32; None: as torch is set.
-        compile: whether ``torch.compile`` makes one program of the network, see ``Objective``; for long runs on GPUs.
+        compile: whether ``torch.compile`` makes one program of the network, see ``InPrecision``; for long runs on GPUs.
         content_weight: multiplies every loss that compares with the content ($\alpha$).
         style_weight: multiplies every loss that compares with the style ($\beta$).
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
