@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -294,6 +295,9 @@ def thin(pooling: Any, padding: Any) -> FeatureExtractor:
         convolution.weight.normal_(0.01, 0.002 if name == "conv1_1" else 0.25, generator=generator)
         convolution.bias.fill_(0.1)
         encoder.convolutions[name] = convolution
+    encoder._layers = {
+        name: layer if name == "image" else replace(layer, channels=4) for name, layer in encoder.layers.items()
+    }
     return encoder.double()
 
 

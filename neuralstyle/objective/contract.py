@@ -48,7 +48,7 @@ def check_error(loss: PointwiseLoss, error: Any, features: Tensor) -> Tensor:
 
     """
     expected = (features.shape[0], 1, *features.shape[2:])
-    if not isinstance(error, Tensor) or error.shape != expected:
+    if not isinstance(error, Tensor) or not error.is_floating_point() or error.shape != expected:
         raise ValueError(
             f"{type(loss).__name__}.error returns one error for each position, (B, 1, h, w) = {expected} for features "
             f"of the shape {tuple(features.shape)}, received {_shape(error)}; add up or average over the channels "
@@ -64,7 +64,7 @@ def check_scalar(loss: Loss, method: str, value: Any) -> Tensor:
         ValueError: anything else.
 
     """
-    if not isinstance(value, Tensor) or value.ndim:
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.ndim:
         raise ValueError(
             f"{type(loss).__name__}.{method} returns one number, a tensor of the shape (), received {_shape(value)}; "
             "add it up or average it, for example with .mean()"
@@ -92,8 +92,8 @@ def check_linear(loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
     devices = [like.device] if like.device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices):
         both, first, second = (_statistic(loss, x, weight) for weight in (a + b, a, b))
-    scale, error = _largest(both, first, second), _largest(both - first - second)
-    tolerance = max(MIN_LINEARITY_TOLERANCE, 2 * max(torch.finfo(t.dtype).eps for t in (x, both)) ** 0.5)
+    scale, error = max(_largest(both), _largest(first)), _largest(both - first - second)
+    tolerance = max(MIN_LINEARITY_TOLERANCE, max(torch.finfo(each.dtype).eps for each in (x, both)) ** 0.5)
     if math.isfinite(scale) and error > tolerance * scale:
         raise ValueError(
             f"{type(loss).__name__}.statistic is not linear in the weight: for weights a and b, "
@@ -112,9 +112,9 @@ def _statistic(loss: StatisticLoss, x: Tensor, weight: Tensor) -> Tensor:
     return value
 
 
-def _largest(*tensors: Tensor) -> float:
+def _largest(tensor: Tensor) -> float:
     """The largest absolute value."""
-    return max(float(each.abs().max()) if each.numel() else 0.0 for each in tensors)
+    return float(torch.linalg.vector_norm(tensor, math.inf)) if tensor.numel() else 0.0
 
 
 def _shape(value: Any) -> str:
