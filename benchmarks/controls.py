@@ -23,6 +23,7 @@ from neuralstyle import (
     GramStyleLoss,
     Loss,
     LossSum,
+    Noise,
     Style,
     geometric_weights,
     samples,
@@ -59,7 +60,7 @@ def region(**options: Any) -> list[Style]:
 
 
 CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
-    "style-weight": [(SWIRL, {"style_weight": w}) for w in (0.2, 1, 10)],
+    "style-weight": [(SWIRL, {"losses": DEFAULT_LOSSES.scaled("style", w)}) for w in (0.2, 1, 10)],
     "content-layer": [
         (SWIRL, {"losses": losses(ContentLoss(layers, layer_weights=weights))})
         for layers, weights in (("relu2_2", None), (("relu4_2", "relu5_2"), (0.5, 0.5)), ("relu5_2", None))
@@ -81,10 +82,10 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
     "color-match": [(EMBERS, {"color": color}) for color in ("match-pca", "match-cholesky", "histogram")],
     "init": [
         (MOSAIC, {"init": "content"}),
-        (MOSAIC, {"noise_blend": 0.5}),
+        (MOSAIC, {"init": Noise(blend=0.5)}),
         (MOSAIC, {"init": "noise"}),
     ],
-    "noise": [(MOSAIC, {"init": "noise", "noise": kind}) for kind in ("uniform", "gaussian", "style")],
+    "noise": [(MOSAIC, {"init": Noise(kind)}) for kind in ("uniform", "gaussian", "style")],
     "result": [
         (SWIRL, {"optimizer": Adam(lr=0.1), "iterations": 30, "result": kind}) for kind in ("last", "best", "average")
     ],

@@ -6,8 +6,8 @@
 The objective is that of training: style and content losses and total variation, at their weights. "scratch" trains a
 small network from random weights, leaving out the last pictures of PHOTOS by name, and prints the objective of those,
 unstyled and painted, with the time. "compare" paints the last pictures with a network and by optimisation from the
-content with L-BFGS, and prints what each takes off the objective of the unstyled picture. Both exit with 1 where their
-mark is missed: 60% off; half the drop of the optimisation.
+content with L-BFGS, and prints what each takes off the objective of the unstyled picture. Both exit with 1 if they
+miss their mark: 60% off; half the drop of the optimisation.
 """
 
 from __future__ import annotations
@@ -20,8 +20,19 @@ from pathlib import Path
 
 import torch
 
-from neuralstyle import LBFGS, TRAINING_LOSSES, Objective, default_encoder, load_image, load_model, run_model, samples
+from neuralstyle import (
+    LBFGS,
+    TRAINING_LOSSES,
+    Objective,
+    TransformerNet,
+    default_encoder,
+    load_image,
+    load_model,
+    run_model,
+    samples,
+)
 from neuralstyle import train as train_network
+from neuralstyle.feedforward import Records, TrainingData
 from neuralstyle.feedforward.data import Pictures, find_pictures
 from neuralstyle.optimizers.minimize import minimize
 
@@ -46,15 +57,9 @@ def scratch(options: argparse.Namespace) -> bool:
     started = time.monotonic()
     network = train_network(
         style,
-        options.photos,
-        size=options.size,
-        crop="random",
-        batch_size=4,
-        width=16,
-        steps=1_000_000,
-        hold_out=options.hold_out,
-        log=options.log,
-        log_interval=20,
+        TrainingData(options.photos, size=options.size, crop="random", steps=1_000_000, hold_out=options.hold_out),
+        network=TransformerNet(width=16, seed=42),
+        records=Records(options.log, log_every=20),
         callback=lambda progress: time.monotonic() - started < 60 * options.minutes,
         device="cpu",
         progress=False,
@@ -106,7 +111,7 @@ def main() -> None:
         command.set_defaults(run=function)
         if function is scratch:
             command.add_argument("--minutes", type=float, default=15, help="of training")
-            command.add_argument("--log", default=None, help="a CSV file for the losses")
+            command.add_argument("--log", default=None, help="a .csv or .jsonl file for the losses")
         else:
             command.add_argument("--model", required=True, help="a network, of the same style")
             command.add_argument("--iterations", type=int, default=200, help="of the optimisation")

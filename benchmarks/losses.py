@@ -42,7 +42,7 @@ def main() -> None:
         for weight in options.weights:
             label = _label(name, weight)
             started = time.monotonic()
-            image = stylize(content, style, losses=losses, style_weight=weight, size=size, progress=False)
+            image = stylize(content, style, losses=losses.scaled("style", weight), size=size, progress=False)
             save_image(image, options.folder / f"{label.replace(' ', '-')}.jpg", overwrite=True, quality=QUALITY)
             scores |= metrics.compare(content, style, {label: image})
             print(f"{label}: {time.monotonic() - started:.0f} s", flush=True)

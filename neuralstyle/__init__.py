@@ -8,8 +8,8 @@ from neuralstyle.feedforward import (
     TRAINING_LOSSES,
     TrainingProgress,
     TransformerNet,
-    apply,
     apply_files,
+    apply_model,
     export_onnx,
     load_model,
     run_model,
@@ -45,18 +45,23 @@ from neuralstyle.losses import (
 from neuralstyle.objective.objective import Evaluation, Objective
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.lbfgs import LBFGS
+from neuralstyle.painting.initial import Noise
 from neuralstyle.painting.iterate import iterate
+from neuralstyle.painting.options import StateFile
+from neuralstyle.painting.paint import paint
+from neuralstyle.painting.plan import Plan, plan
 from neuralstyle.painting.progress import Progress
 from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
 from neuralstyle.recipes import (
     DEFAULT_LOSSES,
+    SCHEDULES,
     STYLE_LOSSES,
     TEXTURE_LOSSES,
     default_encoder,
     gatys,
     with_style_loss,
 )
-from neuralstyle.schedule import SCHEDULES, Scale, coarse_to_fine, single_scale
+from neuralstyle.schedule import Stage, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
 
 __version__ = "0.1.0"
@@ -88,16 +93,19 @@ __all__ = [
     "MeanStdLoss",
     "ModuleExtractor",
     "NearestNeighborLoss",
+    "Noise",
     "Objective",
     "Pixels",
+    "Plan",
     "PointwiseLoss",
     "Progress",
     "RangeLoss",
     "RelaxedEMDLoss",
     "SavePictures",
-    "Scale",
     "SelfSimilarityLoss",
     "SlicedWassersteinLoss",
+    "Stage",
+    "StateFile",
     "StatisticLoss",
     "Style",
     "TotalVariationLoss",
@@ -105,8 +113,8 @@ __all__ = [
     "TransformerNet",
     "WassersteinLoss",
     "Width",
-    "apply",
     "apply_files",
+    "apply_model",
     "coarse_to_fine",
     "default_encoder",
     "export_onnx",
@@ -117,6 +125,8 @@ __all__ = [
     "load_model",
     "measure_activation_scales",
     "metrics",
+    "paint",
+    "plan",
     "plot_losses",
     "recolor",
     "reconstruct_content",

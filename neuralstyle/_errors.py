@@ -1,14 +1,85 @@
-"""The wording that errors share, so that every unknown name is answered in the same way."""
+"""The wording and the checks that errors share: unknown names, whole numbers, numbers."""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 
 def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
-    """The error for a name that is not in a list: what was received, the nearest known one, and all of them."""
+    """Return the error for a name that is not in a list, with the closest match and all known names."""
     names = list(known)
     near = difflib.get_close_matches(str(received), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ValueError(f"unknown {kind} {received!r}: {hint}known are {', '.join(names)}")
+
+
+def is_whole(value: object) -> bool:
+    """Tell whether a value is a whole number: Python's or NumPy's, and not a bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def whole_number(name: str, value: object, least: int, most: int | None = None, *, hint: str = "") -> int:
+    """Check a whole number and return it as an ``int``.
+
+    Args:
+        name: what the error calls the value, such as "batch_size".
+        value: the value received.
+        least: the smallest that is allowed.
+        most: the largest that is allowed, or None for no limit.
+        hint: words after the limits, such as " pixels" or ", or None".
+
+    Raises:
+        ValueError: ``value`` is not a whole number (a bool is none), or is outside the limits.
+
+    """
+    if is_whole(value):
+        whole = int(value)  # type: ignore[call-overload]
+        if whole >= least and (most is None or whole <= most):
+            return int(whole)
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise ValueError(f"{name} is a whole number {limits}{hint}, received {value!r}")
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    hint: str = "",
+) -> float:
+    """Check a finite number and return it as a ``float``.
+
+    Args:
+        name: what the error calls the value, such as "strength".
+        value: the value received.
+        least: the smallest that is allowed, or None.
+        above: the value has to be larger than this, or None.
+        most: the largest that is allowed, or None.
+        hint: words after the limits, such as " seconds".
+
+    Raises:
+        ValueError: ``value`` is not a finite real number (a bool is none), or is outside the limits.
+
+    """
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            received = float(value)
+        except OverflowError:  # an int beyond 1e308
+            received = math.inf
+        low = -math.inf if least is None else least
+        high = math.inf if most is None else most
+        if math.isfinite(received) and low <= received <= high and (above is None or received > above):
+            return received
+    if least is not None and most is not None:
+        limits = f" from {least:g} to {most:g}"
+    else:
+        words = [f" of at least {least:g}"] if least is not None else []
+        words += [f" above {above:g}"] if above is not None else []
+        words += [f" of at most {most:g}"] if most is not None else []
+        limits = " and".join(words)
+    raise ValueError(f"{name} is a finite number{limits}{hint}, received {value!r}")

@@ -1,39 +1,34 @@
-"""Callbacks for ``stylize(callback=...)``: pictures on the way, a log of the losses and its plot, a live preview."""
+"""Callbacks for ``stylize(callback=...)``: snapshots, a log of the losses and its plot, a live preview."""
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from neuralstyle._errors import whole_number
+from neuralstyle._records import COUNTERS, LossTable, NumberedFiles
 from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.progress import Progress
 
-LOG_SUFFIXES = (".csv", ".jsonl")
-_COUNTERS = ("iteration", "step")  # the first column of a log, of stylize or of train
-_FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
-
 
 class SavePictures:
-    """Saves the picture every so many evaluations, and at the last.
+    """Saves snapshots: the picture after every ``every`` evaluations, and after the last.
 
-    It is the picture of ``Progress.tensor``, at the size of the present scale. An optimiser that converges before the
-    last evaluation leaves that picture out.
+    A snapshot is ``Progress.tensor``, at the size of the present stage. An optimiser that converges before the last
+    evaluation leaves the last snapshot out.
 
     Args:
         pattern: name of the files, with one field for the number of the evaluation: "step-{}.png", "step-{:04d}.png",
             "step-%d.png" or "step-%04d.png".
-        every: evaluations between two pictures.
+        every: evaluations between two snapshots, at least 1.
         overwrite: replace files that exist; otherwise the first of them is an error here, before the work.
 
     Raises:
-        ValueError: a pattern without a field or with several, or an interval below 1.
+        ValueError: a pattern without a field or with several, or ``every`` below 1.
         FileExistsError: a file of that pattern exists.
         OSError: the folder is missing or cannot be written.
 
@@ -50,51 +45,33 @@ class SavePictures:
     """
 
     def __init__(self, pattern: str | os.PathLike[str], every: int = 50, overwrite: bool = False) -> None:
-        path = Path(pattern)
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"pictures are saved every N evaluations, N a whole number of at least 1, got {every!r}")
-        fields = list(_FIELD.finditer(path.name))
-        if len(fields) != 1:
-            raise ValueError(
-                f"the file name in {str(path)!r} needs one field for the number, such as {{}}, {{:04d}}, %d or %04d; "
-                f"it has {len(fields)}"
-            )
-        (field,) = fields
-        self.every = every
-        self._folder = path.parent
-        self._before, self._after = path.name[: field.start()], path.name[field.end() :]
-        self._width = field[1] or field[2] or ""
-        check_output(self._path(every), overwrite=True)
+        self.every = whole_number("every", every, 1)
+        self._files = NumberedFiles(pattern)
+        check_output(self._files.path(every), overwrite=True)
         # Whatever the number: a file that another run has left would be taken for one of this.
-        there = [] if overwrite else [found for found in self._folder.iterdir() if self._matches(found.name)]
+        there = [] if overwrite else self._files.existing()
         if there:
-            raise FileExistsError(f"{min(there)} exists; pass overwrite=True (--overwrite) or give another pattern")
+            raise FileExistsError(f"{there[0]} exists; pass overwrite=True (--overwrite) or give another pattern")
 
     def __call__(self, progress: Progress) -> None:
-        """Save, if it is time."""
+        """Save a snapshot, if one is due."""
         if progress.iteration % self.every == 0 or progress.iteration == progress.total:
-            save_image(progress.tensor(), self._path(progress.iteration), overwrite=True)
-
-    def _matches(self, name: str) -> bool:
-        return re.fullmatch(rf"{re.escape(self._before)}\d+{re.escape(self._after)}", name) is not None
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{self._before}{number:{self._width}d}{self._after}"
+            save_image(progress.tensor(), self._files.path(progress.iteration), overwrite=True)
 
 
 class LossLog:
-    """Writes a line for each evaluation: iteration, scale, size, loss, the part of each loss, seconds.
+    """Writes a line for each evaluation: iteration, stage, size, loss, the part of each loss, seconds.
 
-    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the lines after
-    the point where it takes up again are dropped and written anew.
+    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the log drops
+    the lines of the evaluations that are made again.
 
     Args:
         path: ends in .csv (comma-separated values) or .jsonl (an object per line).
         overwrite: replace a file that exists instead of refusing.
-        resume: go on with a file that exists.
+        resume: continue a file that exists.
 
     Raises:
-        ValueError: another suffix, or a file to go on with that is no such log.
+        ValueError: another suffix, or a file to continue that is not such a log.
         FileExistsError: the file exists.
         OSError: it cannot be written.
 
@@ -112,22 +89,23 @@ class LossLog:
     """
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False, *, resume: bool = False) -> None:
-        self.path = _check_suffix(Path(path))
+        self._table = LossTable(path)
+        self.path = self._table.path
         exists = self.path.exists() and self.path.stat().st_size > 0  # an empty one holds nothing to lose
         if exists and not (overwrite or resume):
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
         if exists and resume:
             _check_continued(self.path, read_losses(path))
-        with self.path.open("ab"):  # and whether it can be written
+        with self.path.open("ab"):  # checks that it can be written
             pass
-        self._keeps = resume
+        self._continues = resume
         self._next: int | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Write a line."""
         row = {
             "iteration": progress.iteration,
-            "scale": progress.scale,
+            "stage": progress.stage,
             "size": progress.size,
             "loss": progress.loss,
             **progress.terms,
@@ -136,31 +114,23 @@ class LossLog:
         if progress.iteration != self._next:
             self._begin(progress.iteration, row)
         self._next = progress.iteration + 1
-        line = json.dumps(row) + "\n" if self.path.suffix == ".jsonl" else _csv_line(row.values())
-        with self.path.open("ab", buffering=0) as file:
-            file.write(line.encode())
+        self._table.append(row)
 
     def _begin(self, iteration: int, row: dict[str, Any]) -> None:
         """Start the file, or cut off what lies after the point where the run goes on."""
-        found = _lines(self.path) if self._keeps else []
-        kept = [(line, old) for line, old in found if old["iteration"] < iteration]
-        if any(old.keys() != row.keys() for _, old in kept):
-            raise ValueError(f"{self.path} is the log of a run with other losses; give another name")
-        header = _csv_line(row) if self.path.suffix == ".csv" else ""
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_text(header + "".join(line for line, _ in kept), encoding="utf-8")
-        temporary.replace(self.path)
-        self._keeps = True  # the same log may watch the run again when that is continued
+        self._table.begin(list(row), iteration if self._continues else 0)
+        self._continues = True  # the same log may see the run again when that is continued
 
 
 def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """The lines of a log, as dictionaries; a last line that is not whole is left out.
+    """Read a log of ``LossLog``, or of ``train``, which counts "step" instead of "iteration".
 
-    The log is one of ``LossLog``, or of ``train``, which counts "step" where the other counts "iteration".
+    Returns:
+        A dictionary for each line. A last line that was not written to its end is left out.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such log.
+        ValueError: it is not such a log.
 
     Example:
         ```python
@@ -174,10 +144,10 @@ def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
             assert read_losses(log.path)[-1]["size"] == 64
         ```
     """
-    path = _check_suffix(Path(path))
-    if not path.is_file():
+    table = LossTable(path)
+    if not table.path.is_file():
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
-    return [row for _, row in _lines(path)]
+    return table.rows()
 
 
 def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -192,7 +162,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the log holds no line, or is none.
+        ValueError: the log has no line, or is not a log.
         OSError: there is no such log, or the picture cannot be saved; see ``save_image``.
 
     Example:
@@ -213,17 +183,17 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
     rows = read_losses(log)
     if not rows:
-        raise ValueError(f"{log} holds no line to plot")
+        raise ValueError(f"{log} has no line to plot; let the run make an evaluation first")
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    counter, said = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
+    counter, unit = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
     for name in rows[0]:
-        if name not in (*_COUNTERS, "epoch", "scale", "size", "seconds"):
+        if name not in (*COUNTERS, "epoch", "stage", "size", "seconds"):
             axes.semilogy([row[counter] for row in rows], [row[name] for row in rows], label=name)
     for before, after in pairwise(rows):
-        if after.get("scale") != before.get("scale"):
+        if after.get("stage") != before.get("stage"):
             axes.axvline(after[counter], color="0.8", zorder=0)
-    axes.set_xlabel(said)
+    axes.set_xlabel(unit)
     axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
@@ -232,7 +202,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
 
 def check_plot() -> None:
-    """Whether losses can be plotted here.
+    """Check that losses can be plotted.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -252,11 +222,11 @@ class LivePreview:
     Needs IPython, which every notebook has.
 
     Args:
-        every: evaluations between two pictures.
+        every: evaluations between two pictures, at least 1.
 
     Raises:
         ImportError: IPython is not installed.
-        ValueError: an interval below 1.
+        ValueError: ``every`` is below 1.
 
     Example:
         ```python
@@ -272,8 +242,7 @@ class LivePreview:
     """
 
     def __init__(self, every: int = 10) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"the preview is drawn every N evaluations, N at least 1, received {every!r}")
+        every = whole_number("every", every, 1)
         try:
             import IPython.display  # noqa: F401
         except ImportError as error:
@@ -283,10 +252,10 @@ class LivePreview:
         self._last: int | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Draw, if it is time."""
+        """Draw, if a picture is due."""
         from IPython.display import display
 
-        if self._last is None or progress.iteration <= self._last:  # another run: below the cell of that
+        if self._last is None or progress.iteration <= self._last:  # another run has its own place
             self._handle = None
         elif progress.iteration % self.every and progress.iteration != progress.total:
             return
@@ -297,37 +266,6 @@ class LivePreview:
             self._handle.update(progress.image())
 
 
-def _csv_line(values: Iterable[Any]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
-    return buffer.getvalue()
-
-
-def _check_suffix(path: Path) -> Path:
-    if path.suffix not in LOG_SUFFIXES:
-        raise ValueError(f"{path}: a log ends in {' or '.join(LOG_SUFFIXES)}, received {path.suffix!r}")
-    return path
-
-
 def _check_continued(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     if rows and "iteration" not in rows[0]:
         raise ValueError(f"{path} is the log of a training; give another name")
-
-
-def _lines(path: Path) -> list[tuple[str, dict[str, float]]]:
-    """The whole lines of a log, but for the header, with what they say."""
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        if path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in lines]
-        else:
-            names, *cells = csv.reader(lines or ["iteration"])
-            lines = lines[1:]
-            if names[0] not in _COUNTERS:
-                raise ValueError(f"its columns are {names}")
-            rows = [dict(zip(names, map(float, row), strict=True)) for row in cells]
-        if not all(isinstance(row, dict) and any(counter in row for counter in _COUNTERS) for row in rows):
-            raise ValueError("a line names no iteration")
-        return list(zip(lines, rows, strict=True))
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is not a log of losses ({error}); give another name") from error

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -161,3 +162,26 @@ def describe(thing: object) -> str:
     if callable(thing) and hasattr(thing, "__qualname__"):
         return f"{thing.__module__}.{thing.__qualname__}"
     return repr(thing)
+
+
+def compare_settings(
+    found: Mapping[str, str],
+    settings: Mapping[str, str],
+    where: str | os.PathLike[str],
+    advice: str = "give the settings and pictures of that run, or another file",
+) -> None:
+    """Check that a stored state belongs to a run with these settings.
+
+    Args:
+        found: the stored settings.
+        settings: those of the run that wants to continue.
+        where: the file or folder of the state, for the message.
+        advice: what the message says to do.
+
+    Raises:
+        ValueError: a setting differs; the message names the first that does, and both values.
+
+    """
+    for name, value in settings.items():
+        if found.get(name) != value:
+            raise ValueError(f"{where} belongs to a run with another {name} ({found.get(name)}, now {value}); {advice}")

@@ -8,6 +8,15 @@ from torch import Tensor
 
 from neuralstyle import FeatureExtractor, load_image, samples
 
+MARKERS = {"painting": "slow", "programs": "process"}  # of the tests in a folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = MARKERS.get(item.path.parent.name)
+        if marker is not None:
+            item.add_marker(marker)
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

@@ -126,14 +126,14 @@ class Ours:
 
     def stylize(self, goals: dict[str, float], most: int) -> tuple[dict[str, Any], Tensor]:
         """The same by ``stylize``, coarse to fine; the targets of each scale are in the time."""
-        from neuralstyle import Scale, Style, coarse_to_fine, stylize
+        from neuralstyle import Stage, Style, coarse_to_fine, stylize
 
         race = _Race(goals)
         size = max(self.content.shape[2:])
-        scales = [*coarse_to_fine(size)[:-1], Scale(size, most)]
+        scales = [*coarse_to_fine(size)[:-1], Stage(size, most)]
 
         def watch(progress: Any) -> bool:
-            if progress.scale == progress.scales:
+            if progress.stage == progress.stages:
                 race.note(progress.loss, progress.tensor)
             else:
                 race.evaluations += 1

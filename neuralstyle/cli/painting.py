@@ -60,7 +60,7 @@ def add_commands(commands: Any) -> None:
             f"--{reference}-weight",
             type=float,
             metavar="X",
-            default=default(stylize, f"{reference}_weight"),
+            default=1.0,
             help=f"multiplies the {reference} loss (default: %(default)s)",
         )
     add("--tv-weight", type=float, metavar="X", default=1.0, help="multiplies total variation (default: %(default)s)")
@@ -213,20 +213,19 @@ def _stylize(options: argparse.Namespace) -> int:
                 )
             weights = geometric_weights(layers or _layers(losses, "style"), options.style_layer_ratio)
         losses = _with_layers(losses, "style", layers, weights)
-        recipe["losses"] = LossSum(
+        weighted = LossSum(
             tuple(
                 Term(term.loss, term.weight * options.tv_weight) if isinstance(term.loss, TotalVariationLoss) else term
                 for term in losses
             )
         )
+        recipe["losses"] = weighted.scaled("content", options.content_weight).scaled("style", options.style_weight)
         return stylize(
             options.content,
             _styles(options),
-            content_weight=options.content_weight,
-            style_weight=options.style_weight,
             strength=options.strength,
             color=options.color,
-            **{**recipe, **painting_arguments(options, recipe.get("encoder")), **shared},
+            **{**recipe, **painting_arguments(options, recipe.get("encoder"), recipe.get("init", "content")), **shared},
         )
 
     return _save(options, paint, profile=options.content if options.keep_profile else None)
@@ -256,7 +255,7 @@ def _demo(options: argparse.Namespace) -> int:
         style = samples.painting(options.painting, size=max(512, options.size or 0))
         if distributed.is_writer():
             print(f"painting the sample photograph in the style of {options.painting!r} ...", file=sys.stderr)
-        return stylize(samples.photo(), style, **{**painting_arguments(options), **shared})
+        return stylize(samples.photo(), style, **{**painting_arguments(options, init="content"), **shared})
 
     return _save(options, paint)
 

@@ -160,6 +160,11 @@ class FeatureExtractor(nn.Module):
         """Every layer by name, in order: its channels, stride and reach."""
         return self._layers
 
+    @property
+    def pins_colors(self) -> bool:
+        """Whether features as narrow as these tell all colours apart; if not, pixels are compared beside them."""
+        return self.network != COMPACT
+
     def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
         """The names as a tuple, each once.
 

@@ -75,6 +75,12 @@ class InPrecision(nn.Module):
         return self.encoder.layers
 
     @property
+    def name(self) -> str:
+        """What messages call the encoder."""
+        names = (getattr(self.encoder, attribute, None) for attribute in ("network", "name"))
+        return next((name for name in names if isinstance(name, str)), type(self.encoder).__name__)
+
+    @property
     def pins_colors(self) -> bool:
         """Whether the encoder's features determine colours."""
         return bool(getattr(self.encoder, "pins_colors", True))

@@ -1,4 +1,4 @@
-"""Pictures to train on: a folder, decoded in workers, in an order that a seed fixes."""
+"""Pictures to train on: files decoded in workers, in an order that a seed determines."""
 
 from __future__ import annotations
 
@@ -6,32 +6,30 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from neuralstyle._errors import unknown
-from neuralstyle.images import MIN_SIDE, load_image, resize_image
+from neuralstyle.feedforward.options import Crop, Paths
+from neuralstyle.images import load_image, resize_image
 
-Crop = Literal["center", "random"]
-CROPS: tuple[Crop, ...] = get_args(Crop)
-Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Key: TypeAlias = tuple[int, int]
-"""Which pass over the data, and which picture."""
+"""The number of a pass over the pictures, and of a picture."""
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 def find_pictures(paths: Paths) -> list[Path]:
-    """The pictures that paths name: files as given, folders with everything below them, by name.
+    """List the pictures in files and folders.
 
-    In folders a file counts by its suffix; hidden ones are left out.
+    A file counts whatever its suffix. A folder is searched with everything below it, in the order of the names, for
+    files with a suffix of ``PICTURE_SUFFIXES`` that are not hidden.
 
     Raises:
-        FileNotFoundError: a path that does not exist.
-        ValueError: no picture at all.
+        FileNotFoundError: a path does not exist.
+        ValueError: there is no picture at all.
 
     """
     found: list[Path] = []
@@ -41,7 +39,7 @@ def find_pictures(paths: Paths) -> list[Path]:
             found += sorted(
                 file
                 for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+                if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".") and file.is_file()
             )
         elif path.exists():
             found.append(path)
@@ -49,26 +47,25 @@ def find_pictures(paths: Paths) -> list[Path]:
             raise FileNotFoundError(f"there is no file or folder {path}; check the name")
     if not found:
         names = ", ".join(str(path) for path in given) or "an empty list"
-        raise ValueError(f"no picture in {names}; files that end in {' '.join(sorted(SUFFIXES))} count")
+        raise ValueError(f"no picture in {names}; files that end in {' '.join(sorted(PICTURE_SUFFIXES))} count")
     return found
 
 
 class Pictures(Dataset[tuple[Tensor, list[str]]]):
-    """Square crops of pictures: shorter side to ``size``, then the centre, or a random place that the seed fixes.
+    """Square crops of pictures, each with the reasons why files before it were skipped.
 
-    A file that cannot be read is replaced by the next one that can, so that every batch is full; the reasons come
-    along.
+    The shorter side is resized to ``size``, and the crop is the centre or a random square that the seed determines. A
+    file that cannot be read is replaced by the next one that can, so that every batch is full.
 
-    Raises:
-        ValueError: a size below 16, or an unknown crop.
+    Args:
+        files: the pictures.
+        size: side of the crops in pixels, at least 16.
+        crop: "center" or "random".
+        seed: of the random crops.
 
     """
 
     def __init__(self, files: Sequence[Path], size: int, crop: Crop, seed: int) -> None:
-        if isinstance(size, bool) or not isinstance(size, int) or size < MIN_SIDE:
-            raise ValueError(f"size is a whole number of pixels, at least {MIN_SIDE}, received {size!r}")
-        if crop not in CROPS:
-            raise unknown("crop", crop, CROPS)
         self.files, self.size, self.crop, self.seed = files, size, crop, seed
 
     def __len__(self) -> int:
@@ -78,9 +75,9 @@ class Pictures(Dataset[tuple[Tensor, list[str]]]):
         epoch, index = key
         failures: list[str] = []
         for offset in range(len(self.files)):
-            place = (index + offset) % len(self.files)
+            number = (index + offset) % len(self.files)
             try:
-                return self._square(self.files[place], random.Random(f"{self.seed}/{epoch}/{place}")), failures
+                return self._square(self.files[number], random.Random(f"{self.seed}/{epoch}/{number}")), failures
             except (OSError, ValueError) as error:
                 failures.append(str(error))
         raise ValueError(f"none of the {len(self.files)} pictures can be read; the first: {failures[0]}")
@@ -96,44 +93,60 @@ class Pictures(Dataset[tuple[Tensor, list[str]]]):
 
 
 class Batches:
-    """The keys of every batch from one step on, of one process among several.
+    """The keys of the pictures of each batch, for one process among several.
 
-    A pass visits the pictures in an order drawn from the seed; what the last batch lacks is taken from the beginning
-    of that order. All processes have equally many batches.
+    A pass visits the pictures in an order drawn from the seed. Its last batch is filled up from the beginning of that
+    order. All processes have equally many batches.
+
+    Args:
+        picture_count: number of pictures.
+        batch_size: pictures in a batch of one process.
+        steps: the steps whose batches are wanted.
+        seed: of the order.
+        rank: number of this process.
+        processes: how many there are.
+
     """
 
     def __init__(
-        self, pictures: int, batch_size: int, steps: range, seed: int, *, rank: int = 0, count: int = 1
+        self, picture_count: int, batch_size: int, steps: range, seed: int, *, rank: int = 0, processes: int = 1
     ) -> None:
-        self.pictures, self.batch_size, self.steps, self.seed = pictures, batch_size, steps, seed
-        self.rank, self.count = rank, count
-        self.epoch_steps = steps_per_epoch(pictures, batch_size, count)
+        self.picture_count, self.batch_size, self.steps, self.seed = picture_count, batch_size, steps, seed
+        self.rank, self.processes = rank, processes
+        self.epoch_steps = steps_per_epoch(picture_count, batch_size, processes)
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __iter__(self) -> Iterator[list[Key]]:
         order: list[int] = []
-        drawn = -1
+        order_of: int | None = None  # the epoch that ``order`` was drawn for
         for step in self.steps:
-            epoch, place = divmod(step, self.epoch_steps)
-            if epoch != drawn:
-                order, drawn = list(range(self.pictures)), epoch
+            epoch, number = divmod(step, self.epoch_steps)
+            if epoch != order_of:
+                order, order_of = list(range(self.picture_count)), epoch
                 random.Random(f"{self.seed}/{epoch}").shuffle(order)
-            whole = self.batch_size * self.count
-            start = place * whole + self.rank * self.batch_size
-            yield [(epoch, order[i % self.pictures]) for i in range(start, start + self.batch_size)]
+            start = (number * self.processes + self.rank) * self.batch_size
+            yield [(epoch, order[i % self.picture_count]) for i in range(start, start + self.batch_size)]
 
 
-def steps_per_epoch(pictures: int, batch_size: int, count: int = 1) -> int:
-    """Batches in one pass over the pictures, of each of ``count`` processes."""
-    return -(-pictures // (batch_size * count))
+def steps_per_epoch(picture_count: int, batch_size: int, processes: int = 1) -> int:
+    """Return the number of batches that each process takes in one pass over the pictures."""
+    return -(-picture_count // (batch_size * processes))
 
 
-def loader(
+def load_batches(
     pictures: Pictures, batches: Batches, workers: int | None, *, pin: bool
 ) -> Iterator[tuple[Tensor, list[str]]]:
-    """Batches (B, 3, size, size) in [0, 1] and the reasons why files were passed over."""
+    """Yield batches of shape ``(B, 3, size, size)`` in [0, 1], with the reasons why files were skipped.
+
+    Args:
+        pictures: the crops.
+        batches: which of them make a batch.
+        workers: as in ``TrainingData``.
+        pin: keep the batches in pinned memory, from where they are copied to a GPU faster.
+
+    """
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = min(2, cores)
@@ -144,7 +157,7 @@ def loader(
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=pin,
-            generator=torch.Generator().manual_seed(0),  # else torch's own generator would move on
+            generator=torch.Generator().manual_seed(0),  # otherwise torch's own generator advances
         )
     )
 

@@ -1,4 +1,4 @@
-"""ONNX: a network written as a graph of standard operators, and such files run by onnxruntime."""
+"""ONNX: writing a network as a graph of standard operators, and running such files in onnxruntime."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from torch import Tensor
 
 from neuralstyle.feedforward.network import Stage, TransformerNet
 
-OPSET, IR = 17, 8
-RANGE = "neuralstyle.range"
-"""Metadata of a file: the value of white. Files that do not say it are taken for fast_neural_style's, 0 to 255."""
+OPSET, IR_VERSION = 17, 8
+WHITE_KEY = "neuralstyle.range"
+"""Metadata of a file: the value of white. A file without it is taken for one of fast_neural_style, 0 to 255."""
 
-TOLERANCE = 1e-3
+MAX_DIFFERENCE = 1e-3  # of the exported network's output from the original's
 _NO_ONNX = "needs the packages onnx and onnxruntime; run 'pip install neuralstyle[onnx]'"
 
 
 class OnnxModel:
-    """A network in a .onnx file, run by onnxruntime: called like a ``TransformerNet``, whole pictures only.
+    """A network in a .onnx file, run by onnxruntime: called like a ``TransformerNet``, with whole pictures only.
 
-    Files that ``export_onnx`` wrote take and give [0, 1] and any size; others are taken for fast_neural_style's, which
-    take and give 0 to 255, and sometimes one size only.
+    A file of ``export_onnx`` takes and gives values in [0, 1] and any size. Another file is taken for one of
+    fast_neural_style, which takes and gives values from 0 to 255, and sometimes pictures of one size only.
 
     Args:
         path: the file.
 
     Raises:
-        ValueError: the file is damaged, or no network from a picture to a picture.
+        ValueError: the file is damaged, or is not a network from a picture to a picture.
         ImportError: onnxruntime is not installed.
 
     """
@@ -54,19 +54,19 @@ class OnnxModel:
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
             raise ValueError(f"{path} is no network from one picture (B, 3, H, W) of 32-bit floats to another")
         self._input = inputs[0].name
-        self.white = float(self._session.get_modelmeta().custom_metadata_map.get(RANGE, 255))
+        self.white = float(self._session.get_modelmeta().custom_metadata_map.get(WHITE_KEY, 255))
 
     def __call__(self, image: Tensor) -> Tensor:
-        """The picture in the style: (B, 3, H, W) in [0, 1] -> the same.
+        """Paint a picture: ``(B, 3, H, W)`` in [0, 1] to the same.
 
         Raises:
-            ValueError: the file takes pictures of another size only.
+            ValueError: the file takes only pictures of another size.
 
         """
         array = (image.detach().float().cpu() * self.white).numpy()
         try:
             (result,) = self._session.run(None, {self._input: array})
-        except Exception as error:  # as above
+        except Exception as error:  # of no common class, as above
             wanted = self._session.get_inputs()[0].shape
             raise ValueError(
                 f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, it wants {wanted} "
@@ -77,11 +77,11 @@ class OnnxModel:
 
 
 def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
-    """Write a network as an ONNX file, for pictures of any number and size, and check it.
+    """Write a network as an ONNX file, for batches and pictures of any size, and check it.
 
-    The graph has one input, ``image``, and one output, ``stylized``, both (B, 3, H, W), RGB in [0, 1], and standard
-    operators of opset 17 only. Before the file takes its place, onnxruntime's pictures of two sizes are compared with
-    PyTorch's.
+    The graph has one input, ``image``, and one output, ``stylized``, both ``(B, 3, H, W)``, RGB in [0, 1], and only
+    standard operators of opset 17. Before the file takes its place, onnxruntime's output for pictures of two sizes is
+    compared with PyTorch's.
 
     Args:
         network: the network.
@@ -90,8 +90,8 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     Raises:
         ImportError: onnx or onnxruntime is not installed (``pip install neuralstyle[onnx]``).
         ValueError: another suffix.
-        FileNotFoundError: the folder does not exist.
-        ArithmeticError: onnxruntime's pictures differ from PyTorch's by more than 1e-3.
+        FileNotFoundError: its folder does not exist.
+        ArithmeticError: onnxruntime's output differs from PyTorch's by more than 1e-3.
 
     Example:
         ```python
@@ -114,7 +114,7 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
         raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; create it first")
     try:
         import onnx
-        import onnxruntime  # noqa: F401 - OnnxModel needs it below
+        import onnxruntime  # noqa: F401 - needed by OnnxModel below
     except ImportError as error:
         raise ImportError(f"the export to ONNX {_NO_ONNX}") from error
     model = _Graph(network).model()
@@ -138,7 +138,7 @@ def _compare(network: TransformerNet, exported: OnnxModel) -> None:
             with torch.no_grad():
                 expected = network(image.to(device)).cpu()
             difference = float((exported(image) - expected).abs().max())
-            if not difference <= TOLERANCE:
+            if not difference <= MAX_DIFFERENCE:
                 raise ArithmeticError(f"the exported model differs from the network by {difference:g} at {shape}")
     finally:
         network.train(training)
@@ -163,7 +163,7 @@ class _Graph:
         self.node("Clip", [x, self.constant(0.0), self.constant(1.0)], output="stylized")
 
     def stage(self, stage: Stage, x: str) -> str:
-        """A stage's operators; the name of their result."""
+        """Add the operators of a stage; return the name of their result."""
         if stage.upsample > 1:
             scales = self.constant([1.0, 1.0, float(stage.upsample), float(stage.upsample)])
             options = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -178,7 +178,7 @@ class _Graph:
         return self.node("Relu", [x]) if stage.relu else x
 
     def node(self, kind: str, inputs: list[str], *, output: str = "", **attributes: Any) -> str:
-        """Add an operator; the name of its result."""
+        """Add an operator; return the name of its result."""
         from onnx import helper
 
         name = output or f"{kind.lower()}_{len(self.nodes)}"
@@ -186,7 +186,7 @@ class _Graph:
         return name
 
     def constant(self, value: Any) -> str:
-        """Add a constant; its name."""
+        """Add a constant; return its name."""
         from onnx import numpy_helper
 
         name = f"constant_{len(self.constants)}"
@@ -199,7 +199,7 @@ class _Graph:
         return name
 
     def model(self) -> Any:
-        """The whole, as a ModelProto."""
+        """Make a ModelProto of the graph."""
         from onnx import TensorProto, helper
 
         image, stylized = (
@@ -208,9 +208,9 @@ class _Graph:
         )
         graph = helper.make_graph(self.nodes, "TransformerNet", [image], [stylized], self.constants)
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="neuralstyle"
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="neuralstyle"
         )
-        helper.set_model_props(model, {RANGE: "1"})
+        helper.set_model_props(model, {WHITE_KEY: "1"})
         return model
 
 

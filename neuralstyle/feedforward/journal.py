@@ -1,9 +1,7 @@
-"""What a training run leaves behind: checkpoints, a table of losses, previews."""
+"""What a training run writes on its way: checkpoints, a table of losses, snapshots."""
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,119 +9,136 @@ from typing import Protocol
 
 from torch import Tensor
 
-from neuralstyle.checkpoint import State, load_state, save_state
+from neuralstyle import distributed, samples
+from neuralstyle._records import LossTable, NumberedFiles
+from neuralstyle.checkpoint import State, compare_settings, load_state, save_state
 from neuralstyle.feedforward.models import save_model
 from neuralstyle.feedforward.network import TransformerNet
+from neuralstyle.feedforward.options import Records, StateFolder
 from neuralstyle.feedforward.tiled import run_model
-from neuralstyle.images import save_image
+from neuralstyle.images import Picture, check_output, load_image, resize_image, save_image
+
+MAX_SNAPSHOT_SIDE = 384  # pixels
 
 _KIND = "training run"
-_STATE = "state.safetensors"
+_STATE_FILE = "state.safetensors"
 
 
-class Standing(Protocol):
-    """How far a run has come."""
+class Run(Protocol):
+    """A training run, as far as it is written down."""
 
     step: int
     elapsed: float
     network: TransformerNet
 
     def state(self) -> State:
-        """Everything that is needed to go on."""
+        """Return everything that is needed to continue."""
 
 
 class Checkpoints:
-    """A folder with the network every so many steps, and the state of the run, from which it continues.
+    """A folder with the network at every so many steps, and the state from which the run continues.
+
+    Args:
+        options: the folder; None writes nothing.
+        settings: what has to be the same for a run to be continued, by name; compared as text.
 
     Raises:
         ValueError: the state found there belongs to a run with other settings; the message names the first.
 
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str] | None, interval: int, settings: Mapping[str, object], *, resume: bool
-    ) -> None:
-        self.folder = None if folder is None else Path(folder)
-        self.interval = interval
+    def __init__(self, options: StateFolder | None, settings: Mapping[str, object]) -> None:
+        self.options = options
         self.settings = {name: str(value) for name, value in settings.items()}
         self.found: State | None = None
-        if self.folder is None or not resume or not (self.folder / _STATE).exists():
+        if options is None or not options.resume:
             return
-        self.found = load_state(self.folder / _STATE, kind=_KIND)
-        for name, value in self.settings.items():
-            received = self.found["settings"].get(name)
-            if received != value:
-                raise ValueError(
-                    f"{self.folder} holds a run with another {name} ({received}, now {value}); give the settings of "
-                    "that run, another folder, or resume=False (--restart) to begin again"
-                )
+        file = Path(options.folder) / _STATE_FILE
+        if file.exists():
+            self.found = load_state(file, kind=_KIND)
+            advice = "give the settings of that run, another folder, or resume=False (--restart) to start again"
+            compare_settings(self.found["settings"], self.settings, options.folder, advice)
 
-    def write(self, run: Standing) -> None:
-        """Write the network, and then the state."""
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_model(run.network, self.folder / f"step-{run.step:08}.safetensors")
-            save_state(self.folder / _STATE, {**run.state(), "settings": self.settings}, kind=_KIND)
+    def record(self, run: Run, *, last: bool) -> None:
+        """Write the network and then the state, if they are due or this is the last step."""
+        if self.options is None or (run.step % self.options.every and not last):
+            return
+        folder = Path(self.options.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(run.network, folder / f"step-{run.step:08}.safetensors")
+        save_state(folder / _STATE_FILE, {**run.state(), "settings": self.settings}, kind=_KIND)
 
 
-class LossTable:
-    """Losses as CSV, a row every so many steps, averaged since the row before."""
+class AveragedLosses:
+    """A table of losses with a row every so many steps, averaged since the row before.
 
-    def __init__(self, path: str | os.PathLike[str] | None, interval: int, names: Sequence[str], start: int) -> None:
-        self.path = None if path is None else Path(path)
-        self.interval = interval
-        self._totals = dict.fromkeys(names, 0.0)
+    Args:
+        records: the file and how often a row is written.
+        names: of the terms of the loss.
+        start: the last step that is not taken again; rows of later steps are removed.
+
+    """
+
+    def __init__(self, records: Records, names: Sequence[str], start: int) -> None:
+        self.every = records.log_every
+        self._sums = dict.fromkeys(names, 0.0)
         self._count = 0
-        if self.path is None:
-            return
-        kept: list[list[str]] = []
-        if start and self.path.exists():  # a run that continues: rows beyond its start will be written again
-            with self.path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in list(csv.reader(file))[1:] if row and int(row[0]) <= start]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["step", "epoch", "seconds", "loss", *names], *kept])
+        self._table = None if records.log is None else LossTable(records.log)
+        if self._table is not None and distributed.is_writer():
+            self._table.begin(["step", "epoch", "seconds", "loss", *names], start + 1 if start else 0)
 
-    def add(self, run: Standing, epoch: int, terms: Mapping[str, float], *, last: bool) -> None:
-        """Count a step, and write a row where one is due."""
-        if self.path is None:
+    def record(self, run: Run, epoch: int, terms: Mapping[str, float], *, last: bool) -> None:
+        """Count a step, and write a row if it is due or this is the last step."""
+        if self._table is None:
             return
         self._count += 1
         for name, value in terms.items():
-            self._totals[name] += value
-        if run.step % self.interval and not last:
+            self._sums[name] += value
+        if run.step % self.every and not last:
             return
-        means = [value / self._count for value in self._totals.values()]
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([run.step, epoch, round(run.elapsed, 3), sum(means), *means])
-        self._totals = dict.fromkeys(self._totals, 0.0)
+        means = {name: value / self._count for name, value in self._sums.items()}
+        seconds = round(run.elapsed, 3)
+        self._table.append({"step": run.step, "epoch": epoch, "seconds": seconds, "loss": sum(means.values()), **means})
+        self._sums = dict.fromkeys(self._sums, 0.0)
         self._count = 0
 
 
-class Previews:
-    """A picture painted by the network every so many steps, as step-00000500.png in a folder."""
+class Snapshots:
+    """Pictures painted by the network every so many steps.
 
-    def __init__(self, folder: str | os.PathLike[str] | None, interval: int, image: Tensor) -> None:
-        self.folder = None if folder is None else Path(folder)
-        self.interval, self.image = interval, image
+    Raises:
+        OSError: pictures cannot be saved there.
 
-    def write(self, run: Standing) -> None:
-        """Paint and save."""
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_image(run_model(run.network, self.image), self.folder / f"step-{run.step:08}.png", overwrite=True)
+    """
+
+    def __init__(self, records: Records) -> None:
+        self.every = records.snapshots_every
+        self._files = None if records.snapshots is None else NumberedFiles(records.snapshots)
+        if self._files is not None:
+            check_output(self._files.path(self.every), overwrite=True)
+            self._image = _snapshot_picture(samples.photo() if records.snapshots_of is None else records.snapshots_of)
+
+    def record(self, run: Run, *, last: bool) -> None:
+        """Paint and save, if it is due or this is the last step."""
+        if self._files is not None and (last or run.step % self.every == 0):
+            save_image(run_model(run.network, self._image), self._files.path(run.step), overwrite=True)
 
 
 @dataclass(frozen=True)
 class Journal:
-    """All that is written during a run."""
+    """Everything that is written during a run, by the first process alone."""
 
     checkpoints: Checkpoints
-    table: LossTable
-    previews: Previews
+    losses: AveragedLosses
+    snapshots: Snapshots
 
-    def note(self, run: Standing, epoch: int, terms: Mapping[str, float], *, last: bool) -> None:
+    def record(self, run: Run, epoch: int, terms: Mapping[str, float], *, last: bool) -> None:
         """Write what is due after a step; after the last one, everything."""
-        self.table.add(run, epoch, terms, last=last)
-        for part in (self.checkpoints, self.previews):
-            if last or run.step % part.interval == 0:
-                part.write(run)
+        self.losses.record(run, epoch, terms, last=last)
+        self.checkpoints.record(run, last=last)
+        self.snapshots.record(run, last=last)
+
+
+def _snapshot_picture(picture: Picture) -> Tensor:
+    image = load_image(picture)
+    return resize_image(image, MAX_SNAPSHOT_SIDE) if max(image.shape) > MAX_SNAPSHOT_SIDE else image

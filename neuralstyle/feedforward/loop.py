@@ -1,12 +1,11 @@
-"""The loop of a training run: step by step, watched, and written down."""
+"""The loop of a training run: its steps, what its callback is told, and where it can be continued."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,30 +15,41 @@ from torch import Tensor, nn
 
 from neuralstyle import distributed
 from neuralstyle.checkpoint import State
+from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.journal import Journal
 from neuralstyle.feedforward.network import TransformerNet
+from neuralstyle.feedforward.options import TrainingPrecision
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.images import Picture, load_image, to_pil
+
+LAST_STAGE_LR_FACTOR = 0.1
+"""The learning rate of the last convolution, relative to that of the others.
+
+It adds up 81 ``width`` numbers to a value from 0 to 1, not from 0 to 255, so equal steps of all its weights make a
+large change. With the same rate, contrast shoots up, is punished, and the network settles on an even grey.
+"""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingProgress:
-    """Where a training run stands after a step; handed to the callback.
+    """The state of a training run after a step; handed to the callback.
 
     Attributes:
-        step: steps so far, from 1.
+        step: steps taken, from 1.
         steps: steps in all.
-        epoch: passes over the data begun so far.
-        loss: the objective, averaged over the batch and all processes.
-        terms: each loss's part of it, weighted.
+        epoch: number of the pass over the pictures, from 1.
+        loss: the loss, averaged over the batch and all processes.
+        terms: the weighted terms of the loss, by name.
         elapsed: seconds since the start; a continued run counts on.
-        network: the network, as it is now.
+        network: the network so far.
 
     Example:
         ```python
         from neuralstyle import TrainingProgress, samples
 
-        def watch(progress: TrainingProgress) -> bool:
+        def on_step(progress: TrainingProgress) -> bool:
             if progress.step % 100 == 0:
                 progress.image(samples.photo()).save(f"step-{progress.step}.png")
             return progress.elapsed < 3600
@@ -56,35 +66,25 @@ class TrainingProgress:
     network: TransformerNet
 
     def image(self, picture: Picture) -> Image.Image:
-        """A picture painted by the network as it is now."""
+        """Paint a picture with the network so far."""
         return to_pil(run_model(self.network, load_image(picture)))
 
 
 TrainingCallback: TypeAlias = Callable[[TrainingProgress], "bool | None"]
-Criterion: TypeAlias = Callable[[Tensor, Tensor], dict[str, Tensor]]
-"""What is minimised: (painted pictures, contents) -> terms, averaged over the batch."""
-
-
-LAST_STAGE = 0.1
-"""The last convolution's learning rate, as a part of the others'.
-
-It adds up 81 ``width`` numbers to one from 0 to 1, not to 255, so that equal steps of all of them are a leap: with the
-same rate, contrast shoots up, is punished, and the network settles on an even grey.
-"""
 
 
 class Loop:
-    """A network, its optimiser, and how far they have come.
+    """A network, its optimiser, and the number of steps taken.
 
     Args:
         network: trained in place.
-        criterion: what is minimised.
+        criterion: the loss.
         device: where to compute.
         steps: steps in all.
-        learning_rate: of Adam; the last stage's is ``LAST_STAGE`` times as much.
+        lr: learning rate of Adam; that of the last stage is ``LAST_STAGE_LR_FACTOR`` times as large.
         decay: whether the learning rate falls to zero along half a cosine.
-        mixed_precision: whether convolutions are computed in bfloat16.
-        seed: of whatever a loss draws at random.
+        precision: "bfloat16" computes convolutions in bfloat16; None in full precision.
+        seed: of what losses draw at random.
 
     """
 
@@ -95,14 +95,14 @@ class Loop:
         device: torch.device,
         *,
         steps: int,
-        learning_rate: float,
+        lr: float,
         decay: bool,
-        mixed_precision: bool,
+        precision: TrainingPrecision | None,
         seed: int,
     ) -> None:
         self.network, self.criterion, self.device = network.to(device), criterion, device
-        self.steps, self.learning_rate, self.decay = steps, learning_rate, decay
-        self.mixed_precision, self.seed = mixed_precision, seed
+        self.steps, self.lr, self.decay = steps, lr, decay
+        self.precision, self.seed = precision, seed
         last = list(self.network.parts()[2][-1].parameters())
         earlier = [parameter for parameter in network.parameters() if all(parameter is not own for own in last)]
         self.optimizer = torch.optim.Adam([{"params": earlier}, {"params": last}])
@@ -110,17 +110,17 @@ class Loop:
         self.elapsed = 0.0
 
     def state(self) -> State:
-        """Everything that ``restore`` needs."""
+        """Return everything that ``restore`` needs."""
         return {
             "step": self.step,
             "elapsed": self.elapsed,
             "network": dict(self.network.state_dict()),
-            # An entry of the optimiser for each parameter, in order, where torch has a dict by number.
+            # A list in the order of the parameters, where torch has a dict by number.
             "optimizer": [entry for _, entry in sorted(self.optimizer.state_dict()["state"].items())],
         }
 
     def restore(self, state: State) -> None:
-        """Go on from a state."""
+        """Continue from a state."""
         self.step, self.elapsed = state["step"], state["elapsed"]
         self.network.load_state_dict(state["network"])
         groups = self.optimizer.state_dict()["param_groups"]
@@ -134,53 +134,48 @@ class Loop:
         callback: TrainingCallback | None,
         show: bool,
     ) -> None:
-        """Take the steps that are left."""
+        """Take the remaining steps.
+
+        Args:
+            batches: pictures ``(B, 3, size, size)`` for each step, with the reasons why files were skipped.
+            epoch_steps: steps in one pass over the pictures.
+            journal: writes what is due after each step.
+            callback: called after each step; returning False stops.
+            show: whether to show a progress bar.
+
+        """
         from tqdm.auto import tqdm
 
         model = _averaging(self.network.train())
         reported: set[str] = set()
         begun = time.monotonic() - self.elapsed
-        with ExitStack() as stack:
-            # Losses may draw random numbers: the same ones at a step, whatever came before it.
-            stack.enter_context(torch.random.fork_rng(self._cuda()))
-            bar = stack.enter_context(
-                tqdm(
-                    total=self.steps,
-                    initial=self.step,
-                    unit="step",
-                    disable=not (show and distributed.is_writer()),
-                )
-            )
+        bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=not (show and distributed.is_writer()))
+        # Losses may draw random numbers: at each step the same ones, whether the run was continued or not.
+        with torch.random.fork_rng(self._cuda()), bar:
             for images, failures in batches:
-                for reason in failures:
-                    if reason not in reported:
-                        reported.add(reason)
-                        warnings.warn(f"passed over: {reason}", stacklevel=2)
+                _report(failures, reported)
                 torch.manual_seed(self.seed + self.step)
                 terms = self._descend(model, images.to(self.device, non_blocking=True))
                 self.step += 1
                 self.elapsed = time.monotonic() - begun
-                epoch = -(-self.step // epoch_steps)
-                loss = sum(terms.values())
+                epoch, loss = -(-self.step // epoch_steps), sum(terms.values())
                 bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
                 bar.update()
-                stopped = callback is not None and self._stopped(
-                    callback,
-                    TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network),
-                )
+                progress = TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network)
+                stopped = callback is not None and self._stopped(callback, progress)
                 if distributed.is_writer():
-                    journal.note(self, epoch, terms, last=stopped or self.step == self.steps)
+                    journal.record(self, epoch, terms, last=stopped or self.step == self.steps)
                 if stopped:
                     break
         self.network.eval()
 
     def _descend(self, model: nn.Module, images: Tensor) -> dict[str, float]:
-        """One step of the optimiser; the terms before it."""
+        """Take one step of the optimiser; return the terms of the loss before it."""
         fading = 0.5 * (1 + math.cos(math.pi * self.step / self.steps)) if self.decay else 1.0
-        for group, factor in zip(self.optimizer.param_groups, (1.0, LAST_STAGE), strict=True):
-            group["lr"] = self.learning_rate * factor * fading
+        for group, factor in zip(self.optimizer.param_groups, (1.0, LAST_STAGE_LR_FACTOR), strict=True):
+            group["lr"] = self.lr * factor * fading
         self.optimizer.zero_grad()
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.mixed_precision):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             terms = self.criterion(model(images).float(), images)
         values = _mean(torch.stack([term.detach() for term in terms.values()])).tolist()
         for name, value in zip(terms, values, strict=True):
@@ -193,7 +188,7 @@ class Loop:
         return dict(zip(terms, values, strict=True))
 
     def _stopped(self, callback: TrainingCallback, progress: TrainingProgress) -> bool:
-        """Whether the callback wants to stop; the first process's word holds for all."""
+        """Call the callback in the first process; whether all processes have to stop."""
         wanted = False
         if distributed.is_writer():
             try:
@@ -207,12 +202,20 @@ class Loop:
         return [self.device] if self.device.type == "cuda" else []
 
 
+def _report(failures: list[str], reported: set[str]) -> None:
+    """Log why files were skipped, each reason once."""
+    for reason in failures:
+        if reason not in reported:
+            reported.add(reason)
+            _logger.warning("skipped: %s", reason)
+
+
 def _averaging(network: nn.Module) -> nn.Module:
-    """The network with gradients averaged over all processes."""
+    """Make a network average its gradients over all processes."""
     return nn.parallel.DistributedDataParallel(network) if distributed.world() > 1 else network
 
 
 def _mean(values: Tensor) -> Tensor:
-    """The mean over all processes."""
+    """Average over all processes."""
     distributed.add_up([values])
     return values / distributed.world()

@@ -1,4 +1,4 @@
-"""Trained networks in files: the package's own, fast_neural_style's, and those that come with the package."""
+"""Trained networks in files: those of this package, of fast_neural_style, and those that come with the package."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: bool = False) -> Path:
-    """Save a network in one safetensors file, which says in its header how the network is built.
+    """Save a network in a safetensors file; its header has the width and the number of blocks.
 
     Args:
         network: the network.
-        path: the file, replaced if it exists.
+        path: ends in .safetensors; replaced if it exists.
         half: store 16-bit floats, which halves the file.
 
     Raises:
-        ValueError: the name does not end in .safetensors.
+        ValueError: another suffix.
         OSError: the file cannot be written.
 
     Example:
@@ -53,21 +53,21 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
 
 
 def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
-    """Load a network, ready to be applied: in evaluation mode, on the CPU.
+    """Load a network in evaluation mode, on the CPU.
 
-    No file can run code here: the package's own files and ONNX hold none, and of a .pth file only tensors are read.
+    No file can run code: .safetensors and .onnx files hold none, and only tensors are read from a .pth file.
 
     Args:
-        model: a file: .safetensors, as ``save_model`` and ``train`` write it; .onnx; .pth, .pt or .model, a state dict
-            of fast_neural_style, whose running statistics are ignored. Or the name of one of ``shipped_models()``.
+        model: the name of one of ``shipped_models()``, or a file: .safetensors, as ``save_model`` and ``train`` write
+            it; .onnx; or .pth, .pt or .model, a state dict of fast_neural_style, whose running statistics are ignored.
 
     Returns:
-        The network; for .onnx a function of the same use, which runs in onnxruntime.
+        The network; for a .onnx file an ``OnnxModel``, which is called in the same way and runs in onnxruntime.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or another kind of file.
-        ImportError: a .onnx file, and onnxruntime is not installed.
+        ValueError: the file is damaged, or of another kind.
+        ImportError: the file is a .onnx file, and onnxruntime is not installed.
 
     Example:
         ```python
@@ -86,7 +86,7 @@ def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
         shipped = shipped_models()
         if str(model) in shipped:
             with resources.as_file(resources.files("neuralstyle.data") / f"{_SHIPPED}{model}{SUFFIX}") as file:
-                return _own(file)
+                return _load_saved(file)
         if not path.suffix:
             raise FileNotFoundError(
                 f"there is no model {str(model)!r}; give a file"
@@ -96,16 +96,16 @@ def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
     suffix = path.suffix.lower()
     if suffix == SUFFIX:
-        return _own(path)
+        return _load_saved(path)
     if suffix == ".onnx":
         return OnnxModel(path)
     if suffix in PUBLISHED_SUFFIXES:
-        return load_published(_tensors(path), str(path))
+        return load_published(_read_tensors(path), str(path))
     raise unknown(f"kind of model file, {path},", path.suffix, (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES))
 
 
 def shipped_models() -> tuple[str, ...]:
-    """The names of the networks that come with the package, for ``load_model`` and ``apply``.
+    """Return the names of the networks that come with the package, for ``load_model`` and ``apply_model``.
 
     Example:
         ```python
@@ -123,11 +123,11 @@ def shipped_models() -> tuple[str, ...]:
 
 
 def check_model_output(path: str | os.PathLike[str]) -> Path:
-    """Find out before the work whether a model can be saved at a path.
+    """Check before the work that a model can be saved at a path.
 
     Raises:
         ValueError: the name does not end in .safetensors.
-        FileNotFoundError: the folder that it lies in does not exist.
+        FileNotFoundError: its folder does not exist.
 
     """
     path = Path(path)
@@ -139,18 +139,18 @@ def check_model_output(path: str | os.PathLike[str]) -> Path:
 
 
 def load_published(state: dict[str, Tensor], name: str = "the state dict") -> TransformerNet:
-    """A network from a state dict of fast_neural_style's ``TransformerNet``, whose values are from 0 to 255.
+    """Make a network from a state dict of fast_neural_style's ``TransformerNet``, whose values are from 0 to 255.
 
-    The factor of 255 goes into the first and the last convolution, so the network takes and gives [0, 1] and otherwise
-    the same pictures. Width and number of blocks are read off the tensors.
+    The factor of 255 is multiplied into the first and the last convolution, so that the network takes and gives [0, 1]
+    and paints the same pictures. Width and number of blocks follow from the shapes of the tensors.
 
     Args:
-        state: tensors by fast_neural_style's names; ``running_mean``, ``running_var`` and ``num_batches_tracked``,
-            which its early versions left, are ignored.
+        state: tensors by fast_neural_style's names. ``running_mean``, ``running_var`` and ``num_batches_tracked``,
+            which its early versions saved, are ignored.
         name: what messages call it.
 
     Raises:
-        ValueError: a tensor is missing, too many, or of another shape.
+        ValueError: a tensor is missing, unknown, or of another shape.
 
     """
     state = {key: value for key, value in state.items() if key.rpartition(".")[2] not in _STATISTICS}
@@ -161,15 +161,15 @@ def load_published(state: dict[str, Tensor], name: str = "the state dict") -> Tr
             f"{name} is no network of fast_neural_style: it has no conv1.conv2d.weight or no residual blocks; "
             "give a state dict of its TransformerNet"
         )
-    network = TransformerNet(first.shape[0], blocks)
+    network = TransformerNet(first.shape[0], blocks, seed=0)  # with a seed, torch's generators are left alone
     renamed: dict[str, Tensor] = {}
-    for own, theirs in _published_names(network):
-        if theirs not in state:
-            raise ValueError(f"{name} lacks the tensor {theirs}; give the whole state dict of a TransformerNet")
-        renamed[own] = state.pop(theirs).float()
+    for own, published in _published_names(network):
+        if published not in state:
+            raise ValueError(f"{name} lacks the tensor {published}; give the whole state dict of a TransformerNet")
+        renamed[own] = state.pop(published).float()
     if state:
         raise ValueError(f"{name} has tensors that a TransformerNet has not: {', '.join(sorted(state)[:4])}")
-    _load(network, renamed, name)
+    _load_weights(network, renamed, name)
     down, _, up = network.parts()
     with torch.no_grad():
         down[0].convolution.weight.mul_(255)
@@ -179,13 +179,13 @@ def load_published(state: dict[str, Tensor], name: str = "the state dict") -> Tr
 
 
 def _published_names(network: TransformerNet) -> list[tuple[str, str]]:
-    """Each parameter's name here, and in fast_neural_style."""
+    """List the parameters' names in a ``TransformerNet``, and in fast_neural_style."""
     down = [("conv1", "in1"), ("conv2", "in2"), ("conv3", "in3")]
     residuals = [(f"res{b + 1}.conv{i}", f"res{b + 1}.in{i}") for b in range(network.blocks) for i in (1, 2)]
     up = [("deconv1", "in4"), ("deconv2", "in5"), ("deconv3", "")]
-    ours = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    names = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     pairs: list[tuple[str, str]] = []
-    for own, (convolution, norm) in zip(ours, down + residuals + up, strict=True):
+    for own, (convolution, norm) in zip(names, down + residuals + up, strict=True):
         for parameter in ("weight", "bias"):
             pairs.append((f"{own}.{parameter}", f"{convolution}.conv2d.{parameter}"))
             if norm:
@@ -193,18 +193,18 @@ def _published_names(network: TransformerNet) -> list[tuple[str, str]]:
     return pairs
 
 
-def _own(path: Path) -> TransformerNet:
+def _load_saved(path: Path) -> TransformerNet:
     state = load_state(path, kind=KIND)
     try:
-        network = TransformerNet(**state["architecture"])
+        network = TransformerNet(**state["architecture"], seed=0)
         weights = {name: tensor.float() for name, tensor in state["weights"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} does not describe a network of this version ({error}); train it again") from error
-    _load(network, weights, str(path))
+    _load_weights(network, weights, str(path))
     return network.eval()
 
 
-def _load(network: TransformerNet, weights: dict[str, Tensor], name: str) -> None:
+def _load_weights(network: TransformerNet, weights: dict[str, Tensor], name: str) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -212,11 +212,11 @@ def _load(network: TransformerNet, weights: dict[str, Tensor], name: str) -> Non
         raise ValueError(f"the tensors of {name} do not fit a network of width {network.width}: {reason}") from error
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .pth file, read without running anything that the file says."""
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a .pth file without running any code that the file contains."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of nearly every kind, depending on where the bytes are wrong
+    except Exception as error:  # nearly any kind, depending on which bytes are wrong
         reason = " ".join(str(error).split())[:120]
         raise ValueError(
             f"{path} is damaged or holds more than tensors, which is not read, as it could run code ({reason}); "

@@ -1,4 +1,4 @@
-"""The feed-forward network of Johnson et al.: a picture in, the picture in one style out, in a single pass."""
+"""The feed-forward network of Johnson et al., which paints a picture in one style in a single pass."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralstyle._errors import whole_number
+from neuralstyle.feedforward.options import DEFAULT_BLOCKS, DEFAULT_WIDTH
+
 
 class Margins(NamedTuple):
-    """Reflection padding in rows and columns, on the grid that a convolution sees."""
+    """Reflection padding of the input of a convolution, in positions at each border."""
 
     left: int
     right: int
@@ -19,16 +22,27 @@ class Margins(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Mean and variance of each channel over the positions of a whole map, (B, C, 1, 1) each."""
+    """Mean and variance of each channel over all positions of a feature map, ``(B, C, 1, 1)`` each."""
 
     mean: Tensor
     variance: Tensor
 
 
 class Stage(nn.Module):
-    """Upsampling if any, reflection padding and a convolution; then, but for the last, instance norm and ReLU.
+    """A convolution with reflection padding, after nearest-neighbour upsampling and before instance norm and ReLU.
 
-    Its parts can be called one by one, which is what tiling needs: the norm looks at the whole map.
+    Upsampling, norm and ReLU are optional. The steps can also be called one by one: tiling needs this, because the norm
+    depends on the whole feature map.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        kernel: side of the kernel, odd.
+        stride: of the convolution.
+        upsample: factor by which both sides of the input are enlarged.
+        norm: whether there is an instance norm.
+        relu: whether there is a ReLU.
+
     """
 
     def __init__(
@@ -48,34 +62,34 @@ class Stage(nn.Module):
         self.norm = nn.InstanceNorm2d(outputs, affine=True) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """A whole map, (B, C, h, w)."""
+        """Apply the stage to a whole feature map, ``(B, C, h, w)``."""
         pad = self.kernel // 2
         x = self.convolve(self.enlarge(x), Margins(pad, pad, pad, pad))
         return self.activate(x if self.norm is None else self.norm(x))
 
     def enlarge(self, x: Tensor) -> Tensor:
-        """Each position repeated, where the stage upsamples."""
+        """Repeat each position, if the stage upsamples."""
         return F.interpolate(x, scale_factor=self.upsample, mode="nearest") if self.upsample > 1 else x
 
     def convolve(self, x: Tensor, margins: Margins) -> Tensor:
-        """Padding and convolution."""
+        """Pad and convolve."""
         padded = F.pad(x, margins, mode="reflect") if any(margins) else x
         result: Tensor = self.convolution(padded)
         return result
 
     def normalize(self, x: Tensor, moments: Moments) -> Tensor:
-        """The instance norm with moments that are known: those of the map of which x is a piece."""
+        """Apply instance norm and ReLU to a piece of a feature map, given the moments of the whole map."""
         assert self.norm is not None
         scale = self.norm.weight.view(1, -1, 1, 1) * (moments.variance + self.norm.eps).rsqrt()
         return self.activate((x - moments.mean) * scale + self.norm.bias.view(1, -1, 1, 1))
 
     def activate(self, x: Tensor) -> Tensor:
-        """The ReLU, where the stage has one."""
+        """Apply the ReLU, if the stage has one."""
         return F.relu(x) if self.relu else x
 
 
 class Residual(nn.Module):
-    """A block that adds to its input what two stages make of it."""
+    """A residual block: the input plus the output of two stages."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -83,7 +97,7 @@ class Residual(nn.Module):
         self.second = Stage(channels, channels, 3, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A whole map, (B, C, h, w)."""
+        """Apply the block to a whole feature map, ``(B, C, h, w)``."""
         change: Tensor = self.second(self.first(x))
         return x + change
 
@@ -91,19 +105,22 @@ class Residual(nn.Module):
 class TransformerNet(nn.Module):
     """The image transformation network of Johnson et al., with instance norm and resize-convolutions.
 
-    A 9x9 convolution to ``width`` channels; two 3x3 ones of stride 2 to twice and four times as many; residual blocks
-    of two 3x3 ones; two upsampling ones back; a 9x9 one to RGB. All are padded by reflection, all but the last have an
-    affine instance norm, and all but the last and the second of each block a ReLU.
+    Its layers are a 9x9 convolution to ``width`` channels; two 3x3 convolutions of stride 2 to two and four times as
+    many; residual blocks of two 3x3 convolutions; two upsampling 3x3 convolutions back to ``width`` channels; and a 9x9
+    convolution to RGB. All pad by reflection. All but the last have an affine instance norm. All but the last and the
+    second of each block have a ReLU.
 
-    Called with (B, 3, H, W), RGB in [0, 1], at least 16 pixels a side, it gives (B, 3, H, W). In training mode values
-    may leave [0, 1], so that the loss can bring them back; in evaluation mode (``eval()``) they are clipped.
+    The input is an RGB picture ``(B, 3, H, W)`` in [0, 1] of at least 16 pixels a side; the output has the same shape.
+    In training mode it may leave [0, 1], so that the loss can pull it back; in evaluation mode (``eval()``) it is
+    clipped.
 
     Args:
-        width: channels of the first stage. 32 is the paper's, of 1.7 million parameters; they grow with its square.
-        blocks: how many residual blocks.
+        width: channels of the first stage. The paper's 32 makes 1.7 million parameters; they grow with its square.
+        blocks: number of residual blocks.
+        seed: of the initial weights, which then leave torch's generators alone; None draws from torch's generator.
 
     Raises:
-        ValueError: a width or number of blocks that is no positive whole number.
+        ValueError: ``width`` or ``blocks`` is not a positive whole number.
 
     Example:
         ```python
@@ -116,51 +133,43 @@ class TransformerNet(nn.Module):
 
     Papers: Johnson, Alahi and Fei-Fei, arXiv 1603.08155, in the form of PyTorch's fast_neural_style: instance norm
     (Ulyanov et al., arXiv 1607.08022), reflection padding at every convolution, nearest-neighbour upsampling (Odena et
-    al., Distill 2016), no final tanh. Departures: values are in [0, 1] instead of 0 to 255, and a side that is no
-    multiple of 4 is not rounded up to one.
+    al., Distill 2016), no final tanh. Departures: values are in [0, 1] instead of 0 to 255; the output of an untrained
+    network is around middle grey; a side that is not a multiple of 4 is not rounded up to one.
 
     """
 
-    def __init__(self, width: int = 32, blocks: int = 5) -> None:
+    def __init__(self, width: int = DEFAULT_WIDTH, blocks: int = DEFAULT_BLOCKS, *, seed: int | None = None) -> None:
         super().__init__()
-        for name, value in (("width", width), ("blocks", blocks)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is a whole number of at least 1, received {value!r}")
-        self.width, self.blocks = width, blocks
+        self.width, self.blocks = whole_number("width", width, 1), whole_number("blocks", blocks, 1)
         narrow, deep = 2 * width, 4 * width
-        self.down = nn.Sequential(
-            Stage(3, width, 9), Stage(width, narrow, 3, stride=2), Stage(narrow, deep, 3, stride=2)
-        )
-        self.residuals = nn.Sequential(*[Residual(deep) for _ in range(blocks)])
-        self.up = nn.Sequential(
-            Stage(deep, narrow, 3, upsample=2),
-            Stage(narrow, width, 3, upsample=2),
-            Stage(width, 3, 9, norm=False, relu=False),
-        )
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.default_generator.manual_seed(seed)
+            self.down = nn.Sequential(
+                Stage(3, width, 9), Stage(width, narrow, 3, stride=2), Stage(narrow, deep, 3, stride=2)
+            )
+            self.residuals = nn.Sequential(*[Residual(deep) for _ in range(blocks)])
+            self.up = nn.Sequential(
+                Stage(deep, narrow, 3, upsample=2),
+                Stage(narrow, width, 3, upsample=2),
+                Stage(width, 3, 9, norm=False, relu=False),
+            )
+        # Middle grey is equally far from both ends of the range.
+        bias = self.parts()[2][-1].convolution.bias
+        assert bias is not None
+        nn.init.constant_(bias, 0.5)
 
     def forward(self, image: Tensor) -> Tensor:
-        """The picture in the style, of the same shape."""
+        """Paint a picture."""
         x: Tensor = self.up(self.residuals(self.down(image)))
         x = x[..., : image.shape[2], : image.shape[3]]
         return x if self.training else x.clamp(0, 1)
 
     def parts(self) -> tuple[list[Stage], list[Residual], list[Stage]]:
-        """The stages down to the narrow middle, its blocks, and the stages up again."""
-        down, up = ([stage for stage in part if isinstance(stage, Stage)] for part in (self.down, self.up))
+        """Return the downsampling stages, the residual blocks and the upsampling stages."""
+        down, up = ([stage for stage in stages if isinstance(stage, Stage)] for stages in (self.down, self.up))
         return down, [block for block in self.residuals if isinstance(block, Residual)], up
 
     def extra_repr(self) -> str:
-        """The options, for ``repr``."""
+        """Return the options, for ``repr``."""
         return f"width={self.width}, blocks={self.blocks}"
-
-
-def seeded_network(width: int, blocks: int, seed: int) -> TransformerNet:
-    """A network with initial weights drawn from a seed, which leaves torch's own generators as they were."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = TransformerNet(width, blocks)
-        # Middle grey, from where either end of the range is as near.
-        bias = network.parts()[2][-1].convolution.bias
-        assert bias is not None
-        nn.init.constant_(bias, 0.5)
-    return network

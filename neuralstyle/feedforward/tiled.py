@@ -1,8 +1,9 @@
-"""A feed-forward network over a picture of any size, in tiles, exactly.
+"""A feed-forward network applied to a picture of any size in tiles, with the exact result.
 
-An instance norm needs the moments of its whole input, so each is a pass over the tiles that adds them up, and what
-follows is another. Between passes the maps of the narrow middle, a sixteenth of the picture's positions, are kept in
-a temporary file; the wide maps at either end are computed anew for every pass, which makes half again the work.
+An instance norm needs the moments of its whole input. So each norm takes one pass over the tiles to add them up, and
+what follows the norm takes another pass. Between passes the feature maps of the narrow middle, a sixteenth of the
+picture's positions, are kept in a temporary file. The wide maps at either end are computed again in every pass, which
+makes the work half as much again.
 """
 
 from __future__ import annotations
@@ -17,51 +18,57 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import whole_number
 from neuralstyle.feedforward.network import Margins, Moments, Stage, TransformerNet
 
 Size: TypeAlias = tuple[int, int]
 Read: TypeAlias = "Callable[[Box], Tensor]"
+"""Returns a copy of a rectangle of a feature map, ``(B, C, h, w)``."""
+
+MIN_TILE_SIDE = 32  # pixels
+MIN_MAP_TILE_SIDE = 8  # positions of a feature map
+DOWNSAMPLING = 4  # pixels of the picture for one position of the narrow middle, along a side
 
 
-class Span(NamedTuple):
-    """Some positions along a side: start, and stop which is not of them."""
+class Interval(NamedTuple):
+    """Positions along a side, from ``start`` up to but not including ``stop``."""
 
     start: int
     stop: int
 
 
 class Box(NamedTuple):
-    """A rectangle of a map."""
+    """A rectangle of a feature map."""
 
-    rows: Span
-    columns: Span
+    rows: Interval
+    columns: Interval
 
     def of(self, maps: Tensor) -> Tensor:
-        """A view of the rectangle in (B, C, h, w)."""
+        """Return a view of the rectangle in ``(B, C, h, w)``."""
         return maps[:, :, slice(*self.rows), slice(*self.columns)]
 
 
 class Source(NamedTuple):
-    """What a stage reads along a side to give a span of its output."""
+    """What a stage reads along a side for an interval of its output."""
 
-    span: Span  # of its input
-    window: Span  # of that, upsampled
-    before: int  # reflected at the border, in front and behind
+    interval: Interval  # of the input
+    window: Interval  # of that interval, upsampled
+    before: int  # positions added by reflection, in front and behind
     after: int
 
 
 def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None = None) -> Tensor:
-    """A network's picture of a picture, without gradients, back on the picture's device.
+    """Paint a picture with a network, without gradients; the result is on the picture's device.
 
     Args:
         model: a ``TransformerNet``, or another function of a picture, such as an ``OnnxModel``.
-        image: (B, 3, H, W) in [0, 1].
-        tile: side in pixels of the tiles in which larger pictures are painted; None: whole. Functions other than a
-            ``TransformerNet`` see the whole picture.
+        image: ``(B, 3, H, W)`` in [0, 1].
+        tile: side in pixels of the tiles in which a picture of more than ``tile * tile`` pixels is painted; None paints
+            it whole. Functions other than a ``TransformerNet`` always see the whole picture.
 
     Raises:
         ValueError: a tile of less than 32 pixels.
-        OSError: the temporary folder has no room for the narrow maps of a picture in tiles.
+        OSError: the temporary folder has no room for the feature maps of a picture in tiles.
 
     Example:
         ```python
@@ -80,32 +87,31 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
     model.eval()
     try:
         with torch.no_grad():
-            inside = image.to(first)
+            moved = image.to(first)
             whole = tile is None or image.shape[2] * image.shape[3] <= tile * tile
-            return (model(inside) if whole or tile is None else run_tiled(model, inside, tile)).to(image)
+            return (model(moved) if whole or tile is None else run_tiled(model, moved, tile)).to(image)
     finally:
         model.train(training)
 
 
 @torch.no_grad()
 def run_tiled(network: TransformerNet, image: Tensor, tile: int) -> Tensor:
-    """The network's output in evaluation mode, computed tile by tile without gradients: the same to rounding.
+    """Compute the network's output in evaluation mode tile by tile, without gradients: the same up to rounding.
 
-    Beside the picture and the result, memory is set by the tile and not by the picture. The temporary file takes
+    Beside the picture and the result, memory depends on the tile and not on the picture. The temporary files take
     3 x 4 x ``width`` / 16 floats a pixel (96 bytes for a width of 32).
 
     Args:
         network: the network.
-        image: (B, 3, H, W) in [0, 1], on the network's device and of its dtype.
-        tile: side of the tiles, in pixels, at least 32.
+        image: ``(B, 3, H, W)`` in [0, 1], on the network's device and of its dtype.
+        tile: side of the tiles in pixels, at least 32.
 
     Raises:
-        ValueError: a tile that is too small.
+        ValueError: the tile is too small.
         OSError: the temporary folder has not enough room.
 
     """
-    if isinstance(tile, bool) or not isinstance(tile, int) or tile < 32:
-        raise ValueError(f"tile is a number of pixels, at least 32, received {tile!r}")
+    small = whole_number("tile", tile, MIN_TILE_SIDE, hint=" pixels") // DOWNSAMPLING
     down, blocks, up = network.parts()
     sizes = [(image.shape[2], image.shape[3])]
     for stage in down:
@@ -117,20 +123,20 @@ def run_tiled(network: TransformerNet, image: Tensor, tile: int) -> Tensor:
         x, y, z = (_File(Path(folder) / name, shape, image) for name in "xyz")
 
         moments = _moments_of(down, sizes[0], lambda box: box.of(image), tile, keep=x)
-        _rewrite(x, narrow, tile // 4, lambda piece, box: down[-1].normalize(piece, moments[-1]))
+        _rewrite(x, narrow, small, lambda piece, box: down[-1].normalize(piece, moments[-1]))
         for block in blocks:
-            inner = _moments_of([block.first], narrow, x.read, tile // 4, keep=y)[0]
-            outer = _moments_of([block.second], narrow, _normalized(y, block.first, inner), tile // 4, keep=z)[0]
+            inner = _moments_of([block.first], narrow, x.read, small, keep=y)[0]
+            outer = _moments_of([block.second], narrow, _normalized(y, block.first, inner), small, keep=z)[0]
             change = _normalized(z, block.second, outer)
-            _rewrite(x, narrow, tile // 4, lambda piece, box, change=change: piece + change(box))  # type: ignore[misc]
-        moments = _moments_of(up[:-1], narrow, x.read, tile // 4)
+            _rewrite(x, narrow, small, lambda piece, box, change=change: piece + change(box))  # type: ignore[misc]
+        moments = _moments_of(up[:-1], narrow, x.read, small)
         for box in _boxes(sizes[0], tile):
             box.of(result).copy_(_piece(up, moments, narrow, x.read, box).clamp(0, 1))
     return result
 
 
 class _File:
-    """Feature maps in a file, mapped only while they are read or written, so that they count as no memory."""
+    """Feature maps in a file, mapped only while they are read or written, so that they take no memory."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], like: Tensor) -> None:
         self.path, self.shape, self.device = path, shape, like.device
@@ -138,12 +144,12 @@ class _File:
         size = int(np.prod(shape)) * self.dtype.itemsize
         with path.open("wb") as file:
             file.truncate(size)
-            # A disk that is full must say so here: later, writing to a mapped file would kill the process.
+            # A full disk has to be an error here: later, writing to a mapped file would kill the process.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
 
     def read(self, box: Box) -> Tensor:
-        """A copy of a rectangle."""
+        """Return a copy of a rectangle."""
         stored = np.memmap(self.path, self.dtype, "r", shape=self.shape)
         return torch.from_numpy(np.array(stored[:, :, slice(*box.rows), slice(*box.columns)])).to(self.device)
 
@@ -154,14 +160,23 @@ class _File:
 
 
 def _moments_of(stages: Sequence[Stage], size: Size, read: Read, tile: int, keep: _File | None = None) -> list[Moments]:
-    """The moments of what each stage's norm sees, one pass over the tiles each; the last stage's maps can be kept."""
+    """Compute the moments of each stage's convolution, in a pass over the tiles each.
+
+    Args:
+        stages: the stages, one after the other.
+        size: of the input of the first stage.
+        read: gives a rectangle of that input.
+        tile: side of the tiles of the input.
+        keep: a file in which the last stage's convolution is kept.
+
+    """
     found: list[Moments] = []
     side = size[0]
     sizes = [size]
     for count, stage in enumerate(stages, start=1):
         sizes.append(_output_size(stage, sizes[-1]))
-        total = _Total()
-        for box in _boxes(sizes[-1], max(tile * sizes[-1][0] // side, 8)):
+        total = _RunningMoments()
+        for box in _boxes(sizes[-1], max(tile * sizes[-1][0] // side, MIN_MAP_TILE_SIDE)):
             piece = _piece(stages[:count], found, size, read, box)
             total.add(piece)
             if keep is not None and count == len(stages):
@@ -171,7 +186,7 @@ def _moments_of(stages: Sequence[Stage], size: Size, read: Read, tile: int, keep
 
 
 def _piece(stages: Sequence[Stage], moments: Sequence[Moments], size: Size, read: Read, box: Box) -> Tensor:
-    """A rectangle of the last stage's convolution; the stages before it are normalised with their moments."""
+    """Compute a rectangle of the last stage's convolution; the stages before it are normalised by ``moments``."""
     sizes = [size]
     for stage in stages[:-1]:
         sizes.append(_output_size(stage, sizes[-1]))
@@ -179,7 +194,7 @@ def _piece(stages: Sequence[Stage], moments: Sequence[Moments], size: Size, read
     for stage, (height, width) in zip(reversed(stages), reversed(sizes), strict=True):
         rows, columns = _source(stage, box.rows, height), _source(stage, box.columns, width)
         sources.append((rows, columns))
-        box = Box(rows.span, columns.span)
+        box = Box(rows.interval, columns.interval)
     x = read(box)
     for index, (stage, (rows, columns)) in enumerate(zip(stages, reversed(sources), strict=True)):
         x = Box(rows.window, columns.window).of(stage.enlarge(x))
@@ -189,14 +204,15 @@ def _piece(stages: Sequence[Stage], moments: Sequence[Moments], size: Size, read
     return x
 
 
-def _source(stage: Stage, span: Span, side: int) -> Source:
-    """What a stage reads of an input of ``side`` positions for a span of its output."""
+def _source(stage: Stage, output: Interval, side: int) -> Source:
+    """Find what a stage reads of an input of ``side`` positions for an interval of its output."""
     grid, pad = side * stage.upsample, stage.kernel // 2
-    start, stop = span.start * stage.stride - pad, (span.stop - 1) * stage.stride + pad + 1
-    seen = Span(max(start, 0), min(stop, grid))
-    below = Span(seen.start // stage.upsample, -(-seen.stop // stage.upsample))
-    origin = below.start * stage.upsample
-    return Source(below, Span(seen.start - origin, seen.stop - origin), seen.start - start, stop - seen.stop)
+    start, stop = output.start * stage.stride - pad, (output.stop - 1) * stage.stride + pad + 1
+    inside = Interval(max(start, 0), min(stop, grid))
+    interval = Interval(inside.start // stage.upsample, -(-inside.stop // stage.upsample))
+    origin = interval.start * stage.upsample
+    window = Interval(inside.start - origin, inside.stop - origin)
+    return Source(interval, window, inside.start - start, stop - inside.stop)
 
 
 def _output_size(stage: Stage, size: Size) -> Size:
@@ -205,10 +221,10 @@ def _output_size(stage: Stage, size: Size) -> Size:
 
 
 def _boxes(size: Size, tile: int) -> Iterator[Box]:
-    """Rectangles of at most ``tile`` a side that cover a map once."""
+    """Yield rectangles of at most ``tile`` a side that cover a map once."""
     for top in range(0, size[0], tile):
         for left in range(0, size[1], tile):
-            yield Box(Span(top, min(top + tile, size[0])), Span(left, min(left + tile, size[1])))
+            yield Box(Interval(top, min(top + tile, size[0])), Interval(left, min(left + tile, size[1])))
 
 
 def _normalized(file: _File, stage: Stage, moments: Moments) -> Read:
@@ -216,13 +232,13 @@ def _normalized(file: _File, stage: Stage, moments: Moments) -> Read:
 
 
 def _rewrite(file: _File, size: Size, tile: int, change: Callable[[Tensor, Box], Tensor]) -> None:
-    """Replace kept maps by a function of themselves and the place, position by position."""
+    """Replace each rectangle of the maps in a file by a function of it and of its place."""
     for box in _boxes(size, tile):
         file.write(box, change(file.read(box), box))
 
 
-class _Total:
-    """Mean and variance over pieces, merged in double precision."""
+class _RunningMoments:
+    """Mean and variance of each channel over pieces of a map, added up in double precision."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -230,7 +246,7 @@ class _Total:
         self.squares: Tensor | float = 0.0
 
     def add(self, piece: Tensor) -> None:
-        """Add the positions of a piece, by the formula of Chan, Golub and LeVeque."""
+        """Add the positions of a piece by the formula of Chan, Golub and LeVeque."""
         variance, mean = (m.cpu().double() for m in torch.var_mean(piece, (2, 3), correction=0, keepdim=True))
         new = piece.shape[2] * piece.shape[3]
         difference = mean - self.mean
@@ -239,7 +255,7 @@ class _Total:
         self.squares = self.squares + new * (variance + difference.square() * (1 - new / self.count))
 
     def moments(self, like: Tensor) -> Moments:
-        """Those of all the positions so far."""
+        """Return the moments of all positions so far."""
         assert isinstance(self.mean, Tensor)
         assert isinstance(self.squares, Tensor)
         return Moments(self.mean.to(like), (self.squares / self.count).to(like))

@@ -40,7 +40,6 @@ def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
 
 def name_of(encoder: Encoder) -> str:
     """What errors call an encoder: the name of its network, or of its class."""
-    encoder = encoder.encoder if isinstance(encoder, InPrecision) else encoder
     names = (getattr(encoder, attribute, None) for attribute in ("network", "name"))
     return next((name for name in names if isinstance(name, str)), type(encoder).__name__)
 

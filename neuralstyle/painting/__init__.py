@@ -1,7 +1,5 @@
-"""Painting: from a photograph and a painting to a picture."""
+"""Painting: from a photograph and a painting to a picture.
 
-from neuralstyle.painting.iterate import iterate
-from neuralstyle.painting.progress import Callback, Progress
-from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
-
-__all__ = ["Callback", "Progress", "iterate", "reconstruct_content", "stylize", "synthesize_texture"]
+Importing this package imports no torch, so that a command line can read the options of ``stylize`` quickly. Take what
+you need from the top of ``neuralstyle``, or from the files here.
+"""

@@ -1,78 +1,133 @@
-"""The picture that the work starts from."""
+"""The picture that the work starts from. Importing this file imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-import torch
-from torch import Tensor
+from neuralstyle._errors import number, unknown
 
-from neuralstyle._errors import unknown
-from neuralstyle.images import Picture, load_image, resize_image
-from neuralstyle.styles import Style
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Init: TypeAlias = "str | Picture | Callable[[Tensor], Tensor]"
-"""A name of ``INITS``, a picture, or a function from the content, (1, 3, H, W) in [0, 1], to a picture of its size."""
+    from neuralstyle.images import Picture
+    from neuralstyle.styles import Style
 
-Noise = Literal["uniform", "gaussian", "style"]
+NoiseKind = Literal["uniform", "gaussian", "style"]
 """Kinds of noise, each drawn for every pixel on its own.
 
 "uniform": every value from 0 to 1 alike. "gaussian": around middle grey, with a standard deviation of 0.25. "style":
 with the mean and covariance of the first style's colours. All are clipped to [0, 1].
 """
 
+NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
+
+Start: TypeAlias = "str | Picture | Callable[[Tensor], Tensor]"
+"""A start without noise: "content", "style", a picture, or a function from the content, (1, 3, H, W) in [0, 1], to
+one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """A start of noise, or of a picture with noise mixed into it: ``(1 - blend) * over + blend * noise``.
+
+    Args:
+        kind: "uniform", "gaussian" (around grey) or "style" (the first style's colours); see ``NoiseKind``.
+        blend: share of the noise, from 0 to 1. 1 is noise alone.
+        over: what the noise is mixed into: "content", "style", a picture, or a function from the content to one.
+
+    Raises:
+        ValueError: an unknown kind, a share outside [0, 1], or noise over noise.
+
+    Example:
+        ```python
+        from neuralstyle import Noise, samples, stylize
+
+        start = Noise("gaussian", blend=0.3)
+        image = stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, init=start, seed=7)
+        ```
+
+    """
+
+    kind: NoiseKind = "uniform"
+    blend: float = 1.0
+    over: Start = "content"
+
+    def __post_init__(self) -> None:
+        if self.kind not in NOISE_KINDS:
+            raise unknown("kind of noise", self.kind, NOISE_KINDS)
+        object.__setattr__(self, "blend", number("the blend of Noise", self.blend, least=0, most=1))
+        if isinstance(self.over, Noise) or (isinstance(self.over, str) and self.over == "noise"):
+            raise ValueError(
+                f"noise is mixed into 'content', 'style', a picture or a function, received over={self.over!r}; give "
+                "one of these, or blend=1 for noise alone"
+            )
+
+
+Init: TypeAlias = "Start | Noise"
+"""A ``Start``, "noise", which is ``Noise()``, or a ``Noise``."""
+
 INITS = ("content", "noise", "style")
-NOISES: tuple[Noise, ...] = get_args(Noise)
 
 
 def initial_picture(
-    init: Init,
-    shape: tuple[int, int],
-    content: Tensor | None,
-    styles: Sequence[Style],
-    *,
-    noise: Noise = "uniform",
-    noise_blend: float = 0.0,
-    seed: int = 0,
+    init: Init, shape: tuple[int, int], content: Tensor | None, styles: Sequence[Style], *, seed: int = 0
 ) -> Tensor:
-    """The start, (1, 3, height, width) in [0, 1]: ``(1 - noise_blend) * picture + noise_blend * noise``.
+    """Return the start, (1, 3, height, width) in [0, 1].
+
+    Args:
+        init: what to start from.
+        shape: (height, width); pictures are stretched to it.
+        content: (1, 3, H, W) in [0, 1], or None where there is none.
+        styles: the styles, of which the first may be asked for.
+        seed: of the noise, a whole number of at most 64 bits. It is drawn on the CPU, so that a seed means the same on
+            every device.
 
     Raises:
-        ValueError: an unknown name that is no file either, or an option out of its range.
+        ValueError: an unknown name that is no file either, something that is not there, or a bad seed.
 
     """
-    if noise not in NOISES:
-        raise unknown("noise", noise, NOISES)
-    if isinstance(noise_blend, (bool, str)) or not 0 <= noise_blend <= 1:
-        raise ValueError(f"noise_blend is a share from 0 (the picture alone) to 1 (noise alone), got {noise_blend!r}")
+    from neuralstyle.images import resize_image
+
     if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed is a whole number of at most 64 bits, received {seed!r}")
     if isinstance(init, str) and init == "noise":
-        return _noise(noise, shape, styles, seed)
-    picture = resize_image(_picture(init, content, styles), shape)
-    return torch.lerp(picture, _noise(noise, shape, styles, seed).to(picture), noise_blend) if noise_blend else picture
+        init = Noise()
+    if not isinstance(init, Noise):
+        return resize_image(_picture(init, content, styles), shape)
+    if init.blend == 1:
+        return _noise(init.kind, shape, styles, seed)
+    picture = resize_image(_picture(init.over, content, styles), shape)
+    return picture.lerp(_noise(init.kind, shape, styles, seed).to(picture), init.blend) if init.blend else picture
 
 
-def _picture(init: Init, content: Tensor | None, styles: Sequence[Style]) -> Tensor:
-    if isinstance(init, str) and init == "content" and content is not None:
+def _picture(start: Start, content: Tensor | None, styles: Sequence[Style]) -> Tensor:
+    import torch
+
+    from neuralstyle.images import load_image
+
+    if isinstance(start, str) and start == "content" and content is not None:
         return content
-    if isinstance(init, str) and init == "style" and styles:
+    if isinstance(start, str) and start == "style" and styles:
         return load_image(styles[0].image)
-    if isinstance(init, str) and not Path(init).exists():
+    if isinstance(start, str) and not Path(start).exists():
         known = [name for name in INITS if name == "noise" or (styles if name == "style" else content is not None)]
-        raise unknown("init (nor is it a file)", init, known)
-    if callable(init):
+        raise unknown("init (nor is it a file)", start, known)
+    if callable(start):
         if content is None:
             raise ValueError("init is a function of the content, and there is no content; give a picture or 'noise'")
         with torch.no_grad():
-            return load_image(init(content.clone()))  # which it may write on
-    return load_image(init)
+            return load_image(start(content.clone()))  # it may write on its argument
+    return load_image(start)
 
 
-def _noise(kind: Noise, shape: tuple[int, int], styles: Sequence[Style], seed: int) -> Tensor:
-    # Drawn on the CPU, so that a seed means the same on every device.
+def _noise(kind: NoiseKind, shape: tuple[int, int], styles: Sequence[Style], seed: int) -> Tensor:
+    import torch
+
+    from neuralstyle.images import load_image
+
     generator = torch.Generator().manual_seed(seed)
     if kind == "uniform":
         return torch.rand(1, 3, *shape, generator=generator)
@@ -80,7 +135,7 @@ def _noise(kind: Noise, shape: tuple[int, int], styles: Sequence[Style], seed: i
     if kind == "gaussian":
         return (0.5 + 0.25 * normal).clamp(0, 1)
     if not styles:
-        raise ValueError("noise='style' takes the colours of a style, and there is no style; use 'uniform'")
+        raise ValueError("Noise('style') takes the colours of a style, and there is no style; use Noise('uniform')")
     # In double precision: the covariance of a grey picture is singular.
     colors = load_image(styles[0].image).double().cpu().flatten(2)[0]
     root = torch.linalg.cholesky(torch.cov(colors) + 1e-8 * torch.eye(3, dtype=torch.float64))

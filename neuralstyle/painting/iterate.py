@@ -1,31 +1,36 @@
-"""The painting functions as iterators, for notebooks and graphical programs that keep the loop in their own hands."""
+"""The painting functions as iterators, for programs that keep the loop in their own hands."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neuralstyle.painting.progress import Progress
+from typing_extensions import ParamSpec
+
+if TYPE_CHECKING:
+    from neuralstyle.painting.progress import Progress
+
+P = ParamSpec("P")
 
 
-def iterate(function: Callable[..., object], /, *arguments: Any, **options: Any) -> Iterator[Progress]:
-    """Paint step by step: a ``Progress`` after each evaluation, which the work waits behind.
+def iterate(function: Callable[P, object], /, *arguments: P.args, **options: P.kwargs) -> Iterator[Progress]:
+    """Paint step by step: yield a ``Progress`` after each evaluation, and wait until the next one is asked for.
 
-    The work is done in another thread, one step at a time: nothing happens between two steps of the loop. Leaving the
-    loop stops the work. The last ``Progress`` holds the result: ``image()`` as 8 bits, ``tensor()`` in full precision.
+    Another thread does the work, one step at a time: nothing happens between two steps of the loop. Leaving the loop
+    stops the work. The last ``Progress`` holds the result: ``image()`` as 8 bits, ``tensor()`` in full precision.
 
     Args:
-        function: ``stylize``, ``synthesize_texture`` or ``reconstruct_content``.
-        *arguments: for it.
-        **options: for it; its callbacks are called too.
+        function: ``stylize``, ``synthesize_texture``, ``reconstruct_content``, or ``paint`` with a ``Plan``.
+        *arguments: for the function.
+        **options: for the function; its callbacks are called too.
 
     Yields:
         A ``Progress`` after each evaluation.
 
     Raises:
-        Exception: whatever the function raises, at the first step for bad input.
+        Exception: any that the function raises; for bad input at the first step.
 
     Example:
         ```python
@@ -45,15 +50,17 @@ def iterate(function: Callable[..., object], /, *arguments: Any, **options: Any)
         steps.put(progress)
         return answers.get()
 
+    given: Any = options.get("callback")
+    callbacks = [] if given is None else [given] if callable(given) else list(given)
+    with_wait: Any = {**options, "callback": [*callbacks, wait]}
+
     def work() -> None:
         try:
-            function(*arguments, **{**options, "callback": [*callbacks, wait]})
+            function(*arguments, **with_wait)
             steps.put(None)
         except BaseException as error:
             steps.put(error)
 
-    given = options.get("callback")
-    callbacks = [] if given is None else [given] if callable(given) else list(given)
     thread = threading.Thread(target=work, name="neuralstyle", daemon=True)
     thread.start()
     try:

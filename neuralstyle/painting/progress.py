@@ -1,11 +1,14 @@
-"""Where a run stands, and who is told: the callbacks and the progress bar."""
+"""How far a run is, and who is told: the callbacks and the progress bar."""
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 from collections.abc import Callable as Function
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,13 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.images import to_pil
 from neuralstyle.objective.objective import Evaluation
-from neuralstyle.schedule import Scale
-
-COMPACT_SHARE = 0.12
-"""Of VGG-19's time that an evaluation through the compact encoder takes; the progress bar forecasts by it."""
+from neuralstyle.painting.stages import PlannedStage
 
 Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
 """(picture, number of levels that it will be rounded to, or None) -> the picture in its final colours."""
@@ -27,17 +26,19 @@ Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a run stands after an evaluation; handed to the callback.
+    """How far a run is after an evaluation; callbacks receive it.
 
     Attributes:
-        iteration: evaluations so far, over all scales, from 1.
+        iteration: evaluations so far, over all stages, from 1.
         total: evaluations in all; an optimiser that converges needs fewer.
-        scale: number of the present stage of the schedule, from 1.
-        scales: how many there are.
-        size: longest side of the picture at this scale, in pixels.
+        stage: number of the present stage of the schedule, from 1.
+        stages: number of stages.
+        size: longest side of the picture at this stage, in pixels.
         loss: the objective at this evaluation.
-        terms: each loss's part of it, weighted.
+        terms: the part of each loss, weighted; 0 for one that this stage does not have.
         elapsed: seconds since the start; a continued run counts on.
+        picture: a function from the number of levels of each channel, or None for no rounding, to the picture that
+            would be the result if the work stopped now; ``tensor`` and ``image`` call it.
 
     Example:
         ```python
@@ -54,47 +55,57 @@ class Progress:
 
     iteration: int
     total: int
-    scale: int
-    scales: int
+    stage: int
+    stages: int
     size: int
     loss: float
     terms: dict[str, float]
     elapsed: float
-    _kept: Tensor = field(repr=False)
-    _render: Render = field(repr=False)
+    picture: Function[[int | None], Tensor] = field(repr=False)
 
     def tensor(self) -> Tensor:
-        """What the result would be if the work stopped now: (1, 3, H, W) in [0, 1], at this scale's size."""
-        return self._render(self._kept, None)
+        """Return what the result would be if the work stopped now: (1, 3, H, W) in [0, 1], at this stage's size."""
+        return self.picture(None)
 
     def image(self) -> Image.Image:
-        """The same as an 8-bit RGB picture; rendered only when called."""
-        return to_pil(self._render(self._kept, 256))
+        """Return the same as an 8-bit RGB picture; it is rendered only when called."""
+        return to_pil(self.picture(256))
 
 
 Callback: TypeAlias = Function[[Progress], "bool | None"]
+"""Called after each evaluation; False stops the work."""
 
 
 class Run:
-    """Counts evaluations over all stages, and tells the progress bar and the callbacks."""
+    """Counts evaluations over all stages, and tells the progress bar and the callbacks.
+
+    Args:
+        stages: the stages of the plan.
+        callbacks: called after each evaluation, by one process of several.
+        show: whether there is a bar.
+        render: gives pictures their final colours.
+        notes: lines that are logged, and shown once above the bar.
+
+    """
 
     def __init__(
         self,
-        scales: Sequence[Scale],
+        stages: Sequence[PlannedStage],
         callbacks: Sequence[Callback],
         show: bool,
         render: Render,
-        passing: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> None:
-        self.passing = passing  # names of terms that some stages only have; 0 in the others
-        self.scales = scales
+        self.stages = stages
         self.callbacks = callbacks
-        self.show = show
+        self.show = show and distributed.is_writer()
         self.render = render
+        self.notes = notes
+        # Every evaluation reports the terms of all stages, in one order: a log then has the same columns throughout.
+        self.terms = dict.fromkeys((name for stage in stages for name in stage.losses.names), 0.0)
         self.iteration = 0
         self.stage = 0
         self.started = time.monotonic()
-        self.terms: dict[str, float] = {}
         self.bar: Any = None
         self.shown = ""
 
@@ -109,67 +120,73 @@ class Run:
         return time.monotonic() - self.started
 
     def enter(self, stage: int, done: int = 0) -> None:
-        """Begin a stage, ``done`` of whose evaluations are made.
+        """Begin a stage, of which ``done`` evaluations are already made.
 
-        What an optimiser that converged has left undone counts as done.
+        Evaluations that a converged optimiser has left out count as made.
         """
         self.stage = stage
-        scale = self.scales[stage]
-        ahead = sum(_work(earlier) for earlier in self.scales[:stage]) + done * _work(scale) // scale.iterations
+        ahead = sum(_work(earlier) for earlier in self.stages[:stage]) + done * _step(self.stages[stage])
         if self.bar is None:
+            self._announce()
             self.bar = self._bar(ahead)
         self.bar.update(ahead - self.bar.n)
-        through = f" {scale.encoder}" if isinstance(scale.encoder, str) else ""
-        self.bar.set_description_str(f"{scale.size} px{through}")
+        self.bar.set_description_str(f"{self.stages[stage].size} px {self.stages[stage].through}")
 
     def close(self) -> None:
-        """Take the bar down, if it has come up."""
+        """Remove the bar, if there is one."""
         if self.bar is not None:
             self.bar.close()
 
-    def note(self, evaluation: Evaluation) -> tuple[float, Tensor]:
-        """Keep the terms of an evaluation for the callbacks."""
+    def record(self, evaluation: Evaluation) -> tuple[float, Tensor]:
+        """Keep the terms of an evaluation for the callbacks, and return its loss and gradient."""
         assert evaluation.gradient is not None
-        self.terms = {**evaluation.terms, **{n: 0.0 for n in self.passing if n not in evaluation.terms}}
+        self.terms = {name: evaluation.terms.get(name, 0.0) for name in self.terms}
         return evaluation.loss, evaluation.gradient
 
-    def tiles(self, done: int, total: int) -> None:
-        """Show how far an evaluation in several tiles has come."""
+    def on_tile(self, done: int, total: int) -> None:
+        """Show how many tiles of an evaluation are done, if there are several."""
         if total > 1:
             self.bar.set_postfix_str(f"{self.shown} tile {done}/{total}")
 
-    def watch(self, count: int, loss: float, kept: Tensor) -> bool:
-        """Report an evaluation; False if a callback wants to stop."""
+    def on_evaluation(self, count: int, loss: float, kept: Tensor) -> bool:
+        """Report an evaluation; return False if a callback wants to stop."""
         self.iteration += 1
-        scale = self.scales[self.stage]
+        stage = self.stages[self.stage]
         self.shown = f"loss {loss:.4g}"
         self.bar.set_postfix_str(self.shown, refresh=False)
-        self.bar.update(_work(scale) // scale.iterations)
+        self.bar.update(_step(stage))
         progress = Progress(
             iteration=self.iteration,
-            total=sum(stage.iterations for stage in self.scales),
-            scale=self.stage + 1,
-            scales=len(self.scales),
-            size=scale.size,
+            total=sum(each.iterations for each in self.stages),
+            stage=self.stage + 1,
+            stages=len(self.stages),
+            size=stage.size,
             loss=loss,
             terms=self.terms,
             elapsed=self.elapsed,
-            _kept=kept,
-            _render=self.render,
+            picture=partial(self.render, kept),
         )
-        # All of them are called, also after one that wants to stop; of several processes one asks, for all.
+        # All of them are called, also after one that wants to stop; one process of several asks, for all.
         callbacks = self.callbacks if distributed.is_writer() else ()
         answers = [_answer(callback, progress) for callback in callbacks]
         return distributed.least(float(all(answers)), kept.device) > 0
+
+    def _announce(self) -> None:
+        for note in self.notes:
+            logging.getLogger("neuralstyle").info(note)
+            if self.show:
+                from tqdm.auto import tqdm
+
+                tqdm.write(note, file=sys.stderr)
 
     def _bar(self, ahead: int) -> Any:
         from tqdm.auto import tqdm
 
         # The bar counts pixels at their cost, not evaluations: its forecast of the time left then holds across stages.
         return tqdm(
-            total=sum(_work(scale) for scale in self.scales),
-            initial=ahead,  # of another run, whose pace is not this one's
-            disable=not (self.show and distributed.is_writer()),
+            total=sum(_work(stage) for stage in self.stages),
+            initial=ahead,  # work of another run, whose pace does not count
+            disable=not self.show,
             bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
         )
 
@@ -180,9 +197,13 @@ def _answer(callback: Callback, progress: Progress) -> bool:
         answer = callback(progress)
     except StopIteration:
         return False
-    return not (isinstance(answer, (bool, np.bool_)) and not answer)  # a comparison of NumPy's gives its own kind
+    return not (isinstance(answer, (bool, np.bool_)) and not answer)  # comparisons in NumPy give its own kind
 
 
-def _work(scale: Scale) -> int:
-    share = COMPACT_SHARE if scale.encoder == COMPACT else 1
-    return int(share * scale.size**2) * scale.iterations
+def _step(stage: PlannedStage) -> int:
+    """The work of an evaluation, in pixels at their cost."""
+    return int(stage.size**2 * stage.cost)
+
+
+def _work(stage: PlannedStage) -> int:
+    return _step(stage) * stage.iterations

@@ -1,13 +1,11 @@
-"""Runs that can be killed and continued: the file that holds where a run stands, and the settings it belongs to."""
+"""Runs that can be killed and continued: the file with the state of a run and the settings it belongs to."""
 
 from __future__ import annotations
 
-import math
-import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,91 +14,92 @@ from typing import Any, TypeAlias
 import torch
 
 from neuralstyle import distributed
-from neuralstyle.checkpoint import State, clear_leftovers, fingerprint, load_state, save_state
+from neuralstyle.checkpoint import State, clear_leftovers, compare_settings, fingerprint, load_state, save_state
 from neuralstyle.images import load_image
 from neuralstyle.objective.regions import load_mask
+from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
 
 _KIND = "neuralstyle run"
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
-Settings: TypeAlias = Mapping[str, Any]
+Settings: TypeAlias = Mapping[str, str]
+"""What has to be the same for a run to be continued, by name."""
 
 
-class StateFile:
-    """The state of a run in a file, rewritten at most every ``interval`` seconds.
+class RunState:
+    """The state of a run in a file, written anew at most every ``StateFile.every`` seconds.
 
     The file is there from the beginning, with nothing but the settings; a run that was killed before its first state
     starts anew, with these settings or others.
 
     Args:
-        path: the file; None keeps no state.
-        interval: seconds between two states, at least.
-        settings: gives what has to be the same for a run to be continued, by name; compared as text, but for the
-            addresses of objects.
-        device: where the tensors of a state go that lay on an accelerator.
+        file: which file; None keeps no state.
+        settings: the settings of the run, as ``settings_of`` gives them.
+        device: where the tensors of a state go that were on an accelerator.
 
     Raises:
         ValueError: the file is damaged, or belongs to a run with other settings; the message names the first.
-        OSError: the file cannot be written there.
+        OSError: the file cannot be written.
 
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | None,
-        interval: float,
-        settings: Callable[[], Settings],
-        device: torch.device | str = "cpu",
-    ) -> None:
-        if isinstance(interval, bool) or not (math.isfinite(interval) and interval >= 0):
-            raise ValueError(f"state_interval is a number of seconds, at least 0, received {interval!r}")
-        self.path = None if path is None else Path(path)
-        self.interval = interval
-        self.settings: dict[str, str] = {}
+    def __init__(self, file: StateFile | None, settings: Settings, device: torch.device | str = "cpu") -> None:
+        self.file = file
+        self.settings = settings
         self.written = time.monotonic()
         self.found: State | None = None
-        if self.path is None:
+        if file is None:
             return
-        versions = {f"version of {package}": version(package) for package in ("neuralstyle", "torch")}
-        self.settings = {name: _ADDRESS.sub("", str(value)) for name, value in {**versions, **settings()}.items()}
-        _check_place(self.path)
-        clear_leftovers(self.path)
-        if self.path.exists():
-            found = load_state(self.path, kind=_KIND, device=device)
-            if len(found) > 1:
-                self._compare(found["settings"])
-                self.found = found
+        self.found = check_state(file, settings, device)
+        clear_leftovers(file.path)
         if self.found is None:
-            self._write(self.path, {})
+            self._write(file, {})
 
-    def offer(self, state: State) -> None:
+    def save_if_due(self, state: State) -> None:
         """Write a state if the last one is old enough."""
-        if self.path is not None and time.monotonic() - self.written >= self.interval:
-            self._write(self.path, state)
+        if self.file is not None and time.monotonic() - self.written >= self.file.every:
+            self._write(self.file, state)
 
-    def _write(self, path: Path, state: State) -> None:
+    def _write(self, file: StateFile, state: State) -> None:
         if distributed.is_writer():
-            save_state(path, {**state, "settings": self.settings}, kind=_KIND)
+            save_state(file.path, {**state, "settings": dict(self.settings)}, kind=_KIND)
             self.written = time.monotonic()
 
-    def _compare(self, found: Settings) -> None:
-        for name, value in self.settings.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"{self.path} belongs to a run with another {name} ({found.get(name)}, now {value}); give the "
-                    "settings and pictures of that run, or another file"
-                )
+
+def check_state(file: StateFile, settings: Settings, device: torch.device | str = "cpu") -> State | None:
+    """Check that a run may keep its state in a file, and return the state to continue from, or None.
+
+    Raises:
+        ValueError: the file is damaged, or belongs to a run with other settings; the message names the first.
+        OSError: the file cannot be written.
+
+    """
+    path = Path(file.path)
+    _check_place(path)
+    if not path.exists():
+        return None
+    found: State = load_state(path, kind=_KIND, device=device)
+    if len(found) == 1:  # the settings alone
+        return None
+    compare_settings(found["settings"], settings, path)
+    return found
+
+
+def settings_of(run: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings as text without the addresses of objects, after the versions that they depend on."""
+    versions = {f"version of {package}": version(package) for package in ("neuralstyle", "torch")}
+    return {name: _ADDRESS.sub("", str(value)) for name, value in {**versions, **run}.items()}
 
 
 def describe_style(style: Style) -> str:
-    """A style's options, with fingerprints for its pictures."""
+    """Return a style's options, with fingerprints for its pictures."""
     mask, region = (None if m is None else fingerprint(load_mask(m)) for m in (style.mask, style.region))
     return repr(replace(style, image=fingerprint(load_image(style.image)), mask=mask, region=region))
 
 
 def _check_place(path: Path) -> None:
-    """Whether the state can be written, before the work."""
+    """Check that the state can be written, before the work."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it for the state of the run")
     if not path.parent.is_dir():

@@ -1,29 +1,31 @@
-"""Painting: style transfer, texture synthesis and content reconstruction, wired from the parts."""
+"""Style transfer, texture synthesis and content reconstruction: plan, then paint. Importing this file imports no torch.
+
+The signature of ``stylize`` is where the command line reads the defaults.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from PIL import Image
-from typing_extensions import Unpack
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from typing_extensions import Unpack
 
-from neuralstyle.color.control import Color
-from neuralstyle.encoders.base import Encoder
-from neuralstyle.encoders.precision import Precision
-from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side
-from neuralstyle.losses import ContentLoss, Loss, LossSum
-from neuralstyle.losses.base import as_sum
-from neuralstyle.objective.tiling import TileSize
-from neuralstyle.optimizers.base import Optimizer
-from neuralstyle.optimizers.minimize import Keep
-from neuralstyle.painting.initial import Init, Noise
-from neuralstyle.painting.paint import Options, paint
-from neuralstyle.painting.progress import Callback
-from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, at_strength, compact_serves
-from neuralstyle.schedule import Schedule, find_schedule
-from neuralstyle.styles import Style, as_styles
+    from neuralstyle.color.control import Color
+    from neuralstyle.encoders.base import Encoder
+    from neuralstyle.images import Picture, Size
+    from neuralstyle.losses import Loss, LossSum
+    from neuralstyle.objective.tiling import TileSize
+    from neuralstyle.optimizers.base import Optimizer
+    from neuralstyle.optimizers.minimize import Keep
+    from neuralstyle.painting.initial import Init
+    from neuralstyle.painting.options import Options, StateFile
+    from neuralstyle.painting.progress import Callback
+    from neuralstyle.schedule import Schedule, Stage
+    from neuralstyle.styles import Style
 
 
 def stylize(
@@ -33,7 +35,7 @@ def stylize(
     losses: Loss | LossSum | None = None,
     size: Size = 512,
     iterations: int | None = None,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | str | None = None,
     init: Init = "content",
     encoder: Encoder | str | None = None,
     tile: TileSize = None,
@@ -41,65 +43,54 @@ def stylize(
     device: str | torch.device | None = None,
     callback: Callback | Sequence[Callback] | None = None,
     progress: bool = True,
-    noise: Noise = "uniform",
-    noise_blend: float = 0.0,
-    result: Keep = "best",
-    state: str | os.PathLike[str] | None = None,
-    state_interval: float = 60.0,
-    precision: Precision | None = None,
-    compile: bool = False,
-    content_weight: float = 1.0,
-    style_weight: float = 1.0,
-    color: Color = "style",
-    schedule: Schedule | str = "standard",
+    schedule: Schedule | Sequence[Stage] | str = "standard",
     strength: float = 0.5,
+    color: Color = "style",
+    result: Keep = "best",
+    state: str | os.PathLike[str] | StateFile | None = None,
 ) -> Image.Image:
     r"""Paint the content in the style.
 
     Minimises $\alpha L_\text{content} + \beta L_\text{style}$ over the pixels of the result, from coarse to
-    fine.
+    fine. It is ``paint(plan(content, style, ...))``.
 
     Args:
         content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
         style: the painting, of the same kinds; a ``Style``, with a weight, scale, mask or region; or a list of these.
-        losses: what is minimised; None: ``DEFAULT_LOSSES``.
+        losses: what is minimised; None: ``DEFAULT_LOSSES``. ``losses.scaled("style", 3)`` weighs one side more.
         size: longest side of the result in pixels, at least 16, or ``Width(800)``, or ``Pixels(1_000_000)``; the
             aspect is the content's.
-        iterations: evaluations of loss and gradient by which the finest scale ends; what comes before follows the
-            schedule. None: the schedule's own number.
-        optimizer: ``LBFGS()``, ``Adam()`` or a function (image tensor) -> ``torch.optim.Optimizer``; None: ``LBFGS()``.
-        init: where to start: "content", "noise", "style", a picture, or a function from the content to one.
-        noise: its kind: "uniform", "gaussian" (around grey) or "style" (the style's colours).
-        noise_blend: share of noise in the start, from 0 to 1; the rest is ``init``.
-        encoder: a ``FeatureExtractor``, or a network's name, to look through from beginning to end; None: what the
-            schedule says, and for the rest ``default_encoder()``, VGG-19.
-        tile: longest side in pixels of the pieces in which the picture is looked at, to bound the memory; the result
-            is the same to rounding. None: the whole at once. "auto": what the free memory allows.
+        iterations: number of evaluations at the final size. The schedule sets those of earlier stages. None: the
+            schedule's own number.
+        optimizer: "lbfgs", "adam", ``LBFGS(...)``, ``Adam(...)``, another strategy, or a function (image tensor) ->
+            ``torch.optim.Optimizer``; None: ``LBFGS()``.
+        init: where to start: "content", "noise", "style", a picture, a function from the content to one, or a
+            ``Noise`` mixed into any of these.
+        encoder: an ``Encoder`` such as a ``FeatureExtractor``, or a network's name, for all stages that name none.
+            None: ``default_encoder()``, VGG-19, after the compact encoder where the schedule says so.
+        tile: longest side in pixels of the tiles in which the picture is evaluated, to bound the memory; the result
+            is the same to rounding. None: the whole picture at once. "auto": chosen from free memory.
         seed: of the noise. On the CPU the same seed on the same machine gives the same picture, to the byte.
-        device: for example "cpu" or "cuda:1"; None: the accelerator that torch finds, else the CPU. The encoder
-            is moved there.
+        device: for example "cpu" or "cuda:1"; None: the accelerator that torch finds, else the CPU. Encoders that are
+            modules are moved there.
         callback: called with a ``Progress`` after each evaluation; or several. Returning False, or raising
-            StopIteration, stops, and what ``result`` says of the pictures so far is the result.
+            StopIteration, stops the work; the result is then chosen from the pictures so far.
         progress: show a progress bar, on the terminal or in a notebook.
-        result: "best", the picture with the lowest loss; "last", where the last step ended; "average", the running
-            average of the steps' pictures, with a decay of 0.99. The same is handed from one scale to the next.
-        state: a file in which the state of the run is kept. If it exists, the run continues from there, and ends with
-            the same bytes as one that was never stopped.
-        state_interval: seconds between two states in the file, at least; a shorter way back costs time for writing.
-        precision: of the network's convolutions, see ``InPrecision``: "float32"; "tf32" or "bfloat16", faster on GPUs
-            that have them, with all else in float32; None: as torch is set.
-        compile: whether ``torch.compile`` makes one program of the network, see ``InPrecision``; for long runs on GPUs.
-        content_weight: multiplies every loss that compares with the content ($\alpha$).
-        style_weight: multiplies every loss that compares with the style ($\beta$).
+        schedule: "preview", a few seconds' look through the compact encoder; "draft", through the compact encoder
+            alone; "standard", from coarse to fine through the compact encoder and at the end through VGG-19; "fine",
+            through VGG-19 alone, at length; "single", all at the final size; a function (size, iterations) -> list of
+            ``Stage``; or such a list. If you give an encoder, or losses at layers that "compact19" does not have, a
+            schedule by name leaves the compact encoder out, and one line says so.
+        strength: one dial for the balance, from 0, nearly the photograph, over 0.5, the default, to 1, nearly all
+            style: multiplies $\alpha$ by $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$.
         color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
             the result's lightness with the content's chroma, in OkLab), "match" (beforehand: the painting's mean and
             covariance of colour are made the content's) or "histogram" (beforehand, channel by channel).
-        schedule: "standard", from coarse to fine through the compact encoder and to the end through VGG-19; "draft",
-            through the compact encoder alone; "fine", through VGG-19 alone, at length; "single", all at the final
-            size; or a function (size, iterations) -> list of ``Scale``. With an encoder of your own, or losses at
-            layers that "compact19" does not have, "standard" is ``coarse_to_fine`` and "draft" a third of that.
-        strength: one dial for the balance, from 0, nearly the photograph, over 0.5, the default, to 1, nearly all
-            style: multiplies $\alpha$ by $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$, on top of their weights.
+        result: which picture is the result: "best", the one with the lowest loss; "last", where the last step ended;
+            "average", the running average of the steps' pictures, with a decay of 0.99. Each stage starts from the
+            same of the stage before.
+        state: a file that keeps the state of the run, or a ``StateFile`` that also says how often. If it exists, the
+            run continues from there, and ends with the same bytes as one that was never stopped.
 
     Returns:
         An 8-bit RGB picture.
@@ -120,36 +111,33 @@ def stylize(
 
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
     content, L2 pooling, pixels bounded to their range, the content at relu2_1 and as a mean over positions, Gram
-    matrices compared relative to the style's own and mostly at relu4_1, and a little total variation; ``gatys()``
-    gives the paper's own settings.
+    matrices compared relative to the style's own and mostly at relu4_1, a little total variation, and a compact
+    encoder for most of the way; ``gatys()`` gives the paper's own settings.
     """
-    start = load_image(content)
-    styles = as_styles(style)
-    terms = as_sum(DEFAULT_LOSSES if losses is None else losses)
-    stages = find_schedule(schedule, compact=compact_serves(terms, encoder))
-    scales = stages(longest_side(size, *start.shape[2:]), iterations)
-    content_factor, style_factor = at_strength(strength)
+    from neuralstyle.painting.paint import paint
+    from neuralstyle.painting.plan import plan
+
     return paint(
-        terms.scaled("content", content_weight * content_factor).scaled("style", style_weight * style_factor),
-        start,
-        styles,
-        [(fit_size(start.shape[2], start.shape[3], scale.size), scale) for scale in scales],
-        optimizer=optimizer,
-        init=init,
-        noise=noise,
-        noise_blend=noise_blend,
-        encoder=encoder,
-        tile=tile,
-        seed=seed,
-        device=device,
-        callback=callback,
-        progress=progress,
-        result=result,
-        state=state,
-        state_interval=state_interval,
-        precision=precision,
-        compile=compile,
-        color=color,
+        plan(
+            content,
+            style,
+            losses=losses,
+            size=size,
+            iterations=iterations,
+            optimizer=optimizer,
+            init=init,
+            encoder=encoder,
+            tile=tile,
+            seed=seed,
+            device=device,
+            callback=callback,
+            progress=progress,
+            schedule=schedule,
+            strength=strength,
+            color=color,
+            result=result,
+            state=state,
+        )
     )
 
 
@@ -159,7 +147,7 @@ def synthesize_texture(
     losses: Loss | LossSum | None = None,
     size: int | tuple[int, int] = 512,
     iterations: int | None = None,
-    schedule: Schedule | str = "standard",
+    schedule: Schedule | Sequence[Stage] | str = "standard",
     **options: Unpack[Options],
 ) -> Image.Image:
     """Paint a texture: the style alone, from noise.
@@ -168,7 +156,7 @@ def synthesize_texture(
         style: the texture's source, as in ``stylize``.
         losses: what is minimised; None: ``TEXTURE_LOSSES``. Fewer layers give smaller structures.
         size: of the result in pixels: the side of a square, or (height, width).
-        iterations: evaluations at the finest scale; None: the schedule's own number.
+        iterations: number of evaluations at the final size; None: the schedule's own number.
         schedule: as in ``stylize``.
         **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
 
@@ -188,14 +176,10 @@ def synthesize_texture(
     Papers: Gatys, Ecker and Bethge, arXiv 1505.07376 (texture synthesis) and 1508.06576 (style reconstructions).
 
     """
-    height, width = size if isinstance(size, tuple) else (size, size)
-    longest = max(check_size(height), check_size(width))
-    terms = as_sum(TEXTURE_LOSSES if losses is None else losses)
-    stages = find_schedule(schedule, compact=compact_serves(terms, options.get("encoder")))
-    scales = stages(longest, iterations)
-    shapes = [(round(height * scale.size / longest), round(width * scale.size / longest)) for scale in scales]
-    options.setdefault("init", "noise")
-    return paint(terms, None, as_styles(style), list(zip(shapes, scales, strict=True)), **options)
+    from neuralstyle.painting.paint import paint
+    from neuralstyle.painting.plan import plan_texture
+
+    return paint(plan_texture(style, size, losses=losses, iterations=iterations, schedule=schedule, **options))
 
 
 def reconstruct_content(
@@ -205,7 +189,7 @@ def reconstruct_content(
     losses: Loss | LossSum | None = None,
     size: Size = 512,
     iterations: int | None = None,
-    schedule: Schedule | str = "single",
+    schedule: Schedule | Sequence[Stage] | str = "single",
     **options: Unpack[Options],
 ) -> Image.Image:
     """Paint what a layer remembers of a picture: the content alone, from noise.
@@ -217,7 +201,7 @@ def reconstruct_content(
         layer: the layer whose features are matched.
         losses: what is minimised, instead of ``ContentLoss(layer)``.
         size: of the result, as in ``stylize``.
-        iterations: evaluations at the finest scale; None: the schedule's own number.
+        iterations: number of evaluations at the final size; None: the schedule's own number.
         schedule: as in ``stylize``.
         **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
 
@@ -236,10 +220,9 @@ def reconstruct_content(
     reconstructions).
 
     """
-    target = load_image(content)
-    terms = as_sum(ContentLoss(layer) if losses is None else losses)
-    stages = find_schedule(schedule, compact=compact_serves(terms, options.get("encoder")))
-    scales = stages(longest_side(size, *target.shape[2:]), iterations)
-    shapes = [fit_size(target.shape[2], target.shape[3], scale.size) for scale in scales]
-    options.setdefault("init", "noise")
-    return paint(terms, target, [], list(zip(shapes, scales, strict=True)), **options)
+    from neuralstyle.painting.paint import paint
+    from neuralstyle.painting.plan import plan_reconstruction
+
+    return paint(
+        plan_reconstruction(content, layer, size, losses=losses, iterations=iterations, schedule=schedule, **options)
+    )

@@ -1,0 +1,135 @@
+"""Files that a run adds to on its way: a table of losses, and pictures with a number in their names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+LOG_SUFFIXES = (".csv", ".jsonl")
+COUNTERS = ("iteration", "step")
+"""What the rows of a log are counted by: evaluations of ``stylize``, or steps of ``train``."""
+
+_NUMBER_FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
+
+
+class LossTable:
+    """A table of losses in a .csv or .jsonl file; one of its columns is in ``COUNTERS``.
+
+    Each row is written at once, so that a killed process leaves whole rows.
+
+    Args:
+        path: the file; it need not exist.
+
+    Raises:
+        ValueError: another suffix.
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if self.path.suffix not in LOG_SUFFIXES:
+            raise ValueError(f"{path}: a log ends in {' or '.join(LOG_SUFFIXES)}, received {self.path.suffix!r}")
+
+    def begin(self, columns: Sequence[str], before: int = 0) -> None:
+        """Start the table, or cut it off where a run continues.
+
+        Args:
+            columns: names of the columns, the counter first.
+            before: rows with a smaller count are kept, all others are removed; 0 empties the table.
+
+        Raises:
+            ValueError: ``before`` is not 0 and the file is no log, or has other columns.
+            OSError: the file cannot be written.
+
+        """
+        found = self._lines() if before and self.path.exists() else []
+        kept = [(line, row) for line, row in found if row.get(columns[0], 0) < before]
+        if any(list(row) != list(columns) for _, row in kept):
+            raise ValueError(f"{self.path} is the log of a run with other losses; give another name")
+        header = _csv_line(columns) if self.path.suffix == ".csv" else ""
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary.write_text(header + "".join(line for line, _ in kept), encoding="utf-8")
+        temporary.replace(self.path)
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Write one more row, with the columns that ``begin`` was given."""
+        line = json.dumps(row) + "\n" if self.path.suffix == ".jsonl" else _csv_line(row.values())
+        with self.path.open("ab", buffering=0) as file:
+            file.write(line.encode())
+
+    def rows(self) -> list[dict[str, float]]:
+        """Read the rows; a last line that is incomplete is left out.
+
+        Raises:
+            ValueError: the file is no log.
+            OSError: the file cannot be read.
+
+        """
+        return [row for _, row in self._lines()]
+
+    def _lines(self) -> list[tuple[str, dict[str, float]]]:
+        """Read the complete lines after the header, each with its row."""
+        try:
+            lines = [
+                line for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"
+            ]
+            if self.path.suffix == ".jsonl":
+                rows = [json.loads(line) for line in lines]
+            else:
+                names, *cells = csv.reader(lines or [COUNTERS[0]])
+                lines = lines[1:]
+                if names[0] not in COUNTERS:
+                    raise ValueError(f"its columns are {names}")
+                rows = [dict(zip(names, map(float, row), strict=True)) for row in cells]
+            if not all(isinstance(row, dict) and any(counter in row for counter in COUNTERS) for row in rows):
+                raise ValueError("a line names no iteration")
+            return list(zip(lines, rows, strict=True))
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{self.path} is not a log of losses ({error}); give another name") from error
+
+
+class NumberedFiles:
+    """File names that differ in a number, such as "step-0001.png", "step-0002.png".
+
+    Args:
+        pattern: a name with one field for the number: "step-{}.png", "step-{:04d}.png", "step-%d.png" or
+            "step-%04d.png".
+
+    Raises:
+        ValueError: the file name has no such field, or several.
+
+    """
+
+    def __init__(self, pattern: str | os.PathLike[str]) -> None:
+        path = Path(pattern)
+        fields = list(_NUMBER_FIELD.finditer(path.name))
+        if len(fields) != 1:
+            raise ValueError(
+                f"the file name in {str(path)!r} needs one field for the number, such as {{}}, {{:04d}}, %d or %04d; "
+                f"it has {len(fields)}"
+            )
+        (field,) = fields
+        self.folder = path.parent
+        self._before, self._after = path.name[: field.start()], path.name[field.end() :]
+        self._width = field[1] or field[2] or ""
+
+    def path(self, number: int) -> Path:
+        """Return the path with this number."""
+        return self.folder / f"{self._before}{number:{self._width}d}{self._after}"
+
+    def existing(self) -> list[Path]:
+        """List the files of this pattern that exist, whatever their number."""
+        name = re.compile(rf"{re.escape(self._before)}\d+{re.escape(self._after)}")
+        return sorted(path for path in self.folder.iterdir() if name.fullmatch(path.name))
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(values)
+    return buffer.getvalue()

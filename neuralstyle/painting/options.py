@@ -1,0 +1,124 @@
+"""The options that the painting functions share, with their defaults. Importing this file imports no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, cast
+
+from neuralstyle._errors import number, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+    from neuralstyle.color.control import Color
+    from neuralstyle.encoders.base import Encoder
+    from neuralstyle.images import Size
+    from neuralstyle.losses import Loss, LossSum
+    from neuralstyle.objective.tiling import TileSize
+    from neuralstyle.optimizers.base import Optimizer
+    from neuralstyle.optimizers.minimize import Keep
+    from neuralstyle.painting.initial import Init
+    from neuralstyle.painting.progress import Callback
+    from neuralstyle.schedule import Schedule, Stage
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """A file in which a run keeps its state, so that it can be killed and continued.
+
+    If the file exists, the run continues from it, and ends with the same bytes as a run that was never stopped. A
+    run with other settings, pictures or versions than those in the file is refused.
+
+    Args:
+        path: the file; its folder has to exist.
+        every: minimum seconds between two writes. Writing takes time: up to 0.5 GB for each megapixel of the picture.
+
+    Raises:
+        ValueError: ``every`` is not a number of at least 0.
+
+    Example:
+        ```python
+        import tempfile
+        from neuralstyle import StateFile, samples, stylize
+
+        with tempfile.TemporaryDirectory() as folder:
+            state = StateFile(f"{folder}/run.safetensors", every=10)
+            stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, state=state)
+        ```
+
+    """
+
+    path: str | os.PathLike[str]
+    every: float = 60.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "every", number("StateFile's every", self.every, least=0, hint=" seconds"))
+
+
+class Options(TypedDict, total=False):
+    """The options of ``stylize`` that ``synthesize_texture`` and ``reconstruct_content`` share; see there."""
+
+    optimizer: Optimizer | str | None
+    init: Init
+    encoder: Encoder | str | None
+    tile: TileSize
+    seed: int
+    device: str | torch.device | None
+    callback: Callback | Sequence[Callback] | None
+    progress: bool
+    result: Keep
+    state: str | os.PathLike[str] | StateFile | None
+
+
+class PaintingOptions(Options, total=False):
+    """The same with those that each of the three functions names itself."""
+
+    losses: Loss | LossSum | None
+    iterations: int | None
+    schedule: Schedule | Sequence[Stage] | str
+
+
+class StylizeOptions(PaintingOptions, total=False):
+    """All options of ``stylize``."""
+
+    size: Size
+    strength: float
+    color: Color
+
+
+DEFAULTS: StylizeOptions = {
+    "losses": None,
+    "size": 512,
+    "iterations": None,
+    "optimizer": None,
+    "init": "content",
+    "encoder": None,
+    "tile": None,
+    "seed": 0,
+    "device": None,
+    "callback": None,
+    "progress": True,
+    "schedule": "standard",
+    "strength": 0.5,
+    "color": "style",
+    "result": "best",
+    "state": None,
+}
+"""The defaults in the signature of ``stylize``, for ``plan``, which takes the same options."""
+
+
+def with_defaults(options: PaintingOptions) -> StylizeOptions:
+    """Return all options: those that are given, and the defaults of the others.
+
+    Raises:
+        TypeError: an option that does not exist; the closest match is suggested.
+
+    """
+    for name in options:
+        if name not in DEFAULTS:
+            raise TypeError(str(unknown("option", name, DEFAULTS)))
+    return cast("StylizeOptions", {**DEFAULTS, **options})

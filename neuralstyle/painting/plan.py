@@ -1,0 +1,315 @@
+"""What is going to be painted, checked and resolved, with nothing begun."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from PIL import Image
+from torch import Tensor
+from typing_extensions import Unpack
+
+from neuralstyle._errors import unknown
+from neuralstyle.checkpoint import describe, fingerprint
+from neuralstyle.color.control import Color, finish, prepare_style
+from neuralstyle.encoders.base import on_encoder
+from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
+from neuralstyle.losses import ContentLoss, LossSum
+from neuralstyle.losses.base import as_sum
+from neuralstyle.objective.tiling import TileSize
+from neuralstyle.optimizers.adam import Adam
+from neuralstyle.optimizers.base import Optimizer
+from neuralstyle.optimizers.lbfgs import LBFGS
+from neuralstyle.optimizers.minimize import KEEPS, Keep
+from neuralstyle.painting.estimate import Estimate, estimate
+from neuralstyle.painting.initial import initial_picture
+from neuralstyle.painting.options import PaintingOptions, StateFile, StylizeOptions, with_defaults
+from neuralstyle.painting.progress import Callback
+from neuralstyle.painting.resume import check_state, describe_style, settings_of
+from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
+from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
+from neuralstyle.styles import Style, as_styles
+
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"lbfgs": LBFGS, "adam": Adam}
+"""Optimisers by name, with their default options."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """Everything that ``paint`` needs: checked, resolved, and nothing begun.
+
+    ``print(plan)`` shows it as a table. A plan may be painted several times, and gives the same bytes each time.
+
+    Attributes:
+        stages: the stages, coarse to fine, each with height, width, iterations, encoder, losses and cost.
+        start: the picture that the work starts from, (1, 3, H, W) in [0, 1], at the first stage's size.
+        content: (1, 3, H, W) in [0, 1], or None.
+        styles: the styles, in the colours that ``color`` gives them.
+        optimizer: the strategy, or a function (image tensor) -> ``torch.optim.Optimizer``.
+        tile: longest side of a tile in pixels, "auto" or None.
+        result: which picture is the result: "best", "last" or "average".
+        color: whose colours the result has.
+        callbacks: called after each evaluation.
+        progress: whether to show a progress bar.
+        state: the file that keeps the state of the run, or None.
+        settings: what has to be the same to continue from that file; empty without one.
+        notes: what is not as the call or its schedule says, and why, a line each.
+
+    Example:
+        ```python
+        from neuralstyle import paint, plan, samples
+
+        draft = plan(samples.photo(), samples.painting("swirl"), size=64, iterations=2, schedule="draft")
+        print(draft)
+        image = paint(draft)
+        assert max(image.size) == draft.stages[-1].size == 64
+        ```
+
+    """
+
+    stages: tuple[PlannedStage, ...]
+    start: Tensor
+    content: Tensor | None
+    styles: tuple[Style, ...]
+    optimizer: Optimizer
+    tile: TileSize
+    result: Keep
+    color: Color
+    callbacks: tuple[Callback, ...]
+    progress: bool
+    state: StateFile | None
+    settings: dict[str, str]
+    notes: tuple[str, ...]
+
+    def estimate(self) -> Estimate:
+        """Forecast the time and the memory, from one small evaluation with gradient through each encoder.
+
+        Both are scaled by the number of pixels: of the pictures for the time, of the largest tile for the memory. It
+        takes about as long as 4 evaluations at 256 pixels.
+        """
+        return estimate(self.stages, self.start, self.content, self.styles, self.tile, self.optimizer)
+
+    def render(self, found: Tensor, levels: int | None) -> Tensor:
+        """Return a picture of any stage in its final colours.
+
+        Args:
+            found: (1, 3, H, W) in [0, 1].
+            levels: of each channel in the picture that will be saved: 256 for 8 bits, None for more.
+
+        """
+        if self.content is None:
+            return found
+        return finish(found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels)
+
+    def picture(self, found: Tensor) -> Image.Image:
+        """Return a picture of any stage as the result: at the final size, in its final colours, with 8 bits."""
+        return to_pil(self.render(resize_image(found, self.stages[-1].shape), 256))
+
+    def __repr__(self) -> str:
+        last = self.stages[-1]
+        return f"<Plan of {len(self.stages)} stages, the last of {last.width} x {last.height} pixels>"
+
+    def __str__(self) -> str:
+        rows = [("stage", "pixels", "iterations", "through", "minimises")]
+        for number, stage in enumerate(self.stages, start=1):
+            size = f"{stage.width} x {stage.height}"
+            terms = zip(stage.losses.names, stage.losses, strict=True)
+            losses = " + ".join(f"{term.weight:g} {name}" for name, term in terms)
+            rows.append((str(number), size, str(stage.iterations), stage.through, losses))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def plan(
+    content: Picture, style: Picture | Style | Sequence[Picture | Style], **options: Unpack[StylizeOptions]
+) -> Plan:
+    """Check and resolve everything that ``stylize`` needs, and begin nothing.
+
+    Args:
+        content: the photograph, as in ``stylize``.
+        style: the painting or paintings, as in ``stylize``.
+        **options: as in ``stylize``.
+
+    Returns:
+        A ``Plan``, for ``paint``. Modules among its encoders are moved to the device.
+
+    Raises:
+        ValueError: bad input, named in the message.
+        TypeError: input of another type, or an unknown option.
+        OSError: a picture that does not exist, or a state file that cannot be written.
+
+    Example:
+        ```python
+        from neuralstyle import plan, samples
+
+        what = plan(samples.photo(), samples.painting("swirl"), size=512)
+        print(what)
+        ```
+
+    """
+    chosen = with_defaults(options)
+    picture = load_image(content)
+    height, width = picture.shape[2:]
+    content_factor, style_factor = strength_factors(chosen["strength"])
+    losses = as_sum(DEFAULT_LOSSES if chosen["losses"] is None else chosen["losses"])
+    return _resolve(
+        losses.scaled("content", content_factor).scaled("style", style_factor),
+        picture,
+        as_styles(style),
+        longest_side(chosen["size"], height, width),
+        lambda size: fit_size(height, width, size),
+        chosen,
+    )
+
+
+def plan_texture(
+    style: Picture | Style | Sequence[Picture | Style],
+    size: int | tuple[int, int],
+    **options: Unpack[PaintingOptions],
+) -> Plan:
+    """Check and resolve everything that ``synthesize_texture`` needs; see there and ``plan``."""
+    height, width = size if isinstance(size, tuple) else (size, size)
+    longest = max(check_size(height), check_size(width))
+    chosen = with_defaults({"init": "noise", **options})
+    return _resolve(
+        as_sum(TEXTURE_LOSSES if chosen["losses"] is None else chosen["losses"]),
+        None,
+        as_styles(style),
+        longest,
+        lambda side: (round(height * side / longest), round(width * side / longest)),
+        chosen,
+    )
+
+
+def plan_reconstruction(content: Picture, layer: str, size: Size, **options: Unpack[PaintingOptions]) -> Plan:
+    """Check and resolve everything that ``reconstruct_content`` needs; see there and ``plan``."""
+    picture = load_image(content)
+    height, width = picture.shape[2:]
+    chosen = with_defaults({"init": "noise", **options})
+    return _resolve(
+        as_sum(ContentLoss(layer) if chosen["losses"] is None else chosen["losses"]),
+        picture,
+        [],
+        longest_side(size, height, width),
+        lambda side: fit_size(height, width, side),
+        chosen,
+    )
+
+
+def _resolve(
+    losses: LossSum,
+    content: Tensor | None,
+    styles: Sequence[Style],
+    longest: int,
+    shape: Callable[[int], tuple[int, int]],
+    options: StylizeOptions,
+) -> Plan:
+    """The plan for losses over a picture whose longest side at the end is ``longest`` pixels."""
+    if options["result"] not in KEEPS:
+        raise unknown("result", options["result"], KEEPS)
+    optimizer = find_optimizer(options["optimizer"])
+    encoder, color, tile = options["encoder"], options["color"], options["tile"]
+    listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
+    stages, left_out = resolve_stages(
+        listed,
+        shape,
+        losses,
+        encoder=encoder,
+        device=options["device"],
+        references=[name for name, given in (("content", content is not None), ("style", styles)) if given],
+        color=color,
+        tile=tile,
+    )
+    pictures = [replace(style, image=load_image(style.image)) for style in styles]
+    if content is not None:
+        pictures = [replace(s, image=prepare_style(load_image(s.image), content, color)) for s in pictures]
+    start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
+    on_device = on_encoder(stages[0].encoder, start)
+    state = _state_file(options["state"])
+    settings: dict[str, str] = {}
+    if state is not None:
+        settings = settings_of(
+            {
+                "device": on_device.device,
+                "precision": on_device.dtype,
+                "losses": _once(stage.losses for stage in stages),
+                "sizes and iterations": [(*stage.shape, stage.iterations) for stage in stages],
+                "optimizer": describe(optimizer),
+                "encoder": _once(describe(stage.encoder) for stage in stages),
+                "tile": tile,
+                "result": options["result"],
+                "start": fingerprint(start),
+                "content": fingerprint(content),
+                "style": [describe_style(style) for style in pictures],
+            }
+        )
+        check_state(state, settings, on_device.device)
+    return Plan(
+        stages,
+        on_device,
+        None if content is None else on_encoder(stages[-1].encoder, content),
+        tuple(pictures),
+        optimizer,
+        tile,
+        options["result"],
+        color,
+        as_callbacks(options["callback"]),
+        options["progress"],
+        state,
+        settings,
+        (*notes, *left_out),
+    )
+
+
+def find_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
+    """Return the optimiser of a name, or the optimiser itself; L-BFGS for None.
+
+    Raises:
+        ValueError: an unknown name; the closest match is suggested.
+        TypeError: a class, or something that is no optimiser.
+
+    """
+    if optimizer is None:
+        return LBFGS()
+    if isinstance(optimizer, str):
+        if optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", optimizer, OPTIMIZERS)
+        return OPTIMIZERS[optimizer]()
+    if inspect.isclass(optimizer):
+        name = optimizer.__name__
+        if issubclass(optimizer, torch.optim.Optimizer):
+            name = f"torch.optim.{name}" if hasattr(torch.optim, name) else name
+            raise TypeError(
+                f"an optimizer is made for the picture, received the class {name}; give a function of the picture: "
+                f"lambda x: {name}([x], lr=0.02)"
+            )
+        raise TypeError(f"an optimizer is an object, received the class {name}; give {name}()")
+    if not hasattr(optimizer, "walk") and not callable(optimizer):
+        raise TypeError(
+            "an optimizer is LBFGS(), Adam(), 'lbfgs', 'adam', a strategy or a function of the image tensor, received "
+            f"{optimizer!r}"
+        )
+    return optimizer
+
+
+def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
+    """Return one callback, several or none as a tuple."""
+    return () if callback is None else (callback,) if callable(callback) else tuple(callback)
+
+
+def _once(values: Iterable[object]) -> str:
+    """The values as text, or one of them if they are all the same."""
+    written = [str(value) for value in values]
+    return written[0] if len(set(written)) == 1 else str(written)
+
+
+def _state_file(state: object) -> StateFile | None:
+    if state is None or isinstance(state, StateFile):
+        return state
+    if not isinstance(state, (str, os.PathLike)):
+        raise TypeError(f"state is a path or a StateFile, received {state!r}")
+    return StateFile(state)

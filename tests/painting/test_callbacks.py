@@ -1,0 +1,602 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import subprocess
+import sys
+import threading
+import types
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from neuralstyle import (
+    LBFGS,
+    Adam,
+    ContentLoss,
+    GramStyleLoss,
+    LivePreview,
+    LossLog,
+    Progress,
+    SavePictures,
+    Stage,
+    iterate,
+    load_image,
+    plot_losses,
+    reconstruct_content,
+    samples,
+    stylize,
+    synthesize_texture,
+)
+from neuralstyle.callbacks import read_losses
+
+LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
+
+
+def two_stages(size, iterations):
+    return [Stage(size // 2, 3), Stage(size, iterations)]
+
+
+def progress(iteration=1, total=10, loss=0.1, stage=1, **terms):
+    """A Progress whose picture is grey, and the darker the later."""
+    kept = torch.full((1, 3, 16, 24), 1 / iteration)
+    terms = terms or {"ContentLoss": 0.25 * loss, "GramStyleLoss": 0.75 * loss}
+    seconds = 0.1234567 * iteration
+    return Progress(iteration, total, stage, 2, 24, loss, terms, seconds, lambda levels: kept)
+
+
+@pytest.fixture(scope="module")
+def style():
+    return samples.painting("embers", size=64)
+
+
+@pytest.fixture
+def run(photo, style, encoder):
+    """A short run at two stages, of 3 and 5 evaluations."""
+
+    def paint(**options):
+        quick = {"losses": LOSSES, "encoder": encoder, "size": 48, "iterations": 5, "schedule": two_stages}
+        return stylize(photo, style, progress=False, **{**quick, **options})
+
+    return paint
+
+
+# --- several callbacks, and how one stops the work
+
+
+@pytest.mark.parametrize("stop", ["False", "numpy", "StopIteration"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_all_callbacks_are_called_also_when_one_stops(run, stop, place):
+    counts = []
+
+    def stopping(progress):
+        if progress.iteration < 4:
+            return None
+        if stop == "StopIteration":
+            raise StopIteration
+        return np.float64(progress.iteration) < 4 if stop == "numpy" else False
+
+    def counting(progress):
+        counts.append(progress.iteration)
+
+    run(callback=[stopping, counting] if place else [counting, stopping])
+    assert counts == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("answer", [None, True, 0, "", [], np.True_], ids=repr)
+def test_what_is_not_false_goes_on(run, answer):
+    counts = []
+    run(callback=lambda progress: counts.append(progress.iteration) or answer)
+    assert len(counts) == 8
+
+
+@pytest.mark.parametrize("result", ["best", "last", "average"])
+@pytest.mark.parametrize("optimizer", [LBFGS(), Adam()], ids=["LBFGS", "Adam"])
+def test_the_last_progress_holds_the_result_in_full_precision(run, result, optimizer):
+    seen = []
+    image = run(callback=seen.append, result=result, optimizer=optimizer)
+    assert np.array_equal(np.asarray(seen[-1].image()), np.asarray(image))
+    exact = seen[-1].tensor()
+    assert exact.shape == (1, 3, 32, 48)
+    assert (exact - load_image(image)).abs().max() <= 0.5 / 255 + 1e-6
+    assert not torch.equal(exact, load_image(image))
+
+
+def test_progress_in_the_contents_colours_shows_them(run):
+    seen = []
+    image = run(callback=seen.append, color="luminance")
+    assert np.array_equal(np.asarray(seen[-1].image()), np.asarray(image))
+
+
+def test_an_earlier_progress_does_not_change_later(run):
+    seen = []
+    run(callback=lambda progress: seen.append((progress, progress.tensor().clone())), optimizer=Adam(), result="last")
+    assert all(torch.equal(progress.tensor(), copy) for progress, copy in seen)
+    assert not torch.equal(seen[-1][1], seen[-2][1])
+
+
+# --- SavePictures
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("step-{}.png", ["step-4.png", "step-8.png", "step-10.png"]),
+        ("{:04d}.png", ["0004.png", "0008.png", "0010.png"]),
+        ("{:03}.jpg", ["004.jpg", "008.jpg", "010.jpg"]),
+        ("%d.webp", ["4.webp", "8.webp", "10.webp"]),
+        ("a%03d.tif", ["a004.tif", "a008.tif", "a010.tif"]),
+        ("100% {name} {{{:d}}}.png", [f"100% {{name}} {{{{{n}}}}}.png" for n in (4, 8, 10)]),
+    ],
+)
+def test_pictures_are_saved_every_so_often_and_at_the_last(tmp_path, pattern, names):
+    save = SavePictures(tmp_path / pattern, every=4)
+    for iteration in range(1, 11):
+        save(progress(iteration))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    for name, iteration in zip(names, (4, 8, 10), strict=True):
+        with Image.open(tmp_path / name) as image:
+            assert image.size == (24, 16)
+            assert abs(np.asarray(image).astype(float) - 255 / iteration).max() <= 2
+
+
+def test_pictures_go_where_the_pattern_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub%d").mkdir()
+    SavePictures("{}.png", every=1)(progress(3))
+    SavePictures("sub%d/{}.png", every=1)(progress(3))
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")) == ["3.png", "sub%d/3.png"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["step.png", "{}-{}.png", "%d-%d.png", "{}-%d.png", "{name}.png", "{0}.png", "%s.png", "%3.2f.png", "{:>4}.png"],
+)
+def test_a_pattern_without_its_one_field_is_named(tmp_path, pattern):
+    with pytest.raises(ValueError, match="needs one field for the number") as caught:
+        SavePictures(tmp_path / pattern)
+    assert pattern in str(caught.value)
+
+
+def test_a_field_in_the_folders_name_is_none(tmp_path):
+    (tmp_path / "{}").mkdir()
+    with pytest.raises(ValueError, match="needs one field"):
+        SavePictures(tmp_path / "{}" / "step.png")
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.0, True, "5"], ids=repr)
+def test_a_bad_interval_is_named(tmp_path, every):
+    with pytest.raises(ValueError, match="every is a whole number of at least 1"):
+        SavePictures(tmp_path / "{}.png", every=every)
+    with pytest.raises(ValueError, match="every is a whole number of at least 1"):
+        LivePreview(every=every)
+
+
+def test_files_of_another_run_are_not_mixed_with_those_of_this(tmp_path):
+    for name in ("step-07.png", "step-.png", "step-1.png.txt", "xstep-1.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(FileExistsError, match=r"step-07\.png exists"):
+        SavePictures(tmp_path / "step-{}.png", every=5)
+    SavePictures(tmp_path / "step-{}.png", every=1, overwrite=True)(progress(7))
+    (tmp_path / "step-07.png").unlink()
+    (tmp_path / "step-7.png").unlink()
+    SavePictures(tmp_path / "step-{}.png", every=5)
+
+
+def test_a_place_where_no_picture_can_be_saved_is_named_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        SavePictures(tmp_path / "missing" / "{}.png")
+    with pytest.raises(ValueError, match=r"\.gif"):
+        SavePictures(tmp_path / "{}.gif")
+
+
+def test_the_pictures_of_a_run_are_those_of_its_progress(run, tmp_path):
+    seen = []
+    image = run(callback=[SavePictures(tmp_path / "{}.png", every=3), seen.append])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3.png", "6.png", "8.png"]
+    for number in (3, 6, 8):
+        with Image.open(tmp_path / f"{number}.png") as saved:
+            assert np.array_equal(np.asarray(saved), np.asarray(seen[number - 1].image()))
+    with Image.open(tmp_path / "8.png") as last:
+        assert np.array_equal(np.asarray(last), np.asarray(image))
+
+
+# --- LossLog
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_the_log_says_what_progress_says(run, tmp_path, suffix):
+    seen, log = [], LossLog(tmp_path / f"log{suffix}")
+    run(callback=[seen.append, log])
+    rows = read_losses(log.path)
+    assert [row["iteration"] for row in rows] == list(range(1, 9))
+    for row, progress in zip(rows, seen, strict=True):
+        assert list(row) == ["iteration", "stage", "size", "loss", "ContentLoss", "GramStyleLoss", "seconds"]
+        assert (row["stage"], row["size"]) == (progress.stage, progress.size)
+        assert (row["loss"], row["ContentLoss"]) == (progress.loss, progress.terms["ContentLoss"])  # to the last bit
+        assert row["seconds"] == pytest.approx(progress.elapsed, abs=0.00051)
+
+
+def test_others_can_read_the_log(tmp_path):
+    logs = [LossLog(tmp_path / "log.csv"), LossLog(tmp_path / "log.jsonl")]
+    for log in logs:
+        log(progress(1, loss=0.1, a=0.1))
+        log(progress(2, loss=1e-30, a=1e-30))
+    assert logs[0].path.read_text().splitlines() == [
+        "iteration,stage,size,loss,a,seconds",
+        "1,1,24,0.1,0.1,0.123",
+        "2,1,24,1e-30,1e-30,0.247",
+    ]
+    with logs[0].path.open(newline="") as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == [0.1, 1e-30]
+    assert [json.loads(line)["a"] for line in logs[1].path.read_text().splitlines()] == [0.1, 1e-30]
+
+
+def test_each_line_is_written_at_once(tmp_path):
+    log = LossLog(tmp_path / "log.csv")
+    for iteration in range(1, 5):
+        log(progress(iteration))
+        assert len(log.path.read_text().splitlines()) == 1 + iteration
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_continued_log_drops_what_lies_after_the_point_of_return(tmp_path, suffix):
+    path = tmp_path / f"log{suffix}"
+    whole = LossLog(path)
+    for iteration in range(1, 9):
+        whole(progress(iteration, loss=iteration))
+    with path.open("a") as file:
+        file.write('{"iteration": 9' if suffix == ".jsonl" else "9,1")  # killed while it was writing
+    assert [row["iteration"] for row in read_losses(path)] == list(range(1, 9))
+    continued = LossLog(path, resume=True)
+    assert len(read_losses(path)) == 8  # until it goes on
+    for iteration in range(5, 8):
+        continued(progress(iteration, loss=100 * iteration))
+    assert [(row["iteration"], row["loss"]) for row in read_losses(path)] == [
+        (1, 1), (2, 2), (3, 3), (4, 4), (5, 500), (6, 600), (7, 700),
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_log_that_watches_a_run_again_goes_back_with_it(tmp_path):
+    log = LossLog(tmp_path / "log.csv")
+    for iteration in (1, 2, 3, 2, 3, 4):
+        log(progress(iteration))
+    assert [row["iteration"] for row in read_losses(log.path)] == [1, 2, 3, 4]
+
+
+def test_a_log_that_is_not_continued_starts_anew(tmp_path):
+    first, second = LossLog(tmp_path / "log.csv"), LossLog(tmp_path / "log.csv", overwrite=True)
+    first(progress(1))
+    second(progress(2))
+    assert [row["iteration"] for row in read_losses(second.path)] == [2]
+
+
+def test_a_log_that_exists_is_not_replaced_unasked(tmp_path):
+    log = LossLog(tmp_path / "log.csv")
+    LossLog(log.path)  # of a run that was killed before there was anything to lose
+    log(progress(1))
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        LossLog(log.path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("text", ["name,age\nAnna,7\n", "name\n", "[1, 2]\n", '{"a": 1}\n', "1,2\n3\n", "\0\n", "é\n"])
+def test_what_is_no_log_is_not_gone_on_with(tmp_path, suffix, text):
+    path = tmp_path / f"log{suffix}"
+    path.write_bytes(text.encode("latin-1"))
+    for read in (read_losses, lambda path: LossLog(path, resume=True), lambda path: plot_losses(path, "plot.png")):
+        with pytest.raises(ValueError, match="is not a log of losses"):
+            read(path)
+    assert path.read_bytes() == text.encode("latin-1")
+
+
+def test_the_log_of_a_training_can_be_plotted_and_is_not_gone_on_with(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,epoch,seconds,loss,ContentLoss\n10,1,2.5,3.5,1.5\n20,1,5.0,2.5,1.0\n")
+    assert [row["step"] for row in read_losses(path)] == [10, 20]
+    assert plot_losses(path, tmp_path / "plot.png").exists()
+    with pytest.raises(ValueError, match="the log of a training"):
+        LossLog(path, resume=True)
+
+
+def test_the_log_of_other_losses_is_not_gone_on_with(tmp_path):
+    first = LossLog(tmp_path / "log.csv")
+    first(progress(1))
+    text = first.path.read_text()
+    with pytest.raises(ValueError, match="other losses"):
+        LossLog(first.path, resume=True)(progress(2, Another=1.0))
+    assert first.path.read_text() == text
+
+
+def test_a_bad_place_for_a_log_is_named_at_once(tmp_path):
+    with pytest.raises(ValueError, match=r"\.csv or \.jsonl, received '\.txt'"):
+        LossLog(tmp_path / "log.txt")
+    with pytest.raises(OSError, match="missing"):
+        LossLog(tmp_path / "missing" / "log.csv")
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        read_losses(tmp_path / "log.csv")
+
+
+# --- plot_losses
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_plot_is_a_picture_with_a_curve_for_each_loss(tmp_path, suffix, monkeypatch):
+    from matplotlib.axes import Axes
+
+    curves, lines, draw, rule = {}, [], Axes.semilogy, Axes.axvline
+    monkeypatch.setattr(
+        Axes, "semilogy", lambda self, x, y, label: curves.update({label: (x, y)}) or draw(self, x, y, label=label)
+    )
+    monkeypatch.setattr(Axes, "axvline", lambda self, x, **options: lines.append(x) or rule(self, x, **options))
+    log = LossLog(tmp_path / f"log{suffix}")
+    for iteration in range(1, 9):
+        log(progress(iteration, stage=1 + iteration // 5, loss=1 / iteration, content=0.4 / iteration, style=0.0))
+    path = plot_losses(log.path, tmp_path / "plot.png")
+    with Image.open(path) as image:
+        assert min(image.size) > 300
+        assert np.asarray(image.convert("L")).std() > 5
+    assert list(curves) == ["loss", "content", "style"]
+    assert curves["content"] == (list(range(1, 9)), [0.4 / iteration for iteration in range(1, 9)])
+    assert lines == [5]  # where a new stage begins
+
+
+def test_a_plot_of_one_evaluation_is_a_picture(tmp_path):
+    log = LossLog(tmp_path / "log.csv")
+    log(progress(1))
+    plot_losses(log.path, tmp_path / "plot.jpg")
+    with pytest.raises(FileExistsError):
+        plot_losses(log.path, tmp_path / "plot.jpg")
+    plot_losses(log.path, tmp_path / "plot.jpg", overwrite=True)
+
+
+def test_an_empty_log_cannot_be_plotted(tmp_path):
+    log = LossLog(tmp_path / "log.csv")
+    with pytest.raises(ValueError, match="no line to plot"):
+        plot_losses(log.path, tmp_path / "plot.png")
+
+
+def test_a_plot_leaves_the_users_own_figures_and_windows_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # which looks for a window system
+    log = LossLog(tmp_path / "log.csv")
+    log(progress(1))
+    assert plot_losses(log.path, tmp_path / "plot.png").is_file()
+
+
+def test_a_missing_matplotlib_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"neuralstyle\[plot\]"):
+        plot_losses(tmp_path / "log.csv", tmp_path / "plot.png")
+
+
+# --- LivePreview
+
+
+class Display:
+    """Stands for IPython's display() in a notebook."""
+
+    def __init__(self):
+        self.shown = []
+
+    def __call__(self, image, display_id):
+        assert display_id
+        self.shown.append([image])
+        return types.SimpleNamespace(update=self.shown[-1].append)
+
+
+@pytest.fixture
+def display(monkeypatch):
+    shown = Display()
+    monkeypatch.setattr("IPython.display.display", shown)
+    return shown
+
+
+def greys(images):
+    return [np.asarray(image)[0, 0, 0].item() for image in images]
+
+
+def test_the_preview_is_drawn_in_one_place_at_first_every_so_often_and_at_last(display):
+    preview = LivePreview(every=4)
+    for iteration in range(1, 11):
+        preview(progress(iteration))
+    (place,) = display.shown
+    assert greys(place) == [round(255 / iteration) for iteration in (1, 4, 8, 10)]
+
+
+def test_another_run_is_drawn_in_another_place(display):
+    preview = LivePreview(every=2)
+    for iteration in (1, 2, 3, 4, 3, 4, 5, 6):  # the second continues the first a step back
+        preview(progress(iteration))
+    assert [len(place) for place in display.shown] == [3, 3]
+
+
+def test_outside_a_notebook_nothing_is_drawn_more_often(monkeypatch):
+    calls = []
+    monkeypatch.setattr("IPython.display.display", lambda image, display_id: calls.append(image))
+    preview = LivePreview(every=5)
+    for iteration in range(1, 13):
+        preview(progress(iteration, total=12))
+    assert len(calls) == 4
+
+
+def test_a_real_notebook_shell_shows_png_pictures(run, monkeypatch):
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another one than the interpreter's makes IPython warn
+    from IPython.core.displaypub import CapturingDisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    try:
+        publisher = shell.display_pub = CapturingDisplayPublisher()
+        shell.display_formatter.active_types = ["text/plain", "image/png"]
+        run(callback=LivePreview(every=4))
+    finally:
+        InteractiveShell.clear_instance()
+    assert len(publisher.outputs) == 3
+    assert all(output["data"]["image/png"] for output in publisher.outputs)
+    assert [output.get("update", False) for output in publisher.outputs] == [False, True, True]
+    assert len({output["transient"]["display_id"] for output in publisher.outputs}) == 1
+
+
+def test_a_missing_ipython_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython.display", None)
+    with pytest.raises(ImportError, match="pip install"):
+        LivePreview()
+
+
+# --- iterate
+
+
+PAINTERS = {
+    "stylize": lambda photo, style: ((stylize, photo, style), {"losses": LOSSES}),
+    "texture": lambda photo, style: ((synthesize_texture, style), {"losses": GramStyleLoss(("relu1_1",))}),
+    "reconstruct": lambda photo, style: ((reconstruct_content, photo, "relu1_1"), {}),
+}
+
+
+@pytest.fixture(params=PAINTERS)
+def painter(request, photo, style, encoder):
+    """A painting function, its arguments and its options."""
+    (function, *arguments), options = PAINTERS[request.param](photo, style)
+    quick = {"encoder": encoder, "size": 48, "iterations": 4, "progress": False}
+    return function, arguments, {**quick, **options, "schedule": two_stages}
+
+
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name == "neuralstyle"]
+
+
+def test_step_by_step_comes_to_the_same_bytes(painter):
+    function, arguments, options = painter
+    seen = list(iterate(function, *arguments, **options))
+    assert [progress.iteration for progress in seen] == list(range(1, 8))
+    assert seen[-1].image().tobytes() == function(*arguments, **options).tobytes()
+    assert workers() == []
+
+
+def test_nothing_is_done_before_the_first_step_and_between_two(painter):
+    function, arguments, options = painter
+    counts = []
+    steps = iterate(function, *arguments, **options, callback=lambda progress: counts.append(progress.iteration))
+    assert workers() == []
+    next(steps)
+    first = counts.copy()
+    threading.Event().wait(0.1)
+    assert counts == first == [1]
+    next(steps)
+    assert counts == [1, 2]
+    steps.close()
+
+
+@pytest.mark.parametrize("callback", ["one", "several", "none"])
+def test_callbacks_are_called_as_well(painter, callback):
+    function, arguments, options = painter
+    counts = []
+
+    def count(progress):
+        counts.append(progress.iteration)
+
+    given = {"one": count, "several": [count, count], "none": None}[callback]
+    assert len(list(iterate(function, *arguments, **options, callback=given))) == 7
+    assert sorted(counts) == sorted(list(range(1, 8)) * {"one": 1, "several": 2, "none": 0}[callback])
+
+
+def test_a_callback_that_stops_ends_the_loop(painter):
+    function, arguments, options = painter
+    steps = iterate(function, *arguments, **options, callback=lambda progress: progress.iteration < 3)
+    assert [progress.iteration for progress in steps] == [1, 2, 3]
+    assert workers() == []
+
+
+def test_leaving_the_loop_stops_the_work(painter):
+    function, arguments, options = painter
+    counts = []
+    for progress in iterate(function, *arguments, **options, callback=lambda p: counts.append(p.iteration)):
+        if progress.iteration == 3:
+            break
+    assert counts == [1, 2, 3]
+    assert workers() == []
+    assert progress.image().size[0] == 24
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_error_in_the_loop_stops_the_work(painter, kind):
+    function, arguments, options = painter
+
+    def loop():
+        for progress in iterate(function, *arguments, **options):
+            if progress.iteration == 2:
+                raise kind
+
+    with pytest.raises(kind):
+        loop()
+    assert workers() == []
+
+
+def test_an_interrupt_while_it_waits_stops_the_work(painter, monkeypatch):
+    function, arguments, options = painter
+    module = sys.modules["neuralstyle.painting.iterate"]  # the package's attribute of that name is the function
+
+    class Interrupted(module.SimpleQueue):
+        """Ctrl-C comes while the loop waits for the third step."""
+
+        waits = 0
+
+        def get(self):
+            if threading.current_thread() is threading.main_thread():
+                self.waits += 1
+                if self.waits == 3:
+                    raise KeyboardInterrupt
+            return super().get()
+
+    monkeypatch.setattr(module, "SimpleQueue", Interrupted)
+    counts = []
+    with pytest.raises(KeyboardInterrupt):
+        list(iterate(function, *arguments, **options, callback=lambda progress: counts.append(1)))
+    assert len(counts) <= 3
+    assert workers() == []
+
+
+def test_errors_of_the_work_come_through_with_the_picture(painter):
+    function, arguments, options = painter
+
+    def fail(progress):
+        if progress.iteration == 2:
+            raise ZeroDivisionError("mine")
+
+    steps = iterate(function, *arguments, **options, callback=fail)
+    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+        list(steps)
+    assert isinstance(caught.value.image, Image.Image)
+    assert workers() == []
+
+
+@pytest.mark.parametrize("bad", [{"size": -1}, {"callback": 7}, {"init": "contents"}], ids=str)
+def test_bad_input_is_an_error_at_the_first_step(painter, bad):
+    function, arguments, options = painter
+    steps = iterate(function, *arguments, **{**options, **bad})
+    with pytest.raises((ValueError, TypeError)):
+        next(steps)
+    assert workers() == []
+
+
+def test_several_can_be_stepped_by_turns(painter):
+    function, arguments, options = painter
+    pairs = list(zip(iterate(function, *arguments, **options), iterate(function, *arguments, **options), strict=True))
+    assert len(pairs) == 7
+    assert all(math.isclose(a.loss, b.loss, rel_tol=0) for a, b in pairs)
+
+
+def test_a_program_may_end_in_the_middle_of_a_loop():
+    code = (
+        "from neuralstyle import *\n"
+        "picture = samples.photo().resize((32, 32))\n"
+        "steps = iterate(synthesize_texture, picture, size=32, iterations=9, progress=False,\n"
+        "                losses=GramStyleLoss(('relu1_1',)))\n"
+        "next(steps)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

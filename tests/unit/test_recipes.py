@@ -1,0 +1,112 @@
+"""Every style loss by name: all are there, and each stands at the weight at which it balances the default losses."""
+
+import pytest
+from torch import Tensor
+
+from neuralstyle import (
+    DEFAULT_LOSSES,
+    STYLE_LOSSES,
+    TEXTURE_LOSSES,
+    ContentLoss,
+    CovarianceLoss,
+    FeatureExtractor,
+    GramStyleLoss,
+    MMDLoss,
+    StatisticLoss,
+    default_encoder,
+    losses,
+    with_style_loss,
+)
+from neuralstyle.color.control import Color
+from neuralstyle.losses.base import as_sum, weights_in_use
+from neuralstyle.recipes import LUMINANCE_PIXEL_WEIGHT, losses_through, with_pixel_terms
+
+
+def test_every_style_loss_of_the_package_has_a_name() -> None:
+    named = {type(term.loss) for loss in STYLE_LOSSES.values() for term in as_sum(loss)}
+    exported = {kind for kind in vars(losses).values() if isinstance(kind, type) and issubclass(kind, losses.Loss)}
+    assert named == {kind for kind in exported if getattr(kind, "reference", None) == "style"}
+
+
+def test_a_style_loss_takes_the_place_and_weight_of_the_sums_own() -> None:
+    changed = with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
+    assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
+    assert [term.weight for term in changed] == [1, 21, 21, 2]
+    assert [term.weight for term in with_style_loss(TEXTURE_LOSSES, "gram-mean-std")] == [0.7, 0.7, 0.2]
+
+
+def test_the_default_style_loss_is_gram() -> None:
+    assert with_style_loss(DEFAULT_LOSSES, "gram") == DEFAULT_LOSSES
+    assert with_style_loss(TEXTURE_LOSSES, "gram") == TEXTURE_LOSSES
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown style loss 'wasserstien': did you mean 'wasserstein'"):
+        with_style_loss(DEFAULT_LOSSES, "wasserstien")
+
+
+@pytest.mark.parametrize(
+    ("color", "reference", "share"),
+    [("style", "style", 1), ("match", "content", 1), ("luminance", "content", LUMINANCE_PIXEL_WEIGHT)],
+)
+def test_beside_the_compact_encoder_pixels_are_those_whose_colors_the_result_is_to_have(
+    color: Color, reference: str, share: float
+) -> None:
+    beside = list(with_pixel_terms(DEFAULT_LOSSES, color))[len(DEFAULT_LOSSES) :]
+    assert [term.loss.reference for term in beside] == [reference] * 2
+    assert [term.weight for term in beside] == pytest.approx([share * 10, share * 5])  # the Gram matrices have 30
+    assert all(list(weights_in_use(term.loss)) == ["image"] for term in beside)
+
+
+class Means(StatisticLoss):
+    layers, reference = ("relu2_1",), "style"
+
+    def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
+        return (x * weight).sum(2)
+
+    def distance(self, actual: Tensor, target: Tensor) -> Tensor:
+        return (actual - target).square().mean()
+
+
+class Gram2(GramStyleLoss):
+    """A kind derived from one of the package."""
+
+
+def pixel_weight(summed: losses.LossSum) -> float:
+    """The weight of the covariance of pixels, as a multiple of that beside one unit."""
+    added = list(with_pixel_terms(summed))[len(summed) :]
+    assert [type(term.loss) for term in added] in ([], [CovarianceLoss, MMDLoss])
+    assert {tuple(term.loss.layers) for term in added} <= {("image",)}
+    return 3 * added[0].weight if added else 0.0
+
+
+@pytest.mark.parametrize(
+    ("summed", "units"),
+    [
+        (as_sum(GramStyleLoss()), 1),
+        (7 * GramStyleLoss("relu1_1", normalization="paper"), 7),
+        (7 * Gram2(), 7),
+        (7 * MMDLoss("relu1_1"), 7 / 6),
+        (2 * GramStyleLoss() + 3 * MMDLoss(), 2 + 3 / 6),
+        (7 * Means(), 7),
+        (7 * CovarianceLoss("image"), 0),
+        (7 * CovarianceLoss(("image", "relu1_1")), 7 / 0.4),
+        (7 * GramStyleLoss(reference="content"), 0),
+        (as_sum(ContentLoss()), 0),
+    ],
+    ids=str,
+)
+def test_pixel_terms_depend_on_the_kind_of_loss_and_its_weight(summed: losses.LossSum, units: float) -> None:
+    assert pixel_weight(summed) == pytest.approx(units)
+
+
+def test_pixel_terms_are_there_unless_the_encoder_pins_colors(encoder: FeatureExtractor) -> None:
+    class Plain:
+        layers = encoder.layers
+
+    assert encoder.pins_colors
+    assert losses_through(encoder, DEFAULT_LOSSES) is DEFAULT_LOSSES
+    assert losses_through(Plain(), DEFAULT_LOSSES) is DEFAULT_LOSSES  # type: ignore[arg-type]
+    narrow = default_encoder("compact19")
+    assert not narrow.pins_colors
+    assert losses_through(narrow, DEFAULT_LOSSES, "match") == with_pixel_terms(DEFAULT_LOSSES, "match")
