@@ -2,7 +2,7 @@
 
 from neuralstyle import metrics, samples
 from neuralstyle.callbacks import LivePreview, LossLog, SavePictures, plot_losses
-from neuralstyle.color.control import recolor
+from neuralstyle.color import recolor
 from neuralstyle.encoders import FeatureExtractor, Layer, ModuleExtractor, measure_activation_scales
 from neuralstyle.feedforward import (
     TRAINING_LOSSES,

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import TypedDict
 
 from neuralstyle._errors import unknown
-from neuralstyle.color.control import Color
+from neuralstyle.color import Color
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.default import DEFAULT_PADDING as DEFAULT_PADDING

@@ -67,7 +67,8 @@ class Stage:
         object.__setattr__(self, "iterations", whole_number("the iterations of a stage", self.iterations, 1))
         object.__setattr__(self, "cost", number("the cost of a stage", self.cost, above=0))
         check_is_encoder(self.encoder)
-        if self.losses is not None and not callable(self.losses):
+        # A loss can be called as well, on feature maps.
+        if self.losses is not None and (not callable(self.losses) or hasattr(self.losses, "forward")):
             raise TypeError(
                 "the losses of a stage are a function from the call's losses to those of the stage, such as "
                 f"lambda losses: losses.scaled('style', 2), received {self.losses!r}"

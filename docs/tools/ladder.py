@@ -15,6 +15,7 @@ PACKAGE = ROOT / "neuralstyle"
 
 LADDER: list[dict[str, str]] = [
     {
+        "_descriptions": "settings as text",
         "_errors": "error messages",
         "_records": "logs and numbered files",
         "data": "pictures and weights",
@@ -30,7 +31,7 @@ LADDER: list[dict[str, str]] = [
         "optimizers": "steps downhill",
         "metrics": "results measured",
     },
-    {"recipes": "what is the default"},
+    {"recipes": "what is the default", "testing": "checks of your own parts"},
     {"painting": "stage by stage", "samples": "pictures to try"},
     {"callbacks": "snapshots, logs, plots", "feedforward": "networks trained once"},
     {"cli": "the command line"},
@@ -41,11 +42,11 @@ LADDER: list[dict[str, str]] = [
 STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", "painting")
 """The rooms that a picture goes through, in its order."""
 
-FOUNDATIONS = ("_errors", "_records", "data", "distributed", "machine", "checkpoint")
+FOUNDATIONS = ("_descriptions", "_errors", "_records", "data", "distributed", "machine", "checkpoint")
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""
 
 ONLY: dict[str, set[str]] = {
-    "checkpoint": {"_errors", "distributed", "machine"},
+    "checkpoint": {"_descriptions", "_errors", "distributed", "machine"},
     "images": {"_errors", "distributed", "machine"},
     "losses": {"_errors"},
     "optimizers": {"_errors", "distributed", "machine"},

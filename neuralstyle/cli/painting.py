@@ -22,7 +22,7 @@ from neuralstyle.cli.options import (
     default,
     painting_arguments,
 )
-from neuralstyle.color.control import COLORS
+from neuralstyle.color import COLORS
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.losses import LossSum, Term, TotalVariationLoss, geometric_weights
 from neuralstyle.painting.progress import Progress

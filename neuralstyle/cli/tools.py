@@ -12,7 +12,7 @@ from typing import Any
 from neuralstyle import metrics
 from neuralstyle.callbacks import plot_losses
 from neuralstyle.cli.options import add_output
-from neuralstyle.color.control import PALETTES, recolor
+from neuralstyle.color import MATCHINGS, recolor
 from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
 from neuralstyle.images import check_output, load_image, save_image
 
@@ -23,7 +23,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument("content", metavar="CONTENT", help="the photograph, a file")
     command.add_argument("style", metavar="STYLE", help="the painting, a file")
     add_output(command)
-    command.add_argument("--method", choices=PALETTES, default="match", help="how (default: %(default)s)")
+    command.add_argument("--method", choices=MATCHINGS, default="match", help="how (default: %(default)s)")
     command.set_defaults(run=_recolor)
 
     command = commands.add_parser("compare", help="measure results beside each other: style, structure, artefacts")

@@ -1,6 +1,6 @@
-"""OkLab: a perceptual space of colours, in which lightness can be changed and chroma kept.
+"""OkLab: a perceptual colour space, in which lightness can change while chroma stays.
 
-Computed in float64 without gradient; handed back in the dtype and on the device of the first argument.
+Everything is computed in float64 without gradient; the result has the dtype and device of the first argument.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from functools import cache
 import torch
 from torch import Tensor
 
-_KNEE = 0.04045  # where the straight foot of the sRGB curve ends
-_STEPS = 20  # bisections for the lightness that fits: to 1e-6
-_SLACK = 1e-14  # of the gamut, in linear light; more of it would show in black, where OkLab's cube root is steep
-_LIGHT = 0.05  # the say of lightness against chroma where a picture is rounded
-_EXACT = ("cpu", "cuda")  # devices that have float64; MPS and some XPUs do not
+from neuralstyle._errors import whole_number
+from neuralstyle.images.tensors import check_floating
+
+_LINEAR_END = 0.04045  # encoded value at which the linear part of the sRGB curve ends
+_BISECTIONS = 20  # for the lightness that fits: to 1e-6
+_GAMUT_TOLERANCE = 1e-14  # in linear light; a larger one would show in black, where OkLab's cube root is steep
+_LIGHTNESS_WEIGHT = 0.05  # relative to chroma, when a picture is rounded to levels
+_FLOAT64_DEVICES = ("cpu", "cuda")  # MPS and some XPUs have no float64
 
 
 def _matrix(*rows: tuple[float, ...]) -> Tensor:
@@ -23,12 +26,13 @@ def _matrix(*rows: tuple[float, ...]) -> Tensor:
 
 
 def _summing_to_one(*row: float) -> tuple[float, ...]:
-    # Without tensors: torch's arithmetic, too, takes megabytes when it is first used.
+    # Without tensors: torch's arithmetic takes megabytes when it is first used.
     return tuple(part / sum(row) for part in row)
 
 
 # Ottosson's matrices: linear sRGB -> cones; (L, a, b) -> cube roots of cones. His inverses are rounded, so they are
-# computed, and the sums of the first one's rows, 1 to ten digits, made 1: then grey has no chroma to the last digit.
+# computed here. The rows of the first sum to 1 to ten digits; they are made to sum to 1 exactly, so that grey has no
+# chroma to the last digit.
 _CONES = _matrix(
     _summing_to_one(0.4122214708, 0.5363325363, 0.0514459929),
     _summing_to_one(0.2119034982, 0.6806995451, 0.1073969566),
@@ -43,57 +47,60 @@ _ROOTS = _matrix(
 
 @cache
 def _inverses() -> tuple[Tensor, Tensor]:
-    # Not on import: linear algebra takes megabytes when it is first used.
+    # Not on import: torch's linear algebra takes megabytes when it is first used.
     return torch.linalg.inv(_CONES), torch.linalg.inv(_ROOTS)
 
 
 def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> Tensor:
-    r"""Give a result the content's colours, but for light and dark: its own lightness, the content's chroma.
+    r"""Give a result the content's chroma and keep its own lightness.
 
     In OkLab, with r the result and c the content,
 
     $$ (L_r, a_r, b_r) \mapsto (L, a_c, b_c), \qquad L = L_r + t (L_c - L_r) $$
 
-    Where a display can show the content's chroma at the result's lightness, $t = 0$. Near black and white it can show
-    little: there t is the least that makes room, found by bisection, so that a black line on a red wall turns dark red.
-    It always exists, since the content itself can be shown. Clipping the channels instead would change hue, and fading
-    the chroma would grey the colours that were to be kept.
+    Where sRGB has the content's chroma at the result's lightness, $t = 0$. Near black and white sRGB has little chroma;
+    there t is the smallest value at which the colour exists, found by bisection, so that a black line on a red wall
+    turns dark red. There is always one, since the content's own colour exists. Clipping the channels instead would
+    change the hue, and reducing the chroma would grey the colours that are to be kept.
 
-    Rounding to 8 bits afterwards turns hues a little. With ``levels`` each pixel becomes the one of the eight
-    neighbours on that grid that is nearest in chroma, at a twentieth of the say for lightness.
+    Rounding to 8 bits afterwards changes hues a little. With ``levels``, each pixel becomes the one of its eight
+    neighbours on that grid with the smallest distance in OkLab, in which lightness weighs 0.05 of chroma.
 
-    OkLab is perceptual: one chroma looks equally strong, and of one hue, at any lightness. The luma of Rec. 601, by
-    which other programs keep colours (``--preserve-colors``, ``-original_colors``), is a weighted sum of the encoded
-    channels and not lightness to the eye: with it, saturated blues and reds change their brightness.
+    OkLab is perceptual: equal chroma looks equally strong, and equal hue looks alike, at any lightness. The luma of
+    Rec. 601, by which other programs keep colours (``--preserve-colors``, ``-original_colors``), is a weighted sum of
+    the encoded channels and not perceived lightness: with it, saturated blues and reds change their brightness.
 
-    Departure from the papers: they paint the luminance alone, in YIQ; here the result was painted in colour.
+    Departure from the papers: they paint the luminance alone, in YIQ; here the result is painted in colour.
 
     Args:
-        result: (B,3,H,W) in [0,1].
-        content: (B,3,H,W) or (1,3,H,W) in [0,1].
-        levels: Of each channel in the picture that is to be saved, at least 2: 256 for 8 bits. None leaves the colours
-            between them.
+        result: (B, 3, H, W) in [0, 1].
+        content: (B, 3, H, W) or (1, 3, H, W) in [0, 1].
+        levels: number of values of each channel in the saved picture, at least 2: 256 for 8 bits. None does not round.
 
     Returns:
-        (B,3,H,W) in [0,1].
+        (B, 3, H, W) in [0, 1].
 
     Raises:
-        ValueError: The pictures differ in size, or cannot be used; fewer than 2 levels.
+        ValueError: the pictures differ in size or cannot be used, or ``levels`` is below 2.
 
-    Examples:
-        >>> painted = keep_chroma(torch.rand(1, 3, 30, 40), torch.full((1, 3, 30, 40), 0.5))
-        >>> bool(rgb_to_oklab(painted)[:, 1:].abs().max() < 1e-4)  # a grey content has no chroma
-        True
+    Example:
+        ```python
+        import torch
+        from neuralstyle.color import keep_chroma, rgb_to_oklab
 
-    Papers: Gatys et al., arXiv 1606.05897 and 1611.07865, luminance-only transfer; Ottosson, see `rgb_to_oklab`.
+        painted = keep_chroma(torch.rand(1, 3, 30, 40), torch.full((1, 3, 30, 40), 0.5))
+        assert rgb_to_oklab(painted)[:, 1:].abs().max() < 1e-4  # a grey content has no chroma
+        ```
+
+    Papers: Gatys et al., arXiv 1606.05897 and 1611.07865, luminance-only transfer; Ottosson, see ``rgb_to_oklab``.
 
     """
     exact, other = exact_pictures(result=result, content=content)
     if exact.shape[2:] != other.shape[2:]:
         sizes = f"{tuple(exact.shape[2:])} and {tuple(other.shape[2:])}"
-        raise ValueError(f"result and content must have one (height, width), got {sizes}; resize the content")
-    if levels is not None and not levels >= 2:
-        raise ValueError(f"levels is the number of values of a channel, at least 2, or None, got {levels!r}")
+        raise ValueError(f"result and content have the same (height, width), received {sizes}; resize the content")
+    if levels is not None:
+        whole_number("levels", levels, 2, hint=", or None")
     wanted = _to_lab(other).expand(len(exact), -1, -1, -1)
     lab = torch.cat((_to_lab(exact)[..., :1], wanted[..., 1:]), dim=-1)
     outside = ~_shown(_to_linear(lab))
@@ -112,17 +119,22 @@ def rgb_to_oklab(image: Tensor) -> Tensor:
     $$ (L, a, b) = M_2 \sqrt[3]{M_1 f(R, G, B)} $$
 
     Args:
-        image: (B,3,H,W) in [0,1]; values outside follow the continued curves.
+        image: (B, 3, H, W) in [0, 1]; the curves are continued for values outside.
 
     Returns:
-        (B,3,H,W): $L$ in [0,1]; $a$ and $b$ within 0.33, both 0 for grey; chroma is $\sqrt{a^2 + b^2}$.
+        (B, 3, H, W): $L$ in [0, 1]; $a$ and $b$ within 0.33, both 0 for grey; chroma is $\sqrt{a^2 + b^2}$.
 
     Raises:
-        ValueError: The picture cannot be used.
+        ValueError: the picture cannot be used.
 
-    Examples:
-        >>> rgb_to_oklab(torch.ones(1, 3, 16, 16))[0, :, 0, 0].round(decimals=4).abs()
-        tensor([1., 0., 0.])
+    Example:
+        ```python
+        import torch
+        from neuralstyle.color import rgb_to_oklab
+
+        white = rgb_to_oklab(torch.ones(1, 3, 16, 16))[0, :, 0, 0]
+        assert torch.allclose(white, torch.tensor([1.0, 0.0, 0.0]), atol=1e-4)
+        ```
 
     Paper: Björn Ottosson, "A perceptual color space for image processing", 2020, bottosson.github.io/posts/oklab.
 
@@ -132,21 +144,25 @@ def rgb_to_oklab(image: Tensor) -> Tensor:
 
 
 def oklab_to_rgb(lab: Tensor) -> Tensor:
-    """Convert OkLab to sRGB: the inverse of `rgb_to_oklab`, to 1e-5 in float32.
+    """Convert OkLab to sRGB: the inverse of ``rgb_to_oklab``, to 1e-5 in float32.
 
     Args:
-        lab: (B,3,H,W), see `rgb_to_oklab`.
+        lab: (B, 3, H, W), see ``rgb_to_oklab``.
 
     Returns:
-        (B,3,H,W), outside [0,1] for colours that sRGB lacks.
+        (B, 3, H, W), outside [0, 1] for colours that sRGB lacks.
 
     Raises:
-        ValueError: The tensor cannot be used.
+        ValueError: the tensor cannot be used.
 
-    Examples:
-        >>> image = torch.rand(1, 3, 16, 16)
-        >>> torch.allclose(oklab_to_rgb(rgb_to_oklab(image)), image, atol=1e-5)
-        True
+    Example:
+        ```python
+        import torch
+        from neuralstyle.color import oklab_to_rgb, rgb_to_oklab
+
+        image = torch.rand(1, 3, 16, 16)
+        assert torch.allclose(oklab_to_rgb(rgb_to_oklab(image)), image, atol=1e-5)
+        ```
 
     """
     (exact,) = exact_pictures(lab=lab)
@@ -154,50 +170,58 @@ def oklab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def exact_pictures(**pictures: Tensor) -> list[Tensor]:
-    """The pictures checked, in float64 and without gradient, on the first one's device or one that has float64."""
-    first = next(iter(pictures.values()))
-    device = first.device if first.device.type in _EXACT else "cpu"
+    """Check pictures and return them in float64 without gradient, on the first one's device or one that has float64.
+
+    Raises:
+        TypeError: a picture is no dense floating tensor.
+        ValueError: a picture has another shape than (B, 3, H, W), another batch size, or a value that is not finite.
+
+    """
     for name, picture in pictures.items():
-        if picture.ndim != 4 or picture.shape[1] != 3 or not picture.is_floating_point() or not picture.numel():
-            received = f"{tuple(picture.shape)} of {picture.dtype}"
-            raise ValueError(f"{name} must be a floating (B,3,H,W) tensor with pixels, got {received}")
+        check_floating(picture, name)
+    first = next(iter(pictures.values()))
+    device = first.device if first.device.type in _FLOAT64_DEVICES else "cpu"
+    for name, picture in pictures.items():
+        if picture.ndim != 4 or picture.shape[1] != 3 or not picture.numel():
+            raise ValueError(f"{name} has shape (B, 3, H, W), with pixels, received {tuple(picture.shape)}")
         if not picture.isfinite().all():
             raise ValueError(f"{name} holds NaN or infinite values; replace them")
         if picture.shape[0] not in (1, first.shape[0]):
-            raise ValueError(f"{name} must have batch size 1 or {first.shape[0]}, got {picture.shape[0]}")
+            sizes = "1" if first.shape[0] == 1 else f"1 or {first.shape[0]}"
+            raise ValueError(f"{name} has batch size {sizes}, received {picture.shape[0]}")
     # A device without float64 cannot even convert on the way, hence two steps.
     return [picture.detach().to(device).double().contiguous() for picture in pictures.values()]
 
 
 def _to_lab(picture: Tensor) -> Tensor:
-    """SRGB (B,3,H,W) -> OkLab (B,H,W,3)."""
+    """Convert sRGB (B, 3, H, W) to OkLab (B, H, W, 3)."""
     rgb = picture.movedim(1, -1)
-    linear = torch.where(rgb <= _KNEE, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055).pow(2.4))
+    linear = torch.where(rgb <= _LINEAR_END, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055).pow(2.4))
     cones = linear @ _CONES.to(rgb.device).T
     lab: Tensor = cones.sign() * cones.abs().pow(1 / 3) @ _inverses()[1].to(rgb.device).T
     return lab
 
 
 def _to_linear(lab: Tensor) -> Tensor:
-    """OkLab (...,3) -> linear sRGB (...,3)."""
+    """Convert OkLab (..., 3) to linear sRGB (..., 3)."""
     linear: Tensor = (lab @ _ROOTS.to(lab.device).T).pow(3) @ _inverses()[0].to(lab.device).T
     return linear
 
 
 def _encode(linear: Tensor) -> Tensor:
-    """Linear light -> sRGB."""
-    return torch.where(linear <= _KNEE / 12.92, linear * 12.92, 1.055 * linear.clamp(min=0).pow(1 / 2.4) - 0.055)
+    """Convert linear light to sRGB."""
+    return torch.where(linear <= _LINEAR_END / 12.92, linear * 12.92, 1.055 * linear.clamp(min=0).pow(1 / 2.4) - 0.055)
 
 
 def _shown(linear: Tensor) -> Tensor:
-    """Whether a display can show the colours: (...,3) -> (...)."""
-    return ((linear >= -_SLACK) & (linear <= 1 + _SLACK)).all(-1)
+    """Tell whether sRGB has the colours: (..., 3) -> (...)."""
+    return ((linear >= -_GAMUT_TOLERANCE) & (linear <= 1 + _GAMUT_TOLERANCE)).all(-1)
 
 
 def _fit(lab: Tensor, shown: Tensor) -> Tensor:
-    """Colours (N,3) with their lightness moved toward that of ``shown``, which has their chroma, until they fit."""
+    """Move the lightness of colours (N, 3) toward that of ``shown``, which has their chroma, until sRGB has them."""
     no, yes = torch.zeros_like(lab[:, :1]), torch.ones_like(lab[:, :1])
-    for _ in range(_STEPS):
+    for _ in range(_BISECTIONS):
         middle = (no + yes) / 2
         fits = _shown(_to_linear(torch.lerp(lab, shown, middle)))[:, None]
         no, yes = torch.where(fits, no, middle), torch.where(fits, middle, yes)
@@ -205,13 +229,13 @@ def _fit(lab: Tensor, shown: Tensor) -> Tensor:
 
 
 def _snap(rgb: Tensor, lab: Tensor, top: int) -> Tensor:
-    """The neighbours of sRGB (B,H,W,3) on a grid of 0 to ``top`` that come nearest to OkLab colours."""
+    """Return the neighbours of sRGB (B, H, W, 3), on a grid of 0 to ``top``, that are nearest to OkLab colours."""
     floor = (rgb * top).floor()
     nearest, least = floor, torch.full_like(rgb[..., :1], torch.inf)
     for corner in itertools.product((0, 1), repeat=3):
         candidate = (floor + floor.new_tensor(corner)).clamp(max=top)
         away = (_to_lab((candidate / top).movedim(-1, 1)) - lab).square()
-        distance = away[..., 1:].sum(-1, keepdim=True) + _LIGHT * away[..., :1]
+        distance = away[..., 1:].sum(-1, keepdim=True) + _LIGHTNESS_WEIGHT * away[..., :1]
         nearest = torch.where(distance < least, candidate, nearest)
         least = torch.minimum(distance, least)
     return nearest / top

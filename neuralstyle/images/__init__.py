@@ -1,16 +1,17 @@
-"""Pictures in and out: everything that a user may hold, as one kind of tensor and back.
+"""Pictures in and out: from every kind of picture to one kind of tensor, and back.
 
-Inside the library a picture is an sRGB float tensor of shape (B,3,H,W) with values in [0,1]. Only this package
+Inside the library a picture is an sRGB float tensor of shape (B, 3, H, W) with values in [0, 1]. Only this package
 knows about files, modes, profiles, orientation and transparency.
 """
 
 from neuralstyle.images.reading import Picture, load_image
 from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Pixels, Size, Width, check_size, fit_size, longest_side
-from neuralstyle.images.writing import check_output, save_image, to_pil
+from neuralstyle.images.writing import ROUNDING_VARIANCE, check_output, save_image, to_pil
 
 __all__ = [
     "MIN_SIDE",
+    "ROUNDING_VARIANCE",
     "Picture",
     "Pixels",
     "Size",

@@ -1,4 +1,4 @@
-"""16 bits a channel, and files beyond 4 GB, through libvips: Pillow has 8 bits for colour, and no such files."""
+"""16 bits per channel and files of more than 4 GB, through libvips; Pillow has neither for colour."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from torch import Tensor
 from neuralstyle.images.profiles import is_grey, is_srgb, needed_profile
 from neuralstyle.images.strips import Raster, decoding, spans
 
-LARGEST_TIFF = 4_000_000_000
-"""Bytes of pixels beyond which a TIFF is written as BigTIFF; an ordinary one ends at 2^32, its directory included."""
+MAX_TIFF_BYTES = 4_000_000_000
+"""Bytes of pixels up to which a TIFF is an ordinary one, of at most 2^32 bytes in all; larger ones are BigTIFF."""
 
-_BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF
+_BITS, _PHOTOMETRIC = 258, 262  # TIFF tags
 _MINIMUM_IS_BLACK, _RGB = 1, 2
-_SILENT = logging.NullHandler()
+_NULL_HANDLER = logging.NullHandler()
 _INTENT = {"intent": "relative", "black_point_compensation": True, "pcs": "lab"}
 
 
 def vips(purpose: str) -> Any:
-    """The module of libvips.
+    """Import pyvips, the module of libvips.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: it is not installed; the message names the ``purpose`` and the command that installs it.
 
     """
     try:
         import pyvips
-    except (ImportError, OSError) as error:  # the latter where the library itself is missing
+    except (ImportError, OSError) as error:  # OSError: the library itself is missing
         raise ImportError(f"{purpose} needs libvips; run 'pip install neuralstyle[large]'") from error
-    logging.getLogger("pyvips").addHandler(_SILENT)  # for who listens, and not on the standard error output
+    logging.getLogger("pyvips").addHandler(_NULL_HANDLER)  # silent unless the application configures logging
     return pyvips
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a picture that Pillow has opened and not decoded loses by being decoded at 8 bits."""
+    """Tell whether Pillow would decode a picture, which it has opened, to fewer bits than the file has."""
     if image.format == "PNG":
         deep = any(";16" in str(tile[3]) for tile in image.tile)  # type: ignore[attr-defined]
         grey = image.mode == "I;16"
@@ -57,7 +57,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def can_read_deep(name: str) -> bool:
-    """Whether libvips is there to read 16 bits; a warning says so where it is not."""
+    """Tell whether libvips can read a picture at 16 bits; warn if it is not installed."""
     try:
         vips(f"{name} is read at 8 of its 16 bits; the rest")
     except ImportError as error:
@@ -67,10 +67,10 @@ def can_read_deep(name: str) -> bool:
 
 
 def find_late_exif(image: Image.Image, file: BufferedReader) -> None:
-    """Look behind the pixels of a PNG for the EXIF block, which Pillow finds there only by decoding them."""
+    """Find the EXIF block behind the pixels of a PNG, which Pillow finds only after decoding them."""
     if image.format != "PNG" or "exif" in image.info:
         return
-    place = file.tell()
+    start = file.tell()
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -78,23 +78,23 @@ def find_late_exif(image: Image.Image, file: BufferedReader) -> None:
             image.info["exif"] = file.read(length)
             break
         file.seek(length + 4, 1)
-    file.seek(place)
+    file.seek(start)
 
 
 def deep_raster(path: Path, image: Image.Image, name: str, orientation: int) -> Raster:
-    """The rows of a PNG or TIFF file at 16 bits, in sRGB.
+    """Read the rows of a PNG or TIFF file at 16 bits, in sRGB.
 
     Args:
-        path: of the file.
-        image: the same as Pillow has opened it; it is not decoded.
-        name: for errors.
-        orientation: EXIF's number.
+        path: the file.
+        image: the same picture, opened by Pillow and not decoded.
+        name: what errors call the picture.
+        orientation: EXIF's number, 1 to 8.
 
     """
     pyvips = vips(name)
     load = {"PNG": pyvips.Image.pngload, "TIFF": pyvips.Image.tiffload}[image.format or ""]
     with decoding(name):
-        # Sequential access is also what keeps libvips from remembering a file that is replaced.
+        # Sequential access also keeps libvips from caching the pixels of a file that is replaced later.
         stored = load(str(path), access="sequential", fail_on="error")
         picture = _to_srgb(stored, image, name)
 
@@ -108,19 +108,19 @@ def deep_raster(path: Path, image: Image.Image, name: str, orientation: int) -> 
     return Raster(name, picture.height, picture.width, strips(), orientation)
 
 
-def save_deep(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
+def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
     """Write a picture to a PNG or TIFF file, reading the tensor strip by strip.
 
     Args:
-        image: (3,H,W), finite, float32 or float64, on the CPU.
-        path: of the file.
+        image: (3, H, W), finite, float32 or float64, on the CPU.
+        path: the file to write.
         kind: "PNG" or "TIFF".
-        depth: 8 or 16 bits a channel.
-        profile: the ICC profile to convert into, and to embed.
-        big: whether the TIFF is to be a BigTIFF.
+        depth: 8 or 16 bits per channel.
+        profile: the ICC profile to convert into and to embed; None: sRGB.
+        big: whether a TIFF becomes a BigTIFF.
 
     Raises:
-        OSError: the disk failed.
+        OSError: writing failed.
 
     """
     pyvips = vips(f"{path}")
@@ -146,7 +146,7 @@ def save_deep(image: Tensor, path: Path, kind: str, depth: int, profile: bytes |
 
 
 def _to_srgb(stored: Any, image: Image.Image, name: str) -> Any:
-    """Colours, or greys, in sRGB, and the alpha, if there is any; libvips has divided by it what was multiplied."""
+    """Convert to sRGB and append the alpha, if there is any; libvips has already undone premultiplication."""
     colors = 3 if stored.bands >= 3 else 1
     transparent = image.has_transparency_data and stored.bands > colors
     color = stored.extract_band(0, n=colors)
@@ -164,7 +164,7 @@ def _to_srgb(stored: Any, image: Image.Image, name: str) -> Any:
 
 
 def _with_profile(picture: Any, profile: bytes) -> Any:
-    """A copy that names the profile as its own."""
+    """Return a copy with an embedded profile."""
     from pyvips import GValue
 
     copy = picture.copy()
@@ -173,4 +173,5 @@ def _with_profile(picture: Any, profile: bytes) -> Any:
 
 
 def _line(error: Exception) -> str:
+    """Return an error's text in one line."""
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Colour profiles (ICC), by LittleCMS at 8 bits: into sRGB when read, out of it when saved, and what may be saved."""
+"""Colour profiles (ICC), converted by LittleCMS at 8 bits: to sRGB when reading, from sRGB when saving."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 from PIL import Image, ImageCms
 
 Profile: TypeAlias = bytes | str | os.PathLike[str]
-"""An ICC profile, or the path of one or of a picture that holds one."""
+"""The bytes of an ICC profile, or the path of a profile or of a picture that holds one."""
 
 
 def to_srgb(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
-    """What turns a picture, or strips of it, to mode RGB, or to RGBA where something may be transparent."""
+    """Return a function that converts a picture or strips of it to sRGB, in mode RGB or, if transparent, RGBA."""
     transparent = image.has_transparency_data
-    if image.mode == "LAB":  # absolute, whatever profile there may be
+    if image.mode == "LAB":  # absolute colours; a profile has no say
         mode, transform = "LAB", _from_lab()
-    else:  # a palette's profile is about the colours that it lists
+    else:  # a palette's profile applies to the colours in the palette
         mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode in ("1", "L", "LA") else "RGB"
         mode, transform = _transform(image.info.get("icc_profile"), mode, name)
 
@@ -42,18 +42,18 @@ def to_srgb(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Imag
 
 
 def needed_profile(data: bytes | None, grey: bool, name: str) -> bytes | None:
-    """The profile by which colours, or greys, have to be converted to sRGB; None where they are sRGB already."""
+    """Return the profile from which to convert to sRGB, or None if the colours (or greys) are sRGB already."""
     _, transform = _transform(data, "L" if grey else "RGB", name)
     return None if transform is None or data is None or is_srgb(data) else data
 
 
 def is_grey(data: bytes) -> bool:
-    """Whether a profile is one for grey."""
+    """Tell whether a profile is for grey."""
     return _space(data) == "GRAY"
 
 
 def is_srgb(data: bytes) -> bool:
-    """Whether a profile for RGB is that of sRGB, to within one of 256 levels at 17^3 colours."""
+    """Tell whether a profile equals sRGB, to within one of 256 levels at 17^3 colours."""
     if _space(data) != "RGB":
         return False
     levels = np.linspace(0, 255, 17).round().astype(np.uint8)
@@ -63,12 +63,12 @@ def is_srgb(data: bytes) -> bool:
 
 
 def read_profile(profile: Profile) -> bytes | None:
-    """The profile to save a picture with; None if a picture is named that has none.
+    """Return the profile to save a picture with, or None if the path is that of a picture without one.
 
     Raises:
-        TypeError: `profile` is neither bytes nor a path.
-        FileNotFoundError: There is no such file.
-        ValueError: It is no ICC profile, not one for RGB, or one that colours cannot be converted into.
+        TypeError: ``profile`` is neither bytes nor a path.
+        FileNotFoundError: there is no such file.
+        ValueError: it is no ICC profile, not for RGB, or colours cannot be converted into it.
 
     """
     if isinstance(profile, bytes):
@@ -79,28 +79,28 @@ def read_profile(profile: Profile) -> bytes | None:
             return None
         data, name = found, f"the profile of {profile}"
     else:
-        raise TypeError(f"profile must be bytes or a path, got {type(profile).__name__}")
+        raise TypeError(f"profile is bytes or a path, received {type(profile).__name__}")
     try:
         space = _space(data)
     except Exception as error:  # pyCMS wraps some of its errors and not others
-        raise ValueError(f"{name} cannot be read ({error}); give a whole ICC profile") from error
+        raise ValueError(f"{name} cannot be read ({error}); give a complete ICC profile") from error
     if space != "RGB":
-        raise ValueError(f"{name} is for {space}, and what is saved is RGB; give an RGB profile or leave it out")
+        raise ValueError(f"{name} is for {space}, and pictures are saved in RGB; give an RGB profile or leave it out")
     try:
         _between(_srgb(), _open(data), "RGB")
     except Exception as error:
-        raise ValueError(f"{name} cannot be converted into ({error}); give another RGB profile") from error
+        raise ValueError(f"colours cannot be converted into {name} ({error}); give another RGB profile") from error
     return data
 
 
 def from_srgb(image: Image.Image, data: bytes) -> Image.Image:
-    """The same colours in another profile."""
+    """Convert a picture from sRGB into a profile."""
     return image if is_srgb(data) else _between(_srgb(), _open(data), "RGB").apply(image)
 
 
 def _from_file(path: Path) -> bytes | None:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path} to take the profile from; check the name and the folder")
+        raise FileNotFoundError(f"there is no file {path} to read the profile from; check the name and the folder")
     with path.open("rb") as file:
         start = file.read(40)
         file.seek(0)
@@ -110,12 +110,12 @@ def _from_file(path: Path) -> bytes | None:
             with Image.open(file) as image:
                 data: bytes | None = image.info.get("icc_profile")
         except Exception as error:
-            raise ValueError(f"{path} is neither a picture nor an ICC profile; give one of these") from error
+            raise ValueError(f"{path} is neither a picture nor an ICC profile; give one of the two") from error
     return data
 
 
 def _transform(data: bytes | None, mode: str, name: str) -> tuple[str, Any]:
-    """The mode that a picture's profile is about, and the conversion to sRGB; None without a profile that serves."""
+    """Return the mode that a profile applies to, and the conversion to sRGB: None without a usable profile."""
     if not data:
         return mode, None
     try:
@@ -123,18 +123,18 @@ def _transform(data: bytes | None, mode: str, name: str) -> tuple[str, Any]:
             mode = "RGB"
         return mode, _between(_open(data), _srgb(), mode)
     except Exception as error:
-        warnings.warn(f"{name}: colour profile ignored, it cannot be used ({error})", stacklevel=2)
+        warnings.warn(f"{name}: the colour profile cannot be used and is ignored ({error})", stacklevel=2)
         return mode, None
 
 
 def _between(source: Any, target: Any, mode: str) -> Any:
-    """From the mode of the source to RGB."""
+    """Build the conversion from one profile, in a mode, to RGB in another."""
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
     return ImageCms.buildTransform(source, target, mode, "RGB", intent, ImageCms.Flags.BLACKPOINTCOMPENSATION)
 
 
 def _from_lab() -> Any:
-    """As Pillow converts it, which would set this up anew for every strip."""
+    """Build the conversion that Pillow would build again for every strip."""
     return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _srgb(), "LAB", "RGB")
 
 

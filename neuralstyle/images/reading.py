@@ -1,4 +1,4 @@
-"""Reading: a path, a PIL image, an array or a tensor to a tensor of sRGB values in [0,1]."""
+"""Reading: from a path, a PIL image, an array or a tensor to a tensor of sRGB values in [0, 1]."""
 
 from __future__ import annotations
 
@@ -17,47 +17,52 @@ from torch import Tensor
 
 from neuralstyle.images.deep import can_read_deep, deep_raster, find_late_exif, is_deep
 from neuralstyle.images.profiles import to_srgb
-from neuralstyle.images.resizing import FLOATS, resize_image
+from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Size, check_size, fit_size, longest_side
-from neuralstyle.images.strips import Raster, assemble, check_kind, check_range, decoding, on_white, spans
+from neuralstyle.images.strips import Raster, assemble, check_dtype, check_range, decoding, on_white, spans
+from neuralstyle.images.tensors import check_dense, check_floating
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
-"""Whatever `load_image` accepts: a path, a PIL image, a numpy array or a tensor."""
+"""Anything that ``load_image`` takes: a path, a PIL image, a numpy array or a tensor."""
 
-_OPENING = threading.Lock()  # warnings.catch_warnings is not safe in threads
+_OPEN_LOCK = threading.Lock()  # warnings.catch_warnings is not thread-safe
 
 
 def load_image(picture: Picture, size: Size | None = None) -> Tensor:
-    """Load a picture as an RGB tensor of shape (1,3,H,W) with values in [0,1].
+    """Load a picture as an RGB tensor of shape (1, 3, H, W) with values in [0, 1].
 
-    Files and PIL images are turned upright by their EXIF orientation and converted to sRGB by their colour
-    profile. PNG and TIFF files of 16 bits a channel are read at 16 bits: colour, and grey with a profile, through
-    libvips (`pip install 'neuralstyle[large]'`; without it at 8 bits, with a warning), other grey without. Of
-    several frames or pages the first is taken. Transparent pixels are blended with white. Grey becomes three equal
-    channels. Beside the result, a file or PIL image takes memory for its decoded bytes at most, and for a few rows.
+    Files and PIL images are turned upright by their EXIF orientation and converted to sRGB from their colour profile.
+    PNG and TIFF files with 16 bits per channel keep them: colour, and grey with a profile, needs libvips
+    (``pip install 'neuralstyle[large]'``; without it they are read at 8 bits, with a warning). A file with several
+    frames or pages gives the first. Transparent pixels are blended with white. Grey becomes three equal channels.
+    Besides the result, a file or PIL image takes memory for its decoded bytes at most, and for a few rows.
 
     Args:
-        picture: A path; a PIL image; an array (H,W) or (H,W,C), uint8, uint16, bool or floating in [0,1]; or a
-            tensor (C,H,W) or (1,C,H,W), uint8 or floating in [0,1]. C is 1, 3 or 4 (RGB and alpha).
-        size: The longest side of the result in pixels, its `Width` or its number of `Pixels`, up or down; None
-            keeps the picture's own.
+        picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
+            tensor (C, H, W) or (1, C, H, W), uint8 or floating in [0, 1]. C is 1, 3 or 4 (RGB and alpha).
+        size: the longest side of the result in pixels, its ``Width`` or its number of ``Pixels``; the picture is
+            enlarged or reduced to it. None keeps the picture's own size.
 
     Returns:
-        A float32 tensor on the CPU; from a tensor, one on the same device, detached, that keeps a floating
-            dtype and shares the memory where nothing had to be changed.
+        A float32 tensor on the CPU. From a tensor: one on the same device, detached, that keeps a floating dtype and
+            shares the memory if nothing had to be changed.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        IsADirectoryError: The path is a folder.
-        TypeError: The picture, or the elements of an array or tensor, are of another type.
-        ValueError: The file is broken, empty, not a picture or so large that Pillow suspects an attack; the
-            shape is another one; a value is NaN, infinite or outside [0,1]; a side is below 16 pixels, before
-            or after resizing; `size` is none.
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: the path is a folder.
+        TypeError: the picture, or the elements of an array or tensor, have another type; or the tensor is sparse,
+            nested or on the meta device.
+        ValueError: the file is broken, empty, not a picture, or so large that Pillow suspects an attack; an array or
+            tensor has another shape; a value is NaN, infinite or outside [0, 1]; a side is below 16 pixels, before
+            or after resizing; or ``size`` is no size.
 
-    Examples:
-        >>> import numpy as np
-        >>> load_image(np.zeros((60, 80, 3), dtype=np.uint8), size=40).shape
-        torch.Size([1, 3, 30, 40])
+    Example:
+        ```python
+        import numpy as np
+        from neuralstyle import load_image
+
+        assert load_image(np.zeros((60, 80, 3), dtype=np.uint8), size=40).shape == (1, 3, 30, 40)
+        ```
 
     """
     if size is not None:
@@ -74,13 +79,13 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
         raster = _from_array(picture, "the array")
     else:
         kind = type(picture).__name__
-        raise TypeError(f"a picture must be a path, a PIL image, a numpy array or a tensor, got {kind}")
+        raise TypeError(f"a picture is a path, a PIL image, a numpy array or a tensor, received {kind}")
     sides = _sides(*raster.sides, size, raster.name)
     return assemble(raster, sides)
 
 
 def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
-    """The rows of a PIL image.
+    """Read the rows of a PIL image.
 
     Raises:
         ValueError: it cannot be decoded, or holds integers beyond 16 bits.
@@ -108,9 +113,9 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
 
 
 def _sides(height: int, width: int, size: Size | None, name: str) -> tuple[int, int]:
-    """(height, width) of the result."""
+    """Return the (height, width) of the result."""
     if min(height, width) < MIN_SIDE:
-        raise ValueError(f"{name} is {width} x {height} px; give a picture of at least {MIN_SIDE} px on each side")
+        raise ValueError(f"{name} is {width} x {height} pixels; give one of at least {MIN_SIDE} on each side")
     if size is None:
         return height, width
     try:
@@ -127,8 +132,8 @@ def _from_file(path: Path, name: str) -> Raster:
     with path.open("rb") as file:
         if not file.peek(1):
             raise ValueError(f"{path} is an empty file; give a picture")
-        with _OPENING, warnings.catch_warnings(), decoding(name):
-            # Large is no fault here. Twice that is an error, which stays.
+        with _OPEN_LOCK, warnings.catch_warnings(), decoding(name):
+            # Large pictures are welcome. Beyond twice Pillow's limit it raises an error, which stays.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file)
         if is_deep(image) and can_read_deep(name):
@@ -139,39 +144,38 @@ def _from_file(path: Path, name: str) -> Raster:
 
 def _orientation(image: Image.Image, name: str) -> int:
     try:
-        exif = Image.Image.getexif(image)  # that of PNG's own class would decode the picture
+        exif = Image.Image.getexif(image)  # the override of PngImageFile would decode the picture
         return int(exif.get(ExifTags.Base.Orientation, 1))
-    except Exception as error:  # whatever a malformed EXIF block makes the parser raise
-        warnings.warn(f"{name}: EXIF orientation ignored, it cannot be read ({error})", stacklevel=2)
+    except Exception as error:  # a malformed EXIF block makes the parser raise many kinds
+        warnings.warn(f"{name}: the EXIF orientation cannot be read and is ignored ({error})", stacklevel=2)
         return 1
 
 
 def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Raster:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
-        raise ValueError(f"{name} has shape {array.shape}; an array must be (H,W) or (H,W,C), C being 1, 3 or 4")
-    check_kind(array.dtype, name)
+        raise ValueError(f"{name} has shape {array.shape}; an array is (H, W) or (H, W, C) with C 1, 3 or 4")
+    check_dtype(array.dtype, name)
     height, width = array.shape[:2]
     strips = (array[top:end] for top, end in spans(height, width))
     return Raster(name, height, width, strips, orientation)
 
 
 def _from_tensor(tensor: Tensor) -> Tensor:
-    image = tensor.detach()
+    image = check_dense(tensor, "the tensor").detach()
     if image.ndim == 3:
         image = image[None]
     if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (1, 3, 4) or not image.numel():
         shape = tuple(tensor.shape)
-        raise ValueError(f"the tensor has shape {shape}; a tensor must be (C,H,W) or (1,C,H,W), C being 1, 3 or 4")
-    fresh = image.dtype == torch.uint8
-    if fresh:
+        raise ValueError(f"the tensor has shape {shape}; a tensor is (C, H, W) or (1, C, H, W) with C 1, 3 or 4")
+    copied = image.dtype == torch.uint8
+    if copied:
         image = image.float().div_(255)
-    elif image.dtype not in FLOATS:
-        raise TypeError(f"the tensor holds {image.dtype}; convert it to torch.uint8 or to float in [0,1]")
     else:
-        low, high = torch.stack(image.aminmax()).tolist()  # NaN spreads to both
+        check_floating(image, "the tensor")
+        low, high = torch.stack(image.aminmax()).tolist()  # NaN in one value makes both NaN
         check_range(low, high, "the tensor")
         if low < 0 or high > 1:
-            image, fresh = image.clamp(0, 1), True
+            image, copied = image.clamp(0, 1), True
     if image.shape[1] == 4:
-        image = on_white(image if fresh else image.clone())
+        image = on_white(image if copied else image.clone())
     return image if image.shape[1] == 3 else image.repeat(1, 3, 1, 1)

@@ -1,44 +1,47 @@
-"""Resizing, by an antialiased bicubic filter; at once, or the rows strip by strip and the columns at the end."""
+"""Resizing by an antialiased bicubic filter: both sides at once, or one side after the other."""
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.images.sizes import fit_size, is_integer
-
-HALF = (torch.float16, torch.bfloat16)
-"""Types in which the CPU cannot do all that is needed here."""
-
-FLOATS = (*HALF, torch.float32, torch.float64)
-"""The types that a picture may have."""
+from neuralstyle._errors import is_whole
+from neuralstyle.images.sizes import fit_size
+from neuralstyle.images.tensors import HALF, check_floating
 
 
 def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Resize a picture with an antialiased bicubic filter.
 
     Args:
-        image: (B,C,H,W), floating, in [0,1].
-        size: The longest side in pixels, keeping the aspect to within a pixel, or the exact (height, width).
+        image: (B, C, H, W), floating, in [0, 1].
+        size: the longest side in pixels, which keeps the aspect to within a pixel; or the exact (height, width).
 
     Returns:
-        (B,C,height,width), same dtype and device, clamped to [0,1] since the filter overshoots; `image` itself
-            if it has that size already.
+        (B, C, height, width), of the same dtype and device, clamped to [0, 1] since the filter overshoots; ``image``
+            itself if it has that size already.
 
     Raises:
-        ValueError: `image` is not a floating (B,C,H,W) tensor, or `size` is not made of positive integers.
+        TypeError: ``image`` is no dense floating tensor.
+        ValueError: ``image`` has another shape, or ``size`` is not made of whole numbers of at least 1.
 
-    Examples:
-        >>> resize_image(torch.rand(1, 3, 60, 80), 40).shape
-        torch.Size([1, 3, 30, 40])
+    Example:
+        ```python
+        import torch
+        from neuralstyle.images import resize_image
+
+        assert resize_image(torch.rand(1, 3, 60, 80), 40).shape == (1, 3, 30, 40)
+        ```
 
     """
-    if image.ndim != 4 or image.dtype not in FLOATS:
-        raise ValueError(f"image must be a floating (B,C,H,W) tensor, got {tuple(image.shape)} of {image.dtype}")
+    check_floating(image, "the image")
+    if image.ndim != 4:
+        raise ValueError(f"an image to resize has shape (B, C, H, W), received {tuple(image.shape)}")
     sides = size if isinstance(size, tuple) else (size, size)
-    if len(sides) != 2 or not all(is_integer(side) and side > 0 for side in sides):
-        raise ValueError(f"size must be a positive integer or a pair (height, width) of them, got {size!r}")
+    if len(sides) != 2 or not all(is_whole(side) and side >= 1 for side in sides):
+        raise ValueError(
+            f"size is a whole number of at least 1 or a pair (height, width) of such numbers, received {size!r}"
+        )
     shape = size if isinstance(size, tuple) else fit_size(image.shape[-2], image.shape[-1], size)
     if shape == image.shape[-2:]:
         return image
@@ -47,12 +50,12 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
 
 
 def resize_columns(image: Tensor, columns: int) -> Tensor:
-    """Change the width of some rows of a picture; not clamped, since `resize_rows` follows."""
+    """Change the width of some rows of a picture, without clamping: ``resize_rows`` follows."""
     return _filtered(image, (image.shape[-2], columns))
 
 
 def resize_rows(image: Tensor, rows: int) -> Tensor:
-    """Change the height of a picture; not clamped."""
+    """Change the height of a picture, without clamping."""
     return _filtered(image, (rows, image.shape[-1]))
 
 

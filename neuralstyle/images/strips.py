@@ -1,4 +1,4 @@
-"""Large pictures, strip by strip: however large a picture is, only a few rows of it are held a second time."""
+"""Large pictures, strip by strip: only a few rows of a picture are in memory twice."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from neuralstyle.images.resizing import resize_columns, resize_rows
 
-_PIXELS = 2**18  # of a strip: 3 MiB as floats
-_SCALES = {"bool": 1, "uint8": 255, "uint16": 65535}
-_TOLERANCE = 1e-3  # overshoot of [0,1] that is taken for rounding, not for another range
-# How to step through the rows and columns of an upright picture to meet its pixels in the order in which they are
-# stored, by EXIF orientation; from 5 on, columns come before rows.
+_PIXELS_PER_STRIP = 2**18  # 3 MiB as float32 RGB
+_FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
+_MAX_OVERSHOOT = 1e-3  # beyond [0, 1]; a smaller one counts as rounding and is clamped
+# Steps through the rows and columns of an upright picture that visit its pixels in the stored order, by EXIF
+# orientation; from 5 on, columns and rows are swapped.
 _STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
 
@@ -29,12 +29,12 @@ class Raster:
     """A picture that is read once, from top to bottom.
 
     Attributes:
-        name: what errors call it.
+        name: what errors call the picture.
         height: number of rows, as stored.
         width: pixels in a row, as stored.
-        strips: rows in groups, each (h,width) or (h,width,C): C is 1, 3 or 4 (RGB and alpha); bool, uint8 or uint16
-            in their full range, or floating in [0,1].
-        orientation: EXIF's number, 1 to 8, for how it is to be turned when it is shown.
+        strips: groups of rows, each (h, width) or (h, width, C) with C 1, 3 or 4 (RGB and alpha); bool, uint8 or uint16
+            in their full range, or floating in [0, 1].
+        orientation: EXIF's number, 1 to 8: how to turn the picture for display.
 
     """
 
@@ -46,21 +46,24 @@ class Raster:
 
     @property
     def sides(self) -> tuple[int, int]:
-        """(height, width) when upright."""
+        """The (height, width) of the upright picture."""
         return (self.width, self.height) if self.orientation in (5, 6, 7, 8) else (self.height, self.width)
 
 
 def spans(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """(first row, row after the last) of every strip of a picture."""
-    step = max(1, _PIXELS // width)
+    """Iterate over the strips of a picture: (first row, row after the last)."""
+    step = max(1, _PIXELS_PER_STRIP // width)
     return ((row, min(row + step, height)) for row in range(0, height, step))
 
 
 def assemble(raster: Raster, sides: tuple[int, int]) -> Tensor:
-    """The picture upright, on white, with the given (height, width): a float32 tensor (1,3,height,width) in [0,1].
+    """Read a picture, turn it upright, blend it with white and resize it to (height, width).
+
+    Returns:
+        A float32 tensor (1, 3, height, width) in [0, 1].
 
     Raises:
-        ValueError: a value is NaN, infinite or outside [0,1].
+        ValueError: a value is NaN, infinite or outside [0, 1].
 
     """
     image = np.empty((3, *sides), dtype=np.float32)
@@ -77,46 +80,46 @@ def assemble(raster: Raster, sides: tuple[int, int]) -> Tensor:
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into an error that names the picture."""
+    """Turn any error of a decoder into one that names the picture."""
     try:
         yield
     except Image.DecompressionBombError as error:
-        remedy = "raise PIL.Image.MAX_IMAGE_PIXELS if you trust it"
+        remedy = "raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
         raise ValueError(f"{name} is too large: {str(error).rstrip('.')}; {remedy}") from error
     except UnidentifiedImageError as error:
         raise ValueError(f"{name} is not a picture in a known format; convert it to PNG or JPEG") from error
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and more
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"{name} is broken, decoding it failed ({reason}); get a whole copy") from error
 
 
 def check_range(low: float, high: float, name: str) -> None:
-    """Refuse values that are not in [0,1].
+    """Check that values between ``low`` and ``high`` lie in [0, 1].
 
     Raises:
-        ValueError: they are not, or not finite.
+        ValueError: they do not, or are not finite.
 
     """
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"{name} holds NaN or infinite values; replace them by values in [0,1]")
-    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+        raise ValueError(f"{name} holds NaN or infinite values; replace them by values in [0, 1]")
+    if low < -_MAX_OVERSHOOT or high > 1 + _MAX_OVERSHOOT:
         received = f"{low:g} to {high:g}"
-        raise ValueError(f"{name} holds values from {received}, not in [0,1]; divide 8-bit values by 255")
+        raise ValueError(f"{name} holds values from {received}, not in [0, 1]; divide 8-bit values by 255")
 
 
-def check_kind(dtype: np.dtype[Any], name: str) -> None:
-    """Refuse numbers whose range is unknown.
+def check_dtype(dtype: np.dtype[Any], name: str) -> None:
+    """Check that the numbers of an array have a known range.
 
     Raises:
-        TypeError: neither floating nor bool, uint8 or uint16.
+        TypeError: they are neither floating nor bool, uint8 or uint16.
 
     """
-    if dtype.kind != "f" and dtype.name not in _SCALES:
-        raise TypeError(f"{name} holds {dtype}; convert it to uint8, uint16, bool or float in [0,1]")
+    if dtype.kind != "f" and dtype.name not in _FULL_SCALE:
+        raise TypeError(f"{name} holds {dtype}; convert it to uint8, uint16, bool or float in [0, 1]")
 
 
 def on_white(image: Tensor) -> Tensor:
-    """(B,C,H,W), C being 1, 3 or 4, to three channels: colours under their alpha are laid on white, in place."""
+    """Blend colours with white by their alpha, in place: (B, 4, H, W) -> (B, 3, H, W); 1 and 3 channels stay."""
     if image.shape[1] == 4:
         alpha = image[:, 3:]
         return image[:, :3].mul_(alpha).add_(1 - alpha)
@@ -127,25 +130,25 @@ def _fill(target: npt.NDArray[np.float32], raster: Raster, change: Callable[[Ten
     row = 0
     for pixels in raster.strips:
         strip = change(_as_tensor(pixels, raster.name))
-        target[:, row : row + len(pixels)] = strip[0].numpy()  # grey goes into all three
+        target[:, row : row + len(pixels)] = strip[0].numpy()  # grey is copied to all three channels
         row += len(pixels)
 
 
 def _as_tensor(pixels: npt.NDArray[Any], name: str) -> Tensor:
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+    with np.errstate(over="ignore"):  # the value becomes infinite and is refused below
         image = torch.from_numpy(np.array(planes, dtype=np.float32, order="C"))[None]
     if pixels.dtype.kind == "f":
-        low, high = torch.stack(image.aminmax()).tolist()  # NaN spreads to both
+        low, high = torch.stack(image.aminmax()).tolist()  # NaN in one value makes both NaN
         check_range(low, high, name)
         image.clamp_(0, 1)
     else:
-        image /= _SCALES[pixels.dtype.name]
+        image /= _FULL_SCALE[pixels.dtype.name]
     return on_white(image)
 
 
 def _as_stored(image: npt.NDArray[np.float32], orientation: int) -> npt.NDArray[np.float32]:
-    """A view of an upright picture (3,H,W) in which its pixels lie as in the file."""
+    """Return a view of an upright picture (3, H, W) whose pixels lie as in the file."""
     down, across = _STEPS.get(orientation, (1, 1))
     view = image[:, ::down, ::across]
     return view.transpose(0, 2, 1) if orientation in (5, 6, 7, 8) else view

@@ -1,4 +1,4 @@
-"""Writing: a tensor to a PIL image or to a file, which comes into being whole or not at all."""
+"""Writing: from a tensor to a PIL image or to a file, which is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,31 +11,41 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from neuralstyle.images.deep import LARGEST_TIFF, save_deep, vips
+from neuralstyle._errors import is_whole, whole_number
+from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
-from neuralstyle.images.resizing import FLOATS, HALF
-from neuralstyle.images.sizes import is_integer
 from neuralstyle.images.strips import assemble, spans
+from neuralstyle.images.tensors import HALF, check_floating
+
+ROUNDING_VARIANCE = 1 / (12 * 255**2)
+"""The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance does not show."""
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 _LOSSLESS = ("PNG", "TIFF")
-_PREDICTOR, _HORIZONTAL = 317, 2  # a tag of TIFF, and its value for differences along a row
+_PREDICTOR, _HORIZONTAL = 317, 2  # TIFF tag and its value for differences along a row
 
 
 def to_pil(image: Tensor) -> Image.Image:
     """Convert a picture to an 8-bit RGB PIL image.
 
+    Values are clamped to [0, 1] and rounded to the nearest of 256 levels, so ``to_pil(load_image(picture))`` gives an
+    8-bit RGB picture back exactly.
+
     Args:
-        image: (1,3,H,W) or (3,H,W), floating, on any device; clamped to [0,1] and rounded to the nearest of
-            256 levels, so that `to_pil(load_image(picture))` gives an 8-bit RGB picture back exactly.
+        image: (1, 3, H, W) or (3, H, W), floating, on any device.
 
     Raises:
-        ValueError: The shape or dtype is another one, or a value is NaN or infinite.
+        TypeError: it is no dense floating tensor.
+        ValueError: it has another shape, or a value is NaN or infinite.
 
-    Examples:
-        >>> to_pil(torch.full((1, 3, 16, 16), 0.5)).getpixel((0, 0))
-        (128, 128, 128)
+    Example:
+        ```python
+        import torch
+        from neuralstyle.images import to_pil
+
+        assert to_pil(torch.full((1, 3, 16, 16), 0.5)).getpixel((0, 0)) == (128, 128, 128)
+        ```
 
     """
     pixels = _checked(image)
@@ -58,57 +68,66 @@ def save_image(
     depth: int = 8,
     profile: Profile | None = None,
 ) -> Path:
-    """Save a picture, as sRGB unless told otherwise, in the format that the suffix of `path` names.
+    """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
-    The file is written under a temporary name beside `path` and renamed when complete, so a failure leaves
-    neither half a file nor a lost old one. A PIL image is first converted as `load_image` does it.
+    The file is written under a temporary name beside ``path`` and renamed when it is complete, so a failure leaves
+    neither half a file nor a damaged old one. A PIL image is first converted as ``load_image`` does it.
 
     Args:
-        image: A tensor (1,3,H,W) or (3,H,W) in [0,1], or a PIL image.
-        path: Ends in .png, .jpg, .jpeg, .webp, .tif or .tiff.
-        overwrite: Replace an existing file instead of refusing.
+        image: a tensor (1, 3, H, W) or (3, H, W) in [0, 1], or a PIL image.
+        path: the file; it ends in .png, .jpg, .jpeg, .webp, .tif or .tiff.
+        overwrite: replace an existing file instead of refusing.
         quality: 1 to 100, for JPEG and WebP; PNG and TIFF are lossless (TIFF is compressed by deflate).
-        depth: Bits a channel: 8, or for PNG and TIFF 16. A tensor is rounded to that many levels; what a PIL image
-            has are 8 bits. 16 needs libvips (`pip install 'neuralstyle[large]'`), and so does a TIFF of more than
-            4 GB of pixels, which becomes a BigTIFF.
-        profile: An RGB colour profile to convert the picture into and to embed, so that it looks the same wherever
-            profiles are obeyed: the bytes of an ICC profile, or the path of one or of the picture whose own is to be
-            carried through. One without a profile is sRGB, and so is what is saved.
+        depth: bits per channel: 8, or 16 for PNG and TIFF. A tensor is rounded to that many levels; a PIL image has
+            only 8 bits. 16 needs libvips (``pip install 'neuralstyle[large]'``), and so does a TIFF of more than 4 GB
+            of pixels, which becomes a BigTIFF.
+        profile: an RGB colour profile to convert the picture into and to embed, so that it looks the same in every
+            program that respects profiles: the bytes of an ICC profile, or the path of a profile or of a picture that
+            has one. A picture without a profile is sRGB.
 
     Returns:
         The path of the file.
 
     Raises:
-        ValueError: The image, quality, depth or profile cannot be used.
-        TypeError: `profile` is neither bytes nor a path.
-        ImportError: libvips is needed, and not installed.
-        OSError: See `check_output`; or the disk failed.
+        TypeError: ``image`` is neither a PIL image nor a dense floating tensor, or ``profile`` neither bytes nor a
+            path.
+        ValueError: the image, quality, depth or profile cannot be used.
+        ImportError: libvips is needed and not installed.
+        OSError: as in ``check_output``, or writing failed.
 
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_image(torch.rand(1, 3, 32, 32), f"{folder}/out.png").name
-        'out.png'
+    Example:
+        ```python
+        import tempfile
+        import torch
+        from neuralstyle import save_image
+
+        with tempfile.TemporaryDirectory() as folder:
+            assert save_image(torch.rand(1, 3, 32, 32), f"{folder}/out.png").name == "out.png"
+        ```
 
     """
+    if not isinstance(image, (Tensor, Image.Image)):
+        raise TypeError(
+            f"save_image takes a tensor or a PIL image, received {type(image).__name__}; read paths and arrays with "
+            "load_image first"
+        )
     path = check_output(path, overwrite, depth=depth, profile=profile)
-    if not (is_integer(quality) and 1 <= quality <= 100):
-        raise ValueError(f"quality must be an integer from 1 to 100, got {quality!r}")
+    quality = whole_number("quality", quality, 1, 100)
     kind = _FORMATS[path.suffix.lower()]
     icc = None if profile is None else read_profile(profile)
-    height, width = image.shape[-2:] if isinstance(image, Tensor) else (image.height, image.width)
-    big = kind == "TIFF" and height * width * 3 * depth // 8 > LARGEST_TIFF
+    pixels = image.shape[-2:].numel() if isinstance(image, Tensor) else image.height * image.width
+    big = kind == "TIFF" and pixels * 3 * depth // 8 > MAX_TIFF_BYTES
     if big:
         vips("a TIFF of more than 4 GB")
-    picture = _deep(image) if depth == 16 or big else _shallow(image, icc)
+    picture = _to_cpu_tensor(image) if depth == 16 or big else _to_rgb(image, icc)
 
     temporary = path.with_name(f".neuralstyle-{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("xb") as file:  # unlike tempfile's, with the permissions of an ordinary file
+        with temporary.open("xb") as file:  # unlike tempfile's, it has the permissions of an ordinary file
             if isinstance(picture, Tensor):
-                save_deep(picture, temporary, kind, depth, icc, big)
+                write_with_vips(picture, temporary, kind, depth, icc, big)
             else:
-                picture.save(file, kind, icc_profile=icc, **_options(kind, int(quality)))
+                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
             file.flush()
             os.fsync(file.fileno())
         _publish(temporary, path, overwrite)
@@ -120,30 +139,36 @@ def save_image(
 def check_output(
     path: str | os.PathLike[str], overwrite: bool = False, *, depth: int = 8, profile: Profile | None = None
 ) -> Path:
-    """Find out before the work whether a picture can be saved at `path`.
+    """Check, before the work, that a picture can be saved at ``path``.
 
     Args:
-        path: The output file; its suffix names the format.
-        overwrite: Whether an existing file may be replaced.
-        depth: Bits a channel, as in `save_image`.
-        profile: The colour profile, as in `save_image`.
+        path: the output file; its suffix names the format.
+        overwrite: whether an existing file may be replaced.
+        depth: bits per channel, as in ``save_image``.
+        profile: the colour profile, as in ``save_image``.
 
     Returns:
-        `path` as a `Path`.
+        ``path`` as a ``Path``.
 
     Raises:
-        ValueError: The suffix names no known format, or that format has no such depth, or the profile does not serve.
-        TypeError: `profile` is neither bytes nor a path.
-        IsADirectoryError: The path is a folder.
-        FileNotFoundError: The folder that it lies in, or the file of the profile, does not exist.
-        FileExistsError: The file exists and `overwrite` is false.
-        PermissionError: The folder cannot be written.
-        ImportError: `depth` is 16, and libvips is not installed.
+        ValueError: the suffix names no known format, the format does not have that depth, or the profile cannot be
+            used.
+        TypeError: ``profile`` is neither bytes nor a path.
+        IsADirectoryError: the path is a folder.
+        FileNotFoundError: the folder of the file, or the file of the profile, does not exist.
+        FileExistsError: the file exists and ``overwrite`` is false.
+        PermissionError: the folder cannot be written.
+        ImportError: ``depth`` is 16 and libvips is not installed.
 
-    Examples:
-        >>> check_output("picture.gif")
-        Traceback (most recent call last):
-        ValueError: picture.gif: unknown suffix '.gif'; use one of .png .jpg .jpeg .webp .tif .tiff
+    Example:
+        ```python
+        from neuralstyle.images import check_output
+
+        try:
+            check_output("picture.gif")
+        except ValueError as error:
+            print(error)  # picture.gif: unknown suffix '.gif'; use one of .png .jpg .jpeg .webp .tif .tiff
+        ```
 
     """
     path = Path(path)
@@ -168,37 +193,36 @@ def check_output(
 
 
 def _check_depth(depth: int, path: Path) -> None:
-    if not is_integer(depth) or depth not in (8, 16):
-        raise ValueError(f"depth must be 8 or 16 (bits a channel), got {depth!r}")
+    if not is_whole(depth) or depth not in (8, 16):
+        raise ValueError(f"depth is 8 or 16 bits per channel, received {depth!r}")
     if depth == 16:
         if _FORMATS[path.suffix.lower()] not in _LOSSLESS:
             deep = " ".join(suffix for suffix, kind in _FORMATS.items() if kind in _LOSSLESS)
-            raise ValueError(f"{path}: this format holds 8 bits a channel; for depth=16 use one of {deep}")
+            raise ValueError(f"{path}: this format has 8 bits per channel; for depth=16 use one of {deep}")
         vips("depth=16")
 
 
 def _options(kind: str, quality: int) -> dict[str, object]:
     if kind == "TIFF":
         return {"compression": "tiff_adobe_deflate", "tiffinfo": {_PREDICTOR: _HORIZONTAL}}
-    # Full chroma resolution: painted edges are mostly changes of hue.
+    # Full chroma resolution: many painted edges are changes of hue alone.
     return {} if kind == "PNG" else {"quality": quality, "subsampling": 0}
 
 
 def _checked(image: Tensor) -> Tensor:
-    """The picture as (3,H,W), of finite numbers."""
-    pixels = image.detach()
+    """Check a picture and return it as (3, H, W)."""
+    pixels = check_floating(image, "the image").detach()
     if pixels.ndim == 4 and pixels.shape[0] == 1:
         pixels = pixels[0]
-    if pixels.ndim != 3 or pixels.shape[0] != 3 or pixels.dtype not in FLOATS:
-        received = f"{tuple(image.shape)} of {image.dtype}"
-        raise ValueError(f"image must be a floating (1,3,H,W) or (3,H,W) tensor, got {received}")
+    if pixels.ndim != 3 or pixels.shape[0] != 3 or not pixels.numel():
+        raise ValueError(f"an image to save has shape (1, 3, H, W) or (3, H, W), received {tuple(image.shape)}")
     if not all(pixels[:, top:end].isfinite().all() for top, end in spans(*pixels.shape[1:])):
-        raise ValueError("image holds NaN or infinite values; the computation that made it has diverged")
+        raise ValueError("the image holds NaN or infinite values; the computation that made it has diverged")
     return pixels
 
 
-def _deep(image: Tensor | Image.Image) -> Tensor:
-    """(3,H,W) on the CPU, as libvips takes it."""
+def _to_cpu_tensor(image: Tensor | Image.Image) -> Tensor:
+    """Convert a picture to (3, H, W) on the CPU, for libvips."""
     if isinstance(image, Tensor):
         pixels = _checked(image).cpu()
         return pixels.float() if pixels.dtype in HALF else pixels
@@ -206,27 +230,27 @@ def _deep(image: Tensor | Image.Image) -> Tensor:
     return assemble(raster, raster.sides)[0]
 
 
-def _shallow(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
-    """Mode RGB, in the profile or in sRGB."""
+def _to_rgb(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert a picture to mode RGB, in a profile or in sRGB."""
     if isinstance(image, Tensor):
         picture = to_pil(image)
     elif _is_plain(image):
         picture = image
     else:
-        picture = to_pil(_deep(image))
+        picture = to_pil(_to_cpu_tensor(image))
     return picture if profile is None else from_srgb(picture, profile)
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Whether a PIL image is saved as it is: opaque, upright, without a profile and anything else beside its pixels."""
+    """Tell whether a PIL image can be saved unchanged: it is RGB and has nothing but pixels, no profile, no EXIF."""
     return image.mode == "RGB" and not image.info and not image.getexif()
 
 
 def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
     if not overwrite:
         try:
-            os.link(temporary, path)  # unlike replace, refuses a file that has appeared meanwhile
+            os.link(temporary, path)  # unlike replace, this fails if the file has appeared meanwhile
             return
-        except OSError:  # one has, or this file system has no hard links
+        except OSError:  # it has appeared, or this file system has no hard links
             check_output(path)
     temporary.replace(path)

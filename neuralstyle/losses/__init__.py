@@ -1,12 +1,13 @@
-"""Losses, one family per file: plain tensors in and out, unaware of encoders, masks, tiles and optimisers."""
+"""Losses, one family a file: tensors in and out; they know no encoders, masks, tiles or optimisers."""
 
-from neuralstyle.losses.base import Loss, LossSum, PointwiseLoss, StatisticLoss, Term, geometric_weights
+from neuralstyle.losses.base import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
 from neuralstyle.losses.content import ContentLoss
 from neuralstyle.losses.contextual import ContextualLoss
 from neuralstyle.losses.covariance import CovarianceLoss
 from neuralstyle.losses.gram import GramStyleLoss
 from neuralstyle.losses.histogram import HistogramLoss
 from neuralstyle.losses.laplacian import LaplacianLoss
+from neuralstyle.losses.layers import geometric_weights
 from neuralstyle.losses.long_range import LongRangeLoss
 from neuralstyle.losses.mean_std import MeanStdLoss
 from neuralstyle.losses.mmd import MMDLoss

@@ -4,39 +4,52 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import unknown, whole_number
+from neuralstyle.losses.layers import layer_tuple
+from neuralstyle.losses.tools.description import own_attributes, shown
 
 Reference = Literal["content", "style", "previous"]
-"""What a loss compares with; None for a regulariser, which compares with nothing."""
+"""What a loss compares with: the content, the styles, or the frame before. A regulariser's reference is None."""
+
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
 
 Reduction = Literal["mean", "sum"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class Loss(ABC):
-    """A comparison of a picture's features with those of a target; the general kind, which sees whole maps.
+    """A comparison of a picture's features with those of a target. This general kind sees whole feature maps.
 
-    Derive from it, name the ``layers`` and the ``reference``, and write ``forward``. Where you can, derive from
-    ``PointwiseLoss`` or ``StatisticLoss`` instead: then masks, regions and tiles need no code of yours.
+    Derive from it, set ``layers`` and ``reference``, and write ``forward``. Where you can, derive from
+    ``PointwiseLoss`` or ``StatisticLoss`` instead: then regions and tiles need no code of yours.
+    ``neuralstyle.testing.check_loss`` tells whether a loss of yours keeps the rules.
 
-    A loss is applied at each of its layers on its own and the values are added with ``layer_weights``. It is a
-    description and holds no target: targets are handed to it. ``weight * loss`` and ``loss + loss`` give a
-    ``LossSum``.
+    A loss is applied at each of its layers on its own, and the values are added with ``layer_weights``. It is an
+    immutable description, and holds no target: ``loss(x, target)`` compares features with those of a target.
+    ``weight * loss`` and ``loss + loss`` give a ``LossSum``.
+
+    A loss with options is best written as a frozen dataclass: its attributes are then checked at construction. Those
+    of an ordinary class are checked when it is multiplied, added or used.
 
     Attributes:
-        layers: names of encoder layers, one or several; "image" is the picture itself, RGB in [0, 1].
+        layers: names of encoder layers, one or several, such as "relu4_2"; "image" is the picture itself, RGB in
+            [0, 1]. Features are (B, C, h, w) at each.
         reference: "content", "style", "previous" (the frame before), or None for a regulariser, whose target is None.
         layer_weights: a weight for each layer; None weighs each 1 / (number of layers), as in the paper. A layer of
             weight 0 is not computed.
-        joint: True if ``forward`` wants all layers at once, as dicts by layer name.
-        reach: how many positions away ``error`` or ``forward`` looks, on the layer's own grid.
+        joint: True if ``forward`` takes all layers at once, as dicts by layer name.
+        reach: how many positions away ``error`` looks, on the layer's own grid.
+
+    Raises:
+        ValueError: no layers, a layer named twice, not as many weights as layers, a weight that is not finite, or an
+            unknown reference.
 
     Example:
         ```python
@@ -48,7 +61,7 @@ class Loss(ABC):
             def forward(self, x, target):
                 return (x.mean() - target.mean()).square()
 
-        print(10 * Brightness() + Brightness())
+        print(10 * Brightness())  # 10.0 * Brightness(layers=('image',), reference='content')
         ```
 
     """
@@ -59,12 +72,36 @@ class Loss(ABC):
     joint: ClassVar[bool] = False
     reach: ClassVar[int] = 0
 
+    def __post_init__(self) -> None:
+        """Called at the end of a dataclass's construction."""
+        freeze_layers(self)
+
     @abstractmethod
     def forward(self, x: Any, target: Any) -> Tensor:
         """The loss between features ``x`` and those of its target, both (B, C, h, w), as a scalar."""
 
+    def __call__(self, x: Any, target: Any = None) -> Tensor:
+        """The loss between feature maps, as ``forward`` computes it: a scalar that can be differentiated.
+
+        Args:
+            x: features (B, C, h, w) of one layer; of a joint loss a dict of them by layer name.
+            target: the same of what ``x`` is compared with; None for a regulariser.
+
+        Raises:
+            TypeError: a loss that compares, and no target.
+
+        """
+        if target is None and self.reference is not None:
+            raise TypeError(
+                f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
+                "features of both"
+            )
+        return self.forward(x, target)
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        kind = next(base for base in type(self).__mro__ if base.__module__ == __name__)
+        settings = own_attributes(self, kind).items()
+        return f"{type(self).__name__}({', '.join(f'{name}={shown(value)}' for name, value in settings)})"
 
     def __mul__(self, weight: float) -> LossSum:
         return LossSum((Term(self, 1.0),)) * weight
@@ -82,8 +119,9 @@ class PointwiseLoss(Loss):
     """A loss that is a sum over positions, such as ``ContentLoss``: write ``error``.
 
     The value is the sum of the error over positions, weighted by the region if there is one, and with
-    ``reduction="mean"`` divided by the sum of the weights. With ``reference="content"`` the target is a map of the
-    same shape as ``x`` and comes cut to the same place; with "style" it is the whole map of the style.
+    ``reduction="mean"`` divided by the sum of the weights. With ``reference="content"`` or "previous" the target is a
+    map of the same shape as ``x``, cut to the same place; with "style" it is the whole map of the style. An error that
+    looks at neighbours says how many positions away, with ``reach``.
 
     Example:
         ```python
@@ -96,7 +134,7 @@ class PointwiseLoss(Loss):
             def error(self, x, target):
                 return (x - target).mean(1, keepdim=True).square()
 
-        assert Lightness().forward(torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)) == 1
+        assert Lightness()(torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)) == 1
         ```
 
     """
@@ -117,8 +155,8 @@ class StatisticLoss(Loss):
     """A loss that compares statistics which forget positions, such as Gram matrices.
 
     Write ``statistic``, a weighted SUM over positions that is linear in the weight, and ``distance``. The objective
-    adds the sums up over tiles and bands of rows and divides them by the sum of the weights, so ``distance`` sees
-    weighted means over positions, and pictures of different sizes compare.
+    adds the sums up over tiles and bands of rows and divides them by the sum of the weights. So ``distance`` sees
+    weighted means over positions, and pictures of different sizes can be compared.
 
     Example:
         ```python
@@ -133,7 +171,7 @@ class StatisticLoss(Loss):
             def distance(self, actual, target):
                 return (actual - target).square().mean()
 
-        assert Mean().forward(torch.ones(1, 4, 8, 8), torch.zeros(1, 4, 6, 9)) == 1
+        assert Mean()(torch.ones(1, 4, 8, 8), torch.zeros(1, 4, 6, 9)) == 1
         ```
 
     """
@@ -163,15 +201,26 @@ def constant_weight(positions: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Term:
-    """A loss and its weight in a sum."""
+    """A loss and its weight in a sum.
+
+    Raises:
+        TypeError: no loss, or a weight that is no number.
+        ValueError: a weight that is not finite, or a loss without ``layers`` or ``reference``.
+    """
 
     loss: Loss
     weight: float
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.loss, Loss):
+            raise TypeError(f"a term is a loss and its weight, received {self.loss!r} for the loss")
+        check_attributes(self.loss)
+        object.__setattr__(self, "weight", _weight(self.weight))
+
 
 @dataclass(frozen=True, repr=False)
 class LossSum:
-    """A weighted sum of losses that stays data: iterate over its terms, scale it, add to it, print it.
+    """A weighted sum of losses that stays data: it can be iterated over, scaled, added to and printed.
 
     Example:
         ```python
@@ -253,21 +302,6 @@ def as_sum(losses: Loss | LossSum) -> LossSum:
     return losses
 
 
-def layer_tuple(layers: str | Sequence[str]) -> tuple[str, ...]:
-    """Layer names as a tuple, from one name or several.
-
-    Raises:
-        ValueError: no layer, one that is no string, or one that is named twice.
-    """
-    names = (layers,) if isinstance(layers, str) else tuple(layers)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"layers are one or more names such as 'relu4_2', received {layers!r}")
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"layer {name!r} is named twice in {names}; name it once and double its layer weight")
-    return names
-
-
 def weights_per_layer(loss: Loss) -> dict[str, float]:
     """The weight of each of a loss's layers, in order.
 
@@ -279,12 +313,13 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
     layers = layer_tuple(loss.layers)
     if loss.layer_weights is None:
         return dict.fromkeys(layers, 1 / len(layers))
-    if len(loss.layer_weights) != len(layers):
+    weights = tuple(loss.layer_weights) if isinstance(loss.layer_weights, Iterable) else (loss.layer_weights,)
+    if len(weights) != len(layers):
         raise ValueError(
-            f"{type(loss).__name__} has {len(layers)} layers {layers} and {len(loss.layer_weights)} layer_weights "
-            f"{tuple(loss.layer_weights)}; give one weight for each layer"
+            f"{type(loss).__name__} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give "
+            "one weight for each layer"
         )
-    return dict(zip(layers, map(_weight, loss.layer_weights), strict=True))
+    return dict(zip(layers, map(_weight, weights), strict=True))
 
 
 def weights_in_use(loss: Loss) -> dict[str, float]:
@@ -294,52 +329,38 @@ def weights_in_use(loss: Loss) -> dict[str, float]:
     return used or dict([next(iter(weights.items()))])
 
 
-def geometric_weights(layers: str | Sequence[str], ratio: float) -> tuple[float, ...]:
-    r"""Layer weights that grow or shrink from each layer to the next by the same factor, and add up to 1.
-
-    $$ w_{l+1} = q\, w_l, \qquad \sum_l w_l = 1 $$
-
-    For ``layer_weights`` of any loss. A ratio above 1 favours the later layers, which are the deeper ones if you name
-    them in order: larger structures; below 1, colours and fine texture. 1 weighs all the same, and 0 leaves the
-    first alone. (``--style-layer-weight-exp`` of anishathalye/neural-style.)
-
-    Args:
-        layers: names of layers, in the order in which the weights grow.
-        ratio: q, at least 0.
-
-    Returns:
-        A weight for each layer.
+def check_attributes(loss: Loss) -> None:
+    """Check that a loss says what the objective has to know of it.
 
     Raises:
-        ValueError: no layers, or a ratio below 0 or not finite.
-
-    Example:
-        ```python
-        from neuralstyle import GramStyleLoss, geometric_weights
-
-        layers = ("relu1_1", "relu2_1", "relu3_1")
-        assert geometric_weights(layers, 2) == (1 / 7, 2 / 7, 4 / 7)
-        loss = GramStyleLoss(layers, layer_weights=geometric_weights(layers, 0.5))
-        ```
-
+        ValueError: its layers, layer weights, reference, reduction, reach or ``joint`` is missing or wrong.
     """
-    names = layer_tuple(layers)
-    if isinstance(ratio, bool) or not isinstance(ratio, Real) or not 0 <= ratio < math.inf:
-        raise ValueError(f"the ratio of geometric weights is a finite number of at least 0, received {ratio!r}")
-    # Counted from the largest weight down, so that no power overflows.
-    powers = [ratio**i if ratio <= 1 else (1 / ratio) ** (len(names) - 1 - i) for i in range(len(names))]
-    return tuple(power / sum(powers) for power in powers)
+    name = type(loss).__name__
+    weights_per_layer(loss)
+    if not hasattr(loss, "reference"):
+        raise ValueError(
+            f"{name} names no reference; set reference = 'content', 'style' or 'previous', or None for a regulariser, "
+            "which compares with nothing"
+        )
+    if loss.reference is not None and loss.reference not in REFERENCES:
+        raise ValueError(
+            f"{name}.reference is {loss.reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
+        )
+    if loss.joint and isinstance(loss, (StatisticLoss, PointwiseLoss)):
+        raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
+    whole_number(f"reach of {name}", loss.reach, 0, hint=" positions")
+    if isinstance(loss, PointwiseLoss) and loss.reduction not in REDUCTIONS:
+        raise unknown("reduction", loss.reduction, REDUCTIONS)
 
 
-def settle(loss: Loss) -> None:
-    """For the ``__post_init__`` of a frozen dataclass: layers and weights as tuples, checked.
+def freeze_layers(loss: Loss) -> None:
+    """Check a dataclass's attributes, and make tuples of its layers and layer weights.
 
     Raises:
-        ValueError: as ``weights_per_layer``, or an unknown reduction of a pointwise loss.
+        ValueError: as ``check_attributes``.
     """
+    check_attributes(loss)
     weights = weights_per_layer(loss)
     object.__setattr__(loss, "layers", tuple(weights))
     if loss.layer_weights is not None:
         object.__setattr__(loss, "layer_weights", tuple(weights.values()))
-    if isinstance(loss, PointwiseLoss) and loss.reduction not in REDUCTIONS:
-        raise unknown("reduction", loss.reduction, REDUCTIONS)

@@ -1,4 +1,4 @@
-"""Content: the features themselves, position by position."""
+"""Content: features compared position by position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, settle
+from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,17 @@ class ContentLoss(PointwiseLoss):
     L_\text{content} = \frac{1}{2} \sum_{ij} (F^l_{ij} - P^l_{ij})^2
     $$
 
-    with ``reduction="sum"``, as in the paper; with "mean" the same divided by $N_l M_l$, so that its weight
-    means the same for every size of picture and every layer.
+    with ``reduction="sum"``, as in the paper. "mean" divides it by $N_l M_l$, so that a weight means the same for
+    every layer and every size of picture.
 
     Args:
-        layers: where features are compared, one name or several; (B, C, h, w) each.
-        layer_weights: a weight for each layer; None: 1 / (number of layers). ``(b, 1 - b)`` blends two layers.
+        layer_weights: None: 1 / (number of layers); ``(b, 1 - b)`` blends two layers.
         reduction: "mean" or "sum".
-        reference: "content", or "previous" for the frame before; "style" is refused, as a style has no positions in
-            common with the result.
+        reference: "content", or "previous" for the frame before. "style" is refused: the positions of a style are not
+            those of the result.
 
     Raises:
-        ValueError: an unknown reduction or reference, or no layers.
+        ValueError: an unknown reduction or reference.
 
     Example:
         ```python
@@ -43,12 +42,12 @@ class ContentLoss(PointwiseLoss):
         from neuralstyle import ContentLoss
 
         F, P = torch.rand(2, 1, 512, 8, 8)
-        value = ContentLoss("relu4_2", reduction="sum").forward(F, P)
+        value = ContentLoss("relu4_2", reduction="sum")(F, P)
         assert torch.isclose(value, 0.5 * ((F - P) ** 2).sum())
         ```
 
     Paper: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 1 (there at conv4_2; here, as in every
-    implementation since, after its ReLU, which forgets the values below zero).
+    implementation since, after its ReLU, which drops the values below zero).
 
     """
 
@@ -58,13 +57,13 @@ class ContentLoss(PointwiseLoss):
     reference: Reference = "content"
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         if self.reference not in ("content", "previous"):
             raise unknown("reference of ContentLoss", self.reference, ("content", "previous"))
 
     def error(self, x: Tensor, target: Tensor) -> Tensor:
-        """Half the squared difference at each position, averaged ("mean") or added up over the channels."""
-        # One function over all channels and the factor after their sum: each pass over a map this large takes its time.
+        """Half the squared difference at each position, averaged ("mean") or summed ("sum") over the channels."""
+        # One fused operation over all channels and the factor after their sum: each pass over a large map is slow.
         shape = torch.broadcast_shapes(x.shape, target.shape)  # type: ignore[no-untyped-call]
         total = F.mse_loss(x.expand(shape), target.expand(shape), reduction="none").sum(1, keepdim=True)
         return (0.5 / x.shape[1] if self.reduction == "mean" else 0.5) * total

@@ -1,4 +1,4 @@
-"""Style as features that stand out: each of the style's wants one of the result to itself."""
+"""Style as features of which each has a partner of its own in the result."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from neuralstyle.losses.base import Loss, Reference, settle
-from neuralstyle.losses.tools.nearest import PAIRS_AT_ONCE, direction
+from neuralstyle._errors import number
+from neuralstyle.losses.base import Loss, Reference
+from neuralstyle.losses.tools.nearest import PAIRS_PER_CHUNK, direction
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
-EPSILON = 1e-5
+DISTANCE_OFFSET = 1e-5  # added to the smallest cosine distance, by which the others are divided
 
 
 @dataclass(frozen=True)
 class ContextualLoss(Loss):
-    r"""How far from certain it is that every feature of the style has its own among those of the result.
+    r"""How uncertain it is that each feature of the style has a partner of its own in the result.
 
-    With cosine distances $d_{pq}$ between features $f_p$ of the result and $s_q$ of the style, less the style's mean,
+    With cosine distances $d_{pq}$ between features $f_p$ of the result and $s_q$ of the style, both less the style's
+    mean,
 
     $$
     \tilde d_{pq} = \frac{d_{pq}}{\min_r d_{pr} + 10^{-5}}, \qquad
@@ -29,22 +31,20 @@ class ContextualLoss(Loss):
     L_l = -\frac{1}{\log M'} \log \frac{1}{M'} \sum_q \max_p \mathrm{CX}_{pq}
     $$
 
-    A feature counts for one of the style if it is much nearer to it than to all others. Between 0, for a copy, and 1,
-    for a result without features. Lengths of vectors are left free: add ``MeanStdLoss`` for colours and contrast. It
-    sees whole maps: exact in tiles, without masks and regions. Distances are computed for some rows at a time, and
-    again for the gradient, so memory does not grow with the product of the numbers of positions.
+    A feature of the result is the partner of one of the style if it is much nearer to it than to all others. The loss
+    lies between 0, for a copy, and 1, for a result without features. It leaves the lengths of vectors free: add
+    ``MeanStdLoss`` for colours and contrast. It sees whole maps: it is exact in tiles, and takes no masks and regions.
+    Distances are computed for some rows at a time, and again for the gradient, so memory does not grow with the product
+    of the numbers of positions.
 
     Args:
-        layers: where features are compared, one name or several; (B, C, h, w) each.
-        bandwidth: h; smaller picks fewer partners.
+        bandwidth: h; a smaller one picks fewer partners.
         samples: how many positions of each picture count at most, drawn by the seed; None: all. Positions that are
             not drawn have no gradient of their own.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        seed: of the draw, which depends on nothing else but the number of positions.
-        reference: "style", or "content".
+        seed: of the draw, which depends on nothing else than the number of positions.
 
     Raises:
-        ValueError: no layers, a bandwidth that is not positive, samples below 1, or a negative seed.
+        ValueError: a bandwidth that is not positive, samples below 1, or a negative seed.
 
     Example:
         ```python
@@ -53,7 +53,7 @@ class ContextualLoss(Loss):
 
         S = torch.rand(1, 8, 16, 16)
         loss = ContextualLoss("relu3_2")
-        assert loss.forward(S.flip(3), S) < 0.01 < loss.forward(torch.rand(1, 8, 12, 20), S)
+        assert loss(S.flip(3), S) < 0.01 < loss(torch.rand(1, 8, 12, 20), S)
         ```
 
     Paper: Mechrez, Talmi and Zelnik-Manor, arXiv 1803.02077, as here with h = 0.5 and relu3_2, relu4_2 for style.
@@ -69,22 +69,21 @@ class ContextualLoss(Loss):
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
-        settle(self)
-        if not 0 < self.bandwidth < math.inf:
-            raise ValueError(f"the bandwidth of ContextualLoss is a positive number, received {self.bandwidth!r}")
+        super().__post_init__()
+        number("the bandwidth of ContextualLoss", self.bandwidth, above=0)
         check_count(self, "samples", optional=True)
         check_seed(self)
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The loss between two maps of any sizes, averaged over the batch."""
-        centre = target.mean((2, 3))[:, :, None]
-        features, its = (direction(sample(maps.flatten(2), self.samples, self.seed) - centre) for maps in (x, target))
-        rows = max(1, PAIRS_AT_ONCE // (x.shape[0] * its.shape[2]))
+        """The loss between maps of any two sizes, averaged over the batch."""
+        mean = target.mean((2, 3))[:, :, None]
+        features, style = (direction(sample(maps.flatten(2), self.samples, self.seed) - mean) for maps in (x, target))
+        rows = max(1, PAIRS_PER_CHUNK // (x.shape[0] * style.shape[2]))
         best = [
-            checkpoint(_similarity, part, its, self.bandwidth, use_reentrant=False, preserve_rng_state=False)
+            checkpoint(_similarity, part, style, self.bandwidth, use_reentrant=False, preserve_rng_state=False)
             for part in torch.split(features, rows, 2)
         ]
-        return -torch.stack(best).amax(0).mean(1).log().mean() / math.log(max(its.shape[2], 2))
+        return -torch.stack(best).amax(0).mean(1).log().mean() / math.log(max(style.shape[2], 2))
 
 
 def _similarity(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
@@ -92,4 +91,4 @@ def _similarity(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
     lengths = x.square().sum(1)[:, :, None] + y.square().sum(1)[:, None, :]
     distance = (0.5 * lengths - x.transpose(1, 2) @ y).clamp(min=0)
     nearest = distance.amin(2, keepdim=True)
-    return (-distance / (bandwidth * (nearest + EPSILON))).softmax(2).amax(1)
+    return (-distance / (bandwidth * (nearest + DISTANCE_OFFSET))).softmax(2).amax(1)

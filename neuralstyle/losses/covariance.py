@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neuralstyle.losses.base import Reference, StatisticLoss, settle
+from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.moments import mean_and_covariance, moment_sums
 from neuralstyle.losses.tools.relative import relative
 
-FLAT = 1e-4
+MIN_COVARIANCE_NORM = 1e-4  # of the style, squared, as a multiple of |mean|^4
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,9 @@ class CovarianceLoss(StatisticLoss):
     + \frac{1}{2} \frac{|\mu - \mu_S|^2}{|\mu_S|^2}
     $$
 
-    A Gram matrix is $\Sigma + \mu \mu^\top$ and mostly mean after a ReLU; apart, both count the same. Each share is
-    divided by its value for a result without features, so the loss is then about 1; the small second summand keeps it
-    finite for a style without any structure.
-
-    Args:
-        layers: where statistics are compared, one name or several; (B, C, h, w) each.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        reference: "style", or "content".
-
-    Raises:
-        ValueError: no layers.
+    A Gram matrix is $\Sigma + \mu \mu^\top$, and after a ReLU mostly the second summand. Here both count alike. Each
+    share is divided by its value for a result without features, for which the loss is then about 1. The small summand
+    in the divisor keeps it finite for a style without any structure.
 
     Example:
         ```python
@@ -42,12 +34,12 @@ class CovarianceLoss(StatisticLoss):
         from neuralstyle import CovarianceLoss
 
         F, S = torch.rand(1, 64, 32, 32), torch.rand(1, 64, 40, 24)
-        assert CovarianceLoss("relu1_1").forward(S, S) == 0
-        assert CovarianceLoss("relu1_1").forward(F, S) > 0
+        assert CovarianceLoss("relu1_1")(S, S) == 0
+        assert CovarianceLoss("relu1_1")(F, S) > 0
         ```
 
-    Paper: Sun and Saenko, Deep CORAL, arXiv 1607.01719: the covariances, there divided by $4 C^2$ and without means,
-    which a picture needs for its colours.
+    Paper: Sun and Saenko, Deep CORAL, arXiv 1607.01719. Departures: the divisor, which there is $4 C^2$, and the means,
+    which pin a picture's colours.
 
     """
 
@@ -55,17 +47,14 @@ class CovarianceLoss(StatisticLoss):
     layer_weights: Sequence[float] | None = None
     reference: Reference = "style"
 
-    def __post_init__(self) -> None:
-        settle(self)
-
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
         """Sums of products and of features: (B, C, N), (B, 1, N) -> (B, C + 1, C)."""
         return moment_sums(x, weight)
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         """Both shares, averaged over the batch."""
-        (mean, covariance), (its_mean, its_covariance) = map(mean_and_covariance, (actual, target))
-        level = its_mean.square().sum(1)
-        structure = its_covariance.square().sum((1, 2)) + FLAT * level.square()
-        spread = relative((covariance - its_covariance).square().sum((1, 2)), structure)
-        return 0.5 * (spread + relative((mean - its_mean).square().sum(1), level))
+        (mean, covariance), (target_mean, target_covariance) = map(mean_and_covariance, (actual, target))
+        level = target_mean.square().sum(1)
+        structure = target_covariance.square().sum((1, 2)) + MIN_COVARIANCE_NORM * level.square()
+        spread = relative((covariance - target_covariance).square().sum((1, 2)), structure)
+        return 0.5 * (spread + relative((mean - target_mean).square().sum(1), level))

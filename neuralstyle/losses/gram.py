@@ -1,4 +1,4 @@
-"""Style as Gram matrices: which features occur together, wherever they occur."""
+"""Style as Gram matrices: which features occur together, at any position."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.losses.base import Reference, StatisticLoss, settle
+from neuralstyle.losses.base import Reference, StatisticLoss
+from neuralstyle.losses.tools.relative import relative
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 Normalization = Literal["paper", "relative"]
@@ -22,8 +23,8 @@ NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 class GramStyleLoss(StatisticLoss):
     r"""Squared difference between Gram matrices.
 
-    With $F^l$ ($N_l \times M_l$) the features of the result at layer l, $G^l = F^l F^{l\top}$ and
-    $A^l$ the same of the style, which has $M'_l$ positions,
+    With $F^l$ ($N_l \times M_l$) the features of the result at layer l, $G^l = F^l F^{l\top}$, and $A^l$ the Gram
+    matrix of the style, which has $M'_l$ positions,
 
     $$
     E_l = \frac{1}{4 N_l^2} \sum_{ij} \left(\frac{G^l_{ij}}{M_l} - \frac{A^l_{ij}}{M'_l}\right)^2,
@@ -31,27 +32,26 @@ class GramStyleLoss(StatisticLoss):
     $$
 
     For pictures of one size this is the paper's $\frac{1}{4 N_l^2 M_l^2} \sum (G - A)^2$. Each matrix is
-    divided by its own number of positions, so pictures of different sizes compare. The default is the paper's five
-    layers (after their ReLU) with $w_l = 1/5$.
+    divided by its own number of positions, so that pictures of different sizes can be compared. The default is the
+    paper's five layers (after their ReLU) with $w_l = 1/5$.
 
-    With ``normalization="relative"`` each $E_l$ is divided by its value at $G = 0$,
+    ``normalization="relative"`` divides each $E_l$ by its value at $G = 0$,
 
     $$ E_l^\text{rel} = \frac{\sum_{ij} (G^l_{ij} / M_l - A^l_{ij} / M'_l)^2}{\sum_{ij} (A^l_{ij} / M'_l)^2} $$
 
     so that one weight serves all styles. The paper's $E_l$ grows with the fourth power of the activations: among 18
     paintings its value at $G = 0$ differed by factors of 20 (relu2_1) to 340 (relu5_1).
 
-    Other programs divide $E_l$ by a further $N_l^2$ (neural-style, neural-style-pt) or
-    multiply it by 4 (pystiche); ``layer_weights`` says either.
+    Other programs divide $E_l$ by a further $N_l^2$ (neural-style, neural-style-pt) or multiply it by 4 (pystiche);
+    ``layer_weights`` can express both.
 
     Args:
-        layers: where Gram matrices are compared, one name or several.
-        layer_weights: the paper's $w_l$, a weight for each layer; None: 1 / (number of layers).
+        layer_weights: the paper's $w_l$; None: 1 / (number of layers).
         normalization: "paper" or "relative".
         reference: "style", or "content" to keep the content's texture.
 
     Raises:
-        ValueError: no layers, or an unknown normalization.
+        ValueError: an unknown normalization.
 
     Example:
         ```python
@@ -60,7 +60,7 @@ class GramStyleLoss(StatisticLoss):
 
         F, S = torch.rand(1, 64, 32, 32), torch.rand(1, 64, 40, 24)
         G, A = (x.flatten(2)[0] @ x.flatten(2)[0].T / x.flatten(2).shape[2] for x in (F, S))
-        value = GramStyleLoss("relu1_1").forward(F, S)
+        value = GramStyleLoss("relu1_1")(F, S)
         assert torch.isclose(value, ((G - A) ** 2).sum() / (4 * 64**2))
         ```
 
@@ -74,9 +74,9 @@ class GramStyleLoss(StatisticLoss):
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.normalization not in NORMALIZATIONS:
             raise unknown("normalization", self.normalization, NORMALIZATIONS)
-        settle(self)
 
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
         """The Gram matrix under a weight: (B, C, N), (B, 1, N) -> (B, C, C)."""
@@ -87,7 +87,7 @@ class GramStyleLoss(StatisticLoss):
         difference = (actual - target).square()
         if self.normalization == "paper":
             return 0.25 * difference.mean()
-        return (difference.sum((1, 2)) / target.square().sum((1, 2)).clamp(min=1e-12)).mean()
+        return relative(difference.sum((1, 2)), target.square().sum((1, 2)))
 
 
 def weighted_gram(x: Tensor, weight: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x: Tensor = ctx.saved_tensors[0]
-        # Both factors are x, so two products become one; the features come out as they went in, channels last.
+        # Both factors are x, so that one product serves for two. The gradient keeps the features' channels-last order.
         symmetric = gradient + gradient.transpose(1, 2)
         rows = x.transpose(1, 2)
         if x.shape[0] == 1 and x.shape[2]:  # a convolution is the faster product

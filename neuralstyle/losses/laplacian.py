@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference, settle
+from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count
 
-FAINT = 1e-3  # mean squared Laplacian: of a thousand photographs at 512 pixels, averaged over 8, none has less
+# Mean squared Laplacian. Of a thousand photographs at 512 pixels, averaged over 8 x 8, none has less.
+MIN_LAPLACIAN_POWER = 1e-3
 
 
 @dataclass(frozen=True)
@@ -26,24 +27,22 @@ class LaplacianLoss(Loss):
     (\Delta x)_{ij} = 4 x_{ij} - x_{i-1,j} - x_{i+1,j} - x_{i,j-1} - x_{i,j+1}
     $$
 
-    Keeps lines and small detail of a photograph that deep features lose, to be used beside ``ContentLoss``. The
-    divisor makes it 1 for a flat picture; as a mean over positions and channels it is at least 0.001, so that a content
-    with hardly any edges does not hold on to them at any price. The average over p x p pixels ignores noise and the
-    style's finest texture. It sees whole maps, exact in tiles.
+    Used beside ``ContentLoss``, it keeps lines and small detail of a photograph that deep features lose. The divisor
+    makes it 1 for a flat picture. As a mean over positions and channels the divisor is at least 0.001, so that faint
+    edges are not held at any price. The average over p x p pixels ignores noise and the style's finest texture. It sees
+    whole maps and is exact in tiles.
 
-    Averages over boxes pull all pixels of a box the same way, and with much weight the boxes show in flat areas.
-    ``smooth`` averages over twice the width with weights that fall off linearly, so that neighbours overlap and the
-    pull goes over evenly from one to the next.
+    An average over a box pulls all its pixels the same way, so with a large weight the boxes show in flat areas.
+    ``smooth`` averages over twice the width with weights that fall off linearly: neighbouring windows overlap, and the
+    pull changes evenly from one to the next.
 
     Args:
-        layers: "image", or features.
         pool: p, in positions; the paper uses 4, 16, or a sum of both.
         smooth: False for the paper's boxes, True for overlapping triangular windows of the same spacing.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        reference: "content", or "previous".
+        reference: "content" or "previous".
 
     Raises:
-        ValueError: no layers, or a pool below 1.
+        ValueError: a pool below 1.
 
     Example:
         ```python
@@ -52,7 +51,7 @@ class LaplacianLoss(Loss):
 
         photo = torch.rand(1, 3, 64, 48)
         loss = LaplacianLoss() + LaplacianLoss(pool=16)
-        assert LaplacianLoss().forward(photo + 0.1, photo) < 1e-6  # brightness is free
+        assert LaplacianLoss()(photo + 0.1, photo) < 1e-6  # brightness is free
         ```
 
     Paper: Li, Xu, Nie and Chua, arXiv 1707.01253. Departures: the divisor, repeated borders, and ``smooth``.
@@ -66,15 +65,15 @@ class LaplacianLoss(Loss):
     reference: Reference = "content"
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         check_count(self, "pool")
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The difference between two maps of one size, averaged over the batch."""
+        """The difference between maps of one size, averaged over the batch."""
         average = _overlapping if self.smooth else _boxes
-        edges, its = _laplacian(average(x, self.pool)), _laplacian(average(target, self.pool))
-        scale = its.square().mean((1, 2, 3)).clamp(min=FAINT)
-        return relative((edges - its).square().mean((1, 2, 3)), scale)
+        edges, target_edges = (_laplacian(average(maps, self.pool)) for maps in (x, target))
+        scale = target_edges.square().mean((1, 2, 3)).clamp(min=MIN_LAPLACIAN_POWER)
+        return relative((edges - target_edges).square().mean((1, 2, 3)), scale)
 
 
 def _laplacian(x: Tensor) -> Tensor:
@@ -85,12 +84,12 @@ def _laplacian(x: Tensor) -> Tensor:
 
 
 def _boxes(x: Tensor, pool: int) -> Tensor:
-    """Averages over boxes side by side; the last are smaller where the size is no multiple of the pool."""
+    """Averages over boxes side by side; the last boxes are smaller where the size is no multiple of the pool."""
     return F.avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False) if pool > 1 else x
 
 
 def _overlapping(x: Tensor, pool: int) -> Tensor:
-    """Averages around the same centres that reach to those next to them, with borders repeated."""
+    """Averages around the same centres over windows that overlap, with borders repeated."""
     half, (height, width) = pool // 2, x.shape[2:]
     offsets = torch.arange(pool + 2 * half, dtype=x.dtype, device=x.device) - half - (pool - 1) / 2
     weights = 1 - offsets.abs() / pool

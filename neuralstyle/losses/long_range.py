@@ -1,4 +1,4 @@
-"""Style as what occurs together at a distance."""
+"""Style as which features occur together at a distance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference, settle
+from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.relative import relative
 
 
@@ -22,17 +22,14 @@ class LongRangeLoss(Loss):
     $$
 
     over shifts $\delta$ to the right and downwards; $M_\delta$ is the number of positions that have a partner. Regular
-    textures - bricks, weaves, stripes - keep their period, which Gram matrices forget. The divisor makes it 1 for a
-    result without features. It sees whole maps: exact in tiles, without masks and regions.
+    textures (bricks, weaves, stripes) keep their period, which Gram matrices forget. The divisor makes it 1 for a
+    result without features. It sees whole maps: it is exact in tiles, and takes no masks and regions.
 
     Args:
-        layers: where features are compared, one name or several; (B, C, h, w) each.
-        shifts: distances in positions of the layer's own grid. One that does not fit into both maps is left out.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        reference: "style", or "content".
+        shifts: distances in positions of the layer's own grid. Shifts that do not fit into both maps are left out.
 
     Raises:
-        ValueError: no layers, no shifts, or one below 1.
+        ValueError: no shifts, or one below 1.
 
     Example:
         ```python
@@ -41,8 +38,8 @@ class LongRangeLoss(Loss):
 
         stripes = (torch.arange(32) % 8 < 4).float().expand(1, 1, 32, 32)
         loss = LongRangeLoss("image", shifts=(4, 8))
-        assert loss.forward(stripes, stripes) == 0
-        assert loss.forward(stripes[..., torch.randperm(32)], stripes) > 0.01
+        assert loss(stripes, stripes) == 0
+        assert loss(stripes[..., torch.randperm(32)], stripes) > 0.01
         ```
 
     Papers: Berger and Memisevic, arXiv 1606.01286; Sendik and Cohen-Or, ACM Transactions on Graphics 2017, compare
@@ -57,25 +54,25 @@ class LongRangeLoss(Loss):
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         object.__setattr__(self, "shifts", tuple(self.shifts))
         if not self.shifts or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in self.shifts):
             raise ValueError(f"shifts of LongRangeLoss are whole numbers of at least 1, received {self.shifts!r}")
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The distance between two maps of any sizes, averaged over the batch; 0 if no shift fits."""
+        """The distance between maps of any two sizes, averaged over the batch; 0 if no shift fits."""
         error, scale = 0 * x.sum((1, 2, 3)), target.new_zeros(target.shape[0])
         for dim in (2, 3):
             for shift in self.shifts:
                 if shift < min(x.shape[dim], target.shape[dim]):
-                    its = _shifted_gram(target, shift, dim)
-                    error = error + (_shifted_gram(x, shift, dim) - its).square().sum((1, 2))
-                    scale = scale + its.square().sum((1, 2))
+                    target_gram = _shifted_gram(target, shift, dim)
+                    error = error + (_shifted_gram(x, shift, dim) - target_gram).square().sum((1, 2))
+                    scale = scale + target_gram.square().sum((1, 2))
         return relative(error, scale)
 
 
 def _shifted_gram(x: Tensor, shift: int, dim: int) -> Tensor:
-    """The mean of f_p f_(p + shift)^T over positions along a dimension: (B, C, h, w) -> (B, C, C)."""
+    """The mean of f_p f_(p + shift)^T over positions, shifted along a dimension: (B, C, h, w) -> (B, C, C)."""
     length = x.shape[dim] - shift
     here, there = x.narrow(dim, 0, length).flatten(2), x.narrow(dim, shift, length).flatten(2)
     return torch.matmul(here, there.transpose(1, 2)) / here.shape[2]

@@ -1,4 +1,4 @@
-"""Style as the mean and standard deviation of each channel."""
+"""Style as means and standard deviations of channels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralstyle.losses.base import Reference, StatisticLoss, settle
+from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.relative import relative
 
-VARIANCE_FLOOR = 1e-6  # so that the root has a derivative where a channel is constant
+MIN_VARIANCE = 1e-6  # added to every variance, so that the root has a derivative where a channel is constant
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class MeanStdLoss(StatisticLoss):
     \qquad \sigma_i^2 = \operatorname{var}_i + 10^{-6}
     $$
 
-    The divisor is the style's own value, so the loss is about 1 for a result without features and one weight serves
-    all styles. Two numbers a channel: weak texture, but brightness and contrast are pinned, which Gram matrices leave
-    free. Both together:
+    The divisor is the style's own value, so that the loss is about 1 for a result without features and one weight
+    serves all styles. Two numbers a channel say little about texture, but they pin brightness and contrast, which Gram
+    matrices leave free. Both together:
 
     ```python
     from neuralstyle import GramStyleLoss, MeanStdLoss
@@ -34,35 +34,24 @@ class MeanStdLoss(StatisticLoss):
     style = GramStyleLoss(normalization="relative") + MeanStdLoss()
     ```
 
-    Args:
-        layers: where statistics are compared, one name or several; (B, C, h, w) each.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        reference: "style", or "content".
-
-    Raises:
-        ValueError: no layers.
-
     Example:
         ```python
         import torch
         from neuralstyle import MeanStdLoss
 
         S = torch.rand(1, 64, 32, 32)
-        assert MeanStdLoss("relu1_1").forward(S.flip(3), S) < 1e-9
-        assert torch.isclose(MeanStdLoss("relu1_1").forward(0 * S, S), torch.tensor(1.0), atol=0.01)
+        assert MeanStdLoss("relu1_1")(S.flip(3), S) < 1e-9
+        assert torch.isclose(MeanStdLoss("relu1_1")(0 * S, S), torch.tensor(1.0), atol=0.01)
         ```
 
-    Papers: Li, Wang, Liu and Hou, arXiv 1701.01036 (matching of BN statistics), there divided by the number of
-    channels and without a floor under the variance.
+    Paper: Li, Wang, Liu and Hou, arXiv 1701.01036 (matching of BN statistics). Departures: the divisor, which there is
+    the number of channels, and what is added to the variance.
 
     """
 
     layers: str | Sequence[str] = STYLE_LAYERS
     layer_weights: Sequence[float] | None = None
     reference: Reference = "style"
-
-    def __post_init__(self) -> None:
-        settle(self)
 
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
         """Sums of each channel and of its square: (B, C, N), (B, 1, N) -> (B, 2, C)."""
@@ -77,5 +66,5 @@ class MeanStdLoss(StatisticLoss):
 
 def _mean_and_deviation(moments: Tensor) -> Tensor:
     mean, square = moments.unbind(1)
-    deviation = ((square - mean.square()).clamp(min=0) + VARIANCE_FLOOR).sqrt()
+    deviation = ((square - mean.square()).clamp(min=0) + MIN_VARIANCE).sqrt()
     return torch.stack([mean, deviation], 1)

@@ -1,4 +1,4 @@
-"""Style as a distribution of features in the eyes of a Gaussian kernel."""
+"""Style as a distribution of features, compared by a Gaussian kernel."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralstyle.losses.base import Reference, StatisticLoss, settle
+from neuralstyle._errors import number
+from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count, check_seed, normal
 
-AT_ONCE = 32
-NOTHING = 1e-6  # of what a kernel comes to: features that are as good as zero
+FREQUENCIES_PER_CHUNK = 32
+MIN_DISTANCE_FROM_ZERO = 1e-6  # squared and per frequency, of a style's means from those of features that are zero
 
 
 @dataclass(frozen=True)
@@ -33,22 +34,19 @@ class MMDLoss(StatisticLoss):
     {\sum_k |1 - \overline{e^{i \omega_k^\top S}}|^2}
     $$
 
-    Bars are means over positions, which add up: memory is set by the tile, masks and regions work. The divisor is the
-    value for a result without features, and at least $10^{-6} K$, for a style that has next to none. The Gram matrix is
-    the same for a polynomial kernel; this one bounds what a single strong feature can do.
+    Bars are means over positions, which are sums: memory is set by the tile, and masks and regions work. The divisor is
+    the value for a result without features, but at least $10^{-6} K$, for a style that has next to none. The same with
+    a polynomial kernel compares Gram matrices; the Gaussian kernel bounds the influence of a single strong feature.
 
     Args:
-        layers: where distributions are compared, one name or several; (B, C, h, w) each.
         bandwidth: b, the kernel's width as a root mean square over channels; the default is for networks whose mean
-            activations are 1 (``normalize=True``). A narrow kernel tells fine differences and does not pull from afar:
-            at 1 a result started from the content does not find the style's colours.
-        frequencies: K; the error of the approximation falls with its root.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        seed: of the frequencies, which depend on nothing else but the number of channels.
-        reference: "style", or "content".
+            activations are 1 (``normalize=True``). A narrow kernel tells fine differences apart but does not pull from
+            far away: at 1 a result started from the content does not find the style's colours.
+        frequencies: K; the error of the approximation falls with its square root.
+        seed: of the frequencies, which depend on nothing else than the number of channels.
 
     Raises:
-        ValueError: no layers, a bandwidth that is not positive, a number of frequencies below 1, or a negative seed.
+        ValueError: a bandwidth that is not positive, a number of frequencies below 1, or a negative seed.
 
     Example:
         ```python
@@ -57,7 +55,7 @@ class MMDLoss(StatisticLoss):
 
         F, S = torch.rand(1, 8, 32, 32), torch.rand(1, 8, 40, 24)
         loss = MMDLoss("relu1_1")
-        assert loss.forward(F, S) < 0.05 < loss.forward(2 * F, S)
+        assert loss(F, S) < 0.05 < loss(2 * F, S)
         ```
 
     Papers: Li, Wang, Liu and Hou, arXiv 1701.01036 (MMD as a style loss, there with sampled pairs of positions);
@@ -73,9 +71,8 @@ class MMDLoss(StatisticLoss):
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
-        settle(self)
-        if not 0 < self.bandwidth < math.inf:
-            raise ValueError(f"the bandwidth of MMDLoss is a positive number, received {self.bandwidth!r}")
+        super().__post_init__()
+        number("the bandwidth of MMDLoss", self.bandwidth, above=0)
         check_count(self, "frequencies")
         check_seed(self)
 
@@ -83,14 +80,16 @@ class MMDLoss(StatisticLoss):
         """Sums of cosines and sines of K projections: (B, C, N), (B, 1, N) -> (B, K, 2)."""
         channels = x.shape[1]
         frequencies = normal(self.frequencies, channels, self.seed, x) / (self.bandwidth * math.sqrt(channels))
-        # Waves are many more numbers than features, so they are made some at a time, and again for the gradient.
-        waves: list[Tensor] = [_Waves.apply(part, x, weight) for part in torch.split(frequencies, AT_ONCE)]
+        # Waves are many more numbers than features, so they are computed in chunks, and again for the gradient.
+        waves: list[Tensor] = [
+            _Waves.apply(part, x, weight) for part in torch.split(frequencies, FREQUENCIES_PER_CHUNK)
+        ]
         return torch.cat(waves, 1)
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
-        """The squared difference over that from all positions at zero, averaged over the batch."""
+        """The squared difference, relative to that of features that are zero, averaged over the batch."""
         zero = torch.cat([target.new_ones(1), target.new_zeros(1)])
-        size = (zero - target).square().sum((1, 2)).clamp(min=NOTHING * self.frequencies)
+        size = (zero - target).square().sum((1, 2)).clamp(min=MIN_DISTANCE_FROM_ZERO * self.frequencies)
         return relative((actual - target).square().sum((1, 2)), size)
 
 
@@ -107,7 +106,7 @@ class _Waves(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         frequencies, x, weight = ctx.saved_tensors
         phase, a, b = frequencies @ x, gradient[..., :1], gradient[..., 1:]
-        if torch.is_grad_enabled():  # somebody wants to differentiate once more
+        if torch.is_grad_enabled():  # the gradient is to be differentiated once more
             waves = b * phase.cos() - a * phase.sin()
         else:  # the same as one wave, |(a, b)| cos(p + arg(b, a)): half the work
             waves = phase.add_(torch.atan2(a, b)).cos_().mul_(torch.hypot(a, b))

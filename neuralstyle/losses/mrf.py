@@ -1,4 +1,4 @@
-"""Style as patches, each compared with its nearest of the style."""
+"""Style as patches, each compared with the nearest patch of the style."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.losses.base import PointwiseLoss, Reference, settle
+from neuralstyle.losses.base import PointwiseLoss, Reference
 from neuralstyle.losses.tools.nearest import direction, nearest
+from neuralstyle.losses.tools.relative import MIN_SCALE
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
 
@@ -23,20 +24,18 @@ class MRFLoss(PointwiseLoss):
     \qquad n(p) = \arg\max_q \frac{\Psi_p \cdot \Psi^S_q}{|\Psi_p|\, |\Psi^S_q|}
     $$
 
-    with $\Psi_p$ (9 C numbers) the features at a position and around it. Keeps whole pieces of the style where the
+    with $\Psi_p$ (9 C numbers) the features at a position and around it. It keeps whole pieces of the style where the
     result has something like them. The divisor is the mean square of the style's patches. Time grows with the product
-    of the numbers of positions of both; memory does not.
+    of the numbers of positions of result and style; memory does not.
 
-    Position by position: regions and tiles work, masks of the style do not.
+    It compares position by position: regions and tiles work, masks of the style do not.
 
     Args:
-        layers: where patches are compared, one name or several; (B, C, h, w) each.
         samples: how many of the style's patches are searched at most, drawn by the seed; None: all.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        seed: of the draw, which depends on nothing else but the number of patches.
+        seed: of the draw, which depends on nothing else than the number of patches.
 
     Raises:
-        ValueError: no layers, samples below 1, or a negative seed.
+        ValueError: samples below 1, or a negative seed.
 
     Example:
         ```python
@@ -44,8 +43,8 @@ class MRFLoss(PointwiseLoss):
         from neuralstyle import MRFLoss
 
         S = torch.rand(1, 8, 16, 16)
-        assert MRFLoss("relu3_1").forward(S, S) == 0
-        assert MRFLoss("relu3_1").forward(torch.rand(1, 8, 12, 20), S) > 0.1
+        assert MRFLoss("relu3_1")(S, S) == 0
+        assert MRFLoss("relu3_1")(torch.rand(1, 8, 12, 20), S) > 0.1
         ```
 
     Paper: Li and Wand, arXiv 1601.04589, at relu3_1 and relu4_1. Departures: the divisor; borders are repeated, so
@@ -61,15 +60,15 @@ class MRFLoss(PointwiseLoss):
     reach: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         check_count(self, "samples", optional=True)
         check_seed(self)
 
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         """The relative error of each patch: (B, C, h, w) and the style's whole map -> (B, 1, h, w)."""
-        patches, its = _patches(x), sample(_patches(target), self.samples, self.seed)
-        scale = its.square().sum(1).mean(1).clamp(min=1e-12)
-        error = (patches - nearest(patches, direction(its), its)).square().sum(1)
+        patches, style_patches = _patches(x), sample(_patches(target), self.samples, self.seed)
+        scale = style_patches.square().sum(1).mean(1).clamp(min=MIN_SCALE)
+        error = (patches - nearest(patches, direction(style_patches), style_patches)).square().sum(1)
         return (error / scale[:, None]).view(-1, 1, *x.shape[2:])
 
 

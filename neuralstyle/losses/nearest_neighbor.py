@@ -1,4 +1,4 @@
-"""Style as single feature vectors, each compared with its nearest of the style."""
+"""Style as single feature vectors, each compared with the nearest one of the style."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from neuralstyle.losses.base import PointwiseLoss, Reference, settle
+from neuralstyle.losses.base import PointwiseLoss, Reference
 from neuralstyle.losses.tools.nearest import cosine_distance, direction, nearest
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
@@ -18,20 +18,18 @@ class NearestNeighborLoss(PointwiseLoss):
 
     $$ L_l = \frac{1}{M} \sum_p \min_q \left(1 - \cos(f_p, s_q)\right) $$
 
-    Sharp local detail. How often a feature of the style is used is left free, and so are lengths of vectors: add
-    ``MeanStdLoss`` for colours and contrast. Between 0 and 1 for features after a ReLU, so one weight serves all
-    styles. Time grows with the product of the numbers of positions of both; memory does not.
+    It gives sharp local detail. It leaves free how often a feature of the style is used, and how long vectors are: add
+    ``MeanStdLoss`` for colours and contrast. It lies between 0 and 1 for features after a ReLU, so one weight serves
+    all styles. Time grows with the product of the numbers of positions of result and style; memory does not.
 
-    Position by position: regions and tiles work, masks of the style do not.
+    It compares position by position: regions and tiles work, masks of the style do not.
 
     Args:
-        layers: where features are compared, one name or several; (B, C, h, w) each.
         samples: how many of the style's positions are searched at most, drawn by the seed; None: all.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        seed: of the draw, which depends on nothing else but the number of positions.
+        seed: of the draw, which depends on nothing else than the number of positions.
 
     Raises:
-        ValueError: no layers, samples below 1, or a negative seed.
+        ValueError: samples below 1, or a negative seed.
 
     Example:
         ```python
@@ -40,12 +38,13 @@ class NearestNeighborLoss(PointwiseLoss):
 
         S = torch.rand(1, 8, 16, 16)
         loss = NearestNeighborLoss("relu3_1")
-        assert loss.forward(2 * S.flip(3), S) < 1e-6
-        assert loss.forward(torch.rand(1, 8, 12, 20), S) > 0.01
+        assert loss(2 * S.flip(3), S) < 1e-6
+        assert loss(torch.rand(1, 8, 12, 20), S) > 0.01
         ```
 
     Papers: Zhang et al., ARF, arXiv 2206.06360 (NNFM, which joins the layers of a block into one vector); Kolkin et
-    al., arXiv 2203.13215 (NNST, which first subtracts each picture's mean). Here every layer is matched on its own.
+    al., arXiv 2203.13215 (NNST, which first subtracts each picture's mean). Departure: every layer is matched on its
+    own.
 
     """
 
@@ -56,12 +55,13 @@ class NearestNeighborLoss(PointwiseLoss):
     reference: Reference = field(default="style", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         check_count(self, "samples", optional=True)
         check_seed(self)
 
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         """The distance of each position: (B, C, h, w) and the style's whole map -> (B, 1, h, w)."""
         features = direction(x.flatten(2))
-        its = direction(sample(target.flatten(2), self.samples, self.seed))
-        return cosine_distance(features, nearest(features, its, its)).view(-1, 1, *x.shape[2:])
+        style_features = direction(sample(target.flatten(2), self.samples, self.seed))
+        found = nearest(features, style_features, style_features)
+        return cosine_distance(features, found).view(-1, 1, *x.shape[2:])

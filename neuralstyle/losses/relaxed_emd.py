@@ -1,4 +1,4 @@
-"""Style as a set of feature vectors that are to be used, all of them."""
+"""Style as a set of feature vectors, all of which are to occur."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference, settle
+from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.nearest import cosine_distance, direction, nearest
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
@@ -22,21 +22,18 @@ class RelaxedEMDLoss(Loss):
     \qquad d(f, s) = 1 - \cos(f, s)
     $$
 
-    Every feature of the result has to be like one of the style, and every feature of the style has to occur. Between
-    0 and 1 for features after a ReLU. Lengths of vectors are left free: add ``MeanStdLoss`` for colours and contrast,
-    as the paper adds moments. It sees whole maps: exact in tiles, without masks and regions. Memory does not grow with
-    the product of the numbers of positions.
+    Every feature of the result has to be like one of the style, and every feature of the style has to occur. It lies
+    between 0 and 1 for features after a ReLU. It leaves the lengths of vectors free: add ``MeanStdLoss`` for colours
+    and contrast, as the paper adds moments. It sees whole maps: it is exact in tiles, and takes no masks and regions.
+    Memory does not grow with the product of the numbers of positions.
 
     Args:
-        layers: where features are compared, one name or several; (B, C, h, w) each.
         samples: how many positions of each picture count at most, drawn by the seed; None: all. Positions that are
             not drawn have no gradient of their own, so at shallow layers draw enough to cover the picture.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        seed: of the draw, which depends on nothing else but the number of positions.
-        reference: "style", or "content".
+        seed: of the draw, which depends on nothing else than the number of positions.
 
     Raises:
-        ValueError: no layers, samples below 1, or a negative seed.
+        ValueError: samples below 1, or a negative seed.
 
     Example:
         ```python
@@ -45,8 +42,8 @@ class RelaxedEMDLoss(Loss):
 
         S = torch.rand(1, 8, 16, 16)
         loss = RelaxedEMDLoss("relu3_1")
-        assert loss.forward(S.flip(3), S) == 0
-        assert loss.forward(S[..., :4], S) > 0.01  # not all of the style occurs
+        assert loss(S.flip(3), S) == 0
+        assert loss(S[..., :4], S) > 0.01  # not all of the style occurs
         ```
 
     Paper: Kolkin, Salavon and Shakhnarovich, STROTSS, arXiv 1904.12785. Departures: every layer is matched on its own,
@@ -61,14 +58,14 @@ class RelaxedEMDLoss(Loss):
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         check_count(self, "samples", optional=True)
         check_seed(self)
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The distance between two maps of any sizes, averaged over the batch."""
-        features, its = (direction(sample(maps.flatten(2), self.samples, self.seed)) for maps in (x, target))
-        its = its.expand(features.shape[0], -1, -1)
-        used = cosine_distance(features, nearest(features, its, its)).mean(1)
-        covered = cosine_distance(its, nearest(its, features, features)).mean(1)
+        """The distance between maps of any two sizes, averaged over the batch."""
+        features, style = (direction(sample(maps.flatten(2), self.samples, self.seed)) for maps in (x, target))
+        style = style.expand(features.shape[0], -1, -1)
+        used = cosine_distance(features, nearest(features, style, style)).mean(1)
+        covered = cosine_distance(style, nearest(style, features, features)).mean(1)
         return torch.maximum(used, covered).mean()

@@ -1,4 +1,4 @@
-"""Style as a whole distribution of features, seen along many directions."""
+"""Style as a whole distribution of features, compared along many directions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference, settle
+from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.quantiles import squared_transport
 from neuralstyle.losses.tools.relative import relative
@@ -23,18 +23,15 @@ class SlicedWassersteinLoss(Loss):
     $$
 
     with $Q_k$ the quantile function of $\theta_k^\top F$ over all positions. Unlike Gram matrices it sees the whole
-    distribution; the divisor makes it 1 for a result without features. It sees whole maps: exact in tiles, without
-    masks and regions; its memory is that of a few copies of the projections.
+    distribution. The divisor makes it 1 for a result without features. It sees whole maps: it is exact in tiles, and
+    takes no masks and regions. It needs the memory of a few copies of the projections.
 
     Args:
-        layers: where distributions are compared, one name or several; (B, C, h, w) each.
         directions: how many; None: as many as the layer has channels.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        seed: of the directions, which depend on nothing else but the number of channels.
-        reference: "style", or "content".
+        seed: of the directions, which depend on nothing else than the number of channels.
 
     Raises:
-        ValueError: no layers, a number of directions below 1, or a negative seed.
+        ValueError: a number of directions below 1, or a negative seed.
 
     Example:
         ```python
@@ -43,8 +40,8 @@ class SlicedWassersteinLoss(Loss):
 
         F, S = torch.rand(1, 8, 32, 32), torch.rand(1, 8, 40, 24)
         loss = SlicedWassersteinLoss("relu1_1")
-        assert 0 < loss.forward(F, S) < 0.1
-        assert loss.forward(S.flip(3), S) < 1e-9
+        assert 0 < loss(F, S) < 0.1
+        assert loss(S.flip(3), S) < 1e-9
         ```
 
     Paper: Heitz, Vanhoey, Chambon and Belcour, arXiv 2006.07229. Departures: the directions stay the same, as L-BFGS
@@ -60,14 +57,15 @@ class SlicedWassersteinLoss(Loss):
     reference: Reference = "style"
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         check_count(self, "directions", optional=True)
         check_seed(self)
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """The distance between two maps of any sizes, averaged over the batch."""
+        """The distance between maps of any two sizes, averaged over the batch."""
         channels = x.shape[1]
         drawn = normal(self.directions or channels, channels, self.seed, x)
         directions = drawn / drawn.norm(dim=1, keepdim=True)
-        along, its = directions @ x.flatten(2), directions @ target.flatten(2)
-        return relative(squared_transport(along, its).mean(1), its.square().mean((1, 2)))
+        projected, target_projected = (directions @ maps.flatten(2) for maps in (x, target))
+        error = squared_transport(projected, target_projected).mean(1)
+        return relative(error, target_projected.square().mean((1, 2)))

@@ -9,7 +9,8 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, settle
+from neuralstyle._errors import number
+from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,10 @@ class TotalVariationLoss(PointwiseLoss):
     Args:
         layers: "image", or features to be smoothed.
         power: the exponent p, at least 1.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
         reduction: "mean" or "sum".
 
     Raises:
-        ValueError: a power below 1, or no layers.
+        ValueError: a power below 1, or an unknown reduction.
 
     Example:
         ```python
@@ -39,7 +39,7 @@ class TotalVariationLoss(PointwiseLoss):
         from neuralstyle import TotalVariationLoss
 
         ramp = torch.linspace(0, 1, 11).expand(1, 3, 16, 11)
-        value = TotalVariationLoss(reduction="sum").forward(ramp, None)
+        value = TotalVariationLoss(reduction="sum")(ramp, None)
         assert torch.isclose(value, torch.tensor(3 * 16 * 10 * 0.1**2))
         ```
 
@@ -56,9 +56,8 @@ class TotalVariationLoss(PointwiseLoss):
     reach: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        settle(self)
-        if not self.power >= 1:
-            raise ValueError(f"the power of TotalVariationLoss is at least 1, received {self.power!r}")
+        super().__post_init__()
+        number("the power of TotalVariationLoss", self.power, least=1)
 
     def error(self, x: Tensor, target: None) -> Tensor:
         """Differences to the right and lower neighbours, zero at the border: (B, C, h, w) -> (B, 1, h, w)."""

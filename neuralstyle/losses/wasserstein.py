@@ -1,4 +1,4 @@
-"""Style as a Gaussian distribution of features, and what it costs to carry one to another."""
+"""Style as a Gaussian distribution of features, compared by optimal transport."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralstyle.losses.base import Reference, StatisticLoss, settle
+from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.moments import mean_and_covariance, moment_sums
-from neuralstyle.losses.tools.relative import relative
+from neuralstyle.losses.tools.relative import MIN_SCALE, relative
 
-RIDGE = 1e-5  # well above the rounding of sums in single precision
+COVARIANCE_RIDGE = 1e-5  # of the mean squared channel; well above the rounding of sums in single precision
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,14 @@ class WassersteinLoss(StatisticLoss):
     - 2 (\Sigma_S^{1/2} \Sigma \Sigma_S^{1/2})^{1/2}\right)}{|\mu_S|^2 + \operatorname{tr} \Sigma_S}
     $$
 
-    The divisor is the style's mean squared feature, which is the value for a result without features. In contrast to
-    Gram matrices it grows with the square of a difference in features, not with its fourth power, and pins means and
-    variances each on their own.
+    The divisor is the style's mean squared feature, which is the value for a result without features. Unlike a
+    comparison of Gram matrices this grows with the square of a difference in features, not with its fourth power, and
+    pins means and variances separately.
 
-    The trace of the root is a sum of roots of eigenvalues, so its derivative needs no differences between them. A
-    ridge of $10^{-5}$ times the style's mean squared channel on both diagonals keeps it finite where features do not
-    vary. Computed in double precision; an eigendecomposition of C x C a layer, which at small sizes is most of the
-    time.
-
-    Args:
-        layers: where statistics are compared, one name or several; (B, C, h, w) each.
-        layer_weights: a weight for each layer; None: 1 / (number of layers).
-        reference: "style", or "content".
-
-    Raises:
-        ValueError: no layers.
+    The trace of the root is a sum of roots of eigenvalues, so its derivative needs no differences between eigenvalues.
+    Both diagonals are raised by $10^{-5}$ times the style's mean squared channel, which keeps it finite where features
+    do not vary. It is computed in double precision, with an eigendecomposition of C x C at each layer, which takes
+    most of the time at small sizes.
 
     Example:
         ```python
@@ -48,12 +40,12 @@ class WassersteinLoss(StatisticLoss):
         from neuralstyle import WassersteinLoss
 
         S = torch.rand(1, 8, 32, 32)
-        moved = WassersteinLoss("relu1_1").forward(S + 1, S)  # every channel by 1
+        moved = WassersteinLoss("relu1_1")(S + 1, S)  # every channel by 1
         assert torch.isclose(moved, 8 / S.square().sum(1).mean(), rtol=1e-4)
         ```
 
     Papers: Vacher, Davila, Kohn and Coen-Cagli, arXiv 2006.03698; Mroueh, arXiv 1905.12828. Departures: the divisor
-    and the ridge.
+    and the raised diagonals.
 
     """
 
@@ -61,24 +53,24 @@ class WassersteinLoss(StatisticLoss):
     layer_weights: Sequence[float] | None = None
     reference: Reference = "style"
 
-    def __post_init__(self) -> None:
-        settle(self)
-
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
         """Sums of products and of features: (B, C, N), (B, 1, N) -> (B, C + 1, C)."""
         return moment_sums(x, weight)
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         """The distance over the target's mean square, averaged over the batch."""
-        (mean, covariance), (its_mean, its_covariance) = (mean_and_covariance(_exact(m)) for m in (actual, target))
-        square = its_mean.square().sum(1) + _trace(its_covariance)
-        ridge = torch.diag_embed((RIDGE * square / mean.shape[1]).clamp(min=1e-12)[:, None].expand_as(its_mean))
-        covariance, its_covariance = covariance + ridge, its_covariance + ridge
+        moments = [mean_and_covariance(_in_double(each)) for each in (actual, target)]
+        (mean, covariance), (target_mean, target_covariance) = moments
+        square = target_mean.square().sum(1) + _trace(target_covariance)
+        ridge = torch.diag_embed(
+            (COVARIANCE_RIDGE * square / mean.shape[1]).clamp(min=MIN_SCALE)[:, None].expand_as(target_mean)
+        )
+        covariance, target_covariance = covariance + ridge, target_covariance + ridge
         # L^T Sigma L has the eigenvalues of the root's argument for any L with L L^T = Sigma_S, and this one is cheap.
-        factor = _factor(its_covariance)
+        factor = _factor(target_covariance)
         eigenvalues = torch.linalg.eigvalsh(factor.transpose(1, 2) @ covariance @ factor)
         overlap = eigenvalues.clamp(min=1e-30).sqrt().sum(1)
-        error = (mean - its_mean).square().sum(1) + _trace(covariance) + _trace(its_covariance) - 2 * overlap
+        error = (mean - target_mean).square().sum(1) + _trace(covariance) + _trace(target_covariance) - 2 * overlap
         return relative(error.clamp(min=0), square).to(actual)
 
 
@@ -86,13 +78,13 @@ def _trace(matrices: Tensor) -> Tensor:
     return torch.diagonal(matrices, dim1=1, dim2=2).sum(1)
 
 
-def _exact(moments: Tensor) -> Tensor:
+def _in_double(moments: Tensor) -> Tensor:
     """In double precision, on the CPU where the device has none."""
     return moments.to("cpu" if moments.device.type == "mps" else moments.device, torch.float64)
 
 
 def _factor(matrices: Tensor) -> Tensor:
-    """L with L L^T the given positive matrices; of rounded ones the nearest that are positive."""
+    """L with L L^T equal to the given matrices, or to the nearest positive ones where rounding made them negative."""
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(matrices)
     if failed.any():

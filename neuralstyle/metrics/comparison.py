@@ -1,4 +1,4 @@
-"""Several results of one content and style, by every measure: as numbers and as a table."""
+"""Comparing several results of one content and style by every measure: as numbers and as a table."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ BEST = {
     "grid": "low",
     "flat": "low",
 }
-"""Which values of a measure are good ones."""
+"""Which values of each measure are good."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What each measure says of a picture, through random filters where it needs an encoder.
+    """The value of every measure for one picture; features are those of random filters.
 
-    ``style`` and ``sliced`` are ``style_distance`` by Gram matrices and by sliced Wasserstein; ``content`` is
-    ``content_distance``; ``structure``, ``color`` (from the style), ``spectrum``, ``grain`` (of style and content),
-    ``grid`` and ``flat`` are what their functions give.
+    ``style`` and ``sliced`` are ``style_distance`` by Gram matrices and by sliced Wasserstein, ``content`` is
+    ``content_distance``, ``structure`` is ``structure``, ``color`` is ``color_distance`` from the style, ``spectrum``
+    is ``spectrum_distance``, ``grain`` is ``high_frequency_excess`` over style and content, ``grid`` is ``grid_energy``
+    and ``flat`` is ``flat_area``.
 
     Example:
         ```python
@@ -62,22 +63,22 @@ def compare(
 ) -> dict[str, Scores]:
     """Measure results of one content and one style.
 
-    Measures depend on the size at which they are taken: compare results of one size, or give ``size``. The grid is
-    looked for in each picture as it is, since resizing moves it.
+    Measures depend on the size of the pictures: compare results of one size, or give ``size``. The grid is always
+    measured in each picture at its own size, since resizing moves it.
 
     Args:
         content: the photograph: a path, PIL image, array or tensor.
         style: the painting.
         pictures: results by name, each at least 64 pixels on each side.
-        size: at which all are measured, such as the longest side in pixels; None: each at its own.
+        size: the size at which all are measured, such as the longest side in pixels; None: each at its own.
 
     Returns:
-        For each name its scores.
+        The scores by name.
 
     Raises:
-        ValueError: no pictures, one that is too small, or one of another aspect than the content; the message says
-            which.
-        FileNotFoundError: a picture that does not exist.
+        ValueError: no pictures, or a picture that is too small or has another aspect than the content; the message
+            names it.
+        FileNotFoundError: a picture does not exist.
 
     Example:
         ```python
@@ -92,7 +93,7 @@ def compare(
 
     """
     if not pictures:
-        raise ValueError("there are no pictures to compare; give one or more")
+        raise ValueError("there are no pictures to compare; give at least one")
     photograph, painting = load_image(content), load_image(style)
     found = {}
     for name, picture in pictures.items():
@@ -116,10 +117,10 @@ def compare(
 
 
 def table(scores: Mapping[str, Scores]) -> str:
-    """Scores as a table of plain text: a line for each picture, and one that says which values are good.
+    """Format scores as a table of plain text: a line for each picture, and one that says which values are good.
 
     Args:
-        scores: by name, as ``compare`` gives them.
+        scores: scores by name, as ``compare`` returns them.
 
     Example:
         ```python

@@ -1,4 +1,4 @@
-"""Distances between features: how near a result is to the style, and what it keeps of the content."""
+"""Distances between features: how close a result is to the style, and how much of the content it keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
-from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle.encoders.base import Encoder, check_names, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
 from neuralstyle.losses.tools.nearest import direction
@@ -18,39 +18,40 @@ from neuralstyle.losses.tools.sampling import sample
 from neuralstyle.metrics.random_filters import RandomFilters, texture_layers
 from neuralstyle.metrics.references import with_content, with_style
 
-Method = Literal["gram", "sliced-wasserstein"]
-METHODS: tuple[Method, ...] = get_args(Method)
+StyleMethod = Literal["gram", "sliced-wasserstein"]
+STYLE_METHODS: tuple[StyleMethod, ...] = get_args(StyleMethod)
 STRUCTURE_LAYERS = ("filters22", "filters44", "filters88")
-POSITIONS = 1024  # whose distances are compared
-DIRECTIONS = 16  # of each layer, along which distributions are compared
+MAX_POSITIONS = 1024  # whose distances are compared with each other
+FEATURE_DIRECTIONS = 16  # of each layer, along which distributions are compared
 
 
 def style_distance(
     picture: Picture,
     style: Picture,
     *,
-    method: Method = "gram",
+    method: StyleMethod = "gram",
     encoder: Encoder | None = None,
     layers: Sequence[str] | None = None,
 ) -> float:
-    r"""How far the features of a picture are from those of the style, whatever is where. Lower is better.
+    r"""Measure how far the features of a picture are from those of the style, at any position. Lower is better.
 
     With $E_l$ the value of ``GramStyleLoss(normalization="relative")`` or of ``SlicedWassersteinLoss`` at layer l,
 
     $$ D = \frac{1}{L} \sum_l \sqrt{E_l} $$
 
-    0 for the style itself; about 1 for a picture without features; above 1 for one with more of them than the style.
+    0 for the style itself; about 1 for a picture without features; above 1 for one with stronger features than the
+    style.
 
     Args:
         picture: the result: a path, PIL image, array or tensor.
         style: the painting; it is compared at the longest side of the picture, and never enlarged.
-        method: "gram", which features occur together; "sliced-wasserstein", their whole distribution,
-            along 16 directions.
-        encoder: what to look through; None: ``RandomFilters()``, with all its layers.
-        layers: of another encoder, which has to be told.
+        method: "gram" (which features occur together) or "sliced-wasserstein" (their whole distribution, along 16
+            directions).
+        encoder: the network that gives the features; None: ``RandomFilters()``.
+        layers: names of layers; required with an encoder of yours, None: all layers of ``RandomFilters()``.
 
     Raises:
-        ValueError: an unknown method or layer, an encoder without layers, a picture that cannot be used.
+        ValueError: an unknown method or layer, an encoder without ``layers``, or a picture that cannot be used.
 
     Example:
         ```python
@@ -66,15 +67,13 @@ def style_distance(
     after Ustyuzhaninov et al., arXiv 1606.00021.
 
     """
-    if method not in METHODS:
-        raise unknown("method of style_distance", method, METHODS)
+    if method not in STYLE_METHODS:
+        raise unknown("method of style_distance", method, STYLE_METHODS)
     network, names = _network(encoder, layers, None)
     image, target = with_style(picture, style)
     gram = method == "gram"
-    loss = GramStyleLoss(names, normalization="relative") if gram else SlicedWassersteinLoss(names, DIRECTIONS)
-    values = []
-    for x, y in _features(network, names, image, target):
-        values.append(loss.forward(x, y))
+    loss = GramStyleLoss(names, normalization="relative") if gram else SlicedWassersteinLoss(names, FEATURE_DIRECTIONS)
+    values = [loss.forward(x, y) for x, y in _features(network, names, image, target)]
     return float(torch.stack(values).clamp(min=0).sqrt().mean())
 
 
@@ -85,21 +84,21 @@ def content_distance(
     encoder: Encoder | None = None,
     layers: Sequence[str] | None = None,
 ) -> float:
-    r"""How far the features of a picture are from those of the content, position by position. Lower is closer.
+    r"""Measure how far the features of a picture are from the content's, position by position. Lower is closer.
 
     $$ D = \frac{1}{L} \sum_l \frac{\lVert F^l - P^l \rVert}{\lVert P^l \rVert} $$
 
-    0 for the content itself, 1 for a picture without features. It counts every change, of colours too; what a painting
-    should keep is measured better by ``structure``.
+    0 for the content itself, 1 for a picture without features. Every change counts, those of colours too; ``structure``
+    is the better measure of what a painting should keep.
 
     Args:
         picture: the result.
         content: the photograph; it is resized to the picture.
-        encoder: what to look through; None: ``RandomFilters()``, with all its layers.
-        layers: of another encoder, which has to be told.
+        encoder: the network that gives the features; None: ``RandomFilters()``.
+        layers: names of layers; required with an encoder of yours, None: all layers of ``RandomFilters()``.
 
     Raises:
-        ValueError: an unknown layer, an encoder without layers, pictures of different aspects.
+        ValueError: an unknown layer, an encoder without ``layers``, or pictures of different aspects.
 
     Example:
         ```python
@@ -117,9 +116,7 @@ def content_distance(
     """
     network, names = _network(encoder, layers, None)
     image, target = with_content(picture, content)
-    values = []
-    for x, y in _features(network, names, image, target):
-        values.append((x - y).norm() / y.norm().clamp(min=1e-12))
+    values = [(x - y).norm() / y.norm().clamp(min=1e-12) for x, y in _features(network, names, image, target)]
     return float(torch.stack(values).mean())
 
 
@@ -130,23 +127,24 @@ def structure(
     encoder: Encoder | None = None,
     layers: Sequence[str] | None = None,
 ) -> float:
-    r"""How much of what is alike within the content is alike within the picture. Higher is better.
+    r"""Measure how well the similarities within the content are kept within the picture. Higher is better.
 
     With $D_{pq}$ the cosine distance between the features at positions p and q,
 
     $$ S = \frac{1}{L} \sum_l \operatorname{corr}_{p<q}\left(D^l_{pq}, D^{C,l}_{pq}\right) $$
 
     over at most 1024 positions, the same in both. 1 for the content itself, around 0 for an unrelated picture, at
-    least -1. Colours may change altogether: only what is like what within each picture counts.
+    least -1. All colours may change: only which parts of a picture are similar to each other counts.
 
     Args:
         picture: the result.
         content: the photograph; it is resized to the picture.
-        encoder: what to look through; None: ``RandomFilters()``, with its filters of 22, 44 and 88 pixels.
-        layers: of another encoder, which has to be told.
+        encoder: the network that gives the features; None: ``RandomFilters()``.
+        layers: names of layers; required with an encoder of yours, None: the filters of 22, 44 and 88 pixels of
+            ``RandomFilters()``.
 
     Raises:
-        ValueError: an unknown layer, an encoder without layers, pictures of different aspects.
+        ValueError: an unknown layer, an encoder without ``layers``, or pictures of different aspects.
 
     Example:
         ```python
@@ -163,40 +161,40 @@ def structure(
     """
     network, names = _network(encoder, layers, STRUCTURE_LAYERS)
     image, target = with_content(picture, content)
-    return sum(_likeness(x, y) for x, y in _features(network, names, image, target)) / len(names)
+    return sum(_correlation_of_distances(x, y) for x, y in _features(network, names, image, target)) / len(names)
 
 
 @cache
-def _held_out() -> RandomFilters:
+def _random_filters() -> RandomFilters:
     return RandomFilters()
 
 
 def _network(
     encoder: Encoder | None, layers: Sequence[str] | None, default: Sequence[str] | None
 ) -> tuple[Encoder, tuple[str, ...]]:
-    """The encoder and the names of the layers to look at."""
+    """Return the encoder and the names of the layers to compare."""
     if encoder is None:
-        held_out = _held_out()
-        return held_out, held_out.check_layers(layers or default or texture_layers(held_out))
+        filters = _random_filters()
+        return filters, check_names(layers or default or texture_layers(filters), filters.layers, "random filters")
     if not layers:
-        raise ValueError(f"which layers of {type(encoder).__name__} count has to be said; give layers=[...]")
-    return encoder, encoder.check_layers(layers)
+        raise ValueError(f"the layers of {type(encoder).__name__} to compare are not given; give layers=[...]")
+    return encoder, check_names(layers, encoder.layers, type(encoder).__name__)
 
 
 @torch.no_grad()
 def _features(encoder: Encoder, layers: Sequence[str], *images: Tensor) -> list[tuple[Tensor, ...]]:
-    """The features of each image, layer by layer."""
+    """Return the features of all images, layer by layer."""
     found = [encoder(on_encoder(encoder, image), layers) for image in images]
     return [tuple(features[name] for features in found) for name in layers]
 
 
-def _likeness(x: Tensor, y: Tensor) -> float:
-    """The correlation of the cosine distances within one map and within another."""
-    count = min(POSITIONS, x.shape[2] * x.shape[3])
+def _correlation_of_distances(x: Tensor, y: Tensor) -> float:
+    """Correlate the cosine distances within one feature map with those within another."""
+    count = min(MAX_POSITIONS, x.shape[2] * x.shape[3])
     rows, columns = torch.triu_indices(count, count, offset=1)
     distances = []
     for maps in (x, y):
-        unit = direction(sample(maps.flatten(2), POSITIONS, 0))[0]
+        unit = direction(sample(maps.flatten(2), MAX_POSITIONS, 0))[0]
         distances.append((1 - unit.T @ unit)[rows, columns].double())
     centred = [distance - distance.mean() for distance in distances]
     lengths = [distance.norm().clamp(min=1e-12) for distance in centred]

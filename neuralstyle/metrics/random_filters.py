@@ -1,4 +1,4 @@
-"""RandomFilters: an encoder that nobody has trained, and nobody paints with."""
+"""RandomFilters: an encoder that is not trained, and not used for painting."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralstyle._errors import whole_number
 from neuralstyle.encoders import Layer
 from neuralstyle.encoders.base import check_image, check_names
 
-SIZES = {3: 1, 7: 1, 11: 1, 22: 2, 44: 4, 88: 8}
-"""Side of the filters in pixels, and the cells over which the picture is averaged for them."""
+STRIDE_OF_SIDE = {3: 1, 7: 1, 11: 1, 22: 2, 44: 4, 88: 8}
+"""Side of the filters in pixels -> side of the cells over which the picture is averaged for them, in pixels."""
 
-CORRELATION = 0.9  # of two colour channels in the model of a photograph
-LENGTH = 32.0  # pixels over which its brightness keeps 1 / e of its correlation
-CONTRAST = 0.25  # its standard deviation
+# The model of photographs that filters are scaled by.
+CHANNEL_CORRELATION = 0.9  # between two colour channels
+CORRELATION_LENGTH = 32.0  # pixels over which the correlation of brightness falls to 1 / e
+BRIGHTNESS_DEVIATION = 0.25
 
 
 class RandomFilters(nn.Module):
-    r"""One layer of random filters of several sizes, each followed by a ReLU: an encoder to judge pictures with.
+    r"""One layer of random filters of several sizes, each followed by a ReLU: an encoder for measuring pictures.
 
     With $k_i$ a filter drawn from the normal distribution and x the picture in [0, 1],
 
@@ -28,18 +30,18 @@ class RandomFilters(nn.Module):
     F_i = \max\left(0,\; k_i * (x - \tfrac12) / \sigma_i\right)
     $$
 
-    Layers are called by the side of their filters in pixels: "filters3", "filters7", "filters11", "filters22",
-    "filters44" and "filters88"; the last three have 11 x 11 taps on the picture averaged over cells of 2, 4 and 8.
-    Every second filter sums to 0 in each colour channel, and sees texture without brightness and colour. $\sigma_i$ is
-    the filter's response to a model of photographs (brightness of correlation $e^{-d/32}$ at a distance of d pixels,
-    0.9 between colour channels, standard deviation 0.25), so that all sizes and frequencies have a say.
+    Layers are named by the side of their filters in pixels: "filters3", "filters7", "filters11", "filters22",
+    "filters44" and "filters88"; the last three have 11 x 11 taps on the picture averaged over cells of 2, 4 and 8
+    pixels. Every second filter sums to 0 in each colour channel, and so responds to texture without brightness and
+    colour. $\sigma_i$ is the standard deviation of the filter's response to a model of photographs (correlation
+    $e^{-d/32}$ at a distance of d pixels, 0.9 between colour channels, standard deviation 0.25), so that filters of all
+    sizes and frequencies count alike.
 
-    It takes the place of ``FeatureExtractor`` wherever an encoder is taken, and has (B, C, H // stride, W // stride)
-    features.
+    It can be used wherever an encoder is taken; its features are (B, C, H // stride, W // stride).
 
     Args:
-        filters: how many of each size, at least 2.
-        seed: of the draw.
+        filters: number of filters of each size, at least 2.
+        seed: seed of the random filters, at least 0.
 
     Raises:
         ValueError: fewer than 2 filters, or a seed below 0.
@@ -54,44 +56,50 @@ class RandomFilters(nn.Module):
         assert features["filters44"].shape == (1, 64, 16, 24)
         ```
 
-    Paper: after Ustyuzhaninov, Brendel, Gatys and Bethge, arXiv 1606.00021: textures are described well by a single
-    layer of random filters of several sizes, without pooling. Departures: the large filters see an averaged picture,
-    half of the filters are free of their mean, and responses are scaled.
+    Paper: after Ustyuzhaninov, Brendel, Gatys and Bethge, arXiv 1606.00021: a single layer of random filters of several
+    sizes, without pooling, describes textures well. Departures: the large filters are applied to an averaged picture,
+    half of the filters have mean 0, and responses are scaled.
 
     """
 
     def __init__(self, filters: int = 64, seed: int = 0) -> None:
         super().__init__()
-        for name, value, least in (("filters", filters, 2), ("seed", seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} of RandomFilters is a whole number of at least {least}, received {value!r}")
+        whole_number("filters of RandomFilters", filters, 2)
+        whole_number("seed of RandomFilters", seed, 0)
         generator = torch.Generator().manual_seed(seed)
         self._layers = {"image": Layer("image", "image", 3, 1, 0)}
-        for size, stride in SIZES.items():
+        for size, stride in STRIDE_OF_SIDE.items():
             taps = size // stride
             drawn = torch.randn(filters, 3, taps, taps, generator=generator, dtype=torch.float64)
             drawn[::2] -= drawn[::2].mean((2, 3), keepdim=True)
-            kernel = drawn / (CONTRAST * _response(drawn, stride))
+            kernel = drawn / (BRIGHTNESS_DEVIATION * _response(drawn, stride))
             name = f"filters{size}"
             self.register_buffer(name, kernel.float())
             self._layers[name] = Layer(name, "module", filters, stride, taps // 2 * stride)
 
     @property
     def layers(self) -> Mapping[str, Layer]:
-        """Every layer by name, the small filters first."""
+        """All layers by name, the smallest filters first."""
         return self._layers
 
     def check_layers(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The names as a tuple, each once.
+        """Return the names as a tuple, each once.
 
         Raises:
-            ValueError: a layer that is not there; the near one is suggested.
+            ValueError: an unknown layer; the closest match is suggested.
 
         """
         return check_names(names, self._layers, "random filters")
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features (B, C, H // stride, W // stride) of a picture (B, 3, H, W) in [0, 1], by the names asked for.
+        """Return the features of a picture by layer name.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            layers: names of layers.
+
+        Returns:
+            For each name its features, (B, C, H // stride, W // stride).
 
         Raises:
             ValueError: an unknown layer, or a picture that is too small for it.
@@ -99,9 +107,9 @@ class RandomFilters(nn.Module):
         """
         wanted = self.check_layers(layers)
         check_image(image, self.filters3.dtype, [self._layers[name] for name in wanted])  # type: ignore[arg-type]
-        return {name: self._see(image, name) for name in wanted}
+        return {name: self._filtered(image, name) for name in wanted}
 
-    def _see(self, image: Tensor, name: str) -> Tensor:
+    def _filtered(self, image: Tensor, name: str) -> Tensor:
         if name == "image":
             return image
         kernel = self.get_buffer(name)
@@ -111,15 +119,15 @@ class RandomFilters(nn.Module):
 
 
 def texture_layers(encoder: RandomFilters) -> tuple[str, ...]:
-    """All layers but the picture itself."""
+    """Return the names of all layers but "image", the picture itself."""
     return tuple(name for name in encoder.layers if name != "image")
 
 
 def _response(kernel: Tensor, stride: int) -> Tensor:
-    """Standard deviation of each filter's response (N, 3, taps, taps) to the model at contrast 1: (N, 1, 1, 1)."""
+    """Return the standard deviation of responses to the model at deviation 1: (N, 3, taps, taps) -> (N, 1, 1, 1)."""
     taps = kernel.shape[3]
     places = torch.cartesian_prod(*2 * [torch.arange(taps, dtype=torch.float64) * stride])
-    near = torch.exp(-torch.cdist(places, places) / LENGTH)
-    colours = torch.full((3, 3), CORRELATION, dtype=torch.float64).fill_diagonal_(1)
+    near = torch.exp(-torch.cdist(places, places) / CORRELATION_LENGTH)
+    colours = torch.full((3, 3), CHANNEL_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
     flat = kernel.flatten(2)
     return torch.einsum("nap,pq,ab,nbq->n", flat, near, colours, flat).sqrt().view(-1, 1, 1, 1)

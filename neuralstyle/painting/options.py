@@ -13,7 +13,7 @@ from neuralstyle._errors import number, unknown
 if TYPE_CHECKING:
     import torch
 
-    from neuralstyle.color.control import Color
+    from neuralstyle.color import Color
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.images import Size
     from neuralstyle.losses import Loss, LossSum

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from neuralstyle._errors import unknown
 from neuralstyle.checkpoint import describe, fingerprint
-from neuralstyle.color.control import Color, finish, prepare_style
+from neuralstyle.color import Color, recolor_result, recolor_style
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
 from neuralstyle.losses import ContentLoss, LossSum
@@ -102,7 +102,9 @@ class Plan:
         """
         if self.content is None:
             return found
-        return finish(found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels)
+        return recolor_result(
+            found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels
+        )
 
     def picture(self, found: Tensor) -> Image.Image:
         """Return a picture of any stage as the result: at the final size, in its final colours, with 8 bits."""
@@ -226,7 +228,7 @@ def _resolve(
     )
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
     if content is not None:
-        pictures = [replace(s, image=prepare_style(load_image(s.image), content, color)) for s in pictures]
+        pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
     on_device = on_encoder(stages[0].encoder, start)
     state = _state_file(options["state"])
@@ -236,9 +238,9 @@ def _resolve(
             {
                 "device": on_device.device,
                 "precision": on_device.dtype,
-                "losses": _once(stage.losses for stage in stages),
+                "losses": _once(describe(stage.losses) for stage in stages),
                 "sizes and iterations": [(*stage.shape, stage.iterations) for stage in stages],
-                "optimizer": describe(optimizer),
+                "optimizer": optimizer,
                 "encoder": _once(describe(stage.encoder) for stage in stages),
                 "tile": tile,
                 "result": options["result"],
@@ -301,9 +303,9 @@ def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callba
     return () if callback is None else (callback,) if callable(callback) else tuple(callback)
 
 
-def _once(values: Iterable[object]) -> str:
-    """The values as text, or one of them if they are all the same."""
-    written = [str(value) for value in values]
+def _once(texts: Iterable[str]) -> str:
+    """Return the texts as one, or one of them if they are all the same."""
+    written = list(texts)
     return written[0] if len(set(written)) == 1 else str(written)
 
 

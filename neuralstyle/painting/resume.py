@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,14 +13,21 @@ from typing import Any, TypeAlias
 import torch
 
 from neuralstyle import distributed
-from neuralstyle.checkpoint import State, clear_leftovers, compare_settings, fingerprint, load_state, save_state
+from neuralstyle.checkpoint import (
+    State,
+    clear_leftovers,
+    compare_settings,
+    describe,
+    fingerprint,
+    load_state,
+    save_state,
+)
 from neuralstyle.images import load_image
 from neuralstyle.objective.regions import load_mask
 from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
 
 _KIND = "neuralstyle run"
-_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 Settings: TypeAlias = Mapping[str, str]
 """What has to be the same for a run to be continued, by name."""
@@ -87,9 +93,14 @@ def check_state(file: StateFile, settings: Settings, device: torch.device | str 
 
 
 def settings_of(run: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as text without the addresses of objects, after the versions that they depend on."""
+    """Return settings as text that is the same in every process, after the versions that they depend on.
+
+    Raises:
+        ValueError: a setting that ``describe`` cannot describe.
+
+    """
     versions = {f"version of {package}": version(package) for package in ("neuralstyle", "torch")}
-    return {name: _ADDRESS.sub("", str(value)) for name, value in {**versions, **run}.items()}
+    return {name: value if isinstance(value, str) else describe(value) for name, value in {**versions, **run}.items()}
 
 
 def describe_style(style: Style) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown, whole_number
-from neuralstyle.color.control import Color
+from neuralstyle.color import Color
 from neuralstyle.encoders import Layer
 from neuralstyle.encoders.base import Encoder, on_encoder
 from neuralstyle.images import MIN_SIDE, resize_image

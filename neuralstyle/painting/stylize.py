@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import Unpack
 
-    from neuralstyle.color.control import Color
+    from neuralstyle.color import Color
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.images import Picture, Size
     from neuralstyle.losses import Loss, LossSum

@@ -1,6 +1,6 @@
-"""One photograph and a few painted styles that come with the package, so that a first try needs no download.
+"""A photograph and four painted styles that come with the package, so that a first try needs no download.
 
-The photograph's author and licence stand in `neuralstyle/data/ATTRIBUTION.md`; the paintings are drawn by code.
+``neuralstyle/data/ATTRIBUTION.md`` names the photograph's author and licence; the paintings are drawn by code.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from importlib.resources import files
 import numpy as np
 from PIL import Image
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import unknown, whole_number
 from neuralstyle.samples import embers, mosaic, swirl, woodcut
 
 __all__ = ["PAINTINGS", "painting", "photo"]
 
 _DRAW = {"swirl": swirl.draw, "mosaic": mosaic.draw, "woodcut": woodcut.draw, "embers": embers.draw}
-_SIZES = range(64, 4097)
+_MIN_SIDE, _MAX_SIDE = 64, 4096  # pixels
 
 PAINTINGS: tuple[str, ...] = tuple(_DRAW)
-"""The names that `painting` knows."""
+"""The names that ``painting`` knows."""
 
 
 def photo() -> Image.Image:
-    """Open the photograph: the head of a tabby cat, RGB, 451 x 300 px.
+    """Open the photograph: the head of a tabby cat, RGB, 451 x 300 pixels.
 
     Example:
         ```python
@@ -39,24 +39,25 @@ def photo() -> Image.Image:
 
 
 def painting(name: str, size: int = 512, seed: int = 0) -> Image.Image:
-    """Draw one of the `PAINTINGS`.
+    """Draw one of the ``PAINTINGS``.
 
-    - "swirl": thick oil strokes along a night sky's currents; blues, glowing yellow stars, green hills.
-    - "mosaic": bevelled glass tiles in rosettes; jewel colours, gold, dark grout.
+    - "swirl": thick oil strokes along the currents of a night sky; blues, glowing yellow stars, green hills.
+    - "mosaic": bevelled glass tiles in rosettes; saturated colours, gold, dark grout.
     - "woodcut": a wood-block print of breaking waves; indigo, cream paper, dark contours, a red sun.
     - "embers": flames in thick oil; black, crimson, orange, yellow.
 
-    The same name, size and seed give the same picture; another size gives the same picture at another
-    resolution, another seed a variation of it. Drawing takes a second or two at 512 px and grows with the area:
-    4096 px take up to 4 GB of memory and about half a minute.
+    The same name, size and seed give the same picture. Another size gives the same picture at another resolution,
+    another seed a variation of it. Drawing takes one or two seconds at 512 pixels and grows with the area: 4096 pixels
+    take up to 4 GB of memory and about half a minute.
 
     Args:
-        name: One of `PAINTINGS`.
-        size: Width and height in pixels, 64 to 4096.
-        seed: Seed of the picture's random details, 0 or more.
+        name: one of ``PAINTINGS``.
+        size: width and height in pixels, 64 to 4096.
+        seed: seed of the random details, at least 0.
 
     Raises:
-        ValueError: The name is unknown, the size is not an integer in 64..4096, or the seed not one from 0 on.
+        ValueError: an unknown name, a size that is no whole number from 64 to 4096, or a seed that is no whole number
+            of at least 0.
 
     Example:
         ```python
@@ -68,12 +69,5 @@ def painting(name: str, size: int = 512, seed: int = 0) -> Image.Image:
     """
     if name not in PAINTINGS:
         raise unknown("painting", name, PAINTINGS)
-    if not _is_integer(size) or size not in _SIZES:
-        raise ValueError(f"size must be an integer from {_SIZES[0]} to {_SIZES[-1]} (pixels a side), not {size!r}")
-    if not _is_integer(seed) or seed < 0:
-        raise ValueError(f"seed must be an integer, 0 or more, not {seed!r}")
-    return _DRAW[name](int(size), np.random.default_rng(int(seed)))
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    size = whole_number("size", size, _MIN_SIDE, _MAX_SIDE, hint=" pixels on each side")
+    return _DRAW[name](size, np.random.default_rng(whole_number("seed", seed, 0)))

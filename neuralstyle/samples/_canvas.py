@@ -1,7 +1,7 @@
-"""What the painted samples share: smooth noise, brush strokes, and light falling on thick paint.
+"""Tools that the painted samples share: smooth noise, brush strokes, and light on thick paint.
 
-Coordinates are fractions of the picture's side, (x, y) from the top left corner, so that a painting keeps its
-composition at every size: random numbers are drawn per stroke or per tile, never per pixel.
+Coordinates are fractions of the picture's side, (x, y) from the top left corner, and random numbers are drawn for each
+stroke or tile, never for each pixel. So a painting has the same composition at every size.
 """
 
 from __future__ import annotations
@@ -15,29 +15,32 @@ from PIL import Image
 
 Array = NDArray[Any]
 Flow = Callable[[Array], Array]
-"""(..., 2) points -> (..., 2) unit directions."""
+"""A direction at every point: (..., 2) -> (..., 2), unit vectors."""
 Scene = Callable[[Array], Array]
-"""(n, 2) points -> (n, 3) colours in [0, 1]."""
+"""A colour at every point: (n, 2) -> (n, 3), in [0, 1]."""
+
+_STROKE_NODES = 13  # points of a stroke's path
+_POINTS_PER_CHUNK = 400_000  # points that strokes are painted with at once; bounds the memory
 
 
 def supersampling(size: int) -> int:
-    """Pixels drawn per pixel kept, along each side; large pictures need no smoothing and would need the memory."""
+    """Return the number of pixels drawn for each final pixel, along a side; large pictures need no smoothing."""
     return 2 if size <= 1024 else 1
 
 
-def finish(rgb: Array, size: int) -> Image.Image:
-    """Turn (H, W, 3) colours in [0, 1] into a picture of `size` pixels a side."""
+def to_picture(rgb: Array, size: int) -> Image.Image:
+    """Turn (H, W, 3) colours in [0, 1] into a picture of ``size`` x ``size`` pixels."""
     picture = Image.fromarray((rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8))
     return picture if picture.width == size else picture.resize((size, size), Image.Resampling.LANCZOS)
 
 
 def hexes(*codes: str) -> Array:
-    """Colours written as "rrggbb", as an (n, 3) array in [0, 1]."""
+    """Convert colours written as "rrggbb" to an (n, 3) array in [0, 1]."""
     return np.array([list(bytes.fromhex(code)) for code in codes], np.float32) / 255
 
 
 def ramp(value: Array, colours: Array) -> Array:
-    """Colours at `value` in [0, 1] along evenly spaced `colours`; (...) -> (..., 3)."""
+    """Interpolate between evenly spaced ``colours`` at ``value`` in [0, 1]: (...) -> (..., 3)."""
     position = np.asarray(value).clip(0, 1) * (len(colours) - 1)
     lower = position.astype(int).clip(0, len(colours) - 2)
     part = (position - lower)[..., None]
@@ -46,14 +49,14 @@ def ramp(value: Array, colours: Array) -> Array:
 
 
 def step(value: Array, edge: float, width: float) -> Array:
-    """Rise smoothly from 0 to 1 while `value` passes `edge`, over about `width`."""
+    """Rise smoothly from 0 to 1 as ``value`` passes ``edge``, over about ``width``."""
     t = ((value - edge) / width + 0.5).clip(0, 1)
     rise: Array = t * t * (3 - 2 * t)
     return rise
 
 
 def noise(rng: np.random.Generator, pixels: int, *cells: int | tuple[int, int]) -> Array:
-    """Smooth noise in about [-1, 1]: one octave per entry of `cells` (along y, along x), each half as strong."""
+    """Make smooth noise in about [-1, 1]: one octave for each of ``cells`` (along y, along x), each half as strong."""
     total = np.zeros((pixels, pixels), np.float32)
     for octave, count in enumerate(cells):
         rows, columns = count if isinstance(count, tuple) else (count, count)
@@ -64,29 +67,29 @@ def noise(rng: np.random.Generator, pixels: int, *cells: int | tuple[int, int]) 
 
 
 def relief(height: Array, strength: float) -> Array:
-    """Brightness change of a surface lit from the top left; `strength` per unit of slope over 1/512 of the side."""
+    """Shade a surface lit from the top left: the change of brightness for a ``strength`` per slope over 1/512 side."""
     down, right = np.gradient(height)
     slope: Array = np.tanh((down + right) * (strength * len(height) / 512))
     return slope
 
 
 class Canvas:
-    """Oil paint that covers what lies below and has a thickness: a byte each of red, green, blue and height."""
+    """A canvas of opaque oil paint with a thickness: four bytes a pixel, for red, green, blue and height."""
 
     def __init__(self, size: int, scene: Scene) -> None:
-        """Prime a canvas for a picture of `size` pixels a side with a sketch of `scene`."""
+        """Prime a canvas of ``size`` x ``size`` final pixels with a sketch of ``scene``."""
         self.size = size
         self.pixels = size * supersampling(size)
         self._paint = np.zeros((self.pixels**2, 4), np.uint8)
         axis = (np.arange(256) + 0.5) / 256
         sketch = scene(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)).reshape(256, 256, 3)
-        self._paint[:, :3] = np.asarray(finish(sketch, self.pixels)).reshape(-1, 3)
+        self._paint[:, :3] = np.asarray(to_picture(sketch, self.pixels)).reshape(-1, 3)
 
     def lit(self, rng: np.random.Generator) -> Image.Image:
-        """The picture: paint on a woven cloth in a light from the top left."""
+        """Return the picture: the paint on woven cloth, lit from the top left."""
         paint = self._paint.reshape(self.pixels, self.pixels, 4).astype(np.float32) / 255
         light = relief(paint[..., 3] + 0.05 * noise(rng, self.pixels, 300), 2.0)[..., None]
-        return finish(paint[..., :3] * (1 + 0.32 * light) + 0.11 * light.clip(0, 1), self.size)
+        return to_picture(paint[..., :3] * (1 + 0.32 * light) + 0.11 * light.clip(0, 1), self.size)
 
     def strokes(
         self,
@@ -100,20 +103,20 @@ class Canvas:
         streaks: float = 0.10,
         bristles: int = 9,
     ) -> None:
-        """Lay one stroke per centre along `flow`, in the order given.
+        """Paint one stroke for each centre along ``flow``, in the order given.
 
         Args:
-            rng: the source of each stroke's own length, width and bristles.
-            centres: (n, 2) middles of the strokes.
-            colours: (n, 3) colours in [0, 1].
+            rng: source of the length, width and bristles of each stroke.
+            centres: (n, 2), the middles of the strokes.
+            colours: (n, 3), in [0, 1].
             flow: the direction at every point.
             length: mean length of a stroke.
             width: mean width of a stroke.
-            streaks: how much lighter or darker the single bristles paint.
-            bristles: bristles across a stroke.
+            streaks: standard deviation of the brightness from bristle to bristle.
+            bristles: number of bristles across a stroke.
 
         """
-        n, nodes = len(centres), 13
+        n, nodes = len(centres), _STROKE_NODES
         size = rng.uniform(0.65, 1.35, (n, 2)).astype(np.float32)
         hairs = rng.normal(0, 1, (n, bristles)).astype(np.float32)
         ragged = rng.uniform(0.75, 1, (n, bristles)).astype(np.float32)
@@ -122,7 +125,7 @@ class Canvas:
         along /= np.linalg.norm(along, axis=2, keepdims=True) + 1e-9
         across = np.stack([-along[..., 1], along[..., 0]], -1) * (width / 2 * size[:, 1:, None])
 
-        # Points closer than a pixel leave no holes; every point carries its colour and height into its pixel.
+        # The points of a stroke are closer than a pixel, so that no holes are left; each paints its pixel.
         s = np.linspace(-1, 1, max(int(1.35 * length * self.pixels * 1.3), 4), dtype=np.float32)
         t = np.linspace(-1, 1, max(int(1.35 * width * self.pixels * 1.3), 3), dtype=np.float32)
         node = (s + 1) / 2 * (nodes - 1)
@@ -132,7 +135,7 @@ class Canvas:
         left = hair.astype(int).clip(0, bristles - 2)
         mix = (hair - left).astype(np.float32)
         target = self._paint.view(np.uint32)[:, 0]
-        chunk = max(1, 400_000 // (len(s) * len(t)))
+        chunk = max(1, _POINTS_PER_CHUNK // (len(s) * len(t)))
         for i in range(0, n, chunk):
             part_of = slice(i, i + chunk)
             p, q, h, r = path[part_of], across[part_of], hairs[part_of], ragged[part_of]
@@ -153,7 +156,7 @@ class Canvas:
 
 
 def _streamlines(centres: Array, flow: Flow, stride: Array, nodes: int) -> Array:
-    """Paths (n, nodes, 2) that follow `flow` both ways from their centres."""
+    """Trace paths (n, nodes, 2) that follow ``flow`` in both directions from their centres."""
     path = np.empty((len(centres), nodes, 2), np.float32)
     half = nodes // 2
     path[:, half] = centres

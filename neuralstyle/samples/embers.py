@@ -13,13 +13,13 @@ CURLS = ((0.22, 0.36, 0.10, 0.10), (0.55, 0.22, 0.12, -0.12), (0.80, 0.42, 0.10,
 
 
 def draw(size: int, rng: np.random.Generator) -> Image.Image:
-    """Paint the picture, `size` pixels a side."""
+    """Paint the picture, ``size`` x ``size`` pixels."""
     phase = rng.uniform(0, 2 * np.pi, 12)
     curls = np.array(CURLS)
     curls[:, :2] += rng.normal(0, 0.03, (len(curls), 2))
 
     def stream(x: Array, y: Array) -> Array:
-        """The stream function: constant along the paths of the air, so tongues of flame follow its levels."""
+        """Return the stream function, constant along the paths of the air: flames follow its levels."""
         rise = 1.3 - y
         value = x + rise * (
             0.11 * np.sin(8 * y + 3 * x + phase[0])

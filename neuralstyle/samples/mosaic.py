@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from neuralstyle.samples._canvas import finish, hexes, noise, ramp, relief, step, supersampling
+from neuralstyle.samples._canvas import hexes, noise, ramp, relief, step, supersampling, to_picture
 
-TILE = 1 / 52
+TILE = 1 / 52  # side of a tile, in sides of the picture
 GROUT = hexes("15100f")[0]
 GOLD = hexes("8a5a12", "d99a22", "f6cf5a")
 PETALS = (
@@ -27,7 +27,7 @@ ROSETTES = (
 
 
 def draw(size: int, rng: np.random.Generator) -> Image.Image:
-    """Lay the mosaic, `size` pixels a side."""
+    """Lay the mosaic, ``size`` x ``size`` pixels."""
     pixels = size * supersampling(size)
     axis = (np.arange(pixels, dtype=np.float32) + 0.5) / pixels
     x = axis[None, :] + 0.10 * TILE * noise(rng, pixels, 30, 110)
@@ -79,4 +79,4 @@ def draw(size: int, rng: np.random.Generator) -> Image.Image:
     light = relief(dome, 4.0)[..., None]
     colour = colour * (1 + 0.5 * light) + 0.22 * light.clip(0, 1) ** 2
     grout = GROUT * (1 + 0.5 * noise(rng, pixels, 300)[..., None])
-    return finish(grout * (1 - glass) + colour * glass, size)
+    return to_picture(grout * (1 - glass) + colour * glass, size)

@@ -5,41 +5,41 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from neuralstyle.samples._canvas import Array, finish, hexes, noise, ramp, supersampling
+from neuralstyle.samples._canvas import Array, hexes, noise, ramp, supersampling, to_picture
 
 LINE, PRUSSIAN, INDIGO, BLUE, PALE = "#0e1b38", "#16305f", "#23528c", "#4f86b4", "#a9cbd0"
 FOAM, HAZE, SUN = "#f7efd9", "#e6c795", "#d5452a"
 SKY = hexes("3f6d9c", "8fb0b4", "e6d9b6", "f0e0ba", "f0dcb0", "eecb94", "e9b078", "e9b078", "e9b078", "e9b078")
 BANDS = (PRUSSIAN, BLUE, PRUSSIAN, PALE, INDIGO, BLUE, PRUSSIAN, PALE, PRUSSIAN, INDIGO, FOAM, INDIGO, PRUSSIAN)
-# The back and the hollow face of a breaking wave that runs to the right, one unit high, as cubic Bezier curves.
+# The back and the hollow face of a breaking wave that runs to the right, of height 1, as cubic Bezier curves.
 BACK = ((-1.5, 0), (-0.75, 0.02), (-0.55, 1.0), (0.05, 1.0), (0.42, 1.0), (0.74, 0.80), (0.70, 0.46))
 FACE = ((1.1, 0), (0.35, 0.0), (0.0, 0.22), (0.06, 0.52), (0.12, 0.78), (0.44, 0.84), (0.70, 0.46))
-CONTOUR = 0.0032  # width of a contour
+CONTOUR = 0.0032  # width of a contour, in sides of the picture
 
 
 class Block:
-    """The picture being cut: shapes in fractions of the side, drawn with a contour line."""
+    """The block being cut: shapes in fractions of the side, each with a contour."""
 
     def __init__(self, pixels: int) -> None:
-        from PIL import ImageDraw  # it takes memory, which who paints from files would not need
+        from PIL import ImageDraw  # imported here, since it takes memory that painting from files does not need
 
         sky = ramp(np.linspace(0, 1, pixels)[:, None], SKY)
-        self.image = finish(np.broadcast_to(sky, (pixels, pixels, 3)), pixels)
+        self.image = to_picture(np.broadcast_to(sky, (pixels, pixels, 3)), pixels)
         self.pixels = pixels
         self._draw = ImageDraw.Draw(self.image)
 
     def area(self, outline: Array, fill: str) -> None:
-        """A filled shape and its contour."""
+        """Draw a filled shape and its contour."""
         self._draw.polygon([tuple(p) for p in (outline * self.pixels).tolist()], fill=fill)
         self.cut(np.concatenate([outline, outline[:1]]), LINE, 1)
 
     def cut(self, path: Array, colour: str, weight: float = 0.7) -> None:
-        """A line along `path`; `weight` is relative to a contour's."""
+        """Draw a line along ``path``; ``weight`` is its width in widths of a contour."""
         points = [tuple(p) for p in (path * self.pixels).tolist()]
         self._draw.line(points, fill=colour, width=max(1, round(weight * CONTOUR * self.pixels)), joint="curve")
 
     def dots(self, centres: Array, radii: Array, fill: str = FOAM, contour: bool = True) -> None:
-        """Circles that melt together into one shape with one contour."""
+        """Draw circles that merge into one shape with one contour."""
         for grow, colour in ((CONTOUR, LINE), (0.0, fill))[not contour :]:
             circles = np.column_stack([centres, radii + grow]) * self.pixels
             for x, y, r in circles.tolist():
@@ -56,7 +56,7 @@ def _bezier(points: tuple[tuple[float, float], ...], count: int = 60) -> Array:
 
 
 def _wave(block: Block, rng: np.random.Generator, x: float, y: float, height: float, way: int) -> None:
-    """A breaking wave with its foot at (x, y), running right (`way` 1) or left (-1)."""
+    """Draw a breaking wave with its foot at (x, y), running right (``way`` 1) or left (-1)."""
 
     def place(points: Array) -> Array:
         placed: Array = np.array([x, y]) + points * [way * height, -height]
@@ -101,7 +101,7 @@ def _wave(block: Block, rng: np.random.Generator, x: float, y: float, height: fl
 
 
 def _swell(block: Block, rng: np.random.Generator, y: float, depth: float, waves: float) -> None:
-    """A swell across the whole width: a peaked crest over bands that follow it."""
+    """Draw a swell across the whole width: a peaked crest over bands that follow it."""
     x = np.linspace(-0.05, 1.05, 300)
     phase = rng.uniform(0, 2 * np.pi, 3)
     crest = 0.30 * np.abs(np.sin(np.pi * waves * x + phase[0])) ** 0.8
@@ -121,7 +121,7 @@ def _swell(block: Block, rng: np.random.Generator, y: float, depth: float, waves
 
 
 def draw(size: int, rng: np.random.Generator) -> Image.Image:
-    """Cut and print the picture, `size` pixels a side."""
+    """Cut and print the picture, ``size`` x ``size`` pixels."""
     block = Block(size * supersampling(size))
     sun = np.array([[0.80, 0.24]]) + rng.normal(0, 0.012, (1, 2))
     block.dots(sun, np.array([0.125]), SUN)
@@ -146,4 +146,4 @@ def draw(size: int, rng: np.random.Generator) -> Image.Image:
     board = 9 * noise(rng, block.pixels, (14, 3), (60, 6)) + 110 * np.linspace(0, 1, block.pixels)[:, None]
     grain = 0.05 * np.sin(board) + 0.05 * noise(rng, block.pixels, (300, 14), (600, 40))
     grain += 0.05 * noise(rng, block.pixels, 9, 200, 500)
-    return finish(rgb * (1 + grain[..., None]), size)
+    return to_picture(rgb * (1 + grain[..., None]), size)

@@ -12,9 +12,14 @@ from torch import Tensor
 
 from neuralstyle import FeatureExtractor, Objective, load_image, metrics, samples, save_image
 from neuralstyle.losses import GramStyleLoss
-from neuralstyle.metrics.random_filters import CONTRAST, CORRELATION, LENGTH, SIZES
+from neuralstyle.metrics.random_filters import (
+    BRIGHTNESS_DEVIATION,
+    CHANNEL_CORRELATION,
+    CORRELATION_LENGTH,
+    STRIDE_OF_SIDE,
+)
 
-LAYERS = tuple(f"filters{size}" for size in SIZES)
+LAYERS = tuple(f"filters{size}" for size in STRIDE_OF_SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -212,10 +217,10 @@ def test_filters_respond_alike_to_the_model_of_photographs():
     encoder = metrics.RandomFilters(32)
     for name, stride, taps in (("filters3", 1, 3), ("filters11", 1, 11), ("filters88", 8, 11)):
         places = torch.cartesian_prod(*2 * [torch.arange(taps, dtype=torch.float64) * stride])
-        near = torch.exp(-torch.cdist(places, places) / LENGTH)
-        colours = torch.full((3, 3), CORRELATION, dtype=torch.float64).fill_diagonal_(1)
+        near = torch.exp(-torch.cdist(places, places) / CORRELATION_LENGTH)
+        colours = torch.full((3, 3), CHANNEL_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
         drawn = torch.randn(4000, 3, taps**2, generator=generator, dtype=torch.float64)
-        cells = CONTRAST * torch.linalg.cholesky(colours) @ drawn @ torch.linalg.cholesky(near).T
+        cells = BRIGHTNESS_DEVIATION * torch.linalg.cholesky(colours) @ drawn @ torch.linalg.cholesky(near).T
         responses = cells.flatten(1) @ encoder.get_buffer(name).double().flatten(1).T
         assert responses.square().mean(0).sqrt().numpy() == pytest.approx(1, abs=0.06)
 

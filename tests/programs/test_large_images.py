@@ -58,20 +58,20 @@ def test_strips_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch, name:
     whole = load_image(image)
     resized = {size: resize_image(whole, size) for size in (40, 61, 90)}
     assert whole.unique().numel() > 1
-    monkeypatch.setattr(strips, "_PIXELS", 7 * 47)  # seven rows, and five at the end
+    monkeypatch.setattr(strips, "_PIXELS_PER_STRIP", 7 * 47)  # seven rows, and five at the end
     assert torch.equal(load_image(image), whole)
     for size, expected in resized.items():
         loaded = load_image(image, size)
         assert loaded.is_contiguous()
         assert (loaded - expected).abs().max() < 1e-5
-    monkeypatch.setattr(strips, "_PIXELS", 1)
+    monkeypatch.setattr(strips, "_PIXELS_PER_STRIP", 1)
     assert torch.equal(load_image(image), whole)
 
 
 def test_strips_of_arrays_and_results(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load_image(PIXELS)
     picture = np.asarray(to_pil(whole))
-    monkeypatch.setattr(strips, "_PIXELS", 7 * 47)
+    monkeypatch.setattr(strips, "_PIXELS_PER_STRIP", 7 * 47)
     assert torch.equal(load_image(PIXELS), whole)
     assert np.array_equal(np.asarray(to_pil(whole)), picture)
     for row in (0, 30, 60):

@@ -100,14 +100,14 @@ SCANNER = profile(b"RGB ", {b"rTRC": b"curv\0\0\0\0\0\0\0\0"}, kind=b"scnr")
     [
         (GREY_LINEAR, ValueError, r"the profile is for GRAY, .*give an RGB profile or leave it out"),
         (CMYK_BLACK_ONLY, ValueError, r"the profile is for CMYK"),
-        (b"no profile", ValueError, r"the profile cannot be read .*give a whole ICC profile"),
+        (b"no profile", ValueError, r"the profile cannot be read .*give a complete ICC profile"),
         (WIDE[:100], ValueError, r"the profile cannot be read"),
-        (SCANNER, ValueError, r"the profile cannot be converted into"),
-        ("absent.jpg", FileNotFoundError, r"no file absent\.jpg to take the profile from"),
-        (5, TypeError, r"profile must be bytes or a path, got int"),
+        (SCANNER, ValueError, r"colours cannot be converted into the profile "),
+        ("absent.jpg", FileNotFoundError, r"no file absent\.jpg to read the profile from"),
+        (5, TypeError, r"profile is bytes or a path, received int"),
     ],
 )
-def test_profiles_that_do_not_serve(
+def test_profiles_that_cannot_be_used(
     tmp_path: Path, function: Any, given: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -115,7 +115,7 @@ def test_profiles_that_do_not_serve(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_that_hold_no_profile_that_serves(tmp_path: Path) -> None:
+def test_files_without_a_usable_profile(tmp_path: Path) -> None:
     text, grey = tmp_path / "text.txt", tmp_path / "grey.png"
     text.write_text("neither a picture nor a profile, and longer than a head")
     Image.new("L", (20, 20)).save(grey, icc_profile=GREY_LINEAR)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from neuralstyle import (
     geometric_weights,
 )
 from neuralstyle.losses import Term
+from neuralstyle.losses.base import as_sum
+from neuralstyle.schedule import Stage
 
 Noise = Callable[..., Tensor]
 
@@ -129,21 +132,6 @@ def test_total_variation_of_a_flat_picture_has_no_gradient(power: float) -> None
 # Every loss
 
 
-@each(Loss)
-def test_gradient_is_the_derivative(loss: Loss, noise: Noise) -> None:
-    x, target = noise(2, 2, 3, 4, 5, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: loss.forward(x, target_for(loss, target)), x.requires_grad_())
-
-
-@each(StatisticLoss)
-def test_one_weight_for_all_positions_is_as_good_as_a_weight_for_each(loss: StatisticLoss, noise: Noise) -> None:
-    x = noise(2, 3, 20, dtype=torch.float64).requires_grad_()
-    one = torch.full((2, 1, 1), 0.3, dtype=torch.float64).expand(2, 1, 20)
-    values = [loss.statistic(x, weight) for weight in (one, one.contiguous())]
-    torch.testing.assert_close(*values)
-    torch.testing.assert_close(*(torch.autograd.grad(value.pow(3).sum(), x)[0] for value in values))
-
-
 def test_the_gram_matrix_can_be_differentiated_twice(noise: Noise) -> None:
     x, weight = noise(1, 3, 5, dtype=torch.float64).requires_grad_(), noise(1, 1, 5, dtype=torch.float64)
     for each_one in (weight, weight[:, :, :1].expand(1, 1, 5)):
@@ -161,32 +149,38 @@ def test_loss_is_zero_at_its_target_and_positive_elsewhere(loss: Loss, noise: No
 
 
 @each(Loss)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_loss_is_a_scalar_of_the_features_dtype(loss: Loss, noise: Noise, dtype: torch.dtype) -> None:
-    x, target = noise(2, 1, 3, 6, 5, dtype=dtype)
-    value = loss.forward(x, target_for(loss, target))
-    assert value.dtype == dtype
-    assert value.shape == ()
+def test_a_call_is_the_forward_pass(loss: Loss, noise: Noise) -> None:
+    x, target = noise(2, 1, 3, 6, 5)
+    assert torch.equal(loss(x, target_for(loss, target)), loss.forward(x, target_for(loss, target)))
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(x, target_for(loss, target)), x)
+    assert gradient.abs().max() > 0
 
 
-@each(Loss)
-def test_loss_of_a_batch_is_the_mean_or_sum_of_its_pictures(loss: Loss, noise: Noise) -> None:
-    x, target = noise(2, 4, 3, 6, 5, dtype=torch.float64)
-    singles = [loss.forward(a[None], target_for(loss, b[None])) for a, b in zip(x, target, strict=True)]
-    expected = sum(singles) if getattr(loss, "reduction", "mean") == "sum" else sum(singles) / 4
-    torch.testing.assert_close(loss.forward(x, target_for(loss, target)), expected)
+def test_only_a_regulariser_is_called_without_a_target(noise: Noise) -> None:
+    x = noise(1, 3, 6, 5)
+    assert torch.equal(TotalVariationLoss()(x), TotalVariationLoss()(x, None))
+    with pytest.raises(TypeError) as caught:
+        GramStyleLoss("image")(x)
+    assert str(caught.value) == (
+        "GramStyleLoss compares with the style; call it as loss(x, target) with the features of both"
+    )
 
 
-@each(Loss)
-def test_loss_is_frozen_and_hashable(loss: Loss) -> None:
-    with pytest.raises(FrozenInstanceError):
-        loss.layers = ("relu1_1",)  # type: ignore[misc]
-    assert len({loss, copy.copy(loss)}) == 1
+def test_a_loss_is_not_taken_for_a_function_of_losses() -> None:
+    with pytest.raises(TypeError, match=r"the losses of a stage are a function .*received ContentLoss"):
+        Stage(32, 1, losses=ContentLoss())  # type: ignore[arg-type]
 
 
-@each(Loss)
-def test_repr_evaluates_back_to_an_equal_loss(loss: Loss) -> None:
-    assert eval(repr(loss)) == loss
+def test_a_joint_loss_is_called_with_dicts(noise: Noise) -> None:
+    class Both(Loss):
+        layers, reference, joint = ("relu1_1", "relu2_1"), "content", True
+
+        def forward(self, x: dict[str, Tensor], target: dict[str, Tensor]) -> Tensor:
+            return torch.stack([(x[name] - target[name]).square().mean() for name in self.layers]).sum()
+
+    x, target = ({name: noise(1, 3, 4, 4, seed=seed) for name in Both.layers} for seed in (0, 1))
+    assert Both()(x, target) == Both().forward(x, target) > 0
 
 
 @pytest.mark.parametrize("kind", [ContentLoss, GramStyleLoss, TotalVariationLoss])
@@ -211,33 +205,6 @@ def test_errors_of_positions_make_up_the_loss(loss: Any, noise: Noise) -> None:
     assert error.shape == (2, 1, 6, 5)
     expected = error.sum() if loss.reduction == "sum" else error.sum() / (2 * 6 * 5)
     torch.testing.assert_close(loss.forward(x, target_for(loss, target)), expected)
-
-
-@each(StatisticLoss)
-def test_statistic_is_linear_in_the_weight(loss: StatisticLoss, noise: Noise) -> None:
-    x = noise(2, 3, 20, dtype=torch.float64)
-    a, b = noise(2, 2, 1, 20, seed=1, dtype=torch.float64)
-    combined = loss.statistic(x, 2 * a + 0.5 * b)
-    torch.testing.assert_close(combined, 2 * loss.statistic(x, a) + 0.5 * loss.statistic(x, b))
-    assert not torch.allclose(combined, loss.statistic(x, a + b))
-
-
-@each(StatisticLoss)
-def test_statistic_adds_up_over_parts_and_ignores_weight_zero(loss: StatisticLoss, noise: Noise) -> None:
-    x = noise(2, 3, 20, dtype=torch.float64)
-    ones = torch.ones(2, 1, 20, dtype=torch.float64)
-    parts = loss.statistic(x[..., :7], ones[..., :7]), loss.statistic(x[..., 7:], ones[..., 7:])
-    torch.testing.assert_close(loss.statistic(x, ones), sum(parts))
-    first = ones * (torch.arange(20) < 7)
-    torch.testing.assert_close(loss.statistic(x, first), parts[0])
-
-
-@each(StatisticLoss)
-def test_statistic_forgets_positions(loss: StatisticLoss, noise: Noise) -> None:
-    x, target = noise(2, 1, 3, 6, 5, dtype=torch.float64)
-    shuffled = x.flatten(2)[..., torch.randperm(30)].view_as(x)
-    torch.testing.assert_close(loss.forward(shuffled, target), loss.forward(x, target))
-    assert ContentLoss().forward(shuffled, x) > 0.01
 
 
 @each(StatisticLoss)
@@ -463,3 +430,188 @@ def test_relative_gram_does_not_depend_on_the_contrast(noise: Noise) -> None:
 def test_an_unknown_normalization_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown normalization 'relativ': did you mean 'relative'"):
         GramStyleLoss(normalization="relativ")  # type: ignore[arg-type]
+
+
+# Losses of one's own
+
+
+class Plain(Loss):
+    layers: Any = ("image",)
+    reference: Any = "style"
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return (x.mean() - target.mean()).square()
+
+
+class Nowhere(Loss):
+    reference: Any = "style"
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return (x.mean() - target.mean()).square()
+
+
+class Nothing(Loss):
+    layers: Any = ("image",)
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return (x.mean() - target.mean()).square()
+
+
+class Jointly(PointwiseLoss):
+    layers: Any = ("image",)
+    reference: Any = "style"
+    joint = True
+
+    def error(self, x: Tensor, target: Tensor) -> Tensor:
+        return x
+
+
+def with_attributes(**attributes: Any) -> Loss:
+    return type("Mine", (Plain,), attributes)()  # type: ignore[no-any-return]
+
+
+NO_REFERENCE = (
+    "Nothing names no reference; set reference = 'content', 'style' or 'previous', or None for a regulariser, which "
+    "compares with nothing"
+)
+NO_LAYERS = "Nowhere names no layers; set its layers, for example layers = ('relu4_2',)"
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (Nothing(), NO_REFERENCE),
+        (Nowhere(), NO_LAYERS),
+        (Jointly(), "Jointly is joint, which only a general Loss can be; derive it from Loss"),
+        (with_attributes(layers=()), "layers are one or more names such as 'relu4_2', received ()"),
+        (with_attributes(layers=3), "layers are one or more names such as 'relu4_2', received 3"),
+        (
+            with_attributes(layers=["a", "b"], layer_weights=[1]),
+            "Mine has 2 layers ('a', 'b') and 1 layer_weights (1,); give one weight for each layer",
+        ),
+        (
+            with_attributes(layers=["a", "b"], layer_weights=0.5),
+            "Mine has 2 layers ('a', 'b') and 1 layer_weights (0.5,); give one weight for each layer",
+        ),
+        (
+            with_attributes(layer_weights=[float("nan")]),
+            "the weight of a loss is a finite number, received nan",
+        ),
+        (
+            with_attributes(reference="stile"),
+            "Mine.reference is 'stile'; known are 'content', 'style', 'previous' and None",
+        ),
+        (with_attributes(reach=-1), "reach of Mine is a whole number of at least 0 positions, received -1"),
+        (with_attributes(reach=1.5), "reach of Mine is a whole number of at least 0 positions, received 1.5"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_loss_that_lacks_something_is_refused_where_it_is_used(loss: Any, message: str) -> None:
+    for use in (
+        lambda: 2 * loss,
+        lambda: loss * 2,
+        lambda: loss + ContentLoss(),
+        lambda: ContentLoss() + loss,
+        lambda: 2 * ContentLoss() + loss,
+        lambda: sum([loss]),
+        lambda: Term(loss, 1),
+        lambda: as_sum(loss),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("loss", "weight", "message"),
+    [
+        (3, 1, "a term is a loss and its weight, received 3 for the loss"),
+        (ContentLoss(), "1", "the weight of a loss is a number, received '1'"),
+    ],
+)
+def test_a_term_is_a_loss_and_a_number(loss: Any, weight: Any, message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        Term(loss, weight)
+    assert str(caught.value) == message
+
+
+@dataclass(frozen=True)
+class Own(StatisticLoss):
+    """A dataclass of a user's, without a line about its layers."""
+
+    layers: Any = ("relu2_1",)
+    layer_weights: Any = None
+    reference: Any = "style"
+    power: float = 3
+
+    def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
+        return (x**self.power * weight).sum(2)
+
+    def distance(self, actual: Tensor, target: Tensor) -> Tensor:
+        return (actual - target).square().mean()
+
+
+def test_a_dataclass_of_ones_own_is_checked_when_it_is_made() -> None:
+    assert Own("relu1_1").layers == ("relu1_1",)
+    assert Own(["a", "b"], [1, 2]) == Own(("a", "b"), (1.0, 2.0))
+    assert Own("relu1_1", power=2) != Own("relu1_1")
+    for options, message in (
+        ({"layers": ()}, "one or more names"),
+        ({"layers": ("a", "a")}, "layer 'a' is named twice"),
+        ({"layer_weights": (1, 2)}, "Own has 1 layers"),
+        ({"reference": "stile"}, "Own.reference is 'stile'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Own(**options)
+
+
+class Powered(Plain):
+    power: Any = 2
+
+    def __init__(self, values: Any = 1, **others: Any) -> None:
+        self.values = values
+        vars(self).update(others)
+
+
+@pytest.mark.parametrize(
+    ("loss", "text"),
+    [
+        (Plain(), "Plain(layers=('image',), reference='style')"),
+        (Powered(), "Powered(layers=('image',), reference='style', power=2, values=1)"),
+        (
+            Powered([0.5, {"a": (1,)}], power=3, _hidden="x", reach=1),
+            "Powered(layers=('image',), reference='style', power=3, values=[0.5, {'a': (1,)}], _hidden='x', reach=1)",
+        ),
+        (Jointly(), "Jointly(layers=('image',), reference='style', joint=True)"),
+        (type("Bare", (Nowhere,), {"reference": None, "reach": 0, "joint": False})(), "Bare(reference=None)"),
+        (Own(power=2), "Own(layers=('relu2_1',), layer_weights=None, reference='style', power=2)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_attribute_is_shown(loss: Loss, text: str) -> None:
+    assert repr(loss) == text
+    assert repr(copy.deepcopy(loss)) == text
+
+
+def test_numbers_that_repr_would_round_or_leave_out_are_told_apart() -> None:
+    large = torch.zeros(2000)
+    other = large.clone()
+    other[1000] = 1
+    rounded = torch.tensor([1 / 3]), torch.tensor([1 / 3 + 1e-7])
+    arrays = large.numpy(), other.numpy()
+    for one, two in ((large, other), rounded, arrays, ([large], [other]), ({"a": large}, {"a": other})):
+        assert repr(Powered(one)) != repr(Powered(two))
+        assert repr(Powered(one)) == repr(Powered(copy.deepcopy(one)))
+    assert repr(Powered(large)).startswith(
+        "Powered(layers=('image',), reference='style', power=2, values=Tensor((2000,), torch.float32, "
+    )
+    assert "\n" not in repr(Powered(large.bfloat16()))
+
+
+def test_slots_are_shown() -> None:
+    class Slotted(Plain):
+        __slots__ = ("power",)
+
+        def __init__(self, power: float) -> None:
+            self.power = power
+
+    assert repr(Slotted(2)) == "Slotted(layers=('image',), reference='style', power=2)"

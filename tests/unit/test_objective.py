@@ -534,7 +534,10 @@ def test_nothing_is_inside_a_region_where_every_position_sees_the_whole_picture(
         (ContentLoss("relu1_1"), "ContentLoss compares with the content, and no content was given"),
         (ContentLoss(reference="previous") + GRAM, "no previous was given"),
         (TotalVariationLoss() + GRAM, "GramStyleLoss compares with the style, and no style was given"),
-        (GramStyleLoss(reference="stile"), "reference is 'stile'; known are 'content', 'style', 'previous' and None"),
+        (
+            type("Stale", (Spread,), {"reference": "stile"})(),
+            "reference is 'stile'; known are 'content', 'style', 'previous' and None",
+        ),
         (TotalVariationLoss("relu9_1"), "unknown layer of vgg19 'relu9_1'"),
         (TotalVariationLoss() * 1 + TotalVariationLoss("conv_1"), "unknown layer of vgg19 'conv_1'"),
         (sum([]), "received 0"),

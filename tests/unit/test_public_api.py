@@ -34,7 +34,7 @@ ALSO_DOCUMENTED = {
 # Records that the library hands out: their example is in a snippet of the documentation, which test_docs runs.
 IN_SNIPPETS = {
     "Evaluation": ("README.md", "evaluation.loss, evaluation.terms, evaluation.gradient"),
-    "Layer": ("docs/concepts.md", 'Layer("patch", '),
+    "Layer": ("docs/extending.md", 'Layer("patch", '),
     "Progress": ("docs/getting-started.md", "progress.iteration"),
 }
 

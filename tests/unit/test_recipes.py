@@ -17,7 +17,7 @@ from neuralstyle import (
     losses,
     with_style_loss,
 )
-from neuralstyle.color.control import Color
+from neuralstyle.color import Color
 from neuralstyle.losses.base import as_sum, weights_in_use
 from neuralstyle.recipes import LUMINANCE_PIXEL_WEIGHT, losses_through, with_pixel_terms
 

@@ -95,13 +95,13 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all() -> None:
 
 @pytest.mark.parametrize("size", [63, 4097, 0, -64, 128.0, "128", None, True])
 def test_a_wrong_size_is_refused(size: object) -> None:
-    with pytest.raises(ValueError, match=f"size must be an integer from 64 to 4096.*{size!r}"):
+    with pytest.raises(ValueError, match=f"size is a whole number from 64 to 4096.*{size!r}"):
         samples.painting("swirl", size=size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, None])
 def test_a_wrong_seed_is_refused(seed: object) -> None:
-    with pytest.raises(ValueError, match=f"seed must be an integer.*{seed!r}"):
+    with pytest.raises(ValueError, match=f"seed is a whole number of at least 0.*{seed!r}"):
         samples.painting("swirl", seed=seed)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ from neuralstyle.losses.gram import weighted_gram
 
 
 def moment_sums(x: Tensor, weight: Tensor) -> Tensor:
-    """Sums of f f^T and, in a last row, of f: (B, C, N), (B, 1, N) -> (B, C + 1, C)."""
+    """The weighted sums over positions of f f^T and, in a last row, of f: (B, C, N), (B, 1, N) -> (B, C + 1, C)."""
     return torch.cat([weighted_gram(x, weight), weight @ x.transpose(1, 2)], 1)
 
 

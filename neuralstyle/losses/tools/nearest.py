@@ -1,17 +1,17 @@
-"""The search for what is nearest: for every position of one map the best one of another, in bounded memory."""
+"""Nearest neighbours: for every position of one map the most similar one of another, in bounded memory."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-NORM_FLOOR = 1e-4  # of a feature vector, so that its direction has a derivative at zero
-PAIRS_AT_ONCE = 1 << 22
+MIN_FEATURE_NORM = 1e-4  # so that the direction of a feature vector has a derivative at zero
+PAIRS_PER_CHUNK = 1 << 22
 
 
 def direction(x: Tensor) -> Tensor:
-    """Feature vectors (B, C, N) at length 1; those much shorter than the floor stay near zero."""
-    return x / (x.square().sum(1, keepdim=True) + NORM_FLOOR**2).sqrt()
+    """Feature vectors (B, C, N) scaled to length 1; those much shorter than ``MIN_FEATURE_NORM`` stay near zero."""
+    return x / (x.square().sum(1, keepdim=True) + MIN_FEATURE_NORM**2).sqrt()
 
 
 def cosine_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -20,18 +20,18 @@ def cosine_distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def nearest(x: Tensor, keys: Tensor, y: Tensor) -> Tensor:
-    """For each position of x (B, C, N) that of y whose key has the largest scalar product with it: (B, C, N).
+    """For each position of x (B, C, N) the position of y whose key has the largest scalar product with it: (B, C, N).
 
-    Some positions at a time, so that memory does not grow with N M. Which one it is has no derivative: zero, wherever
-    there is one.
+    Positions are searched for in chunks, so that memory does not grow with N M. The choice of a position has no
+    derivative, or a derivative of zero; the features that are returned have theirs.
 
     Args:
-        x: what is looked for.
-        keys: (B or 1, C, M), what it is compared with.
-        y: (B or 1, C, M), what is taken.
+        x: the features to search for.
+        keys: (B or 1, C, M), the features they are compared with.
+        y: (B or 1, C, M), the features that are returned.
 
     """
     with torch.no_grad():
-        rows = max(1, PAIRS_AT_ONCE // (x.shape[0] * keys.shape[2]))
+        rows = max(1, PAIRS_PER_CHUNK // (x.shape[0] * keys.shape[2]))
         index = torch.cat([(part.transpose(1, 2) @ keys).argmax(2) for part in torch.split(x, rows, 2)], 1)
     return y.expand(index.shape[0], -1, -1).gather(2, index[:, None].expand(-1, y.shape[1], -1))

@@ -1,10 +1,12 @@
-"""A natural scale for errors: what they would be for a result without features."""
+"""Errors as shares of a scale, such as the error of a result without features."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+MIN_SCALE = 1e-12
+
 
 def relative(error: Tensor, scale: Tensor) -> Tensor:
     """Errors (B,) as shares of a scale (B,) or (1,), averaged over the batch."""
-    return (error / scale.clamp(min=1e-12)).mean()
+    return (error / scale.clamp(min=MIN_SCALE)).mean()

@@ -1,4 +1,4 @@
-"""What losses draw at random: positions and directions, the same for the same sizes and seed, on every device."""
+"""Random positions and directions: the same for the same sizes and seed, on every device."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import whole_number
 from neuralstyle.losses.base import Loss
 
 
 def check_count(loss: Loss, option: str, *, optional: bool = False) -> None:
-    """Whether an option of a loss is a number of things.
+    """Check that an option of a loss is a number of things, and keep it as an ``int``.
 
     Raises:
         ValueError: no whole number, or one below 1.
@@ -19,26 +20,22 @@ def check_count(loss: Loss, option: str, *, optional: bool = False) -> None:
     value = getattr(loss, option)
     if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        either = " or None" if optional else ""
-        raise ValueError(
-            f"{option} of {type(loss).__name__} is a whole number of at least 1{either}, received {value!r}"
-        )
+    count = whole_number(f"{option} of {type(loss).__name__}", value, 1, hint=" or None" if optional else "")
+    object.__setattr__(loss, option, count)
 
 
 def check_seed(loss: Loss) -> None:
-    """Whether the seed of a loss is one.
+    """Check the seed of a loss, and keep it as an ``int``.
 
     Raises:
         ValueError: no whole number from 0 up.
     """
-    seed = getattr(loss, "seed", None)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"the seed of {type(loss).__name__} is a whole number of at least 0, received {seed!r}")
+    seed = whole_number(f"the seed of {type(loss).__name__}", getattr(loss, "seed", None), 0)
+    object.__setattr__(loss, "seed", seed)
 
 
 def sample(positions: Tensor, limit: int | None, seed: int) -> Tensor:
-    """At most ``limit`` of the positions (B, C, N), spread at random; which ones depends on N alone."""
+    """At most ``limit`` of the positions (B, C, N), chosen at random; the choice depends on N and the seed alone."""
     count = positions.shape[2]
     if limit is None or count <= limit:
         return positions
@@ -50,7 +47,7 @@ def normal(rows: int, columns: int, seed: int, like: Tensor) -> Tensor:
     return _drawn(rows, columns, seed, like.dtype, like.device)
 
 
-# Kept, as each evaluation asks for the same: an accelerator would wait for them to be drawn and sent anew.
+# Cached, as each evaluation asks for the same ones: drawing and sending them again would make an accelerator wait.
 
 
 @lru_cache(16)
