@@ -73,9 +73,9 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
     "style-scale": [(Style(WOODCUT, scale=s), {}) for s in (0.5, 1, 2)],
     "blend": [([Style(SWIRL, w), Style(EMBERS, 1 - w)], {}) for w in (1, 0.5, 0)],
     "regions": [(region(softness=s), {}) for s in (0, 0.1, 0.4)],
-    "carry": [
-        (region(carry="area"), {}),
-        (region(carry="inside"), {}),
+    "edges": [
+        (region(edges="blended"), {}),
+        (region(edges="strict"), {}),
         ([Style(SWIRL, region=face(), softness=0.1)], {}),
     ],
     "color": [(EMBERS, {"color": color}) for color in ("style", "luminance", "match")],

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from neuralstyle import DEFAULT_LOSSES, LBFGS, FeatureExtractor, Objective, default_encoder, load_image, samples
 from neuralstyle.encoders.kernels.pooling import FLOOR, SCALE
+from neuralstyle.encoders.precision import InPrecision
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.optimizers.minimize import minimize
 
@@ -116,7 +117,8 @@ class Pictures:
 
     def objective(self, variant: str) -> Objective:
         encoder = Plain(self.encoder) if variant == BASE else self.encoder
-        return Objective(encoder, DEFAULT_LOSSES, content=self.content, styles=[self.style], **VARIANTS[variant])
+        encoder = InPrecision(encoder, **VARIANTS[variant])
+        return Objective(encoder, DEFAULT_LOSSES, content=self.content, styles=[self.style])
 
 
 def measure(variant: str, size: int, repeats: int, device: torch.device, product: float) -> dict[str, Any]:

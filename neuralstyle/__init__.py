@@ -4,6 +4,7 @@ from neuralstyle import metrics, samples
 from neuralstyle.callbacks import LivePreview, LossLog, SavePictures, plot_losses
 from neuralstyle.color import recolor
 from neuralstyle.encoders import FeatureExtractor, Layer, ModuleExtractor, measure_activation_scales
+from neuralstyle.encoders.default import default_encoder
 from neuralstyle.feedforward import (
     TRAINING_LOSSES,
     TrainingProgress,
@@ -52,15 +53,7 @@ from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan, plan
 from neuralstyle.painting.progress import Progress
 from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
-from neuralstyle.recipes import (
-    DEFAULT_LOSSES,
-    SCHEDULES,
-    STYLE_LOSSES,
-    TEXTURE_LOSSES,
-    default_encoder,
-    gatys,
-    with_style_loss,
-)
+from neuralstyle.recipes import DEFAULT_LOSSES, SCHEDULES, STYLE_LOSSES, TEXTURE_LOSSES, gatys, with_style_loss
 from neuralstyle.schedule import Stage, coarse_to_fine, single_scale
 from neuralstyle.styles import Style
 

@@ -14,8 +14,7 @@ from neuralstyle._errors import unknown
 from neuralstyle.color import Color
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.base import Encoder
-from neuralstyle.encoders.extractor import has_scales
-from neuralstyle.encoders.vgg import COMPACT, Padding, Pooling, vgg_layers
+from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import (
     ContentLoss,
     ContextualLoss,
@@ -91,26 +90,6 @@ STRENGTH_RANGE = 2.0
 """Powers of ten by which ``strength`` changes the balance of style and content to either side."""
 
 DEFAULT_NETWORK = "vgg19"
-DEFAULT_POOLING: Pooling = "l2"
-DEFAULT_PADDING: Padding = "replicate"
-
-
-def default_encoder(network: str = "vgg19") -> FeatureExtractor:
-    """The network that ``stylize`` looks through unless told otherwise, or another in the same manner.
-
-    L2 pooling keeps the gradient smooth, where max pooling leaves dots on a grid; replicated borders stay clear of
-    the dark rim that zeros around the picture give.
-
-    Example:
-        ```python
-        from neuralstyle import default_encoder
-
-        assert default_encoder().pooling == "l2"
-        ```
-    """
-    # Where no activation scales come with the package, the default losses, being relative, do without.
-    return FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=has_scales(network))
-
 
 # Beside a unit of a style loss. The covariance pulls from afar; the kernel sees what that leaves, such as a patch of
 # blue in a drawing. Three channels need few frequencies.

@@ -126,8 +126,8 @@ def encoder_name(encoder: Encoder | str) -> str:
     """Return the name by which messages call an encoder: that of its network, or its class."""
     if isinstance(encoder, str):
         return encoder
-    network = getattr(encoder, "network", None)
-    return network if isinstance(network, str) else type(encoder).__name__
+    names = (getattr(encoder, attribute, None) for attribute in ("network", "name"))
+    return next((name for name in names if isinstance(name, str)), type(encoder).__name__)
 
 
 def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 96) -> list[Stage]:

@@ -10,19 +10,18 @@ from typing import Any, Literal, get_args
 from neuralstyle._errors import unknown
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
 
-Carry = Literal["area", "inside"]
-"""How a mask or region is carried to the positions of a layer, see ``position_weights``."""
+Edges = Literal["blended", "strict"]
+"""How positions at the edge of a mask or region count, see ``Style``."""
 
-CARRIES: tuple[Carry, ...] = get_args(Carry)
+EDGES: tuple[Edges, ...] = get_args(Edges)
 
 
 @dataclass(frozen=True, eq=False)
 class Style:
     """A style picture and the part that it plays.
 
-    Masks and regions are grey pictures: white counts, black does not, grey counts in part; what is transparent counts
-    as black. They are of any size and are stretched to their picture. As an array or tensor, (H, W) and bool are
-    fine too.
+    Masks and regions are grey pictures: white counts, black does not, grey counts in part, and transparent pixels count
+    as black. They may have any size and are stretched to their picture. Arrays and tensors may also be (H, W) and bool.
 
     Args:
         image: a path, PIL image, numpy array or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
@@ -32,17 +31,17 @@ class Style:
         mask: which part of the style picture counts.
         region: where on the result the style goes; None is everywhere. Styles with equal regions are blended; others
             are guided apart, and add up where they overlap. Regions need not cover the result.
-        softness: the width of the region's edge as a share of the result's longest side, in [0, 1]: across it the
+        softness: width of the region's edge as a share of the result's longest side, in [0, 1]: across it the
             region is blurred from 2% to 98%. Regions that add up to white still do afterwards. The mask is used as
             drawn.
-        carry: how mask and region are carried to a layer's positions. "area": each position weighs as much as the
-            mean over its own cell of pixels. "inside": as little as the least that it sees, so that at a hard edge
-            only positions that see the region alone count, and nothing leaks; a region too narrow for a deep layer
-            (relu5_1 sees 156 pixels) has no position there, and that layer leaves it alone.
+        edges: how a layer's positions count at the edge of a mask or region. "blended": a position has the mean weight
+            of the pixels in its own cell. "strict": it has the least weight of all pixels that it sees. At a hard edge
+            only positions that see nothing but the region count then, so nothing leaks across. A region too narrow for
+            a deep layer (relu5_1 sees 156 pixels) has no position there, and that layer does not change it.
         enlarge: let ``scale`` go beyond the pixels that the style picture has.
 
     Raises:
-        ValueError: a weight below 0, a scale that is not positive, a softness outside [0, 1], an unknown carry.
+        ValueError: a weight below 0, a scale that is not positive, a softness outside [0, 1], unknown edges.
 
     Example:
         ```python
@@ -55,7 +54,7 @@ class Style:
         styles = [Style(painting, region=sky, softness=0.05), Style(samples.painting("embers"), region=1 - sky)]
         ```
 
-    Paper, for mask and region: Gatys et al. 2017, arXiv 1611.07865, spatial control; "inside" is after its eroded
+    Paper, for mask and region: Gatys et al. 2017, arXiv 1611.07865, spatial control; "strict" is after its eroded
     guidance channels. Departures: the field of a position is taken exactly, from the network's geometry; what lies
     beyond the picture's border belongs to no region and takes nothing away from one.
 
@@ -68,7 +67,7 @@ class Style:
     region: Picture | None = None
     _: KW_ONLY
     softness: float = 0.0
-    carry: Carry = "area"
+    edges: Edges = "blended"
     enlarge: bool = False
 
     def __post_init__(self) -> None:
@@ -80,8 +79,8 @@ class Style:
             raise ValueError(
                 f"the softness of a region is a share of the result's longest side, 0 to 1, received {self.softness!r}"
             )
-        if self.carry not in CARRIES:
-            raise unknown("carry", self.carry, CARRIES)
+        if self.edges not in EDGES:
+            raise unknown("edges", self.edges, EDGES)
 
 
 def as_styles(style: Picture | Style | Sequence[Picture | Style]) -> list[Style]:

@@ -11,8 +11,10 @@ from typing import Any
 
 from neuralstyle.callbacks import LossLog, SavePictures
 from neuralstyle.encoders import FeatureExtractor
+from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.extractor import has_scales
-from neuralstyle.encoders.precision import PRECISIONS
+from neuralstyle.encoders.precision import PRECISIONS, InPrecision
 from neuralstyle.encoders.vgg import PADDINGS, POOLINGS
 from neuralstyle.encoders.weights.records import PREPROCESSINGS
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
@@ -23,7 +25,7 @@ from neuralstyle.optimizers.minimize import RESULTS
 from neuralstyle.painting.initial import NOISE_KINDS, Init, Noise
 from neuralstyle.painting.options import StateFile
 from neuralstyle.painting.stylize import stylize, synthesize_texture
-from neuralstyle.recipes import DEFAULT_PADDING, DEFAULT_POOLING, SCHEDULES
+from neuralstyle.recipes import SCHEDULES
 
 MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
@@ -269,7 +271,7 @@ def _optimizer(options: argparse.Namespace) -> Any:
     return OPTIMIZERS[name](**arguments) if options.optimizer or arguments else None
 
 
-def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> FeatureExtractor | None:
+def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> Encoder | None:
     given = {name: getattr(options, name, None) for name in NETWORK_OPTIONS}
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     arithmetic = {name: getattr(options, name) for name in ("precision", "compile") if getattr(options, name)}
@@ -280,9 +282,7 @@ def _encoder(options: argparse.Namespace, recipe: FeatureExtractor | None) -> Fe
     if recipe is not None:
         base |= {"pooling": recipe.pooling, "padding": recipe.padding}
     encoder = FeatureExtractor(**{**base, **changed})
-    if arithmetic:
-        encoder.__dict__["objective_options"] = arithmetic  # until an encoder carries its precision itself
-    return encoder
+    return InPrecision(encoder, **arithmetic) if arithmetic else encoder
 
 
 def _tile(text: str) -> int | str:

@@ -28,7 +28,7 @@ from neuralstyle.losses import LossSum, Term, TotalVariationLoss, geometric_weig
 from neuralstyle.painting.progress import Progress
 from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
 from neuralstyle.recipes import DEFAULT_LOSSES, STYLE_LOSSES, TEXTURE_LOSSES, gatys, with_style_loss
-from neuralstyle.styles import CARRIES, Style
+from neuralstyle.styles import EDGES, Style
 
 RECIPES = ("default", "gatys")
 INTERRUPTED = 130
@@ -165,10 +165,10 @@ def _style_options(command: argparse.ArgumentParser) -> None:
         help="width of the regions' edges as a share of the longest side, 0 to 1 (default: %(default)s)",
     )
     add(
-        "--carry",
-        choices=CARRIES,
-        default=Style.carry,
-        help="how a region reaches deeper layers: by area, or only what lies inside (default: %(default)s)",
+        "--edges",
+        choices=EDGES,
+        default=Style.edges,
+        help="what counts at a region's edge: blended, or strict: what sees the region alone (default: %(default)s)",
     )
 
 
@@ -190,7 +190,7 @@ def _styles(options: argparse.Namespace) -> list[Style]:
         each("regions", None),
     )
     return [
-        Style(*row, softness=options.softness, carry=options.carry, enlarge=options.enlarge_styles)
+        Style(*row, softness=options.softness, edges=options.edges, enlarge=options.enlarge_styles)
         for row in zip(*columns, strict=True)
     ]
 

@@ -15,6 +15,7 @@ from neuralstyle import distributed
 from neuralstyle._errors import number, unknown
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.default import default_encoder
 from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.data import Batches, Pictures, find_pictures, load_batches, steps_per_epoch
 from neuralstyle.feedforward.loop import Loop
@@ -24,7 +25,6 @@ from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum, TotalVariationLoss
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
-from neuralstyle.recipes import default_encoder
 from neuralstyle.styles import Style, as_styles
 
 TRAINING_LOSSES = (

@@ -1,4 +1,4 @@
-"""The tile that fits the memory: how much is free, over how much a pixel takes, both measured."""
+"""The largest tile that fits the memory: how much is free, over how much a pixel takes, both measured."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.encoders.base import Walker
 from neuralstyle.machine.memory import free_memory
 from neuralstyle.machine.peak_memory import peak_memory
-from neuralstyle.objective.readings import Probe, WholeMap, cut, read
+from neuralstyle.objective.features import FeatureSource
+from neuralstyle.objective.readers import Reader, cut
+from neuralstyle.objective.readings import read
 from neuralstyle.objective.tiling import Tile, largest_tile, tiles
 
-SHARE = 0.5  # of the free memory; the rest is for the optimiser and for what the measuring does not see
-SAMPLE = 256  # longest side in pixels, about, of the view on which the memory is measured
+FREE_MEMORY_SHARE = 0.5
+"""How much of the free memory is used; the rest is for the optimiser and for what is not measured."""
+
+SAMPLE_SIDE = 256
+"""Longest side in pixels, about, of the view on which the memory is measured."""
 
 
-def fitting_tile(encoder: Walker, image: Tensor, probes: Sequence[Probe], stride: int, reach: int) -> int | None:
+def largest_fitting_tile(
+    source: FeatureSource, image: Tensor, readers: Sequence[Reader], stride: int, reach: int
+) -> int | None:
     """The largest tile that half of the free memory holds; None where it holds the whole picture.
 
-    The network's forward and backward pass is made for one small tile of the picture, and its peak divided by the
-    pixels that the network was shown. Processes that work together agree on the smallest of their tiles.
+    A forward and a backward pass are made for one small tile of the picture. Their peak memory is divided by the
+    number of pixels in that tile's view. Processes that work together agree on the smallest of their tiles.
 
     Args:
-        encoder: the network.
+        source: of the features.
         image: (B, 3, H, W), where it is going to be evaluated.
-        probes: what is read off the features.
+        readers: what is read from the features.
         stride: the deepest stride of the layers in use.
         reach: how many pixels beyond its cell the farthest-seeing layer sees.
 
@@ -36,12 +42,12 @@ def fitting_tile(encoder: Walker, image: Tensor, probes: Sequence[Probe], stride
 
     """
     height, width = image.shape[2:]
-    per_pixel = _bytes_per_pixel(encoder, image, _sample(height, width, stride, reach), probes)
-    free = SHARE * free_memory(image.device)
+    per_pixel = _bytes_per_pixel(source, image, _sample(height, width, stride, reach), readers)
+    free = FREE_MEMORY_SHARE * free_memory(image.device)
     if image.device.type == "cpu":
         free /= distributed.neighbours()
     # As large as the picture however small the tile: its gradient, and each map with its gradient and a copy.
-    whole = image.nbytes + 3 * _map_bytes(encoder, image, probes)
+    whole = image.nbytes + 3 * _map_bytes(source, image, readers)
     pixels = distributed.least(max(free - whole, 0) / per_pixel, image.device)
     try:
         return largest_tile(height, width, stride, reach, pixels)
@@ -54,8 +60,8 @@ def fitting_tile(encoder: Walker, image: Tensor, probes: Sequence[Probe], stride
 
 
 def _sample(height: int, width: int, stride: int, reach: int) -> Tile:
-    """A tile that is typical of a larger one: as large a view as there is among small tiles."""
-    side = max(SAMPLE - 2 * reach, stride)
+    """A tile that is typical of a larger one: the one with the largest view among small tiles."""
+    side = max(SAMPLE_SIDE - 2 * reach, stride)
     return max(tiles(height, width, side, stride, reach), key=_pixels)
 
 
@@ -64,20 +70,19 @@ def _pixels(tile: Tile) -> int:
     return (rows.view_stop - rows.view_start) * (columns.view_stop - columns.view_start)
 
 
-def _bytes_per_pixel(encoder: Walker, image: Tensor, tile: Tile, probes: Sequence[Probe]) -> float:
+def _bytes_per_pixel(source: FeatureSource, image: Tensor, tile: Tile, readers: Sequence[Reader]) -> float:
     def work() -> None:
         view = cut(image, tile.view()).detach().clone().requires_grad_()
         with torch.enable_grad():
-            readings = read(encoder, view, tile, probes)
+            readings = read(source, view, tile, readers)
         torch.autograd.grad(readings, view, [torch.ones_like(reading) for reading in readings])
 
     work()  # what is made once, such as weights in another format, is not each pixel's
     return peak_memory(image.device, work) / _pixels(tile)
 
 
-def _map_bytes(encoder: Walker, image: Tensor, probes: Sequence[Probe]) -> int:
+def _map_bytes(source: FeatureSource, image: Tensor, readers: Sequence[Reader]) -> int:
     """The size of all maps that are wanted whole."""
     height, width = image.shape[2:]
-    layers = [encoder.layers[probe.layer] for probe in probes if isinstance(probe, WholeMap)]
-    positions = sum(layer.channels * (height // layer.stride) * (width // layer.stride) for layer in layers)
-    return positions * image.shape[0] * image.element_size()
+    elements = sum(reader.stored_elements(source.layers[reader.layer], height, width) for reader in readers)
+    return elements * image.shape[0] * image.element_size()

@@ -1,88 +1,231 @@
-"""The parts of an objective: one loss at one layer in one region, against its targets."""
+"""The parts of an objective: one loss at one layer in one region, with its targets; a class for each kind of loss."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from neuralstyle.encoders import Layer
-from neuralstyle.encoders.base import Encoder, check_is_encoder, check_names, encoder_name
+from neuralstyle.encoders.base import Layer
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss
-from neuralstyle.losses.base import Reference, weights_per_layer
-from neuralstyle.objective.readings import ErrorSum, Probe, StatisticSum, WholeMap
+from neuralstyle.losses.base import weights_in_use
+from neuralstyle.objective.contract import check_linear, check_scalar
+from neuralstyle.objective.readers import ErrorReader, MapReader, Reader, StatisticReader
 from neuralstyle.objective.regions import Region
+from neuralstyle.objective.tiling import Span, Tile
 
-REFERENCES: tuple[Reference, ...] = get_args(Reference)
 ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
 NO_TARGET = ((1.0, None),)  # of a regulariser
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One loss at one layer (at all of its layers if joint) in one region, and the targets it compares with."""
+class ResolvedTerm:
+    """A term of a sum of losses with its name and its layers in use, each with its weight."""
+
+    name: str
+    loss: Loss
+    weight: float
+    layers: Mapping[str, float]
+
+    def groups(self, factor: float = 1.0) -> list[tuple[tuple[str, ...], float]]:
+        """The layers that are compared at once, and the weight of their comparison times a factor."""
+        if self.loss.joint:
+            return [(tuple(self.layers), self.weight * factor)]
+        return [((layer,), self.weight * factor * weight) for layer, weight in self.layers.items()]
+
+
+def resolve(losses: LossSum) -> tuple[ResolvedTerm, ...]:
+    """The terms of a sum of losses with their names and layers.
+
+    Raises:
+        ValueError: a loss without layers, or not as many weights as layers.
+
+    """
+    return tuple(
+        ResolvedTerm(name, term.loss, term.weight, weights_in_use(term.loss))
+        for name, term in zip(losses.names, losses, strict=True)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Part(ABC):
+    """One loss at one layer (at all of its layers if joint) in one region, and its targets with their shares.
+
+    A target whose style has nothing to show at the layer is left out.
+    """
+
+    takes_region: ClassVar[bool] = True
+    takes_mask: ClassVar[bool] = False
 
     name: str
     loss: Loss
     weight: float
     layers: tuple[str, ...]
     region: Region | None
-    targets: tuple[tuple[float, Any], ...]
+    targets: tuple[tuple[float, Any], ...] = NO_TARGET
 
-    def probes(self, position_weight: Tensor | None) -> list[Probe]:
-        """What has to be read off a picture for ``value``."""
-        if isinstance(self.loss, StatisticLoss):
-            return [StatisticSum(self.layers[0], self.loss, position_weight)]
-        if isinstance(self.loss, PointwiseLoss):
-            aligned = self.loss.reference in ALIGNED
-            return [ErrorSum(self.layers[0], self.loss, position_weight, target, aligned) for _, target in self.targets]
-        return [WholeMap(layer) for layer in self.layers]
+    @classmethod
+    @abstractmethod
+    def area(cls, loss: Any, region: Region | None) -> float:
+        """The factor by which a loss of this kind counts in a region: its share of the picture."""
+
+    @classmethod
+    @abstractmethod
+    def check(cls, loss: Any, layer: Layer, like: Tensor) -> None:
+        """Check what can be checked of a loss before it is used, on features of this layer and dtype."""
+
+    @abstractmethod
+    def readers(self, weight: Tensor | None) -> list[Reader]:
+        """What ``value`` needs of the picture, under weights of positions; None: each has the weight 1."""
+
+    @abstractmethod
+    def target_readers(self, weight: Tensor | None) -> list[Reader]:
+        """What ``target`` needs of a reference picture, likewise."""
+
+    @abstractmethod
+    def target(self, readings: Sequence[Tensor], count: float) -> Any:
+        """The target, from the readings of a whole reference picture; ``count`` is the sum of its weights."""
+
+    @abstractmethod
+    def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
+        """The weighted loss, from the readings of a whole picture; ``count`` is the sum of position weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class StatisticPart(Part):
+    """A ``StatisticLoss``: compares mean statistics."""
+
+    takes_mask: ClassVar[bool] = True
+
+    loss: StatisticLoss
+
+    @classmethod
+    def area(cls, loss: StatisticLoss, region: Region | None) -> float:
+        """The region's share: a mean does not grow with it by itself."""
+        return 1.0 if region is None else region.area
+
+    @classmethod
+    def check(cls, loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
+        """The statistic is linear in the weight."""
+        check_linear(loss, layer, like)
+
+    def readers(self, weight: Tensor | None) -> list[Reader]:
+        """The statistic."""
+        return [StatisticReader(self.layers[0], self.loss, weight)]
+
+    def target_readers(self, weight: Tensor | None) -> list[Reader]:
+        """The statistic of the reference."""
+        return self.readers(weight)
+
+    def target(self, readings: Sequence[Tensor], count: float) -> Tensor:
+        """The mean statistic."""
+        return readings[0] / count
 
     def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
-        """The weighted loss from the readings of a whole picture, ``count`` being the sum of position weights."""
-        # A region in which this layer has no position, or masks that leave it nothing to compare with.
+        """The distance between mean statistics."""
         if count == 0 or not self.targets:
-            return readings[0].sum() * 0
-        if isinstance(self.loss, StatisticLoss):
-            mean = readings[0] / count
-            values = [share * self.loss.distance(mean, target) for share, target in self.targets]
-        elif isinstance(self.loss, PointwiseLoss):
-            divisor = count * batch if self.loss.reduction == "mean" else 1
-            values = [share * error / divisor for (share, _), error in zip(self.targets, readings, strict=True)]
-        else:
-            x = dict(zip(self.layers, readings, strict=True)) if self.loss.joint else readings[0]
-            values = [share * self.loss.forward(x, _beside(readings[0], target)) for share, target in self.targets]
-        return self.weight * torch.stack(values).sum()
+            return _nothing(readings)
+        mean = readings[0] / count
+        distances = [(share, self.loss.distance(mean, target)) for share, target in self.targets]
+        return self.weight * _sum(share * check_scalar(self.loss, "distance", d) for share, d in distances)
 
 
-def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> None:
-    """Whatever can be wrong with losses, before anything is computed.
+@dataclass(frozen=True, eq=False)
+class PointwisePart(Part):
+    """A ``PointwiseLoss``: a sum or mean over positions."""
 
-    Args:
-        losses: the sum to check.
-        encoder: whose layers they name.
-        given: which of "content", "style" and "previous" there are to compare with.
+    loss: PointwiseLoss
 
-    Raises:
-        ValueError: an unknown layer, or a reference that is unknown or missing.
+    @classmethod
+    def area(cls, loss: PointwiseLoss, region: Region | None) -> float:
+        """The region's share; a sum over positions grows with the region by itself."""
+        return 1.0 if region is None or loss.reduction == "sum" else region.area
 
-    """
-    check_is_encoder(encoder)
-    for name, term in zip(losses.names, losses, strict=True):
-        check_names(weights_per_layer(term.loss), encoder.layers, encoder_name(encoder))
-        if term.loss.joint and isinstance(term.loss, (StatisticLoss, PointwiseLoss)):
-            raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
-        reference = getattr(term.loss, "reference", "nothing")
-        if reference is None or reference in given:
-            continue
-        if reference not in REFERENCES:
-            raise ValueError(
-                f"{name}.reference is {reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
-            )
-        raise ValueError(f"{name} compares with the {reference}, and no {reference} was given")
+    @classmethod
+    def check(cls, loss: PointwiseLoss, layer: Layer, like: Tensor) -> None:
+        """Nothing yet: errors are checked as they are read."""
+
+    def readers(self, weight: Tensor | None) -> list[Reader]:
+        """The error against each target."""
+        aligned = self.loss.reference in ALIGNED
+        return [ErrorReader(self.layers[0], self.loss, weight, target, aligned) for _, target in self.targets]
+
+    def target_readers(self, weight: Tensor | None) -> list[Reader]:
+        """The map of the reference."""
+        return [MapReader(self.layers[0])]
+
+    def target(self, readings: Sequence[Tensor], count: float) -> Tensor:
+        """The map."""
+        return readings[0]
+
+    def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
+        """The sum of the errors, or their mean."""
+        if count == 0 or not self.targets:
+            return _nothing(readings)
+        divisor = count * batch if self.loss.reduction == "mean" else 1
+        return self.weight * _sum(
+            share * error / divisor for (share, _), error in zip(self.targets, readings, strict=True)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class WholeMapPart(Part):
+    """A general ``Loss``, which sees whole maps: of one layer, or of all its layers if it is joint."""
+
+    takes_region: ClassVar[bool] = False
+
+    @classmethod
+    def area(cls, loss: Loss, region: Region | None) -> float:
+        """All of the picture."""
+        return 1.0
+
+    @classmethod
+    def check(cls, loss: Loss, layer: Layer, like: Tensor) -> None:
+        """Nothing yet: the value is checked when it is computed."""
+
+    def readers(self, weight: Tensor | None) -> list[Reader]:
+        """The map of each layer."""
+        return [MapReader(layer) for layer in self.layers]
+
+    def target_readers(self, weight: Tensor | None) -> list[Reader]:
+        """The maps of the reference."""
+        return self.readers(weight)
+
+    def target(self, readings: Sequence[Tensor], count: float) -> Any:
+        """The map, or all maps by layer."""
+        return dict(zip(self.layers, readings, strict=True)) if self.loss.joint else readings[0]
+
+    def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
+        """What ``forward`` says."""
+        if count == 0 or not self.targets:
+            return _nothing(readings)
+        x = self.target(readings, count)
+        values = [(share, self.loss.forward(x, _like_map(target, readings[0]))) for share, target in self.targets]
+        return self.weight * _sum(share * check_scalar(self.loss, "forward", value) for share, value in values)
+
+
+def part_for(loss: Loss) -> type[Part]:
+    """The kind of part that a loss makes."""
+    if isinstance(loss, StatisticLoss):
+        return StatisticPart
+    return PointwisePart if isinstance(loss, PointwiseLoss) else WholeMapPart
+
+
+def parts_of(term: ResolvedTerm, region: Region | None = None) -> list[Part]:
+    """A term's parts in a region, or everywhere, still without targets."""
+    kind = part_for(term.loss)
+    area = kind.area(term.loss, region)
+    return [kind(term.name, term.loss, weight, layers, region) for layers, weight in term.groups(area)]
+
+
+def read_maps(readers: Sequence[Reader], features: Mapping[str, Tensor]) -> tuple[list[Tensor], float]:
+    """Readings of whole feature maps, and the number of positions of the first."""
+    readings = [reader.read(features[reader.layer], _whole(features[reader.layer]), 1) for reader in readers]
+    return readings, features[readers[0].layer].shape[2:].numel()
 
 
 def reach_of(loss: Loss, layer: Layer) -> int:
@@ -96,12 +239,27 @@ def size_of(image: Tensor) -> tuple[int, int]:
 
 
 def positions(weight: Tensor | None, size: tuple[int, int], stride: int) -> float:
-    """The sum of the weights of a layer's positions; how many there are, where each weighs 1."""
+    """The sum of the weights of a layer's positions; their number, where each has the weight 1."""
     return float(weight.sum()) if weight is not None else (size[0] // stride) * (size[1] // stride)
 
 
-def _beside(map_: Tensor, target: Any) -> Any:
-    """A target that was kept elsewhere or otherwise, where and as the map it is compared with is."""
+def _nothing(readings: Sequence[Tensor]) -> Tensor:
+    """Zero, for a layer without a position in a region or without a target; it can be differentiated."""
+    return readings[0].sum() * 0
+
+
+def _sum(values: Any) -> Tensor:
+    return torch.stack(list(values)).sum()
+
+
+def _whole(maps: Tensor) -> Tile:
+    """All of a feature map as one tile, in positions."""
+    height, width = maps.shape[2:]
+    return Tile(Span(0, height, 0, height), Span(0, width, 0, width))
+
+
+def _like_map(target: Any, map_: Tensor) -> Any:
+    """A target that was stored elsewhere or in another dtype, as the map that it is compared with."""
     if isinstance(target, dict):
-        return {layer: _beside(map_, each) for layer, each in target.items()}
+        return {layer: _like_map(each, map_) for layer, each in target.items()}
     return target if target is None else target.to(map_)

@@ -14,25 +14,25 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from neuralstyle.images import Picture, load_image, resize_image
-from neuralstyle.styles import Carry, Style
+from neuralstyle.styles import Edges, Style
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Where on the result some styles go: weights (1, 1, H, W) in [0, 1], and how they reach pixels and positions."""
+    """Where on the result some styles go: a weight (1, 1, H, W) in [0, 1], and what happens at its edges."""
 
-    mask: Tensor
+    weight: Tensor
     softness: float
-    carry: Carry
+    edges: Edges
 
     @property
     def area(self) -> float:
         """Its share of the picture."""
-        return float(self.mask.mean())
+        return float(self.weight.mean())
 
     def pixels(self, size: tuple[int, int], like: Tensor) -> Tensor:
-        """The weights of the pixels of a picture of this (height, width), soft edges included, where ``like`` is."""
-        return _soften(stretch(self.mask, size, like), self.softness * max(size))
+        """The weights of the pixels of a picture of this (height, width), with soft edges, as ``like``."""
+        return _soften(stretch(self.weight, size, like), self.softness * max(size))
 
 
 def load_mask(mask: Picture | None) -> Tensor | None:
@@ -45,7 +45,7 @@ def load_mask(mask: Picture | None) -> Tensor | None:
     weights, alpha = load_image(mask).mean(1, keepdim=True), _alpha(mask)
     if alpha is None:
         return weights
-    # Pictures are blended with white, here it is to be black: what white has added is taken away.
+    # load_image blends with white; a mask is blended with black, so the white is taken away again.
     return (weights - (1 - load_image(alpha).mean(1, keepdim=True))).clamp(0, 1)
 
 
@@ -54,22 +54,22 @@ def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
     return resize_image(mask.to(like), size)
 
 
-def position_weights(pixels: Tensor, stride: int, reach: int, carry: Carry) -> Tensor:
+def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges) -> Tensor:
     """The weight of each position of a layer, from those of the pixels.
 
     Args:
         pixels: (1, 1, H, W).
         stride: of the layer; the side of a position's cell in pixels.
         reach: how many pixels beyond its cell a position sees.
-        carry: "area", the mean over the cell; "inside", the least of what the position sees, as far as that lies on
-            the picture, and nothing if that is less than half of the greatest weight in the picture: the rim of a
-            soft region is not inside it.
+        edges: "blended": the mean over the cell. "strict": the least weight of the pixels of the picture that the
+            position sees, or 0 if that is less than half of the greatest weight in the picture, since the rim of a soft
+            region is not inside it.
 
     Returns:
         (1, 1, H // stride, W // stride).
 
     """
-    if carry == "area":
+    if edges == "blended":
         return F.avg_pool2d(pixels, stride)
     # Rows first, then columns; the padding of a maximum, minus infinity, never counts.
     field = stride + 2 * reach
@@ -82,22 +82,22 @@ def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]
     """Styles grouped by equal regions; None is everywhere.
 
     Raises:
-        ValueError: styles of one region that differ in softness or carry.
+        ValueError: styles of one region that differ in softness or edges.
     """
     groups: list[tuple[Region | None, list[Style]]] = []
     for style in styles:
         mask = load_mask(style.region)
         for region, members in groups:
-            if _equal(mask, None if region is None else region.mask):
-                if region is not None and (region.softness, region.carry) != (style.softness, style.carry):
+            if _equal(mask, None if region is None else region.weight):
+                if region is not None and (region.softness, region.edges) != (style.softness, style.edges):
                     raise ValueError(
-                        "styles of one region are blended and need the same softness and carry, received "
-                        f"{region.softness}, {region.carry!r} and {style.softness}, {style.carry!r}"
+                        "styles of one region are blended and need the same softness and edges, received "
+                        f"{region.softness}, {region.edges!r} and {style.softness}, {style.edges!r}"
                     )
                 members.append(style)
                 break
         else:
-            groups.append((None if mask is None else Region(mask, style.softness, style.carry), [style]))
+            groups.append((None if mask is None else Region(mask, style.softness, style.edges), [style]))
     return groups
 
 

@@ -12,7 +12,7 @@ from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
 from neuralstyle.machine.memory import free_memory
 from neuralstyle.machine.peak_memory import peak_memory
-from neuralstyle.objective.auto_tile import SHARE
+from neuralstyle.objective.auto_tile import FREE_MEMORY_SHARE
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.optimizers.base import Optimizer
 from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
@@ -103,7 +103,7 @@ def _work(stage: PlannedStage, tile: TileSize, rate: _Rate, start: Tensor) -> tu
     """The work of an evaluation relative to the whole picture at once, and the pixels that the encoder sees at once."""
     picture = stage.height * stage.width
     if tile == "auto":
-        most = SHARE * free_memory(start.device) / rate.bytes
+        most = FREE_MEMORY_SHARE * free_memory(start.device) / rate.bytes
         return (1.0, picture) if picture <= most else (AUTO_TILED_WORK, most)
     views = [_pixels(each) for each in stage.tiles(tile)]
     return (1.0, picture) if len(views) == 1 else (TILED_WORK * sum(views) / picture, max(views))

@@ -14,14 +14,17 @@ from neuralstyle._errors import unknown, whole_number
 from neuralstyle.color import Color
 from neuralstyle.encoders import Layer
 from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle.encoders.default import default_encoder
 from neuralstyle.images import MIN_SIDE, resize_image
 from neuralstyle.losses import Loss, LossSum
-from neuralstyle.losses.base import as_sum, weights_in_use
+from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
+from neuralstyle.objective.features import layers_of
 from neuralstyle.objective.objective import Objective
-from neuralstyle.objective.parts import check_losses, reach_of
+from neuralstyle.objective.parts import reach_of, resolve
+from neuralstyle.objective.targets import check_losses
 from neuralstyle.objective.tiling import Tile, TileSize, tiles
-from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, default_encoder, losses_through, why_without_compact
+from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
 from neuralstyle.schedule import Schedule, Stage, check_is_encoder, check_stages, encoder_name
 from neuralstyle.styles import Style, at_scale
 
@@ -67,7 +70,6 @@ class PlannedStage:
             content=None if content is None else on_encoder(self.encoder, resize_image(content, self.shape)),
             styles=[at_scale(style, self.size) for style in styles],
             tile=tile,
-            **getattr(self.encoder, "objective_options", {}),  # until an encoder carries its precision itself
         )
 
     def tiles(self, tile: int | None) -> list[Tile]:
@@ -93,7 +95,8 @@ class PlannedStage:
         return max(MIN_SIDE, *(layer.stride for _, layer in self._used()))
 
     def _used(self) -> list[tuple[Loss, Layer]]:
-        return [(t.loss, self.encoder.layers[layer]) for t in self.losses for layer in weights_in_use(t.loss)]
+        layers = layers_of(self.encoder)
+        return [(term.loss, layers[name]) for term in resolve(self.losses) for name in term.layers]
 
 
 def list_stages(

@@ -17,7 +17,7 @@ from neuralstyle import (
     GramStyleLoss,
     ModuleExtractor,
     Objective,
-    Scale,
+    Stage,
     TotalVariationLoss,
     load_image,
     samples,
@@ -26,6 +26,7 @@ from neuralstyle import (
 )
 from neuralstyle.cli import main
 from neuralstyle.encoders import precision as numbers
+from neuralstyle.encoders.precision import InPrecision
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_compiled_it_is_the_same(
     encoder = FeatureExtractor(**options, layers=("relu2_2",), convolution="direct")
     losses = GramStyleLoss(("relu1_1", "relu2_1")) + ContentLoss("conv2_2") + 10 * TotalVariationLoss()
     plain, compiled = (
-        Objective(encoder, losses, content=photo, styles=[painting], precision=precision, compile=compile).evaluate(
+        Objective(InPrecision(encoder, precision, compile), losses, content=photo, styles=[painting]).evaluate(
             photo.flip(3)
         )
         for compile in (False, True)
@@ -81,8 +82,9 @@ def test_once_for_each_size(photo: Tensor, painting: Tensor, compilations: list[
     losses = GramStyleLoss(("relu1_1", "relu2_1"))
     for _ in range(2):
         stylize(
-            photo, painting, losses=losses, encoder=encoder, size=96, iterations=2, compile=True, progress=False,
-            schedule=lambda size, iterations: [Scale(48, 2), Scale(72, 2), Scale(96, 2)],
+            photo, painting, losses=losses, encoder=InPrecision(encoder, compile=True), size=96, iterations=2,
+            progress=False,
+            schedule=[Stage(48, 2), Stage(72, 2), Stage(96, 2)],
         )  # fmt: skip
     assert compilations == [(32, 48), (48, 72), (64, 96)]
 
@@ -90,7 +92,7 @@ def test_once_for_each_size(photo: Tensor, painting: Tensor, compilations: list[
 def test_tiles_of_few_sizes(photo: Tensor, painting: Tensor, compilations: list[Any]) -> None:
     encoder = FeatureExtractor(layers=("relu2_1",), convolution="direct")
     whole = Objective(encoder, GramStyleLoss("relu2_1"), styles=[painting])
-    objective = Objective(encoder, GramStyleLoss("relu2_1"), styles=[painting], compile=True)
+    objective = Objective(InPrecision(encoder, compile=True), GramStyleLoss("relu2_1"), styles=[painting])
     for _ in range(2):
         evaluation = objective.evaluate(photo, 16)
     assert len(compilations) == len(set(compilations)) <= 9
@@ -103,21 +105,21 @@ def test_sizes_beyond_the_most_are_computed_all_the_same(
 ) -> None:
     compiled = torch.compile(numbers._features, dynamic=False, backend="eager")
     monkeypatch.setattr(numbers, "_compiled", lambda: compiled)
-    monkeypatch.setattr(numbers, "MOST_SIZES", 2)
+    monkeypatch.setattr(numbers, "MAX_COMPILED_SIZES", 2)
     encoder = FeatureExtractor(layers=("relu1_1",), convolution="direct")
     for width in (16, 32, 48, 64):
         image = photo[..., :width]
         losses = [
-            Objective(encoder, GramStyleLoss("relu1_1"), styles=[photo.flip(1)], compile=compile).evaluate(image).loss
-            for compile in (True, False)
+            Objective(each, GramStyleLoss("relu1_1"), styles=[photo.flip(1)]).evaluate(image).loss
+            for each in (InPrecision(encoder, compile=True), encoder)
         ]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_what_cannot_be_compiled(photo: Tensor) -> None:
+def test_what_cannot_be_compiled() -> None:
     encoder = ModuleExtractor(nn.Conv2d(3, 4, 3))
     with pytest.raises(ValueError, match="compile=True is for a FeatureExtractor, received ModuleExtractor"):
-        stylize(photo, photo, encoder=encoder, losses=ContentLoss("image"), compile=True)
+        InPrecision(encoder, compile=True)
 
 
 def test_the_commands_option(photo: Tensor, tmp_path: Path, compilations: list[Any]) -> None:
@@ -139,7 +141,7 @@ def test_on_cuda(precision: Any, photo: Tensor, painting: Tensor) -> None:
     encoder = FeatureExtractor(pooling="l2", padding="replicate").cuda()
     losses = GramStyleLoss(normalization="relative") + ContentLoss("relu4_2") + 10 * TotalVariationLoss()
     plain, compiled = (
-        Objective(encoder, losses, content=photo, styles=[painting], precision=precision, compile=compile).evaluate(
+        Objective(InPrecision(encoder, precision, compile), losses, content=photo, styles=[painting]).evaluate(
             photo.flip(3).cuda()
         )
         for compile in (False, True)

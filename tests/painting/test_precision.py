@@ -27,8 +27,9 @@ from neuralstyle import (
     samples,
     stylize,
 )
-from neuralstyle.encoders.precision import arithmetic
-from neuralstyle.objective import auto_tile as fitting
+from neuralstyle.encoders.default import default_encoder
+from neuralstyle.encoders.precision import InPrecision, Precision, arithmetic
+from neuralstyle.objective import auto_tile
 from neuralstyle.optimizers.minimize import minimize
 from neuralstyle.recipes import STYLE_LOSSES
 
@@ -60,7 +61,7 @@ def test_value_and_gradient_in_bfloat16(
 ) -> None:
     image = (photo + 0.2 * noise(*photo.shape)).clamp(0, 1)
     exact, coarse = (
-        Objective(encoder, loss, content=photo, styles=[painting], precision=precision).evaluate(image)
+        Objective(InPrecision(encoder, precision), loss, content=photo, styles=[painting]).evaluate(image)
         for precision in ("float32", "bfloat16")
     )
     assert coarse.loss == pytest.approx(exact.loss, rel=5e-3)
@@ -81,7 +82,7 @@ def test_statistics_of_rounded_features_are_exact(
         features, targets = encoder(image, LAYERS), encoder(style, LAYERS)
     assert {maps.dtype for maps in features.values()} == {torch.bfloat16}
     expected = sum(float(loss.forward(features[name].double(), targets[name].double())) / 3 for name in LAYERS)
-    evaluation = Objective(encoder, loss, styles=[style], precision="bfloat16").evaluate(image)
+    evaluation = Objective(InPrecision(encoder, "bfloat16"), loss, styles=[style]).evaluate(image)
     # Of Gram matrices in bfloat16 it would be off by a tenth and more.
     assert evaluation.loss == pytest.approx(expected, rel=1e-4)
 
@@ -118,7 +119,7 @@ def test_losses_see_features_in_float32(encoder: FeatureExtractor, photo: Tensor
             seen.extend((x.dtype, target.dtype))
             return (x - target).square().mean()
 
-    objective = Objective(encoder, Statistic() + Pointwise() + Whole(), content=photo, precision="bfloat16")
+    objective = Objective(InPrecision(encoder, "bfloat16"), Statistic() + Pointwise() + Whole(), content=photo)
     assert objective.evaluate(photo).loss == 0  # the targets are computed as the picture is
     objective.evaluate(photo, tile=48)
     assert set(seen) == {torch.float32}
@@ -129,7 +130,9 @@ def test_losses_see_features_in_float32(encoder: FeatureExtractor, photo: Tensor
 def test_every_style_loss(name: str, encoder: FeatureExtractor, photo: Tensor, painting: Tensor) -> None:
     content, style = photo[:, :, :32, :40], painting[:, :, 20:60, :32]
     exact, coarse = (
-        Objective(encoder, STYLE_LOSSES[name], content=content, styles=[style], precision=precision).evaluate(content)
+        Objective(InPrecision(encoder, precision), STYLE_LOSSES[name], content=content, styles=[style]).evaluate(
+            content
+        )
         for precision in (None, "bfloat16")
     )
     assert coarse.loss == pytest.approx(exact.loss, rel=0.02)
@@ -143,9 +146,8 @@ def test_tiles_and_masks(encoder: FeatureExtractor, photo: Tensor, painting: Ten
     losses = ContentLoss("relu3_1") + GRAM + TotalVariationLoss()
     exact = Objective(encoder, losses, content=photo, styles=styles).evaluate(photo.flip(3))
     for tile in (None, 48):
-        coarse = Objective(encoder, losses, content=photo, styles=styles, tile=tile, precision="bfloat16").evaluate(
-            photo.flip(3), tile
-        )
+        rounding = InPrecision(encoder, "bfloat16")
+        coarse = Objective(rounding, losses, content=photo, styles=styles, tile=tile).evaluate(photo.flip(3), tile)
         assert coarse.loss == pytest.approx(exact.loss, rel=5e-3)
         assert _cosine(coarse.gradient, exact.gradient) > 0.998
 
@@ -154,16 +156,16 @@ def test_the_tile_that_fits_is_measured_in_the_precision(
     encoder: FeatureExtractor, photo: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[float] = []
-    measured = fitting._bytes_per_pixel
+    measured = auto_tile._bytes_per_pixel
 
     def note(*arguments: Any) -> float:
         found.append(measured(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(fitting, "_bytes_per_pixel", note)
+    monkeypatch.setattr(auto_tile, "_bytes_per_pixel", note)
     direct = FeatureExtractor(pooling="average", convolution="direct", layers=LAYERS)
     for precision in (None, "bfloat16"):
-        Objective(direct, ContentLoss("relu3_1"), content=photo, precision=precision).evaluate(photo, "auto")
+        Objective(InPrecision(direct, precision), ContentLoss("relu3_1"), content=photo).evaluate(photo, "auto")
     assert found[1] < 0.85 * found[0]
 
 
@@ -171,7 +173,7 @@ def test_a_run_ends_at_the_same_loss(encoder: FeatureExtractor, photo: Tensor, p
     exact = Objective(encoder, LOSSES, content=photo, styles=[painting])
     ends = []
     for precision in (None, "bfloat16"):
-        objective = Objective(encoder, LOSSES, content=photo, styles=[painting], precision=precision)
+        objective = Objective(InPrecision(encoder, precision), LOSSES, content=photo, styles=[painting])
 
         def evaluate(x: Tensor, objective: Objective = objective) -> tuple[float, Tensor]:
             evaluation = objective.evaluate(x)
@@ -189,7 +191,7 @@ def test_networks_of_ones_own() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
     encoder, image, style = ModuleExtractor(network), torch.rand(1, 3, 24, 32), torch.rand(1, 3, 24, 24)
     exact, coarse = (
-        Objective(encoder, GramStyleLoss("3"), styles=[style], precision=precision).evaluate(image)
+        Objective(InPrecision(encoder, precision), GramStyleLoss("3"), styles=[style]).evaluate(image)
         for precision in (None, "bfloat16")
     )
     assert coarse.loss == pytest.approx(exact.loss, rel=0.02)
@@ -199,8 +201,8 @@ def test_networks_of_ones_own() -> None:
 def test_stylize_in_bfloat16(photo: Tensor, painting: Tensor) -> None:
     options: dict[str, Any] = {"losses": LOSSES, "size": 48, "iterations": 3, "progress": False}
     exact, coarse = (
-        np.asarray(stylize(photo, painting, precision=precision, **options)).astype(int)
-        for precision in (None, "bfloat16")
+        np.asarray(stylize(photo, painting, encoder=encoder, **options)).astype(int)
+        for encoder in (default_encoder(), default_encoder(precision="bfloat16"))
     )
     assert 0 < abs(exact - coarse).mean() < 2
 
@@ -210,13 +212,55 @@ def test_stylize_in_bfloat16(photo: Tensor, painting: Tensor) -> None:
 
 def test_what_there_is_not(encoder: FeatureExtractor, photo: Tensor) -> None:
     with pytest.raises(ValueError, match=r"bfloat61.*did you mean 'bfloat16'"):
-        Objective(encoder, GRAM, styles=[photo], precision="bfloat61")  # type: ignore[arg-type]
+        InPrecision(encoder, "bfloat61")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"'tf32' is an arithmetic of CUDA devices.*'cpu'"):
-        Objective(encoder, GRAM, styles=[photo], precision="tf32")
+        Objective(InPrecision(encoder, "tf32"), TotalVariationLoss())
+    with pytest.raises(ValueError, match="'tf32'"):
+        InPrecision(encoder, "tf32")(photo, ["relu1_1"])
     double = FeatureExtractor(layers=("relu1_1",)).double()
-    for precision in ("float32", "bfloat16"):
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    for precision in precisions:
         with pytest.raises(ValueError, match="float64"):
-            Objective(double, GramStyleLoss("relu1_1"), styles=[photo], precision=precision)  # type: ignore[arg-type]
+            Objective(InPrecision(double, precision), GramStyleLoss("relu1_1"), styles=[photo])
+
+
+def test_an_encoder_in_a_precision_is_one_like_the_encoder_inside(photo: Tensor) -> None:
+    inside = FeatureExtractor(layers=("relu1_2",))
+    for precision in ("float32", "bfloat16"):
+        encoder = InPrecision(inside, precision)  # type: ignore[arg-type]
+        assert encoder.layers is inside.layers
+        features = encoder(photo, ["relu1_2", "image"])
+        assert list(features) == ["relu1_2", "image"]
+        assert features["relu1_2"].dtype == torch.float32
+        assert torch.equal(features["relu1_2"], inside(photo, ["relu1_2"])["relu1_2"]) == (precision == "float32")
+        assert torch.equal(features["image"], photo)
+        assert repr(precision) in repr(encoder)
+        assert repr(inside.pooling) in encoder.extra_repr()
+    moved = InPrecision(FeatureExtractor(layers=("relu1_1",))).double()
+    assert moved.encoder.mean.dtype == torch.float64  # type: ignore[union-attr]
+    assert {parameter.dtype for parameter in moved.parameters()} == {torch.float64}
+
+
+def test_an_encoder_in_a_precision_pins_colours_where_the_one_inside_does(encoder: FeatureExtractor) -> None:
+    class Narrow:
+        layers = encoder.layers
+        pins_colors = False
+
+        def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+            return encoder(image, layers)
+
+    assert not InPrecision(Narrow(), "bfloat16").pins_colors
+    assert InPrecision(ModuleExtractor(nn.Conv2d(3, 4, 3, padding=1))).pins_colors
+
+
+def test_the_default_encoder_in_a_precision() -> None:
+    plain, coarse = default_encoder("compact19"), default_encoder("compact19", precision="bfloat16")
+    assert isinstance(plain, FeatureExtractor)
+    assert isinstance(coarse, InPrecision)
+    assert (coarse.precision, coarse.compiled) == ("bfloat16", False)
+    assert repr(coarse.encoder) == repr(plain)
+    with pytest.raises(ValueError, match="bfloat61"):
+        default_encoder("compact19", precision="bfloat61")  # type: ignore[call-overload]
 
 
 newer = pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="needs the settings of torch 2.9")
@@ -277,7 +321,7 @@ def test_an_evaluation_is_within_the_settings(encoder: FeatureExtractor, photo: 
 
     for precision, expected in (("float32", False), ("bfloat16", True)):
         seen.clear()
-        Objective(encoder, Watched("relu1_1"), styles=[photo], precision=precision).evaluate(photo)  # type: ignore[arg-type]
+        Objective(InPrecision(encoder, precision), Watched("relu1_1"), styles=[photo]).evaluate(photo)  # type: ignore[arg-type]
         assert seen == [expected, expected]
     assert torch.backends.cudnn.allow_tf32
 
@@ -288,8 +332,7 @@ def test_an_evaluation_is_within_the_settings(encoder: FeatureExtractor, photo: 
 def test_on_cuda(precision: Any, encoder: FeatureExtractor, photo: Tensor, painting: Tensor) -> None:
     expected = Objective(encoder, LOSSES, content=photo, styles=[painting]).evaluate(photo.flip(3))
     there = FeatureExtractor(pooling="l2", padding="replicate").cuda()
-    found = Objective(there, LOSSES, content=photo, styles=[painting], precision=precision).evaluate(
-        photo.flip(3).cuda()
-    )
+    objective = Objective(InPrecision(there, precision), LOSSES, content=photo, styles=[painting])
+    found = objective.evaluate(photo.flip(3).cuda())
     assert found.loss == pytest.approx(expected.loss, rel=1e-4 if precision == "float32" else 5e-3)
     assert _cosine(found.gradient.cpu(), expected.gradient) > 0.998

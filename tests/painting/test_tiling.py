@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -267,7 +268,7 @@ def test_the_last_tile_is_shown_to_the_network_once(noise: Noise, monkeypatch: p
     walk = encoder.walk
     monkeypatch.setattr(encoder, "walk", lambda view, *rest: (shown.append(view.shape[3]), walk(view, *rest)))
     seen: list[tuple[int, int]] = []
-    objective.evaluate(image, tile=64, watch=lambda *counts: seen.append(counts))
+    objective.evaluate(image, tile=64, on_tile=lambda *counts: seen.append(counts))
     assert seen == [(number, 8) for number in range(1, 9)]
     assert len(shown) == 7
     shown.clear()
@@ -279,7 +280,7 @@ def test_tiles_are_not_exact_with_a_halo_one_stride_smaller(
     deep: tuple[Objective, Tensor, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objective, image, whole = deep
-    monkeypatch.setattr(objective, "_reach", objective._reach - 16)
+    monkeypatch.setattr(objective._planner, "reach", objective._planner.reach - 16)
     gradient = objective.evaluate(image, tile=64).gradient
     assert gradient is not None
     assert float((gradient - whole.gradient).norm() / whole.gradient.norm()) > 1e-9
@@ -294,6 +295,9 @@ def thin(pooling: Any, padding: Any) -> FeatureExtractor:
         convolution.weight.normal_(0.01, 0.002 if name == "conv1_1" else 0.25, generator=generator)
         convolution.bias.fill_(0.1)
         encoder.convolutions[name] = convolution
+    encoder._layers = {
+        name: layer if name == "image" else replace(layer, channels=4) for name, layer in encoder.layers.items()
+    }
     return encoder.double()
 
 

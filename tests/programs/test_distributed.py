@@ -42,7 +42,7 @@ with distributed.session():
     for tile in (None, 16):
         objective = Objective(encoder, losses, content=content, styles=[style], tile=tile)
         seen = []
-        evaluation = objective.evaluate(image, tile, watch=lambda done, total: seen.append((done, total)))
+        evaluation = objective.evaluate(image, tile, on_tile=lambda done, total: seen.append((done, total)))
         found[f"tile {tile}"] = evaluation.gradient
         found[f"terms {tile}"] = torch.tensor(list(evaluation.terms.values()), dtype=torch.float64)
         found[f"seen {tile}"] = torch.tensor(seen[-1])
@@ -76,7 +76,7 @@ try:
         image = torch.rand(1, 3, 32, 32)
         objective = Objective(FeatureExtractor(), TotalVariationLoss("image"))
         for rounds in range(100000):
-            objective.evaluate(image, 16, watch=watch)
+            objective.evaluate(image, 16, on_tile=watch)
 except Exception as error:
     print("error:", error, file=sys.stderr)
     sys.exit(2)

@@ -25,8 +25,7 @@ from neuralstyle import (
 from neuralstyle.encoders.base import WHOLE_PICTURE, Layer
 from neuralstyle.machine import memory as memory_limits
 from neuralstyle.machine.peak_memory import peak_memory
-from neuralstyle.objective import auto_tile as fitting
-from neuralstyle.objective import readings as measurement
+from neuralstyle.objective import auto_tile, readings
 
 Noise = Callable[..., Tensor]
 GRAM = GramStyleLoss(("relu1_1", "relu2_1"))
@@ -390,13 +389,13 @@ def test_regions_and_masks_are_stretched_to_their_pictures(encoder64: FeatureExt
 
 
 @pytest.mark.parametrize(("tile", "with_gradient", "total"), [(None, True, 1), (8, True, 24), (8, False, 12)])
-def test_watch_counts_the_tiles_seen(
+def test_on_tile_counts_the_tiles_seen(
     encoder64: FeatureExtractor, noise: Noise, tile: int | None, with_gradient: bool, total: int
 ) -> None:
     image, content, style = pictures(noise)
     objective = Objective(encoder64, LOSSES, content=content, styles=[style])
     seen: list[tuple[int, int]] = []
-    objective.evaluate(image, tile, with_gradient=with_gradient, watch=lambda *counts: seen.append(counts))
+    objective.evaluate(image, tile, with_gradient=with_gradient, on_tile=lambda *counts: seen.append(counts))
     assert seen == [(done, total) for done in range(1, total + 1)]
 
 
@@ -432,7 +431,7 @@ def test_gradients_of_a_map_in_half_precision_do_not_underflow(encoder64: Featur
 def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The free memory that is found, in bytes; may be changed."""
     found = [2**40]
-    monkeypatch.setattr(fitting, "free_memory", lambda device: found[0])
+    monkeypatch.setattr(auto_tile, "free_memory", lambda device: found[0])
     return found
 
 
@@ -442,10 +441,10 @@ def test_automatic_tile_is_the_whole_where_it_fits_and_stays_what_it_was(
     image, content, style = pictures(noise, 3, 48, 64)
     objective = Objective(encoder64, LOSSES, content=content, styles=[style], tile="auto")
     seen: list[int] = []
-    automatic = objective.evaluate(image, "auto", watch=lambda done, total: seen.append(total))
+    automatic = objective.evaluate(image, "auto", on_tile=lambda done, total: seen.append(total))
     assert torch.equal(automatic.gradient, objective.evaluate(image).gradient)
     memory[0] = 0
-    objective.evaluate(image, "auto", watch=lambda done, total: seen.append(total))
+    objective.evaluate(image, "auto", on_tile=lambda done, total: seen.append(total))
     assert seen == [1, 1]
 
 
@@ -459,7 +458,7 @@ def test_automatic_tile_takes_half_of_the_free_memory(
         memory[0] = 2 * peaks[wanted]
         objective = Objective(encoder64, LOSSES, content=content, styles=[style])
         chosen: list[int] = []
-        automatic = objective.evaluate(image, "auto", watch=lambda done, total: chosen.append(total))  # noqa: B023
+        automatic = objective.evaluate(image, "auto", on_tile=lambda done, total: chosen.append(total))  # noqa: B023
         close(automatic, whole.evaluate(image))
         used = peak_memory(torch.device("cpu"), lambda: objective.evaluate(image, "auto"))  # noqa: B023
         assert chosen[0] > 1
@@ -519,8 +518,8 @@ def test_nothing_is_inside_a_region_where_every_position_sees_the_whole_picture(
     half[16:] = 0
     for masks in ({"region": half}, {"mask": half}):
         Objective(Blurred(), loss, styles=[Style(style, **masks)]).evaluate(image)
-        with pytest.raises(ValueError, match=r"'inside'.*'attention1'.*carry='area'"):
-            Objective(Blurred(), loss, styles=[Style(style, carry="inside", **masks)])
+        with pytest.raises(ValueError, match=r"'strict'.*'attention1'.*edges='blended'"):
+            Objective(Blurred(), loss, styles=[Style(style, edges="strict", **masks)])
 
 
 # What is refused
@@ -632,7 +631,7 @@ def test_statistics_in_bands_of_rows_are_those_of_all_rows(
     regional = Objective(encoder64, GRAM, styles=styles)
     found = []
     for numbers in (2**30, 300):
-        monkeypatch.setitem(measurement.AT_ONCE, "cpu", numbers)
+        monkeypatch.setitem(readings.ELEMENTS_PER_BAND, "cpu", numbers)
         found.append([each.evaluate(content.flip(3), tile) for each in (objective, regional)])
     for whole, bands in zip(*found, strict=True):
         close(bands, whole)
@@ -664,6 +663,6 @@ def test_statistics_take_no_more_memory_for_their_gradient_than_a_band_of_rows(
     objective = Objective(encoder64, GramStyleLoss("relu1_1") + Means(("relu1_1",)), styles=[image])
     peaks = []
     for numbers in (2**30, 64 * 80 * 5):
-        monkeypatch.setitem(measurement.AT_ONCE, "cpu", numbers)
+        monkeypatch.setitem(readings.ELEMENTS_PER_BAND, "cpu", numbers)
         peaks.append(peak_memory(torch.device("cpu"), lambda: objective.evaluate(image)))
     assert peaks[1] < peaks[0] - 0.9 * 64 * 96 * 80 * 8  # as much as the features take

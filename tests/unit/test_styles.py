@@ -25,7 +25,7 @@ from neuralstyle import (
 )
 from neuralstyle.images import to_pil
 from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights
-from neuralstyle.styles import CARRIES, at_scale
+from neuralstyle.styles import EDGES, at_scale
 
 Noise = Callable[..., Tensor]
 SHALLOW = ("relu1_1", "relu2_1")
@@ -68,7 +68,7 @@ def block(height: int, width: int, rows: slice, columns: slice) -> Tensor:
         ({"softness": -0.1}, "softness of a region .*0 to 1, received -0.1"),
         ({"softness": math.nan}, "received nan"),
         ({"softness": 8}, "received 8"),
-        ({"carry": "insid"}, "unknown carry 'insid': did you mean 'inside'.* known are area, inside"),
+        ({"edges": "stric"}, "unknown edges 'stric': did you mean 'strict'.* known are blended, strict"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -94,7 +94,7 @@ def test_at_scale_is_a_multiple_of_the_result_within_the_pixels_there_are(
     style = Style(noise(1, 3, 48, 96), 0.3, mask=noise(1, 48, 96), softness=0.2, **options)
     scaled = at_scale(style, size)
     assert load_image(scaled.image).shape == (1, 3, round(longest / 2), longest)
-    same = ("weight", "scale", "mask", "region", "softness", "carry", "enlarge")
+    same = ("weight", "scale", "mask", "region", "softness", "edges", "enlarge")
     assert all(getattr(scaled, name) is getattr(style, name) for name in same)
 
 
@@ -136,43 +136,43 @@ def test_transparent_parts_of_a_mask_count_as_black(noise: Noise, tmp_path: Path
 # From pixels to positions
 
 
-def test_area_is_the_mean_over_the_cell_and_inside_the_least_that_is_seen(noise: Noise) -> None:
+def test_blended_is_the_mean_over_the_cell_and_strict_the_least_that_is_seen(noise: Noise) -> None:
     pixels = 0.5 + 0.5 * noise(1, 1, 21, 27, dtype=torch.float64)
     stride, reach = 4, 3
-    area, inside = (position_weights(pixels, stride, reach, carry) for carry in CARRIES)
-    assert area.shape == inside.shape == (1, 1, 5, 6)
+    blended, strict = (position_weights(pixels, stride, reach, edges) for edges in EDGES)
+    assert blended.shape == strict.shape == (1, 1, 5, 6)
     for i in range(5):
         for j in range(6):
             top, left = i * stride, j * stride
             cell = pixels[0, 0, top : top + stride, left : left + stride]
             rows = slice(max(top - reach, 0), top + stride + reach)
             columns = slice(max(left - reach, 0), left + stride + reach)
-            assert area[0, 0, i, j] == pytest.approx(cell.mean().item())
-            assert inside[0, 0, i, j] == pixels[0, 0, rows, columns].min()
+            assert blended[0, 0, i, j] == pytest.approx(cell.mean().item())
+            assert strict[0, 0, i, j] == pixels[0, 0, rows, columns].min()
 
 
 @pytest.mark.parametrize("level", [1.0, 0.3])
-def test_inside_of_everywhere_is_everywhere(level: float) -> None:
+def test_strict_edges_of_everywhere_leave_everything(level: float) -> None:
     everywhere = torch.full((1, 1, 32, 48), level)
-    assert torch.equal(position_weights(everywhere, 8, 22, "inside"), torch.full((1, 1, 4, 6), level))
+    assert torch.equal(position_weights(everywhere, 8, 22, "strict"), torch.full((1, 1, 4, 6), level))
 
 
-def test_the_rim_of_a_soft_region_is_not_inside() -> None:
+def test_strict_edges_leave_out_the_rim_of_a_soft_region() -> None:
     ramp = torch.linspace(0, 1, 100).expand(1, 1, 16, 100)
-    weights = position_weights(ramp, 1, 0, "inside")[0, 0, 0]
+    weights = position_weights(ramp, 1, 0, "strict")[0, 0, 0]
     assert torch.equal(weights, ramp[0, 0, 0] * (ramp[0, 0, 0] >= 0.5))
-    assert not position_weights(0 * ramp, 2, 5, "inside").any()
+    assert not position_weights(0 * ramp, 2, 5, "strict").any()
 
 
 @pytest.mark.parametrize("layer", ["image", "relu1_2", "relu2_1", "relu3_1"])
-def test_positions_inside_see_the_region_alone_and_all_others_do_not(
+def test_positions_within_strict_edges_see_the_region_alone_and_all_others_do_not(
     encoder64: FeatureExtractor, noise: Noise, layer: str
 ) -> None:
     region = block(64, 80, slice(0, 50), slice(20, 77))
     picture, other = noise(2, 1, 3, 64, 80, dtype=torch.float64)
     outside = torch.where(region.bool(), picture, other)
     place = encoder64.layers[layer]
-    weights = position_weights(region[None, None], place.stride, place.reach, "inside")[0, 0]
+    weights = position_weights(region[None, None], place.stride, place.reach, "strict")[0, 0]
     before, after = (encoder64(image, [layer])[layer][0] for image in (picture, outside))
     touched = (before != after).any(0)
     assert torch.equal(weights > 0, ~touched)
@@ -183,7 +183,7 @@ def test_positions_inside_see_the_region_alone_and_all_others_do_not(
 
 
 def soft(mask: Tensor, softness: float, size: tuple[int, int]) -> Tensor:
-    region = Region(mask[None, None], softness, "area")
+    region = Region(mask[None, None], softness, "blended")
     return region.pixels(size, torch.empty(0, dtype=torch.float64))[0, 0]
 
 
@@ -218,28 +218,28 @@ def value(encoder: FeatureExtractor, losses: Any, image: Tensor, *styles: Style,
     return Objective(encoder, losses, styles=styles).evaluate(image, tile)
 
 
-def test_inside_moves_no_pixel_outside_and_area_does(encoder64: FeatureExtractor, noise: Noise) -> None:
+def test_strict_edges_move_no_pixel_outside_and_blended_ones_do(encoder64: FeatureExtractor, noise: Noise) -> None:
     image, style = noise(2, 1, 3, 32, 48, dtype=torch.float64)
     region = block(32, 48, slice(None), slice(0, 30))
     moved = {
-        carry: value(encoder64, STYLE, image, Style(style, region=region, carry=carry)).gradient.abs().amax((0, 1, 2))
-        for carry in CARRIES
+        edges: value(encoder64, STYLE, image, Style(style, region=region, edges=edges)).gradient.abs().amax((0, 1, 2))
+        for edges in EDGES
     }
-    assert moved["inside"][:30].all()
-    assert not moved["inside"][30:].any()
+    assert moved["strict"][:30].all()
+    assert not moved["strict"][30:].any()
     reach = max(encoder64.layers[layer].reach for layer in SHALLOW)
-    assert moved["area"][30 : 30 + reach].all()
-    assert not moved["area"][30 + reach :].any()
+    assert moved["blended"][30 : 30 + reach].all()
+    assert not moved["blended"][30 + reach :].any()
 
 
-@pytest.mark.parametrize("carry", CARRIES)
+@pytest.mark.parametrize("edges", EDGES)
 @pytest.mark.parametrize("softness", [0, 0.3])
 @pytest.mark.parametrize("tile", [None, 16])
 def test_a_black_region_moves_nothing(
-    encoder64: FeatureExtractor, noise: Noise, carry: Any, softness: float, tile: int | None
+    encoder64: FeatureExtractor, noise: Noise, edges: Any, softness: float, tile: int | None
 ) -> None:
     image, style = noise(2, 1, 3, 32, 48, dtype=torch.float64)
-    black = Style(style, region=torch.zeros(32, 48), carry=carry, softness=softness)
+    black = Style(style, region=torch.zeros(32, 48), edges=edges, softness=softness)
     evaluation = value(encoder64, STYLE, image, black, tile=tile)
     assert evaluation.loss == 0
     assert torch.equal(evaluation.gradient, torch.zeros_like(image))
@@ -247,7 +247,7 @@ def test_a_black_region_moves_nothing(
 
 def test_a_region_too_narrow_for_a_layer_is_left_alone_by_it(encoder64: FeatureExtractor, noise: Noise) -> None:
     image, style = noise(2, 1, 3, 48, 48, dtype=torch.float64)
-    narrow = Style(style, region=block(48, 48, slice(None), slice(8, 16)), carry="inside")
+    narrow = Style(style, region=block(48, 48, slice(None), slice(8, 16)), edges="strict")
     deep, both = GramStyleLoss("relu3_1"), GramStyleLoss(("relu1_1", "relu3_1"), layer_weights=(1, 1))
     evaluation = value(encoder64, deep, image, narrow)
     assert evaluation.loss == 0
@@ -261,7 +261,7 @@ def test_a_region_too_narrow_for_a_layer_is_left_alone_by_it(encoder64: FeatureE
 
 def test_a_mask_too_narrow_for_a_layer_leaves_that_layer_out(encoder64: FeatureExtractor, noise: Noise) -> None:
     image, style = noise(2, 1, 3, 48, 48, dtype=torch.float64)
-    narrow = Style(style, mask=block(48, 48, slice(None), slice(8, 16)), carry="inside")
+    narrow = Style(style, mask=block(48, 48, slice(None), slice(8, 16)), edges="strict")
     both = GramStyleLoss(("relu1_1", "relu3_1"), layer_weights=(1, 1))
     expected = value(encoder64, GramStyleLoss("relu1_1"), image, narrow)
     assert expected.loss > 0
@@ -270,11 +270,11 @@ def test_a_mask_too_narrow_for_a_layer_leaves_that_layer_out(encoder64: FeatureE
         value(encoder64, GramStyleLoss("relu3_1"), image, narrow)
 
 
-@pytest.mark.parametrize("carry", CARRIES)
-def test_tiles_give_the_same(encoder64: FeatureExtractor, noise: Noise, carry: Any) -> None:
+@pytest.mark.parametrize("edges", EDGES)
+def test_tiles_give_the_same(encoder64: FeatureExtractor, noise: Noise, edges: Any) -> None:
     image, first, second = noise(3, 1, 3, 40, 56, dtype=torch.float64)
     region = noise(40, 56, seed=1, dtype=torch.float64) * 0.2 + 0.8 * block(40, 56, slice(5, 30), slice(10, 50))
-    styles = [Style(first, region=region, softness=0.1, carry=carry), Style(second, region=1 - region, carry=carry)]
+    styles = [Style(first, region=region, softness=0.1, edges=edges), Style(second, region=1 - region, edges=edges)]
     whole, tiled = (value(encoder64, STYLE, image, *styles, tile=tile) for tile in (None, 16))
     assert tiled.loss == pytest.approx(whole.loss, rel=1e-12)
     torch.testing.assert_close(tiled.gradient, whole.gradient, rtol=1e-9, atol=1e-15)
@@ -299,15 +299,15 @@ def test_equal_regions_need_equal_edges() -> None:
     groups = by_region(
         [
             Style(picture, region=region, softness=0.1),
-            Style(picture, carry="inside"),
+            Style(picture, edges="strict"),
             Style(picture),
             Style(picture, region=region.clone(), softness=0.1),
             Style(picture, region=1 - region),
         ]
     )
     assert [len(members) for _, members in groups] == [2, 2, 1]
-    with pytest.raises(ValueError, match=r"same softness and carry, received 0.1, 'area' and 0.0, 'inside'"):
-        by_region([Style(picture, region=region, softness=0.1), Style(picture, region=region, carry="inside")])
+    with pytest.raises(ValueError, match=r"same softness and edges, received 0.1, 'blended' and 0.0, 'strict'"):
+        by_region([Style(picture, region=region, softness=0.1), Style(picture, region=region, edges="strict")])
 
 
 # Layers
@@ -362,7 +362,7 @@ def painted(encoder: FeatureExtractor, styles: Any, iterations: int = 8, size: i
 
 def distance(encoder: FeatureExtractor, picture: Tensor, style: Any, region: Tensor | None = None) -> float:
     """The style distance of a picture, or of what lies inside a region of it."""
-    style = Style(at_scale(Style(style), max(picture.shape[2:])).image, region=region, carry="inside")
+    style = Style(at_scale(Style(style), max(picture.shape[2:])).image, region=region, edges="strict")
     share = 1.0 if region is None else float(region.mean())
     return Objective(encoder, STYLE, styles=[style]).evaluate(picture, with_gradient=False).loss / share
 
@@ -382,7 +382,7 @@ def test_blends_lie_between_their_styles(encoder: FeatureExtractor) -> None:
     assert to_second[2] < 0.7 * to_second[1] < 0.7 * 0.9 * to_second[0]
 
 
-@pytest.mark.parametrize("options", [{}, {"carry": "inside"}, {"softness": 0.05}], ids=["area", "inside", "soft"])
+@pytest.mark.parametrize("options", [{}, {"edges": "strict"}, {"softness": 0.05}], ids=["blended", "strict", "soft"])
 def test_each_region_takes_its_own_style_and_swapped_ones_swap(
     encoder: FeatureExtractor, options: dict[str, Any]
 ) -> None:

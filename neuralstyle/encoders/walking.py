@@ -1,0 +1,58 @@
+"""Walking: an encoder's features one layer after another, as soon as each is computed where the encoder can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from typing_extensions import TypeIs
+
+from neuralstyle.encoders.base import Encoder, Walker
+
+
+def walk_features(
+    encoder: Encoder, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]
+) -> None:
+    """Call ``visit`` with each layer's name and features.
+
+    An encoder with a ``walk`` shows them as they are computed, and goes on with what ``visit`` returns. Any other
+    encoder computes them all first.
+
+    Raises:
+        TypeError: the encoder returns no features by layer name.
+
+    """
+    wanted = tuple(layers)
+    if walks(encoder):
+        encoder.walk(image, wanted, visit)
+    else:
+        visit_all(encoder, encoder(image, wanted), wanted, visit)
+
+
+def walks(encoder: Encoder) -> TypeIs[Walker]:
+    """Whether ``walk`` shows what a call returns: not where a subclass has a call of its own and inherits ``walk``."""
+    call = "forward" if isinstance(encoder, nn.Module) else "__call__"
+    return hasattr(encoder, "walk") and _origin(encoder, "walk") is _origin(encoder, call)
+
+
+def visit_all(encoder: Encoder, features: Any, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+    """Call ``visit`` with the features of these layers, out of what an encoder has returned.
+
+    Raises:
+        TypeError: they are not by layer name.
+
+    """
+    if not isinstance(features, Mapping):
+        raise TypeError(
+            f"{type(encoder).__name__} returns a {type(features).__name__}; an encoder returns features by layer name, "
+            "a dict such as {'relu1_1': features}"
+        )
+    for name in layers:
+        if name in features:
+            visit(name, features[name])
+
+
+def _origin(thing: object, method: str) -> type | None:
+    """The class that defines a method of an object."""
+    return next((each for each in type(thing).__mro__ if method in vars(each)), None)

@@ -1,0 +1,113 @@
+"""What the objective sees of an encoder: its layers and the picture itself, feature map by feature map, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, encoder_name
+from neuralstyle.encoders.precision import InPrecision
+from neuralstyle.encoders.walking import walk_features
+
+IMAGE = Layer("image", "image", channels=3, stride=1, reach=0)
+
+
+def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
+    """An encoder's layers, and "image", the picture itself, which every encoder has.
+
+    Raises:
+        TypeError: it is no encoder.
+
+    """
+    check_is_encoder(encoder)
+    layers = encoder.layers
+    return layers if IMAGE.name in layers else {IMAGE.name: IMAGE, **layers}
+
+
+class FeatureSource:
+    """An encoder as the objective uses it.
+
+    It has a layer "image" whatever the encoder, shows features one layer after another, and checks their shapes.
+
+    Raises:
+        TypeError: the encoder is none.
+
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.layers = layers_of(encoder)
+        self.encoder = encoder
+
+    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Features by layer name."""
+        features: dict[str, Tensor] = {}
+
+        def keep(name: str, maps: Tensor) -> Tensor:
+            features[name] = maps
+            return maps
+
+        self.walk(image, layers, keep)
+        return features
+
+    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+        """Call ``visit`` with each layer's name and features; it returns what the network goes on with.
+
+        Raises:
+            ValueError: features are missing, or their shape is not what the layer says.
+
+        """
+        wanted = dict.fromkeys(layers)
+        missing = set(wanted)
+
+        def visit_checked(name: str, maps: Tensor) -> Tensor:
+            self._check(name, maps, image)
+            missing.discard(name)
+            return visit(name, maps)
+
+        if IMAGE.name in wanted and IMAGE.name not in self.encoder.layers:
+            del wanted[IMAGE.name]
+            visit_checked(IMAGE.name, image)
+        if wanted:
+            walk_features(self.encoder, image, wanted, visit_checked)
+        if missing:
+            raise ValueError(
+                f"{encoder_name(self.encoder)} returns no features of layer {min(missing)!r}, which is among its "
+                "layers; return those of every layer that is asked for"
+            )
+
+    @contextmanager
+    def arithmetic(self, device: torch.device) -> Iterator[None]:
+        """Set torch for the value and the gradient: to the encoder's precision, and to no other autocast.
+
+        Raises:
+            ValueError: the network or its device does not have the encoder's precision.
+
+        """
+        settings: Callable[[], AbstractContextManager[object]] = getattr(self.encoder, "arithmetic", nullcontext)
+        with torch.autocast(device.type, enabled=False), settings():
+            yield
+
+    def without_compiling(self) -> FeatureSource:
+        """The same without ``torch.compile``, to look at its memory."""
+        return FeatureSource(self.encoder.without_compiling()) if isinstance(self.encoder, InPrecision) else self
+
+    def _check(self, name: str, maps: Any, image: Tensor) -> None:
+        layer = self.layers[name]
+        height, width = image.shape[2:]
+        if min(height, width) < layer.stride:
+            raise ValueError(
+                f"a picture of {width} x {height} pixels is too small for layer {name!r}, which needs {layer.stride} "
+                "on each side; use a larger picture or a shallower layer"
+            )
+        expected = (image.shape[0], layer.channels, height // layer.stride, width // layer.stride)
+        received = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+        if received != expected:
+            raise ValueError(
+                f"layer {name!r} of {encoder_name(self.encoder)} has features of the shape {received}, and its "
+                f"Layer says (B, C, h, w) = {expected} for a picture of {width} x {height} pixels (stride {layer.stride}); "
+                "correct the Layer, or cut or pad the features"
+            )

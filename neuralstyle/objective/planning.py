@@ -1,0 +1,65 @@
+"""Which tiles a picture is read in: as asked for, as the memory allows, and as many as there are processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from neuralstyle import distributed
+from neuralstyle.objective.auto_tile import largest_fitting_tile
+from neuralstyle.objective.features import FeatureSource
+from neuralstyle.objective.parts import ResolvedTerm, reach_of, size_of
+from neuralstyle.objective.readers import Reader
+from neuralstyle.objective.tiling import Tile, TileSize, tiles
+
+
+class TilePlanner:
+    """The tiles of pictures of any size, for the layers of some losses; an automatic tile is chosen once for a size."""
+
+    def __init__(self, source: FeatureSource, terms: Sequence[ResolvedTerm]) -> None:
+        used = [(term.loss, source.layers[layer]) for term in terms for layer in term.layers]
+        # Whole cells of every layer; the deepest stride, where each divides the next.
+        self.stride = math.lcm(*(layer.stride for _, layer in used))
+        self.reach = max(reach_of(loss, layer) for loss, layer in used)
+        self.global_layer = next((layer.name for _, layer in used if layer.is_global), None)
+        self._source = source.without_compiling()
+        self._chosen: dict[Any, int | None] = {}
+
+    def check(self, tile: TileSize) -> None:
+        """Check that a picture can be read in tiles.
+
+        Raises:
+            ValueError: a layer depends on the whole picture.
+
+        """
+        if tile not in (None, "auto") and self.global_layer is not None:
+            raise ValueError(
+                f"tiles cannot be exact with layer {self.global_layer!r}: its positions depend on the whole picture "
+                "(attention, global pooling or instance normalisation before it); leave tile out, or use earlier layers"
+            )
+
+    def plan(self, image: Tensor, tile: TileSize, readers: Sequence[Reader]) -> list[Tile]:
+        """The tiles of a picture, as many as there are processes to share them.
+
+        Raises:
+            ValueError: a tile that is no whole number or too small, or tiles with a layer that depends on the whole
+                picture.
+            MemoryError: ``tile="auto"``, and no tile fits.
+
+        """
+        self.check(tile)
+        size = size_of(image)
+        if self.global_layer is not None:  # one tile, whether or not it fits the memory
+            return tiles(*size, None, self.stride, 0)
+        pixels = self._automatic(image, readers) if tile == "auto" else tile
+        return tiles(*size, pixels, self.stride, self.reach, at_least=distributed.world())
+
+    def _automatic(self, image: Tensor, readers: Sequence[Reader]) -> int | None:
+        """The largest tile that fits; it stays what it was, so that a run does not change with the free memory."""
+        kind = (image.shape, image.dtype, image.device, tuple(type(reader) for reader in readers))
+        if kind not in self._chosen:
+            self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.stride, self.reach)
+        return self._chosen[kind]

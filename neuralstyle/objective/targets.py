@@ -1,0 +1,187 @@
+"""The targets of losses: what each has to come near, computed once from the reference pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from neuralstyle.encoders.base import Encoder, check_names, encoder_name, on_encoder
+from neuralstyle.images import Picture, load_image
+from neuralstyle.losses import LossSum, PointwiseLoss, StatisticLoss
+from neuralstyle.losses.base import Reference, weights_per_layer
+from neuralstyle.objective.features import FeatureSource, layers_of
+from neuralstyle.objective.parts import ALIGNED, Part, ResolvedTerm, part_for, parts_of, positions, reach_of, size_of
+from neuralstyle.objective.planning import TilePlanner
+from neuralstyle.objective.readers import MapStorage
+from neuralstyle.objective.readings import read_all
+from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights, stretch
+from neuralstyle.objective.tiling import TileSize
+from neuralstyle.styles import Style, as_styles
+
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
+
+
+def references_of(
+    content: Picture | None, styles: Picture | Style | Sequence[Picture | Style], previous: Picture | None
+) -> dict[str, list[Style]]:
+    """The pictures to compare with, by the ``reference`` of a loss, each as a ``Style`` with its picture loaded."""
+    return {
+        "content": [] if content is None else [Style(load_image(content))],
+        "style": [replace(style, image=load_image(style.image)) for style in as_styles(styles)],
+        "previous": [] if previous is None else [Style(load_image(previous))],
+    }
+
+
+def size_of_result(references: Mapping[str, Sequence[Style]]) -> tuple[int, int] | None:
+    """Height and width of any picture that is compared with these position by position; None: they leave it open.
+
+    Raises:
+        ValueError: content and previous differ in size.
+
+    """
+    sizes = {size_of(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
+    if len(sizes) > 1:
+        raise ValueError(f"content and previous have the sizes {sorted(sizes)} (height, width); give them one size")
+    return next(iter(sizes), None)
+
+
+def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> None:
+    """Check losses before anything is computed.
+
+    Args:
+        losses: the sum to check.
+        encoder: whose layers they name.
+        given: which of "content", "style" and "previous" there are to compare with.
+
+    Raises:
+        TypeError: the encoder is none.
+        ValueError: an unknown layer, or a reference that is unknown or missing.
+
+    """
+    layers, network = layers_of(encoder), encoder_name(encoder)
+    for name, term in zip(losses.names, losses, strict=True):
+        check_names(weights_per_layer(term.loss), layers, network)
+        if term.loss.joint and isinstance(term.loss, (StatisticLoss, PointwiseLoss)):
+            raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
+        reference = getattr(term.loss, "reference", "nothing")
+        if reference is None or reference in given:
+            continue
+        if reference not in REFERENCES:
+            raise ValueError(
+                f"{name}.reference is {reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
+            )
+        raise ValueError(f"{name} compares with the {reference}, and no {reference} was given")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Makes the parts of an objective with their targets.
+
+    Args:
+        source: of the features.
+        planner: of the tiles in which reference pictures are read.
+        storage: how whole maps are stored.
+        tile: longest side of these tiles.
+
+    """
+
+    source: FeatureSource
+    planner: TilePlanner
+    storage: MapStorage
+    tile: TileSize
+
+    def parts(self, terms: Sequence[ResolvedTerm], references: Mapping[str, Sequence[Style]]) -> list[Part]:
+        """All parts: each term in each region of its reference, at each of its layers.
+
+        Raises:
+            ValueError: a mask or region with a loss that sees whole maps, or that leaves nothing; styles whose weights
+                are all 0; a loss that breaks its contract.
+
+        """
+        groups = {reference: by_region(pictures) for reference, pictures in references.items()}
+        like = self._sample(references)
+        parts: list[Part] = []
+        with self.source.arithmetic(like.device):
+            for term in terms:
+                reference = term.loss.reference
+                for region, styles in [(None, [])] if reference is None else groups[reference]:
+                    parts += self._parts_in(term, region, styles)
+                for layer in term.layers:
+                    part_for(term.loss).check(term.loss, self.source.layers[layer], like)
+        return parts
+
+    def _parts_in(self, term: ResolvedTerm, region: Region | None, styles: Sequence[Style]) -> list[Part]:
+        """A term's parts in a region, with their targets."""
+        if region is not None and not part_for(term.loss).takes_region:
+            raise ValueError(
+                f"{term.name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
+                "PointwiseLoss, or give its styles no region"
+            )
+        self._check_edges(term, [style for style in styles if style.mask is not None or region is not None])
+        total = sum(style.weight for style in styles)
+        if styles and not total:
+            raise ValueError("the weights of the styles of a region are all 0; give one of them a positive weight")
+        parts = parts_of(term, region)
+        if not styles:
+            return parts
+        found = [(style.weight / total, self._targets(parts, style)) for style in styles if style.weight]
+        return [
+            replace(part, targets=tuple((share, each[index]) for share, each in found if index in each))
+            for index, part in enumerate(parts)
+        ]
+
+    def _targets(self, parts: Sequence[Part], style: Style) -> dict[int, Any]:
+        """What a reference picture gives each part, by its number; none where a mask leaves a layer nothing."""
+        loss = parts[0].loss
+        if style.mask is not None and not parts[0].takes_mask:
+            raise ValueError(
+                f"{parts[0].name} sees whole maps of the style and cannot use a mask; derive it from StatisticLoss, or "
+                "give its styles no mask"
+            )
+        image, mask = on_encoder(self.source.encoder, load_image(style.image)), load_mask(style.mask)
+        size = size_of(image)
+        pixels = None if mask is None else stretch(mask, size, image)
+        counts: list[float] = []
+        groups = []
+        for part in parts:
+            layer = self.source.layers[part.layers[0]]
+            reach = reach_of(loss, layer)
+            weight = None if pixels is None else position_weights(pixels, layer.stride, reach, style.edges)
+            groups.append(part.target_readers(weight))
+            counts.append(positions(weight, size, layer.stride))
+        if mask is not None and not any(counts):
+            raise ValueError(
+                "the mask of a style is black all over, or too narrow for any position to see it alone, so nothing of "
+                "its picture counts; draw it white where it is to count"
+            )
+        readers = [reader for group in groups for reader in group]
+        with torch.no_grad():
+            readings = read_all(self.source, image, self.planner.plan(image, self.tile, readers), readers, self.storage)
+        stored = iter(
+            [reader.as_target(each, image, self.storage) for reader, each in zip(readers, readings, strict=True)]
+        )
+        found = [[next(stored) for _ in group] for group in groups]
+        return {
+            index: part.target(each, count)
+            for index, (part, each, count) in enumerate(zip(parts, found, counts, strict=True))
+            if count
+        }
+
+    def _check_edges(self, term: ResolvedTerm, styles: Sequence[Style]) -> None:
+        strict = any(style.edges == "strict" for style in styles)
+        whole = next((layer for layer in term.layers if strict and self.source.layers[layer].is_global), None)
+        if whole is not None:
+            raise ValueError(
+                f"edges='strict' leaves nothing at layer {whole!r}, whose positions see the whole picture; give the "
+                "style edges='blended', or use earlier layers"
+            )
+
+    def _sample(self, references: Mapping[str, Sequence[Style]]) -> Tensor:
+        """An empty tensor of the dtype and on the device of the features."""
+        pictures = [picture.image for each in references.values() for picture in each]
+        like = load_image(pictures[0])[:0] if pictures else torch.empty(0)
+        return on_encoder(self.source.encoder, like)
