@@ -2,7 +2,17 @@
 
 from neuralstyle.encoders.activation_scales import measure_activation_scales
 from neuralstyle.encoders.base import Encoder, Layer
+from neuralstyle.encoders.default import default_encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.encoders.module import ModuleExtractor
+from neuralstyle.encoders.precision import InPrecision
 
-__all__ = ["Encoder", "FeatureExtractor", "Layer", "ModuleExtractor", "measure_activation_scales"]
+__all__ = [
+    "Encoder",
+    "FeatureExtractor",
+    "InPrecision",
+    "Layer",
+    "ModuleExtractor",
+    "default_encoder",
+    "measure_activation_scales",
+]

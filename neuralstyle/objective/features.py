@@ -108,6 +108,6 @@ class FeatureSource:
         if received != expected:
             raise ValueError(
                 f"layer {name!r} of {encoder_name(self.encoder)} has features of the shape {received}, and its "
-                f"Layer says (B, C, h, w) = {expected} for a picture of {width} x {height} pixels (stride {layer.stride}); "
-                "correct the Layer, or cut or pad the features"
+                f"Layer says (B, C, h, w) = {expected} for a picture of {width} x {height} pixels (stride "
+                f"{layer.stride}); correct the Layer, or cut or pad the features"
             )
