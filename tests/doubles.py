@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
-from neuralstyle import ContentLoss, FeatureExtractor, Layer, Loss, Stage, StatisticLoss
+from neuralstyle import ContentLoss, FeatureExtractor, Layer, Loss, Stage, StatisticLoss, samples
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.vgg import Padding, Pooling
 from neuralstyle.optimizers.base import Evaluate, State
@@ -188,9 +190,15 @@ def thin(pooling: Pooling = "max", padding: Padding = "zeros") -> FeatureExtract
     return encoder.double()
 
 
-# Schedules and callbacks
+# Schedules and pictures
 
 
 def two_stages(size: int, iterations: int | None) -> list[Stage]:
     """Stages of 3 evaluations at half the size and of ``iterations`` at the whole."""
     return [Stage(size // 2, 3), Stage(size, iterations or 5)]
+
+
+@cache
+def painting(name: str = "swirl", size: int = 64) -> Image.Image:
+    """One of the package's, drawn once."""
+    return samples.painting(name, size=size)

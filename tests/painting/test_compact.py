@@ -6,6 +6,7 @@ from importlib import resources
 
 import pytest
 import torch
+from doubles import painting
 from torch import Tensor
 
 from neuralstyle import (
@@ -79,6 +80,6 @@ def test_what_is_painted_through_it_comes_nearer_to_the_style_by_the_teacher(com
 
 def test_a_stage_may_look_through_it_by_name() -> None:
     stages = [Stage(48, 2, "compact19"), Stage(64, 2, "compact19"), Stage(64, 1)]
-    image = stylize(samples.photo(), samples.painting("swirl"), size=64, schedule=stages, device="cpu", progress=False)
+    image = stylize(samples.photo(), painting(), size=64, schedule=stages, device="cpu", progress=False)
     assert max(image.size) == 64
     assert torch.isfinite(load_image(image)).all()

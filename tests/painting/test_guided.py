@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from doubles import painting
 from torch import Tensor
 
 from neuralstyle import (
@@ -40,7 +41,7 @@ def distance(encoder: FeatureExtractor, picture: Tensor, style: Any, region: Ten
 
 
 def test_blends_lie_between_their_styles(encoder: FeatureExtractor) -> None:
-    first, second = (samples.painting(name, size=64) for name in ("embers", "swirl"))
+    first, second = (painting(name) for name in ("embers", "swirl"))
 
     def blend(a: float, b: float) -> Tensor:
         return painted(encoder, [Style(first, weight=a), Style(second, weight=b)])
@@ -58,7 +59,7 @@ def test_blends_lie_between_their_styles(encoder: FeatureExtractor) -> None:
 def test_each_region_takes_its_own_style_and_swapped_ones_swap(
     encoder: FeatureExtractor, options: dict[str, Any]
 ) -> None:
-    first, second = (samples.painting(name, size=64) for name in ("embers", "swirl"))
+    first, second = (painting(name) for name in ("embers", "swirl"))
     height, width = painted(encoder, first, iterations=1).shape[2:]
     left = (torch.arange(width) < width // 2).float().expand(height, width)
     for region, rest in ((left, 1 - left), (1 - left, left)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from doubles import Cells, Descent, Power, WeightedContent, filters, sgd_of
+from doubles import Cells, Descent, Power, WeightedContent, filters, painting, sgd_of
 from PIL import Image
 
 from neuralstyle import FeatureExtractor, GramStyleLoss, ModuleExtractor, StateFile, samples, single_scale, stylize
@@ -37,7 +37,7 @@ def test_a_run_with_another_option_of_an_own_part_is_not_continued(
     def paint(callback: Callable[[Any], bool], **own: Any) -> Image.Image:
         given = {"losses": GramStyleLoss((layer,)), "encoder": FeatureExtractor(layers=["relu2_1"]), **own}
         return stylize(
-            samples.photo().resize((48, 32)), samples.painting("embers", 64), size=48, iterations=4, progress=False,
+            samples.photo().resize((48, 32)), painting("embers"), size=48, iterations=4, progress=False,
             schedule=single_scale, state=StateFile(state, every=0), callback=callback, **given,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from doubles import Descent, two_stages
+from doubles import Descent, painting, two_stages
 from PIL import Image
 from torch import Tensor
 
@@ -199,8 +199,8 @@ SETTINGS = {
     "equal scales": lambda: {"schedule": lambda size, iterations: [Stage(size, 3), Stage(size, 3)]},
     "a region": lambda: {
         "style": [
-            Style(samples.painting("mosaic", 64), region=Image.new("L", (16, 16), 128), scale=0.5),
-            Style(samples.painting("swirl", 64), mask=np.eye(32, dtype=np.float32), weight=2),
+            Style(painting("mosaic"), region=Image.new("L", (16, 16), 128), scale=0.5),
+            Style(painting("swirl"), mask=np.eye(32, dtype=np.float32), weight=2),
         ],
         "losses": GramStyleLoss(("relu1_1",)),
     },
@@ -279,7 +279,7 @@ def test_a_finished_run_gives_its_picture_again(run: Callable[..., Any], state: 
 
 def test_a_scale_that_converges_early_goes_on_too(run: Callable[..., Any], state: Path) -> None:
     # The losses of the start, compared with itself, are 0: there is nothing to do at any scale.
-    options = {"losses": ContentLoss("relu1_1"), "style": samples.painting("swirl", 64)}
+    options = {"losses": ContentLoss("relu1_1"), "style": painting("swirl")}
     whole = run(**options)
     run(state, callback=stop_at(1), **options)
     assert run(state, **options).tobytes() == whole.tobytes()
@@ -492,13 +492,13 @@ class Custom(torch.nn.Module):
 CHANGES = {
     "content": (lambda: {"content": samples.photo().resize((96, 64)).rotate(180)}, "start"),
     "content, same start": (lambda: {"content": samples.photo().rotate(180), "init": "noise"}, "content"),
-    "style": (lambda: {"style": samples.painting("mosaic", 64)}, "style"),
+    "style": (lambda: {"style": painting("mosaic")}, "style"),
     "colour": (lambda: {"color": "match"}, "style"),
     "colour afterwards": (lambda: {"color": "luminance"}, "color"),
-    "style's weight": (lambda: {"style": [Style(samples.painting("embers", 64), weight=0.5)]}, "style"),
-    "style's scale": (lambda: {"style": Style(samples.painting("embers", 64), scale=0.5)}, "style"),
-    "style's mask": (lambda: {"style": Style(samples.painting("embers", 64), mask=np.eye(20))}, "style"),
-    "style's region": (lambda: {"style": Style(samples.painting("embers", 64), region=np.eye(20))}, "style"),
+    "style's weight": (lambda: {"style": [Style(painting("embers"), weight=0.5)]}, "style"),
+    "style's scale": (lambda: {"style": Style(painting("embers"), scale=0.5)}, "style"),
+    "style's mask": (lambda: {"style": Style(painting("embers"), mask=np.eye(20))}, "style"),
+    "style's region": (lambda: {"style": Style(painting("embers"), region=np.eye(20))}, "style"),
     "losses' weights": (lambda: {"losses": 2 * LOSSES}, "losses"),
     "losses' layers": (lambda: {"losses": ContentLoss("relu1_2") + 10 * GramStyleLoss(("relu1_1",))}, "losses"),
     "strength": (lambda: {"strength": 0.6}, "losses"),
@@ -540,7 +540,7 @@ def test_other_settings_are_named_and_the_state_is_left_as_it_is(
 
 def test_another_mask_of_the_same_kind_is_another_setting(run: Callable[..., Any], state: Path) -> None:
     def masked(value):
-        return Style(samples.painting("embers", 64), mask=Image.linear_gradient("L").point(lambda v: v * value))
+        return Style(painting("embers"), mask=Image.linear_gradient("L").point(lambda v: v * value))
 
     losses = GramStyleLoss(("relu1_1",))
     run(state, callback=stop_at(2), style=masked(1), losses=losses)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from doubles import painting
 from PIL import Image
 
 from neuralstyle import (
@@ -170,7 +171,7 @@ def test_a_number_of_iterations_that_is_none_is_refused(name: str, iterations: A
 
 
 def painted(paint: Callable[..., Image.Image] = stylize, **options: Any) -> bytes:
-    pictures = [samples.photo()] if paint is reconstruct_content else [samples.painting("swirl", size=64)]
+    pictures = [samples.photo()] if paint is reconstruct_content else [painting()]
     if paint is stylize:
         pictures.insert(0, samples.photo())
     options = {"size": 48, "iterations": 2, "device": "cpu", "progress": False, **options}
@@ -210,7 +211,6 @@ def test_reconstruction_is_through_vgg_19_alone_by_default() -> None:
 def test_tiles_masks_and_losses_of_ones_own_go_with_the_compact_encoder(schedule: str) -> None:
     left = torch.zeros(32, 48)
     left[:, :24] = 1
-    painting = samples.painting("embers", size=64)
     options: dict[str, Any] = {
         "losses": ContentLoss("relu4_2") + 10 * MeanStdLoss(("relu2_2", "relu3_1")) + TotalVariationLoss(),
         "schedule": schedule,
@@ -219,7 +219,7 @@ def test_tiles_masks_and_losses_of_ones_own_go_with_the_compact_encoder(schedule
         "progress": False,
         "iterations": 3,
     }
-    styles = [Style(painting, region=left, mask=left), Style(samples.painting("swirl", size=64), region=1 - left)]
+    styles = [Style(painting("embers"), region=left, mask=left), Style(painting(), region=1 - left)]
     whole, tiled = (stylize(samples.photo(), styles, tile=tile, **options) for tile in (None, 32))
     difference = (load_image(whole) - load_image(tiled)).abs().max()
     assert difference < 3 / 255
@@ -237,7 +237,7 @@ def test_the_compact_encoder_has_the_pixels_beside_it_and_vgg_19_has_not() -> No
     for style_weight in (1, 10):
         stylize(
             samples.photo(),
-            samples.painting("swirl"),
+            painting(),
             losses=DEFAULT_LOSSES.scaled("style", style_weight),
             size=32,
             iterations=1,
@@ -252,8 +252,8 @@ def test_the_compact_encoder_has_the_pixels_beside_it_and_vgg_19_has_not() -> No
 
 
 def test_a_draft_in_the_style_of_a_grey_or_a_dark_picture_takes_its_colors() -> None:
-    grey = samples.painting("woodcut", size=64).convert("L").convert("RGB")
-    dark = samples.painting("swirl", size=64).point(lambda level: level // 8)
+    grey = painting("woodcut").convert("L").convert("RGB")
+    dark = painting().point(lambda level: level // 8)
     for style in (grey, dark):
         before, after = (
             color_distance(picture, style)
@@ -269,7 +269,7 @@ def test_stages_follow_each_other_in_what_a_callback_sees() -> None:
     seen: list[tuple[int, int, int, int]] = []
     stylize(
         samples.photo(),
-        samples.painting("swirl"),
+        painting(),
         size=32,
         iterations=1,
         progress=False,
@@ -280,7 +280,7 @@ def test_stages_follow_each_other_in_what_a_callback_sees() -> None:
 
 def minimised(**options: Any) -> list[list[str]]:
     """The terms of each stage, without their weights' last digits."""
-    photo, style = samples.photo(), samples.painting("swirl", size=64)
+    photo, style = samples.photo(), painting()
     planned: Plan = plan(photo, style, **{"size": 96, "device": "cpu", **options})
     return [[f"{term.weight:.6g} * {term.loss}" for term in stage.losses] for stage in planned.stages]
 
@@ -338,7 +338,7 @@ def test_terms_that_some_stages_lack_are_reported_as_zero_in_one_order() -> None
     seen: list[dict[str, float]] = []
     stages = [Stage(32, 1), Stage(32, 1, losses=lambda losses: 1e-3 * GramStyleLoss() + losses), Stage(48, 1, STUDENT)]
     options: dict[str, Any] = {"size": 48, "schedule": stages, "progress": False, "device": "cpu"}
-    stylize(samples.photo(), samples.painting("swirl"), callback=lambda p: seen.append(p.terms), **options)
+    stylize(samples.photo(), painting(), callback=lambda p: seen.append(p.terms), **options)
     assert len({tuple(terms) for terms in seen}) == 1
     assert [len([name for name, value in terms.items() if value]) for terms in seen] == [2, 3, 5]
 
@@ -390,4 +390,4 @@ def test_what_a_schedule_gives_is_checked_in_one_place() -> None:
 
 def test_an_unknown_schedule_is_refused_and_the_near_one_named() -> None:
     with pytest.raises(ValueError, match=r"draght.*draft"):
-        stylize(samples.photo(), samples.painting("swirl"), schedule="draght")
+        stylize(samples.photo(), painting(), schedule="draght")
