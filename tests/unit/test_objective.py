@@ -359,7 +359,7 @@ def test_on_tile_counts_the_tiles_seen(
     assert seen == [(done, total) for done in range(1, total + 1)]
 
 
-@pytest.mark.parametrize("tile", [None, 8])
+@pytest.mark.parametrize("tile", [None, 14])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 0), (torch.float32, 1e-6), (torch.float16, 1e-2), (torch.bfloat16, 3e-2)]
 )
