@@ -9,11 +9,12 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData, TrainingPrecision
+from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
 
 if TYPE_CHECKING:
     import torch
 
+    from neuralstyle._words import TrainingPrecision
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.feedforward.loop import TrainingCallback
     from neuralstyle.feedforward.network import TransformerNet
