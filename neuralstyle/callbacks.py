@@ -169,7 +169,8 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
     Example:
         ```python
         import tempfile
-        from neuralstyle import LossLog, plot_losses, samples, stylize
+        from neuralstyle import LossLog, samples, stylize
+        from neuralstyle.callbacks import plot_losses
 
         with tempfile.TemporaryDirectory() as folder:
             log = LossLog(f"{folder}/losses.csv")

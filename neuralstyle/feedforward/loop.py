@@ -47,7 +47,8 @@ class TrainingProgress:
 
     Example:
         ```python
-        from neuralstyle import TrainingProgress, samples
+        from neuralstyle import samples
+        from neuralstyle.feedforward import TrainingProgress
 
         def on_step(progress: TrainingProgress) -> bool:
             if progress.step % 100 == 0:

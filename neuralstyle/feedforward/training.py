@@ -83,8 +83,8 @@ def train(
     Example:
         ```python
         import tempfile
-        from neuralstyle import GramStyleLoss, TransformerNet, samples, train
-        from neuralstyle.feedforward import TrainingData
+        from neuralstyle import GramStyleLoss, samples
+        from neuralstyle.feedforward import TrainingData, TransformerNet, train
 
         with tempfile.TemporaryDirectory() as folder:
             samples.photo().save(f"{folder}/cat.png")

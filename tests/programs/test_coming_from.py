@@ -27,16 +27,15 @@ from neuralstyle import (
     TotalVariationLoss,
     Width,
     cli,
-    geometric_weights,
     iterate,
     load_image,
-    plot_losses,
     samples,
     save_image,
     stylize,
 )
-from neuralstyle.callbacks import read_losses
+from neuralstyle.callbacks import plot_losses, read_losses
 from neuralstyle.color.oklab import rgb_to_oklab
+from neuralstyle.losses import geometric_weights
 
 QUICK = "--size 48 --iterations 3 --schedule single --quiet"
 PAGE = Path(__file__).parents[2] / "docs" / "coming-from.md"
@@ -71,7 +70,7 @@ def python(files):
     """Paint the same in Python."""
 
     def python(style=None, **options):
-        from neuralstyle import single_scale
+        from neuralstyle.schedule import single_scale
 
         settings = {"size": 48, "iterations": 3, "schedule": single_scale, "progress": False}
         return np.asarray(
@@ -290,7 +289,7 @@ def test_the_result_is_the_iterate_of_the_lowest_loss(run, python, tmp_path):
 
 
 def test_stylize_as_a_generator(files, python):
-    from neuralstyle import single_scale
+    from neuralstyle.schedule import single_scale
 
     steps = list(
         iterate(
