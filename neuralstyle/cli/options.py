@@ -49,7 +49,7 @@ OUTPUT = Option(
 OVERWRITE = Option("--overwrite", "replace files that exist, instead of refusing to", flag=True, everyday=True)
 DEVICE = Option(
     "--device",
-    "compute on cpu, cuda, cuda:1, mps ...",
+    "compute on this device, such as cpu, cuda, cuda:1 or mps",
     metavar="NAME",
     shown="the accelerator that torch finds",
     everyday=True,
