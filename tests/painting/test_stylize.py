@@ -522,7 +522,7 @@ def test_a_plan_says_what_is_going_to_be_done(small_plan):
     assert len(lines) == 3
     assert repr(small_plan) == "<Plan of 2 stages, the last of 64 x 43 pixels>"
     assert [(stage.height, stage.width, stage.iterations, stage.cost) for stage in small_plan.stages] == [
-        (43, 64, 4, 0.12),
+        (43, 64, 4, 0.14),
         (43, 64, 2, 1.0),
     ]
 
