@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import number, unknown
 from neuralstyle._words import EDGES, Edges
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
 
@@ -68,14 +68,9 @@ class Style:
     enlarge: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight >= 0):
-            raise ValueError(f"the weight of a style is a number of at least 0, received {self.weight!r}")
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"the scale of a style is a positive number, received {self.scale!r}")
-        if not 0 <= self.softness <= 1:
-            raise ValueError(
-                f"the softness of a region is a share of the result's longest side, 0 to 1, received {self.softness!r}"
-            )
+        object.__setattr__(self, "weight", number("the weight of a style", self.weight, least=0))
+        object.__setattr__(self, "scale", number("the scale of a style", self.scale, above=0))
+        object.__setattr__(self, "softness", number("the softness of a region", self.softness, least=0, most=1))
         if self.edges not in EDGES:
             raise unknown("edges", self.edges, EDGES)
 

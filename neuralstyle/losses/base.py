@@ -235,6 +235,16 @@ class LossSum:
 
     terms: tuple[Term, ...]
 
+    def __post_init__(self) -> None:
+        terms = tuple(self.terms) if isinstance(self.terms, Sequence) else (self.terms,)
+        for term in terms:
+            if not isinstance(term, Term):
+                raise TypeError(
+                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {term!r}; or write "
+                    "ContentLoss() + 2 * MyLoss()"
+                )
+        object.__setattr__(self, "terms", terms)
+
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each term: its class, numbered from the second of a kind ("ContentLoss", "ContentLoss#2")."""
@@ -276,11 +286,11 @@ class LossSum:
         return " + ".join(f"{term.weight!r} * {term.loss!r}" for term in self.terms) or "LossSum(())"
 
 
-def _weight(value: float) -> float:
+def _weight(value: float, of: str = "a loss") -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"the weight of a loss is a number, received {value!r}")
+        raise TypeError(f"the weight of {of} is a number, received {value!r}")
     if not math.isfinite(value):
-        raise ValueError(f"the weight of a loss is a finite number, received {value!r}")
+        raise ValueError(f"the weight of {of} is a finite number, received {value!r}")
     return float(value)
 
 
@@ -308,18 +318,20 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
     Raises:
         ValueError: no layers, or more or fewer weights than layers.
     """
+    name = type(loss).__name__
     if getattr(loss, "layers", None) is None:
-        raise ValueError(f"{type(loss).__name__} names no layers; set its layers, for example layers = ('relu4_2',)")
-    layers = layer_tuple(loss.layers)
+        raise ValueError(f"{name} names no layers; set its layers, for example layers = ('relu4_2',)")
+    layers = layer_tuple(loss.layers, f"layers of {name}")
     if loss.layer_weights is None:
         return dict.fromkeys(layers, 1 / len(layers))
     weights = tuple(loss.layer_weights) if isinstance(loss.layer_weights, Iterable) else (loss.layer_weights,)
     if len(weights) != len(layers):
         raise ValueError(
-            f"{type(loss).__name__} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give "
-            "one weight for each layer"
+            f"{name} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give one weight for "
+            "each layer"
         )
-    return dict(zip(layers, map(_weight, weights), strict=True))
+    pairs = zip(layers, weights, strict=True)
+    return {layer: _weight(weight, f"layer {layer!r} of {name}") for layer, weight in pairs}
 
 
 def weights_in_use(loss: Loss) -> dict[str, float]:
@@ -347,11 +359,13 @@ def check_attributes(loss: Loss) -> None:
         raise ValueError(
             f"{name}.reference is {loss.reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
         )
+    if not isinstance(loss.joint, bool):
+        raise ValueError(f"{name}.joint is True or False, received {loss.joint!r}")
     if loss.joint and isinstance(loss, (StatisticLoss, PointwiseLoss)):
         raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
     whole_number(f"reach of {name}", loss.reach, 0, hint=" positions")
     if isinstance(loss, PointwiseLoss) and loss.reduction not in REDUCTIONS:
-        raise unknown("reduction", loss.reduction, REDUCTIONS)
+        raise unknown(f"reduction of {name}", loss.reduction, REDUCTIONS)
 
 
 def freeze_layers(loss: Loss) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from neuralstyle._errors import number
 
 
-def layer_tuple(layers: str | Sequence[str]) -> tuple[str, ...]:
-    """Return layer names as a tuple, from one name or several.
+def layer_tuple(layers: str | Sequence[str], what: str = "layers") -> tuple[str, ...]:
+    """Return layer names as a tuple, from one name or several; ``what`` is what messages call them.
 
     Raises:
         ValueError: no layer, a name that is not a string, or a repeated name.
     """
-    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, Iterable) else ()
+    # A set has no order, and an iterator would be empty the second time.
+    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, Sequence) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"layers are one or more names such as 'relu4_2', received {layers!r}")
+        raise ValueError(f"{what} are one or more names such as 'relu4_2', received {layers!r}")
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"layer {name!r} is named twice in {names}; name it once and double its layer weight")
+            raise ValueError(
+                f"layer {name!r} is named twice in the {what}, {names}; name it once and double its layer weight"
+            )
     return names
 
 
