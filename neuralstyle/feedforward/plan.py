@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector
 
 from neuralstyle import distributed
 from neuralstyle._errors import number, unknown
@@ -46,7 +45,6 @@ class TrainingPlan:
         data: options of the data.
         pictures: the crops for the training.
         network: the network to train, a copy of the caller's.
-        initial_weights: a fingerprint of the network's weights before the first step.
         encoder: the encoder for the losses, on ``device``.
         device: device of the training.
         lr: learning rate of Adam.
@@ -60,7 +58,6 @@ class TrainingPlan:
     data: TrainingData
     pictures: Pictures
     network: TransformerNet
-    initial_weights: str
     encoder: Encoder
     device: torch.device
     lr: float
@@ -90,7 +87,6 @@ class TrainingPlan:
             "seed": self.data.seed,
             "lr": f"{self.lr} to zero in {self.steps} steps" if self.decay else self.lr,
             "network": describe(self.network),
-            "initial weights": self.initial_weights,
             "precision": self.precision,
         }
 
@@ -157,7 +153,6 @@ def plan_training(
         data=data,
         pictures=Pictures(files[: len(files) - data.hold_out], data.size, data.crop, data.seed),
         network=network,
-        initial_weights=fingerprint(parameters_to_vector(network.parameters())[None]),
         encoder=encoder,
         device=place,
         lr=lr,

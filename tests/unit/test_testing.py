@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from doubles import Crossed, Descent
 from torch import Tensor, nn
 
 from neuralstyle import LBFGS, Adam, FeatureExtractor, Layer, Loss, ModuleExtractor, PointwiseLoss, StatisticLoss
@@ -49,20 +50,6 @@ class Brightness(Loss):
 
     def forward(self, x: Any, target: Any) -> Any:
         return (x.mean() - target.mean()).square()
-
-
-class Crossed(Loss):
-    """Two layers at once, one of half the size of the other."""
-
-    layers = ("relu2_1", "relu1_1")
-    reference = "content"
-    joint = True
-
-    def forward(self, x: dict[str, Tensor], target: dict[str, Tensor]) -> Tensor:
-        return (self.product(x) - self.product(target)).square().mean()
-
-    def product(self, x: dict[str, Tensor]) -> Tensor:
-        return torch.einsum("bihw,bjhw->bij", x["relu2_1"], F.avg_pool2d(x["relu1_1"], 2)) / x["relu2_1"][0, 0].numel()
 
 
 @dataclass(frozen=True)
@@ -510,7 +497,7 @@ NETWORK = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.ReLU(inplace
     [
         (Patches(), None),
         (FeatureExtractor(), ("image", "conv1_2", "relu1_2", "relu2_1", "pool2")),
-        (FeatureExtractor("compact19"), None),
+        (FeatureExtractor("compact19"), ("image", "relu1_1", "relu2_1", "pool2")),
         (FeatureExtractor(layers=["relu2_1"]).double(), None),
         (ModuleExtractor(NETWORK), None),
         (RandomFilters(filters=8), None),
@@ -585,23 +572,6 @@ def test_the_rule_that_an_encoder_breaks_is_named(kind: type[Any]) -> None:
 
 
 # Strategies
-
-
-class Descent:
-    """A strategy that keeps the rules."""
-
-    def __init__(self, rate: float = 0.02) -> None:
-        self.rate = rate
-
-    def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[Any]:
-        x = image if state is None else state["image"]
-        while True:
-            _, gradient = evaluate(x)
-            x = self.step(x, self.rate * gradient / gradient.abs().max())
-            yield {"image": x}
-
-    def step(self, x: Tensor, step: Tensor) -> Tensor:
-        return (x - step).clamp(0, 1)
 
 
 class Unbounded(Descent):
