@@ -1,4 +1,4 @@
-"""A photograph and four painted styles that come with the package, so that a first try needs no download.
+"""A photograph and four painted styles that are part of the package, so that a first try needs no download.
 
 ``neuralstyle/data/ATTRIBUTION.md`` names the photograph's author and licence; the paintings are drawn by code.
 """
