@@ -56,8 +56,8 @@ def painting(name: str, size: int = 512, seed: int = 0) -> Image.Image:
         seed: seed of the random details, at least 0.
 
     Raises:
-        ValueError: an unknown name, a size that is no whole number from 64 to 4096, or a seed that is no whole number
-            of at least 0.
+        ValueError: an unknown name, a size that is not a whole number from 64 to 4096, or a seed that is not a whole
+            number of at least 0.
 
     Example:
         ```python

@@ -54,7 +54,7 @@ def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tole
         )
     wanted = tuple(stated) if layers is None else check_names(layers, stated, name)
     if not wanted:
-        raise ValueError(f"{name}.layers is empty; name one layer at least, such as {{'patch': Layer('patch', ...)}}")
+        raise ValueError(f"{name}.layers is empty; name at least one layer, such as {{'patch': Layer('patch', ...)}}")
     for layer in wanted:
         _check_layer(name, layer, stated[layer])
     looked = _Looked(encoder, name, {layer: stated[layer] for layer in wanted}, tolerance)
@@ -151,7 +151,7 @@ class _Looked:
             if difference(alone[key], maps) > self.tolerance:
                 raise ValueError(
                     f"layer {key!r} of {self.name} differs between a picture in a batch and the same picture alone; "
-                    "use eval(), so that no normalisation looks at the whole batch"
+                    "use eval(), so that no normalisation uses the whole batch"
                 )
         if "image" in both and not torch.equal(both["image"], image):
             raise ValueError(f"layer 'image' of {self.name} is not the input picture; return that unchanged")
@@ -224,7 +224,7 @@ class _Looked:
                 self._compare(layer, piece[key][..., start:stop], inside, "its place in the picture")
 
     def _strip(self, strip: Tensor, names: Iterable[str], *, lying: bool) -> dict[str, Tensor]:
-        """Return features of a strip, lying or upright, turned to lie."""
+        """Return features of a strip, given to the encoder lying or upright, and always returned lying."""
         with torch.no_grad():
             if lying:
                 return self.features(strip, names)

@@ -560,7 +560,7 @@ WRONG_ENCODERS: dict[type[Any], str] = {
     ),
     OverTheBatch: (
         "layer 'patch' of OverTheBatch differs between a picture in a batch and the same picture alone; use "
-        "eval(), so that no normalisation looks at the whole batch"
+        "eval(), so that no normalisation uses the whole batch"
     ),
     OverThePicture: (
         "layer 'deep' of OverThePicture states a reach of 4 pixels, and its features depend on pixels further "
