@@ -263,7 +263,7 @@ class LivePreview:
             return
         self._last = progress.iteration
         if self._handle is None:
-            self._handle = display(progress.image(), display_id=True)  # None where there is no notebook
+            self._handle = display(progress.image(), display_id=True)  # None without a notebook
         else:
             self._handle.update(progress.image())
 

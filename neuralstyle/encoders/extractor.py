@@ -245,7 +245,7 @@ class FeatureExtractor(nn.Module):
             return shipped_scales(network, self.pooling)
         if network.normalized and known:
             raise ValueError(
-                f"{self.network} is normalised as it was trained and has no raw network; leave normalize=True"
+                f"{self.network} was trained on normalised features and has no raw version; leave normalize=True"
             )
         return {}
 

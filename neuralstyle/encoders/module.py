@@ -103,7 +103,7 @@ class ModuleExtractor(nn.Module):
         for name in names or ():
             if name not in self._layers:
                 raise ValueError(
-                    f"layer {name!r} of {self.name} puts out no map (B, C, H // stride, W // stride) of a picture, or "
+                    f"layer {name!r} of {self.name} gives no map (B, C, H // stride, W // stride) of a picture, or "
                     "does not run; choose another"
                 )
 

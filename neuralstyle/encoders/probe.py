@@ -75,7 +75,7 @@ def _shapes(network: nn.Module, names: Collection[str] | None) -> tuple[int, dic
         return breadth, {name: (square[name], wide[name], tall[name]) for name in square if name in both}
     raise ValueError(
         f"the network fails on pictures of {breadth} x {breadth} or {breadth} x {long} pixels ({failure}); give "
-        "the part of it that takes any size, or name the layers to look at: nothing past them is run"
+        "the part of it that takes any size, or name the layers to use: modules after them do not run"
     ) from failure
 
 

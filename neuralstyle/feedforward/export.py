@@ -49,10 +49,12 @@ class OnnxModel:
                 self.path.read_bytes(), options, providers=onnxruntime.get_available_providers()
             )
         except Exception as error:  # onnxruntime's exceptions have no common class
-            raise ValueError(f"{path} is damaged or no ONNX model ({_first_line(error)}); use a whole one") from error
+            raise ValueError(
+                f"{path} is damaged or not an ONNX model ({_first_line(error)}); give a complete one"
+            ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
-            raise ValueError(f"{path} is no network from one picture (B, 3, H, W) of 32-bit floats to another")
+            raise ValueError(f"{path} is not a network from a picture (B, 3, H, W) of 32-bit floats to another")
         self._input = inputs[0].name
         self.white = float(self._session.get_modelmeta().custom_metadata_map.get(WHITE_KEY, 255))
 
@@ -69,7 +71,7 @@ class OnnxModel:
         except Exception as error:  # of no common class, as above
             wanted = self._session.get_inputs()[0].shape
             raise ValueError(
-                f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, it wants {wanted} "
+                f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, but {wanted} "
                 f"({_first_line(error)})"
             ) from error
         styled = (torch.from_numpy(np.asarray(result)) / self.white).clamp(0, 1)

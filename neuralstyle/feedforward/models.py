@@ -158,7 +158,7 @@ def load_published(state: dict[str, Tensor], name: str = "the state dict") -> Tr
     blocks = sum(key.startswith("res") and key.endswith(".conv1.conv2d.weight") for key in state)
     if first is None or first.ndim != 4 or not blocks:
         raise ValueError(
-            f"{name} is no network of fast_neural_style: it has no conv1.conv2d.weight or no residual blocks; "
+            f"{name} is not a network of fast_neural_style: it has no conv1.conv2d.weight or no residual blocks; "
             "give a state dict of its TransformerNet"
         )
     network = TransformerNet(first.shape[0], blocks, seed=0)  # with a seed, torch's generators do not advance
@@ -168,7 +168,9 @@ def load_published(state: dict[str, Tensor], name: str = "the state dict") -> Tr
             raise ValueError(f"{name} lacks the tensor {published}; give the whole state dict of a TransformerNet")
         renamed[own] = state.pop(published).float()
     if state:
-        raise ValueError(f"{name} has tensors that a TransformerNet has not: {', '.join(sorted(state)[:4])}")
+        raise ValueError(
+            f"{name} has tensors that a TransformerNet lacks: {', '.join(sorted(state)[:4])}; give its state dict alone"
+        )
     _load_weights(network, renamed, name)
     down, _, up = network.parts()
     with torch.no_grad():
@@ -219,9 +221,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # of nearly any class, depending on the wrong bytes
         reason = " ".join(str(error).split())[:120]
         raise ValueError(
-            f"{path} is damaged or holds more than tensors, which is not read, as it could run code ({reason}); "
+            f"{path} is damaged, or holds more than tensors, which could run code and is not read ({reason}); "
             "give a state dict of fast_neural_style"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no state dict; give one of fast_neural_style's")
+        raise ValueError(f"{path} does not hold a state dict; give one of fast_neural_style")
     return state

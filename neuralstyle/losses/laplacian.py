@@ -84,7 +84,7 @@ def _laplacian(x: Tensor) -> Tensor:
 
 
 def _boxes(x: Tensor, pool: int) -> Tensor:
-    """Averages over boxes side by side; the last boxes are smaller where the size is no multiple of the pool."""
+    """Averages over boxes side by side; the last boxes are smaller if the size is not a multiple of the pool."""
     return F.avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False) if pool > 1 else x
 
 

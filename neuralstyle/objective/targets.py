@@ -146,8 +146,8 @@ class Targets:
             counts.append(positions(weight, size, layer.stride))
         if mask is not None and not any(counts):
             raise ValueError(
-                "the mask of a style is black all over, or too narrow for any position to see it alone, so nothing of "
-                "its picture counts; draw it white where it is to count"
+                "the mask of a style is black all over, or too narrow for any position to see it alone, so no part of "
+                "its picture counts; make the part that should count white"
             )
         readers = [reader for group in groups for reader in group]
         with torch.no_grad():

@@ -200,7 +200,9 @@ class _Run:
             low, high = _range(image)
             if low < 0 or high > 1:  # false for NaN, which the objective reports
                 if min(_range(self._start)) < 0 or max(_range(self._start)) > 1:
-                    raise ValueError("the start of a minimisation lies in [0, 1], and this does not; clamp(0, 1) it")
+                    raise ValueError(
+                        "the start of a minimisation lies in [0, 1], and this one does not; apply clamp(0, 1)"
+                    )
                 raise ValueError(
                     f"{self._name} {verb} a picture in [{low:.4g}, {high:.4g}]; all pictures of a strategy lie in "
                     "[0, 1], so apply clamp(0, 1) to it first"

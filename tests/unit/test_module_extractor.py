@@ -430,7 +430,7 @@ def test_unknown_layers_are_refused_with_a_suggestion(
 
 @pytest.mark.parametrize("name", ["fc", "layer1.relu:2"])
 def test_layers_that_are_no_maps_or_do_not_run_are_refused(residual: Residual, name: str) -> None:
-    with pytest.raises(ValueError, match=f"layer {name!r} of Residual puts out no map"):
+    with pytest.raises(ValueError, match=f"layer {name!r} of Residual gives no map"):
         ModuleExtractor(residual, ["conv1", name])
 
 

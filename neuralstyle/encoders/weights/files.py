@@ -48,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file of weights at {path}")
+        raise FileNotFoundError(f"there is no file of weights at {path}; check the name and the folder")
     if path.suffix.lower() == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -56,7 +56,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path} is no safetensors file, or a damaged one ({error})") from error
+            raise ValueError(
+                f"{path} is not a safetensors file, or is damaged ({error}); give a complete one"
+            ) from error
     advice = "save the weights alone, with torch.save(network.state_dict(), path)"
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)

@@ -214,7 +214,7 @@ def from_state(network: str, state: Mapping[str, Tensor], origin: str, preproces
     complaint = _misfit(network, state)
     if complaint is not None:
         fitting = [f"it fits {name!r}" for name in NETWORKS if _misfit(name, state) is None]
-        advice = ", ".join(fitting) or "it is to have the layout of torchvision's VGG state dicts"
+        advice = ", ".join(fitting) or "give a state dict in the layout of torchvision's VGG networks"
         raise ValueError(f"{origin} does not fit {network}: {complaint}; {advice}")
     convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]] = {}
     for name, key, norm in state_keys(network):
