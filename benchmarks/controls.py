@@ -25,11 +25,11 @@ from neuralstyle import (
     LossSum,
     Noise,
     Style,
-    geometric_weights,
     samples,
     save_image,
     stylize,
 )
+from neuralstyle.losses import geometric_weights
 
 SIZE, ITERATIONS = 208, 40
 SWIRL, EMBERS, MOSAIC, WOODCUT = (samples.painting(name, size=512) for name in ("swirl", "embers", "mosaic", "woodcut"))

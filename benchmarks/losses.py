@@ -14,7 +14,8 @@ import statistics
 import time
 from pathlib import Path
 
-from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, load_image, metrics, save_image, stylize, with_style_loss
+from neuralstyle import DEFAULT_LOSSES, load_image, metrics, save_image, stylize, with_style_loss
+from neuralstyle.recipes import STYLE_LOSSES
 
 QUALITY = 85
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -96,8 +97,8 @@ class LossLog:
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
         if exists and resume:
             _check_continued(self.path, read_losses(path))
-        with self.path.open("ab"):  # checks that it can be written
-            pass
+        with self.path.open("ab") if self.path.exists() else tempfile.TemporaryFile(dir=self.path.parent):
+            pass  # it can be written
         self._continues = resume
         self._next: int | None = None
 
@@ -168,7 +169,8 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
     Example:
         ```python
         import tempfile
-        from neuralstyle import LossLog, plot_losses, samples, stylize
+        from neuralstyle import LossLog, samples, stylize
+        from neuralstyle.callbacks import plot_losses
 
         with tempfile.TemporaryDirectory() as folder:
             log = LossLog(f"{folder}/losses.csv")

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import TypedDict
 
 from neuralstyle._errors import unknown
-from neuralstyle.color import Color
+from neuralstyle._words import Color
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers

@@ -158,7 +158,7 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
 
     Example:
         ```python
-        from neuralstyle import coarse_to_fine
+        from neuralstyle.schedule import coarse_to_fine
 
         print(coarse_to_fine(512))
         print(coarse_to_fine(4096))
@@ -182,7 +182,8 @@ def single_scale(size: int, iterations: int | None = None) -> list[Stage]:
 
     Example:
         ```python
-        from neuralstyle import Stage, single_scale
+        from neuralstyle import Stage
+        from neuralstyle.schedule import single_scale
 
         assert single_scale(512) == [Stage(512, 300)]
         ```

@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import EDGES, Edges
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
-
-Edges = Literal["blended", "strict"]
-"""How positions at the edge of a mask or region count, see ``Style``."""
-
-EDGES: tuple[Edges, ...] = get_args(Edges)
 
 
 @dataclass(frozen=True, eq=False)

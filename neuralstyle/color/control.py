@@ -6,20 +6,14 @@ Perceptual Factors in Neural Style Transfer", arXiv 1611.07865.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
 from torch import Tensor
 from typing_extensions import TypeIs
 
 from neuralstyle._errors import unknown
-from neuralstyle.color.matching import AFFINE_MAPS, MATCHINGS, AffineMap, Matching, match_color, match_histogram
+from neuralstyle._words import AFFINE_MAPS, COLORS, MATCHINGS, AffineMap, Color, Matching
+from neuralstyle.color.matching import match_color, match_histogram
 from neuralstyle.color.oklab import keep_chroma
 from neuralstyle.images import Picture, load_image
-
-Color: TypeAlias = Literal["style", "luminance", Matching]
-"""Whose colours a result has, and how it gets them."""
-
-COLORS: tuple[Color, ...] = get_args(Color)
 
 
 def recolor(content: Picture, style: Picture, method: Matching = "match") -> Tensor:

@@ -5,23 +5,13 @@ Everything is computed in float64 without gradient; the result has the dtype and
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import AFFINE_MAPS, AffineMap
 from neuralstyle.color.oklab import exact_pictures
 from neuralstyle.images import ROUNDING_VARIANCE
-
-AffineMap: TypeAlias = Literal["match", "match-pca", "match-cholesky"]
-"""The affine maps of ``match_color``: symmetric, along principal axes, channel after channel."""
-
-Matching: TypeAlias = Literal[AffineMap, "histogram"]
-"""The ways to give one picture the colours of another."""
-
-AFFINE_MAPS: tuple[AffineMap, ...] = get_args(AffineMap)
-MATCHINGS: tuple[Matching, ...] = get_args(Matching)
 
 _MAX_CLAMP_ROUNDS = 80  # rounds of clamping and matching again
 _MOMENT_TOLERANCE = 5e-5  # error of mean and covariance at which the rounds end: half of the 1e-4 that is promised

@@ -37,7 +37,8 @@ def measure_activation_scales(
 
     Example:
         ```python
-        from neuralstyle import FeatureExtractor, measure_activation_scales, samples
+        from neuralstyle import FeatureExtractor, samples
+        from neuralstyle.encoders import measure_activation_scales
 
         raw = FeatureExtractor("vgg19", pooling="average", normalize=False)
         scales = measure_activation_scales(raw, [samples.photo()], size=64)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, overload
 
+from neuralstyle._words import Padding, Pooling, Precision
 from neuralstyle.encoders.extractor import FeatureExtractor, has_scales
-from neuralstyle.encoders.precision import InPrecision, Precision
-from neuralstyle.encoders.vgg import Padding, Pooling
+from neuralstyle.encoders.precision import InPrecision
 
 DEFAULT_POOLING: Pooling = "l2"
 DEFAULT_PADDING: Padding = "replicate"

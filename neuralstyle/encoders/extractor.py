@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import PADDINGS, POOLINGS, Padding, Pooling, Preprocessing
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.kernels import library, winograd
 from neuralstyle.encoders.kernels.library import Fusion
@@ -19,15 +20,11 @@ from neuralstyle.encoders.kernels.pooling import l2_pool, relu_max_pool
 from neuralstyle.encoders.kernels.quantized import QuantizedConvolution, QuantizedWeight, frozen_convolution
 from neuralstyle.encoders.kernels.winograd import padded_convolution
 from neuralstyle.encoders.vgg import (
-    PADDINGS,
-    POOLINGS,
-    Padding,
-    Pooling,
     convolution_blocks,
     find_network,
     vgg_layers,
 )
-from neuralstyle.encoders.weights.records import Preprocessing, WeightRecord, check_source, load_weights
+from neuralstyle.encoders.weights.records import WeightRecord, check_source, load_weights
 from neuralstyle.encoders.weights.scales import check_scales, has_shipped_scales, shipped_scales
 
 Convolution = Literal["auto", "direct", "winograd"]

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import PRECISIONS, Precision
 from neuralstyle.encoders.base import Encoder, Layer, Walker, encoder_name, on_encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.encoders.walking import visit_all, walks
-
-Precision = Literal["float32", "tf32", "bfloat16"]
-"""Numbers that a network's convolutions compute in."""
-
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 MAX_COMPILED_SIZES = 64
 """For how many sizes of pictures and tiles the network is compiled; further sizes are computed without."""

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import Padding, Pooling
 from neuralstyle.encoders.base import Layer
-
-Pooling = Literal["max", "average", "l2"]
-Padding = Literal["zeros", "replicate", "reflect"]
-
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
 @dataclass(frozen=True)

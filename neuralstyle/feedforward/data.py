@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from neuralstyle.feedforward.options import Crop, Paths
+from neuralstyle._words import Crop
+from neuralstyle.feedforward.options import Paths
 from neuralstyle.images import load_image, resize_image
 
 Key: TypeAlias = tuple[int, int]

@@ -97,7 +97,7 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
         ```python
         import tempfile
         import torch
-        from neuralstyle import TransformerNet, export_onnx, load_model
+        from neuralstyle.feedforward import TransformerNet, export_onnx, load_model
 
         network = TransformerNet(width=4, blocks=1).eval()
         image = torch.rand(1, 3, 40, 56)

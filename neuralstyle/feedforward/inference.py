@@ -51,7 +51,8 @@ def apply_model(
 
     Example:
         ```python
-        from neuralstyle import TransformerNet, apply_model, samples
+        from neuralstyle import samples
+        from neuralstyle.feedforward import TransformerNet, apply_model
 
         network = TransformerNet(width=8)  # not trained: load_model("mosaic.safetensors") gives one that is
         image = apply_model(network, samples.photo(), content_scale=4)
@@ -106,7 +107,8 @@ def apply_files(
     Example:
         ```python
         import tempfile
-        from neuralstyle import TransformerNet, apply_files, samples
+        from neuralstyle import samples
+        from neuralstyle.feedforward import TransformerNet, apply_files
 
         with tempfile.TemporaryDirectory() as folder:
             samples.photo().resize((48, 32)).save(f"{folder}/cat.jpg")

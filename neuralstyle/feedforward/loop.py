@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from neuralstyle import distributed
+from neuralstyle._words import TrainingPrecision
 from neuralstyle.checkpoint import State
 from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.journal import Journal
 from neuralstyle.feedforward.network import TransformerNet
-from neuralstyle.feedforward.options import TrainingPrecision
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.images import Picture, load_image, to_pil
 
@@ -47,7 +47,8 @@ class TrainingProgress:
 
     Example:
         ```python
-        from neuralstyle import TrainingProgress, samples
+        from neuralstyle import samples
+        from neuralstyle.feedforward import TrainingProgress
 
         def on_step(progress: TrainingProgress) -> bool:
             if progress.step % 100 == 0:

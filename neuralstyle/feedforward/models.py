@@ -37,7 +37,7 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
     Example:
         ```python
         import tempfile
-        from neuralstyle import TransformerNet, load_model, save_model
+        from neuralstyle.feedforward import TransformerNet, load_model, save_model
 
         with tempfile.TemporaryDirectory() as folder:
             path = save_model(TransformerNet(width=8), f"{folder}/mosaic.safetensors")
@@ -73,7 +73,7 @@ def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
         ```python
         import tempfile
         import torch
-        from neuralstyle import TransformerNet, load_model, save_model
+        from neuralstyle.feedforward import TransformerNet, load_model, save_model
 
         with tempfile.TemporaryDirectory() as folder:
             network = load_model(save_model(TransformerNet(width=8), f"{folder}/mosaic.safetensors"))
@@ -109,7 +109,7 @@ def shipped_models() -> tuple[str, ...]:
 
     Example:
         ```python
-        from neuralstyle import load_model, shipped_models
+        from neuralstyle.feedforward import load_model, shipped_models
 
         for name in shipped_models():
             print(name, load_model(name))

@@ -125,7 +125,7 @@ class TransformerNet(nn.Module):
     Example:
         ```python
         import torch
-        from neuralstyle import TransformerNet
+        from neuralstyle.feedforward import TransformerNet
 
         network = TransformerNet(width=8).eval()
         assert network(torch.rand(1, 3, 30, 41)).shape == (1, 3, 30, 41)

@@ -9,19 +9,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias
 
 from neuralstyle._errors import unknown, whole_number
 from neuralstyle._records import LossTable, NumberedFiles
+from neuralstyle._words import CROPS, Crop
 
 if TYPE_CHECKING:
     from neuralstyle.images import Picture
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-Crop = Literal["center", "random"]
-CROPS: tuple[Crop, ...] = get_args(Crop)
-TrainingPrecision = Literal["bfloat16"]
-TRAINING_PRECISIONS: tuple[TrainingPrecision, ...] = get_args(TrainingPrecision)
 
 DEFAULT_WIDTH, DEFAULT_BLOCKS = 32, 5
 """Channels of the first stage and number of residual blocks of a ``TransformerNet``: those of the paper."""

@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector
 
 from neuralstyle import distributed
 from neuralstyle._errors import number, unknown
+from neuralstyle._words import TRAINING_PRECISIONS, TrainingPrecision
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.default import default_encoder
@@ -20,7 +21,7 @@ from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.data import Batches, Pictures, find_pictures, load_batches, steps_per_epoch
 from neuralstyle.feedforward.loop import Loop
 from neuralstyle.feedforward.network import TransformerNet
-from neuralstyle.feedforward.options import TRAINING_PRECISIONS, TrainingData, TrainingPrecision
+from neuralstyle.feedforward.options import TrainingData
 from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum, TotalVariationLoss
 from neuralstyle.losses.base import as_sum

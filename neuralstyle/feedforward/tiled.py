@@ -73,7 +73,7 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
     Example:
         ```python
         import torch
-        from neuralstyle import TransformerNet, run_model
+        from neuralstyle.feedforward import TransformerNet, run_model
 
         network, image = TransformerNet(width=4), torch.rand(1, 3, 96, 64)
         assert torch.allclose(run_model(network, image), run_model(network, image, tile=48), atol=1e-4)

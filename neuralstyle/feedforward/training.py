@@ -9,11 +9,12 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData, TrainingPrecision
+from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
 
 if TYPE_CHECKING:
     import torch
 
+    from neuralstyle._words import TrainingPrecision
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.feedforward.loop import TrainingCallback
     from neuralstyle.feedforward.network import TransformerNet
@@ -82,8 +83,8 @@ def train(
     Example:
         ```python
         import tempfile
-        from neuralstyle import GramStyleLoss, TransformerNet, samples, train
-        from neuralstyle.feedforward import TrainingData
+        from neuralstyle import GramStyleLoss, samples
+        from neuralstyle.feedforward import TrainingData, TransformerNet, train
 
         with tempfile.TemporaryDirectory() as folder:
             samples.photo().save(f"{folder}/cat.png")

@@ -49,7 +49,7 @@ class ContextualLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import ContextualLoss
+        from neuralstyle.losses import ContextualLoss
 
         S = torch.rand(1, 8, 16, 16)
         loss = ContextualLoss("relu3_2")

@@ -31,7 +31,7 @@ class CovarianceLoss(StatisticLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import CovarianceLoss
+        from neuralstyle.losses import CovarianceLoss
 
         F, S = torch.rand(1, 64, 32, 32), torch.rand(1, 64, 40, 24)
         assert CovarianceLoss("relu1_1")(S, S) == 0

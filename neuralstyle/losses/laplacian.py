@@ -47,7 +47,7 @@ class LaplacianLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import LaplacianLoss
+        from neuralstyle.losses import LaplacianLoss
 
         photo = torch.rand(1, 3, 64, 48)
         loss = LaplacianLoss() + LaplacianLoss(pool=16)

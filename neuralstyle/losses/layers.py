@@ -43,7 +43,8 @@ def geometric_weights(layers: str | Sequence[str], ratio: float) -> tuple[float,
 
     Example:
         ```python
-        from neuralstyle import GramStyleLoss, geometric_weights
+        from neuralstyle import GramStyleLoss
+        from neuralstyle.losses import geometric_weights
 
         layers = ("relu1_1", "relu2_1", "relu3_1")
         assert geometric_weights(layers, 2) == (1 / 7, 2 / 7, 4 / 7)

@@ -34,7 +34,7 @@ class LongRangeLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import LongRangeLoss
+        from neuralstyle.losses import LongRangeLoss
 
         stripes = (torch.arange(32) % 8 < 4).float().expand(1, 1, 32, 32)
         loss = LongRangeLoss("image", shifts=(4, 8))

@@ -29,7 +29,8 @@ class MeanStdLoss(StatisticLoss):
     matrices leave free. Both together:
 
     ```python
-    from neuralstyle import GramStyleLoss, MeanStdLoss
+    from neuralstyle import GramStyleLoss
+    from neuralstyle.losses import MeanStdLoss
 
     style = GramStyleLoss(normalization="relative") + MeanStdLoss()
     ```
@@ -37,7 +38,7 @@ class MeanStdLoss(StatisticLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import MeanStdLoss
+        from neuralstyle.losses import MeanStdLoss
 
         S = torch.rand(1, 64, 32, 32)
         assert MeanStdLoss("relu1_1")(S.flip(3), S) < 1e-9

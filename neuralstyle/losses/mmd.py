@@ -51,7 +51,7 @@ class MMDLoss(StatisticLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import MMDLoss
+        from neuralstyle.losses import MMDLoss
 
         F, S = torch.rand(1, 8, 32, 32), torch.rand(1, 8, 40, 24)
         loss = MMDLoss("relu1_1")

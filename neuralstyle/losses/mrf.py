@@ -40,7 +40,7 @@ class MRFLoss(PointwiseLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import MRFLoss
+        from neuralstyle.losses import MRFLoss
 
         S = torch.rand(1, 8, 16, 16)
         assert MRFLoss("relu3_1")(S, S) == 0

@@ -34,7 +34,7 @@ class NearestNeighborLoss(PointwiseLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import NearestNeighborLoss
+        from neuralstyle.losses import NearestNeighborLoss
 
         S = torch.rand(1, 8, 16, 16)
         loss = NearestNeighborLoss("relu3_1")

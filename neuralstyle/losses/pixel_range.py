@@ -23,7 +23,7 @@ class RangeLoss(PointwiseLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import RangeLoss
+        from neuralstyle.losses import RangeLoss
 
         picture = torch.rand(1, 3, 16, 16)
         assert RangeLoss()(picture, None) == 0

@@ -38,7 +38,7 @@ class RelaxedEMDLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import RelaxedEMDLoss
+        from neuralstyle.losses import RelaxedEMDLoss
 
         S = torch.rand(1, 8, 16, 16)
         loss = RelaxedEMDLoss("relu3_1")

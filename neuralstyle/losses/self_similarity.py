@@ -37,7 +37,7 @@ class SelfSimilarityLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import SelfSimilarityLoss
+        from neuralstyle.losses import SelfSimilarityLoss
 
         F, P = torch.rand(2, 1, 8, 16, 16)
         loss = SelfSimilarityLoss("relu4_2")

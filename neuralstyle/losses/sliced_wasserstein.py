@@ -36,7 +36,7 @@ class SlicedWassersteinLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import SlicedWassersteinLoss
+        from neuralstyle.losses import SlicedWassersteinLoss
 
         F, S = torch.rand(1, 8, 32, 32), torch.rand(1, 8, 40, 24)
         loss = SlicedWassersteinLoss("relu1_1")

@@ -37,7 +37,7 @@ class WassersteinLoss(StatisticLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import WassersteinLoss
+        from neuralstyle.losses import WassersteinLoss
 
         S = torch.rand(1, 8, 32, 32)
         moved = WassersteinLoss("relu1_1")(S + 1, S)  # every channel by 1

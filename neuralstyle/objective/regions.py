@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from neuralstyle._words import Edges
 from neuralstyle.images import Picture, load_image, resize_image
-from neuralstyle.styles import Edges, Style
+from neuralstyle.styles import Style
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import RESULTS, Result
 from neuralstyle.optimizers.base import Evaluate, Optimizer, State
 from neuralstyle.optimizers.strategies import as_strategy
 
-Result = Literal["best", "last", "average"]
-"""Which picture a minimisation returns: the best one evaluated, the last one, or a running average."""
-
-RESULTS: tuple[Result, ...] = get_args(Result)
 AVERAGE_DECAY = 0.99  # of the running average, in a step
 
 

@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias
 
 from neuralstyle._errors import number, unknown
+from neuralstyle._words import NOISE_KINDS, NoiseKind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from neuralstyle.images import Picture
     from neuralstyle.styles import Style
-
-NoiseKind = Literal["uniform", "gaussian", "style"]
-"""Kinds of noise, each drawn for every pixel on its own.
-
-"uniform": every value from 0 to 1 alike. "gaussian": around middle grey, with a standard deviation of 0.25. "style":
-with the mean and covariance of the first style's colours. All are clipped to [0, 1].
-"""
-
-NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
 
 Start: TypeAlias = "str | Picture | Callable[[Tensor], Tensor]"
 """A start without noise: "content", "style", a picture, or a function from the content, (1, 3, H, W) in [0, 1], to

@@ -13,13 +13,12 @@ from neuralstyle._errors import number, unknown
 if TYPE_CHECKING:
     import torch
 
-    from neuralstyle.color import Color
+    from neuralstyle._words import Color, Result
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.images import Size
     from neuralstyle.losses import Loss, LossSum
     from neuralstyle.objective.tiling import TileSize
     from neuralstyle.optimizers.base import Optimizer
-    from neuralstyle.optimizers.minimize import Result
     from neuralstyle.painting.initial import Init
     from neuralstyle.painting.progress import Callback
     from neuralstyle.schedule import Schedule, Stage

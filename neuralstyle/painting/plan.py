@@ -11,15 +11,15 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
-from neuralstyle.color import Color, recolor_result, recolor_style
+from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Strategy
-from neuralstyle.optimizers.minimize import RESULTS, Result
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture

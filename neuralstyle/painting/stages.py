@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown, whole_number
-from neuralstyle.color import Color
+from neuralstyle._words import Color
 from neuralstyle.encoders import Layer
 from neuralstyle.encoders.base import Encoder, on_encoder
 from neuralstyle.encoders.default import default_encoder

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import Unpack
 
-    from neuralstyle.color import Color
+    from neuralstyle._words import Color, Result
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.images import Picture, Size
     from neuralstyle.losses import Loss, LossSum
     from neuralstyle.objective.tiling import TileSize
     from neuralstyle.optimizers.base import Optimizer
-    from neuralstyle.optimizers.minimize import Result
     from neuralstyle.painting.initial import Init
     from neuralstyle.painting.options import Options, StateFile
     from neuralstyle.painting.progress import Callback

@@ -11,15 +11,13 @@ import numpy as np
 from PIL import Image
 
 from neuralstyle._errors import unknown, whole_number
+from neuralstyle._words import PAINTINGS
 from neuralstyle.samples import embers, mosaic, swirl, woodcut
 
 __all__ = ["PAINTINGS", "painting", "photo"]
 
 _DRAW = {"swirl": swirl.draw, "mosaic": mosaic.draw, "woodcut": woodcut.draw, "embers": embers.draw}
 _MIN_SIDE, _MAX_SIDE = 64, 4096  # pixels
-
-PAINTINGS: tuple[str, ...] = tuple(_DRAW)
-"""The names that ``painting`` knows."""
 
 
 def photo() -> Image.Image:

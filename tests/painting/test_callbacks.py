@@ -25,13 +25,12 @@ from neuralstyle import (
     Stage,
     iterate,
     load_image,
-    plot_losses,
     reconstruct_content,
     samples,
     stylize,
     synthesize_texture,
 )
-from neuralstyle.callbacks import read_losses
+from neuralstyle.callbacks import plot_losses, read_losses
 
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
 

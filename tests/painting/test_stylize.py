@@ -22,19 +22,18 @@ from neuralstyle import (
     Objective,
     Stage,
     Style,
-    coarse_to_fine,
     gatys,
     load_image,
     metrics,
     reconstruct_content,
     samples,
     save_image,
-    single_scale,
     stylize,
     synthesize_texture,
 )
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.painting.options import DEFAULTS, StylizeOptions
+from neuralstyle.schedule import coarse_to_fine, single_scale
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
 SHALLOW = ContentLoss("relu2_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1"))

@@ -13,28 +13,30 @@ from torch import Tensor, nn
 import neuralstyle
 from neuralstyle import (
     ContentLoss,
-    ContextualLoss,
-    CovarianceLoss,
     Evaluation,
     FeatureExtractor,
     GramStyleLoss,
+    Loss,
+    Objective,
+    PointwiseLoss,
+    StatisticLoss,
+    Style,
+    TotalVariationLoss,
+)
+from neuralstyle.losses import (
+    ContextualLoss,
+    CovarianceLoss,
     HistogramLoss,
     LaplacianLoss,
     LongRangeLoss,
-    Loss,
     MeanStdLoss,
     MMDLoss,
     MRFLoss,
     NearestNeighborLoss,
-    Objective,
-    PointwiseLoss,
     RangeLoss,
     RelaxedEMDLoss,
     SelfSimilarityLoss,
     SlicedWassersteinLoss,
-    StatisticLoss,
-    Style,
-    TotalVariationLoss,
     WassersteinLoss,
 )
 from neuralstyle.objective.tiling import largest_tile, tiles

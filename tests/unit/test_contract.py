@@ -238,8 +238,8 @@ def test_a_bare_module_is_no_encoder() -> None:
     for network in (nn.Conv2d(3, 4, 3), Layered()):
         with pytest.raises(TypeError, match=rf"{type(network).__name__} .*ModuleExtractor\(network\)"):
             Objective(network, TotalVariationLoss())  # type: ignore[arg-type]
-    for thing in ("vgg19", None, lambda image, layers: {}):
-        with pytest.raises(TypeError, match=rf"an encoder has layers.*received {type(thing).__name__}"):
+    for thing, shown in (("vgg19", "'vgg19'"), (None, "None"), (lambda image, layers: {}, "a function")):
+        with pytest.raises(TypeError, match=f"an encoder has 'layers'.*received {shown}; give "):
             Objective(thing, TotalVariationLoss())  # type: ignore[arg-type]
 
 

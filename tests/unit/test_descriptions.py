@@ -30,11 +30,11 @@ from neuralstyle import (
     StateFile,
     StatisticLoss,
     samples,
-    single_scale,
     stylize,
 )
 from neuralstyle.checkpoint import describe
 from neuralstyle.optimizers.base import FromFactory
+from neuralstyle.schedule import single_scale
 
 
 class Power(StatisticLoss):

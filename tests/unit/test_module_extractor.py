@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -334,7 +335,8 @@ class Valid(nn.Module):
 
 
 @pytest.fixture(scope="module", params=["residual", "valid"])
-def objective(request: pytest.FixtureRequest, noise: Noise, network: ModuleExtractor) -> tuple[Objective, Tensor]:
+def parts(request: pytest.FixtureRequest, noise: Noise, network: ModuleExtractor) -> tuple[Any, ...]:
+    """An encoder, losses at its layers, and pictures: the result, the content and the style."""
     torch.manual_seed(2)
     encoder = copy.deepcopy(network) if request.param == "residual" else ModuleExtractor(Valid())
     first, last = ("conv1", "layer2") if request.param == "residual" else ("conv1", "conv3")
@@ -347,7 +349,13 @@ def objective(request: pytest.FixtureRequest, noise: Noise, network: ModuleExtra
         + 0.1 * TotalVariationLoss(last)
         + TotalVariationLoss()
     )
-    return Objective(encoder.double(), losses, content=content, styles=[style]), image
+    return encoder.double(), losses, image, content, style
+
+
+@pytest.fixture(scope="module")
+def objective(parts: tuple[Any, ...]) -> tuple[Objective, Tensor]:
+    encoder, losses, image, content, style = parts
+    return Objective(encoder, losses, content=content, styles=[style]), image
 
 
 @pytest.mark.parametrize("tile", [32, 48, 100])
@@ -359,14 +367,17 @@ def test_tiles_give_the_gradient_of_the_whole(objective: tuple[Objective, Tensor
     assert float((tiled.gradient - whole.gradient).norm() / whole.gradient.norm()) < 1e-10
 
 
-def test_tiles_are_not_exact_with_a_reach_that_is_too_small(
-    objective: tuple[Objective, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoder: Any = objective[0].encoder
-    reach = max(layer.reach for layer in encoder.layers.values())
-    assert objective[0]._reach >= reach
-    monkeypatch.setattr(objective[0], "_reach", reach // 2)
-    tiled, whole = (objective[0].evaluate(objective[1], tile=size).gradient for size in (32, None))
+def test_tiles_are_not_exact_with_a_reach_that_is_too_small(parts: tuple[Any, ...]) -> None:
+    encoder, losses, image, content, style = parts
+
+    class Nearsighted:
+        layers: ClassVar = {name: replace(layer, reach=layer.reach // 4) for name, layer in encoder.layers.items()}
+
+        def __call__(self, image: Tensor, layers: Any) -> dict[str, Tensor]:
+            return encoder(image, layers)
+
+    objective = Objective(Nearsighted(), losses, content=content, styles=[style])
+    tiled, whole = (objective.evaluate(image, tile=size).gradient for size in (32, None))
     assert tiled is not None
     assert whole is not None
     assert float((tiled - whole).norm() / whole.norm()) > 1e-6

@@ -20,11 +20,11 @@ from neuralstyle import (
     Style,
     load_image,
     samples,
-    single_scale,
     stylize,
 )
 from neuralstyle.images import to_pil
 from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights
+from neuralstyle.schedule import single_scale
 from neuralstyle.styles import EDGES, at_scale
 
 Noise = Callable[..., Tensor]

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from neuralstyle import FeatureExtractor, default_encoder, measure_activation_scales
+from neuralstyle import FeatureExtractor, default_encoder
+from neuralstyle.encoders import measure_activation_scales
 from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
 
 Noise = Callable[..., Tensor]

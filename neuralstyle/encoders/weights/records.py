@@ -8,25 +8,21 @@ import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import PREPROCESSINGS, Preprocessing
 from neuralstyle.encoders.kernels.quantized import QuantizedWeight
 from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, find_network, vgg_layers
 from neuralstyle.encoders.weights.files import find_weights, packaged_tensors, read_tensors
-
-Preprocessing = Literal["torchvision", "caffe"]
-"""What a network was trained on: RGB standardised by ImageNet's statistics, or BGR in 0 ... 255 minus a mean."""
 
 Triple: TypeAlias = tuple[float, float, float]
 
 SOURCES = ("simonyan", "torchvision", "distilled")
 """Names of places that weights come from; each network says which of them have its own."""
-
-PREPROCESSINGS: tuple[Preprocessing, ...] = get_args(Preprocessing)
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
