@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
 
@@ -19,6 +20,24 @@ def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
 def is_whole(value: object) -> bool:
     """Tell whether a value is a whole number: Python's or NumPy's, and not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_ours(thing: object) -> bool:
+    """Tell whether an object is of a class of this package, which need not be checked while it works."""
+    return type(thing).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def takes(function: Callable[..., object], *arguments: object) -> bool:
+    """Tell whether a function can be called with so many arguments; yes, where its signature cannot be read."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def whole_number(name: str, value: object, least: int, most: int | None = None, *, hint: str = "") -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import number, whole_number
+from neuralstyle._errors import number, takes, whole_number
 
 if TYPE_CHECKING:
     from neuralstyle.encoders.base import Encoder
@@ -22,6 +22,9 @@ FULL_SIZE = 1024
 
 FEWEST_ITERATIONS = 10
 """Smallest default number of evaluations, at any size."""
+
+MOST_STAGES = 1000
+"""Stages that a schedule may have: each is checked before the work."""
 
 SMALLEST_SIZE = 16
 """Shortest side of a picture in pixels, as in ``load_image``."""
@@ -67,8 +70,10 @@ class Stage:
         object.__setattr__(self, "iterations", whole_number("the iterations of a stage", self.iterations, 1))
         object.__setattr__(self, "cost", number("the cost of a stage", self.cost, above=0))
         check_is_encoder(self.encoder)
-        # A Loss can be called too, but on feature maps.
-        if self.losses is not None and (not callable(self.losses) or hasattr(self.losses, "forward")):
+        # A loss can be called as well, on feature maps.
+        if self.losses is not None and (
+            not callable(self.losses) or hasattr(self.losses, "forward") or not takes(self.losses, None)
+        ):
             raise TypeError(
                 "the losses of a stage are a function from the call's losses to those of the stage, such as "
                 f"lambda losses: losses.scaled('style', 2), received {self.losses!r}"
@@ -86,11 +91,15 @@ def check_is_encoder(encoder: object) -> None:
         TypeError: it is none of these; the message says how to make an encoder of a module.
 
     """
-    if encoder is None or isinstance(encoder, str) or (hasattr(encoder, "layers") and callable(encoder)):
+    if isinstance(encoder, type):
+        received = f"the class {encoder.__name__}"
+    elif encoder is None or isinstance(encoder, str) or (hasattr(encoder, "layers") and callable(encoder)):
         return
+    else:
+        received = type(encoder).__name__
     raise TypeError(
-        "an encoder is a network's name such as 'vgg19', or has `layers` and a call, received "
-        f"{type(encoder).__name__}; wrap a torch module of your own: ModuleExtractor(module)"
+        f"an encoder is a network's name such as 'vgg19', or has `layers` and a call, received {received}; wrap a "
+        "torch module of your own: ModuleExtractor(module)"
     )
 
 
@@ -113,7 +122,9 @@ def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
         if not isinstance(stage, Stage):
             raise TypeError(f"{wanted}, received an entry {stage!r}")
     if not stages:
-        raise ValueError(f"{wanted}, received an empty one; give at least one stage")
+        raise ValueError(f"{wanted}, received an empty one; give it a stage at least")
+    if len(stages) > MOST_STAGES:
+        raise ValueError(f"{wanted}, of at most {MOST_STAGES} stages, received {len(stages)}")
     if stages[-1].size != size:
         raise ValueError(
             f"the last stage has the size of the result, {size} pixels, received {stages[-1].size}; change the last "

@@ -11,6 +11,9 @@ from neuralstyle._errors import number, unknown
 from neuralstyle._words import EDGES, Edges
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
 
+MAX_SIDE = 2**16
+"""Longest side in pixels to which a style picture is enlarged."""
+
 
 @dataclass(frozen=True, eq=False)
 class Style:
@@ -88,6 +91,23 @@ def at_scale(style: Style, size: int) -> Style:
     few that its short side falls below 16 pixels. The mask needs no change, as it is stretched to the picture.
     """
     image = load_image(style.image)
-    longest, shortest = max(image.shape[2:]), min(image.shape[2:])
-    wanted = math.ceil(max(style.scale * size, MIN_SIDE * longest / shortest))
-    return replace(style, image=resize_image(image, wanted if style.enlarge else min(wanted, longest)))
+    return replace(style, image=resize_image(image, side_at_scale(style, size, image.shape[2], image.shape[3])))
+
+
+def side_at_scale(style: Style, size: int, height: int, width: int) -> int:
+    """The longest side that ``at_scale`` gives a style picture of this height and width.
+
+    Raises:
+        ValueError: it is above 65,536 pixels.
+
+    """
+    longest, shortest = max(height, width), min(height, width)
+    wanted = max(style.scale * size, MIN_SIDE * longest / shortest)
+    if not style.enlarge:
+        wanted = min(wanted, longest)
+    if wanted > MAX_SIDE:
+        raise ValueError(
+            f"the scale of a style is {style.scale:g}, which for a result of {size} pixels would enlarge it to "
+            f"{wanted:g} pixels; give a smaller scale, or leave enlarge out"
+        )
+    return math.ceil(wanted)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import unknown, whole_number
 
 WHOLE_PICTURE = 1 << 24
 """The reach, in pixels, of a layer whose positions may depend on the whole picture: larger than any picture."""
@@ -105,8 +105,9 @@ def check_is_encoder(encoder: object) -> None:
     if isinstance(encoder, type):
         raise TypeError(f"an encoder is an object, received the class {encoder.__name__}; make one of that class")
     layers = getattr(encoder, "layers", None)
-    named = isinstance(layers, Mapping) and all(isinstance(layer, Layer) for layer in layers.values())
-    if named and callable(encoder):
+    if isinstance(layers, Mapping) and callable(encoder) and all(isinstance(each, Layer) for each in layers.values()):
+        for key, layer in layers.items():
+            check_layer(encoder_name(encoder), key, layer)
         return
     if isinstance(encoder, torch.nn.Module):
         raise TypeError(
@@ -117,6 +118,21 @@ def check_is_encoder(encoder: object) -> None:
         "an encoder has 'layers', a mapping from names to Layer, and is called with a picture and names of layers; "
         f"received {_shown(encoder)}; give FeatureExtractor() or ModuleExtractor(network)"
     )
+
+
+def check_layer(network: str, key: str, layer: Layer) -> None:
+    """Whether a layer of an encoder is described by possible numbers, under its own name.
+
+    Raises:
+        ValueError: it is not.
+
+    """
+    if layer.name != key:
+        raise ValueError(f"{network}.layers[{key!r}] is called {layer.name!r}; give both the same name")
+    for what, least in (("channels", 1), ("stride", 1), ("reach", 0)):
+        whole_number(f"{what} of {network}'s layer {key!r}", getattr(layer, what), least)
+    if key == "image" and (layer.channels, layer.stride, layer.reach) != (3, 1, 0):
+        raise ValueError(f"layer 'image' of {network} is the picture itself: 3 channels, a stride of 1, a reach of 0")
 
 
 def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str) -> tuple[str, ...]:

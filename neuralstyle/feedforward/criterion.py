@@ -13,7 +13,8 @@ from neuralstyle.images import load_image
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import Part, parts_of, read_maps, resolve
+from neuralstyle.objective.parts import Part, check_parts, parts_of, read_maps, resolve
+from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses
 from neuralstyle.styles import Style
 
@@ -52,13 +53,14 @@ class Criterion:
         self._source = FeatureSource(encoder)
         like = on_encoder(encoder, torch.empty(0))
         self._parts: list[Part] = []
-        for term in resolve(losses):
+        terms = resolve(losses)
+        check_parts(terms, self._source.layers, like)
+        try_encoder(self._source, {layer: None for term in terms for layer in term.layers})
+        for term in terms:
             parts = parts_of(term)
             if term.loss.reference == "style":
                 shares = [(style.weight / total, style) for style in styles if style.weight]
                 parts = self._with_styles(parts, shares)
-            for part in parts:
-                part.check(part.loss, self._source.layers[part.layers[0]], like)
             self._parts += parts
 
     def __call__(self, pictures: Tensor, contents: Tensor) -> dict[str, Tensor]:

@@ -294,8 +294,8 @@ def _weight(value: float, of: str = "a loss") -> float:
     return float(value)
 
 
-def as_sum(losses: Loss | LossSum) -> LossSum:
-    """Return a loss or a sum of losses as a sum.
+def as_sum(losses: Loss | LossSum, what: str = "losses") -> LossSum:
+    """A loss or a sum of losses, as a sum; ``what`` is what messages call them.
 
     Raises:
         TypeError: ``losses`` is neither.
@@ -304,11 +304,12 @@ def as_sum(losses: Loss | LossSum) -> LossSum:
     if isinstance(losses, Loss):
         return 1 * losses
     if not isinstance(losses, LossSum):
+        hint = f"; give {losses.__name__}()" if isinstance(losses, type) and issubclass(losses, Loss) else ""
         raise TypeError(
-            f"losses are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}"
+            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}{hint}"
         )
     if not losses.terms:
-        raise ValueError("losses are a sum of nothing; add at least one")
+        raise ValueError(f"{what} are a sum of nothing; add one at least")
     return losses
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, encoder_name
 from neuralstyle.encoders.precision import InPrecision
-from neuralstyle.encoders.walking import walk_features
+from neuralstyle.encoders.walking import visit_all, walk_features
 
 IMAGE = Layer("image", "image", channels=3, stride=1, reach=0)
+
+
+Visit: TypeAlias = Callable[[str, Tensor], Tensor]
+"""Called with a layer's name and features; returns what the network goes on with."""
 
 
 def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
@@ -57,9 +62,24 @@ class FeatureSource:
         """Call ``visit`` with each layer's name and features; the network continues with the features it returns.
 
         Raises:
-            ValueError: features are missing, or their shape does not match the layer.
+            ValueError: features are missing, are not what the layer says, or have no gradient.
 
         """
+        self._walk(image, layers, visit, partial(walk_features, self.encoder, image))
+
+    def check(self, features: Any, layers: Iterable[str], image: Tensor) -> None:
+        """Check what a call of the encoder has returned for a picture.
+
+        Raises:
+            TypeError: it is no features by layer name.
+            ValueError: as ``walk``.
+
+        """
+        self._walk(image, layers, lambda name, maps: maps, partial(visit_all, self.encoder, features))
+
+    def _walk(
+        self, image: Tensor, layers: Iterable[str], visit: Visit, show: Callable[[Iterable[str], Visit], None]
+    ) -> None:
         wanted = dict.fromkeys(layers)
         missing = set(wanted)
 
@@ -72,7 +92,7 @@ class FeatureSource:
             del wanted[IMAGE.name]
             visit_checked(IMAGE.name, image)
         if wanted:
-            walk_features(self.encoder, image, wanted, visit_checked)
+            show(wanted, visit_checked)
         if missing:
             raise ValueError(
                 f"{encoder_name(self.encoder)} returns no features of layer {min(missing)!r}, which is among its "
@@ -110,4 +130,15 @@ class FeatureSource:
                 f"layer {name!r} of {encoder_name(self.encoder)} has features of the shape {received}, and its "
                 f"Layer says (B, C, h, w) = {expected} for a picture of {width} x {height} pixels (stride "
                 f"{layer.stride}); correct the Layer, or cut or pad the features"
+            )
+        if maps.layout != torch.strided or maps.device != image.device or not maps.is_floating_point():
+            raise ValueError(
+                f"layer {name!r} of {encoder_name(self.encoder)} has features of {maps.dtype}, {maps.layout} and on "
+                f"{str(maps.device)!r} for a picture on {str(image.device)!r}; return dense floating tensors on the "
+                "picture's device"
+            )
+        if image.requires_grad and torch.is_grad_enabled() and not maps.requires_grad:
+            raise ValueError(
+                f"layer {name!r} of {encoder_name(self.encoder)} has no gradient with respect to the picture, which "
+                "could not change; leave no_grad() and detach() out of the call"
             )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.base import Encoder, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
@@ -71,12 +71,12 @@ class Objective:
         content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content".
         styles: pictures or ``Style``; needed by losses that compare with "style".
         previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous".
-        tile: longest side in pixels of the tiles in which the targets are computed; None: whole; "auto": see
-            ``evaluate``.
-        map_dtype: dtype for storing maps as large as the picture: targets that are maps and, in tiles, the maps of
-            losses that see whole maps, with their gradients (in bfloat16 if this is float16). They are converted back
-            for one tile, or one loss, at a time. None: their own dtype, exact.
-        map_device: device for storing these maps, for example "cpu"; None: where they are computed.
+        tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
+            "auto": see ``evaluate``.
+        map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
+            in tiles, the maps of losses that see them whole with their gradients (in bfloat16 where this is float16).
+            They are brought back for one tile, or one loss, at a time. None: their own, exact.
+        map_device: where they are stored, for example "cpu"; None: where they are computed.
 
     Raises:
         TypeError: an encoder of another type, such as a bare ``nn.Module``.
@@ -125,6 +125,7 @@ class Objective:
         self._source = FeatureSource(encoder)
         self._planner = TilePlanner(self._source, terms)
         self._planner.check(tile)
+        self._tile = tile
         self._parts = Targets(self._source, self._planner, self._storage, tile).parts(terms, references)
         self._position_weights = PositionWeights(self._source, self._parts)
         self._size = size_of_result(references)
@@ -143,13 +144,13 @@ class Objective:
 
         Args:
             image: (B, 3, H, W) in [0, 1], on the encoder's device and of its dtype.
-            tile: longest side of a tile in pixels, at least the deepest layer's stride. None: the whole picture at
-                once. "auto": the whole picture if half of the device's free memory holds it, else the largest tile that
-                fits; it is chosen at the first evaluation of a size and kept. Another run may choose another tile, and
-                its result may differ by rounding; a number repeats to the byte.
-            with_gradient: False computes no gradient (None), at less than half the cost.
-            on_tile: called after each tile of this process with (tiles done, tiles in all). In tiles, a gradient counts
-                each tile twice.
+            tile: longest side of a tile in pixels, at least the deepest layer's stride; None: the objective's own;
+                "auto": the whole if half of the memory that the device has free holds it, else the largest tile that
+                fits. It is chosen at the first evaluation of a size and kept; on another day it may be another, and
+                the result differ by rounding. A number gives the same to the byte.
+            with_gradient: False leaves the gradient out (None), at less than half the cost.
+            on_tile: called after each tile that this process has seen with (tiles seen, tiles in all); each is seen
+                twice for a gradient in tiles.
 
         Raises:
             TypeError: the picture is not a tensor.
@@ -161,7 +162,14 @@ class Objective:
 
         """
         check_picture(image)
+        like = on_encoder(self.encoder, image[:0])
+        if (image.dtype, image.device) != (like.dtype, like.device):
+            raise ValueError(
+                f"the image is {image.dtype} on {str(image.device)!r}, and {encoder_name(self.encoder)} {like.dtype} "
+                f"on {str(like.device)!r}; convert it with .to({like.dtype}) or .to({str(like.device)!r})"
+            )
         size = size_of(image)
+        tile = self._tile if tile is None else tile
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
         with self._source.arithmetic(image.device):

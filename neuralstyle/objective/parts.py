@@ -16,6 +16,7 @@ from neuralstyle.losses.base import weights_in_use
 from neuralstyle.objective.contract import check_linear, check_scalar
 from neuralstyle.objective.readers import ErrorReader, MapReader, Reader, StatisticReader
 from neuralstyle.objective.regions import Region
+from neuralstyle.objective.rehearsal import try_distance, try_error, try_forward
 from neuralstyle.objective.tiling import Span, Tile
 
 ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
@@ -75,8 +76,8 @@ class Part(ABC):
 
     @classmethod
     @abstractmethod
-    def check(cls, loss: Any, layer: Layer, like: Tensor) -> None:
-        """Check a loss before use, on features of this layer and of the dtype and device of ``like``."""
+    def check(cls, loss: Any, layers: Sequence[Layer], like: Tensor) -> None:
+        """Check what can be checked of a loss before it is used, on features of the part's layers and this dtype."""
 
     @abstractmethod
     def readers(self, weight: Tensor | None) -> list[Reader]:
@@ -109,9 +110,10 @@ class StatisticPart(Part):
         return 1.0 if region is None else region.area
 
     @classmethod
-    def check(cls, loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
-        """Check that the statistic is linear in the weight."""
-        check_linear(loss, layer, like)
+    def check(cls, loss: StatisticLoss, layers: Sequence[Layer], like: Tensor) -> None:
+        """The statistic is a sum over positions that is linear in the weight, and the distance a scalar."""
+        check_linear(loss, layers[0], like)
+        try_distance(loss, layers[0], like)
 
     def readers(self, weight: Tensor | None) -> list[Reader]:
         """The statistic."""
@@ -146,8 +148,9 @@ class PointwisePart(Part):
         return 1.0 if region is None or loss.reduction == "sum" else region.area
 
     @classmethod
-    def check(cls, loss: PointwiseLoss, layer: Layer, like: Tensor) -> None:
-        """Do nothing: errors are checked when they are read."""
+    def check(cls, loss: PointwiseLoss, layers: Sequence[Layer], like: Tensor) -> None:
+        """There is an error for each position, which looks no further than it says."""
+        try_error(loss, layers[0], like)
 
     def readers(self, weight: Tensor | None) -> list[Reader]:
         """The error against each target."""
@@ -184,8 +187,9 @@ class WholeMapPart(Part):
         return 1.0
 
     @classmethod
-    def check(cls, loss: Loss, layer: Layer, like: Tensor) -> None:
-        """Do nothing: the value is checked when it is computed."""
+    def check(cls, loss: Loss, layers: Sequence[Layer], like: Tensor) -> None:
+        """The value is a scalar."""
+        try_forward(loss, layers, like)
 
     def readers(self, weight: Tensor | None) -> list[Reader]:
         """The map of each layer."""
@@ -220,6 +224,23 @@ def parts_of(term: ResolvedTerm, region: Region | None = None) -> list[Part]:
     kind = part_for(term.loss)
     area = kind.area(term.loss, region)
     return [kind(term.name, term.loss, weight, layers, region) for layers, weight in term.groups(area)]
+
+
+def check_parts(terms: Sequence[ResolvedTerm], layers: Mapping[str, Layer], like: Tensor) -> None:
+    """Check losses against their contract, on a few random features.
+
+    Args:
+        terms: the losses.
+        layers: of the encoder.
+        like: a tensor of the features' dtype and device.
+
+    Raises:
+        ValueError: a loss breaks its contract.
+
+    """
+    for term in terms:
+        for names, _ in term.groups():
+            part_for(term.loss).check(term.loss, [layers[name] for name in names], like)
 
 
 def read_maps(readers: Sequence[Reader], features: Mapping[str, Tensor]) -> tuple[list[Tensor], float]:

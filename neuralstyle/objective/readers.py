@@ -37,8 +37,8 @@ class MapStorage:
     device: torch.device | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype is not None and not self.dtype.is_floating_point:
-            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {self.dtype}")
+        if self.dtype is not None and not (isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point):
+            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {self.dtype!r}")
 
     def empty(self, like: Tensor, *shape: int) -> Tensor:
         """An uninitialised map."""

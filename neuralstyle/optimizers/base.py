@@ -62,7 +62,8 @@ class FromFactory:
         """Minimise from ``image`` without an end, see ``Strategy``.
 
         Raises:
-            TypeError: the factory does not return an optimiser of torch.
+            TypeError: the factory makes no optimiser of torch.
+            ValueError: it makes one of other tensors.
 
         """
         start: Tensor = image if state is None else state["image"]
@@ -70,6 +71,11 @@ class FromFactory:
         optimizer = self.factory(x)
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {optimizer!r}")
+        if not any(held is x for group in optimizer.param_groups for held in group["params"]):
+            raise ValueError(
+                f"the {type(optimizer).__name__} of an optimizer factory does not hold the picture, which could not "
+                f"change; give it the argument of the factory: lambda x: {type(optimizer).__name__}([x], ...)"
+            )
         if state is not None:
             optimizer.load_state_dict(state["optimizer"])
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_ours, takes, unknown, whole_number
 from neuralstyle._words import RESULTS, Result
-from neuralstyle.optimizers.base import Evaluate, Optimizer, State
+from neuralstyle.optimizers.base import Evaluate, Optimizer, State, Strategy
 from neuralstyle.optimizers.strategies import as_strategy
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+MOST_IDLE_STEPS = 1000  # of a strategy in a row without an evaluation
 AVERAGE_DECAY = 0.99  # of the running average, per step
 
 
@@ -89,20 +93,26 @@ def minimize(
     strategy = as_strategy(optimizer)
     if result not in RESULTS:
         raise unknown("result", result, RESULTS)
-    run = _Run(type(strategy).__name__, image, evaluate, evaluations, on_evaluation, result)
+    _check_start(image)
+    run = _Run(
+        type(strategy).__name__, image, evaluate, whole_number("evaluations", evaluations, 1), on_evaluation, result
+    )
     if resume is not None:
         run.resume(resume)
     try:
-        walk = strategy.walk(image.detach().contiguous(), run.evaluate, None if resume is None else resume["walk"])
-        for state in run.check_walk(walk):
+        for state in run.walk(strategy, None if resume is None else resume["walk"]):
             run.step(state)
             if run.count < evaluations:
                 on_step({"walk": state, **run.state()})
         run.report()
+        run.check_end()
     except _Enough:
         pass
     except _Stopped:
         return Minimum(run.kept, run.lowest, run.count, stopped=True)
+    except _Failed as failed:
+        failed.error.kept = run.kept  # type: ignore[attr-defined]
+        raise failed.error from None
     except BaseException as error:
         error.kept = run.kept  # type: ignore[attr-defined]
         raise
@@ -126,6 +136,8 @@ class _Run:
         self._on_evaluation, self._result = on_evaluation, result
         self._unreported: float | None = None  # the loss of an evaluation
         self._looks_at_step = True  # whether the range of the next step's picture is checked
+        self._failed: BaseException | None = None  # what ``evaluate`` has raised
+        self._idle = 0  # steps since the last evaluation
         self.kept, self.lowest, self.count, self.steps = image, math.inf, 0, 0
 
     def resume(self, state: State) -> None:
@@ -138,12 +150,19 @@ class _Run:
 
     def evaluate(self, x: Tensor) -> tuple[float, Tensor]:
         """Evaluate a picture for the strategy."""
-        self.report()
-        if self.count >= self._limit:
-            raise _Enough
-        self._check(x, "evaluates", has_range=_is_power_of_two(self.count + 1))
-        loss, gradient = self._evaluate(x)
+        if self._failed is not None:  # the strategy has not let it through
+            raise _Failed(self._failed)
+        try:
+            self.report()
+            if self.count >= self._limit:
+                raise _Enough
+            self._check(x, "evaluates", has_range=_is_power_of_two(self.count + 1))
+            loss, gradient = _checked(self._evaluate(x), x)
+        except BaseException as error:
+            self._failed = error
+            raise
         self.count += 1
+        self._idle = 0
         self._looks_at_step |= _is_power_of_two(self.count)
         if loss < self.lowest:
             self.lowest = loss
@@ -155,13 +174,21 @@ class _Run:
         return loss, gradient.contiguous()
 
     def step(self, state: State) -> None:
-        """Check a strategy's step, update the result, and report the evaluation."""
+        """Take note of a strategy's step."""
+        if self._failed is not None:
+            raise _Failed(self._failed)
+        self._idle += 1
+        if self._idle > MOST_IDLE_STEPS:
+            raise ValueError(
+                f"{self._name} has yielded {MOST_IDLE_STEPS} steps in a row without an evaluation; a strategy calls "
+                "evaluate(x) -> (loss, gradient) at each step"
+            )
         if not isinstance(state, dict) or not isinstance(state.get("image"), Tensor):
             raise TypeError(
                 f"each step of a strategy yields a dict with its picture, a tensor, under 'image'; {self._name} yields "
                 f"{_shown(state)}"
             )
-        image: Tensor = state["image"]
+        image: Tensor = state["image"].detach()
         self._check(image, "yields", has_range=self._looks_at_step)
         self._looks_at_step = False
         self.steps += 1
@@ -178,14 +205,38 @@ class _Run:
         if loss is not None and self._on_evaluation(self.count, loss, self.kept) is False:
             raise _Stopped
 
-    def check_walk(self, walk: object) -> Iterator[State]:
-        """Check that a strategy's ``walk`` returns an iterable, and return its iterator."""
-        if not isinstance(walk, Iterable):
+    def walk(self, strategy: Strategy, state: State | None) -> Iterator[State]:
+        """The steps of a strategy, which have to leave the start as it is."""
+        start = self._start.detach().contiguous()
+        if not callable(strategy.walk) or not takes(strategy.walk, start, self.evaluate, state):
+            raise TypeError(
+                f"walk of a strategy is a method walk(image, evaluate, state=None); that of {self._name} is "
+                f"{strategy.walk!r}"
+            )
+        walk: object = strategy.walk(start, self.evaluate, state)
+        if not isinstance(walk, Iterable) or isinstance(walk, (dict, str, Tensor)):
             raise TypeError(
                 "walk of a strategy is a generator that yields its state after each step; "
                 f"that of {self._name} returns {_shown(walk)}"
             )
-        return iter(walk)
+        before = None if is_ours(strategy) else float(start.sum())
+        for step in walk:
+            if before is not None and not math.isnan(before) and before != float(start.sum()):
+                raise ValueError(
+                    f"{self._name} changes the start in place, which is the caller's picture; begin with image.clone()"
+                )
+            before = None  # once: what a strategy does to its start it does at its first step
+            yield step
+
+    def check_end(self) -> None:
+        """Whether a strategy that has ended by itself has evaluated anything."""
+        if self._failed is not None:
+            raise _Failed(self._failed)
+        if not self.count:
+            raise ValueError(
+                f"{self._name} has ended without an evaluation; a strategy calls evaluate(x) -> (loss, gradient) at "
+                "each step"
+            )
 
     def _check(self, image: Tensor, verb: str, *, has_range: bool) -> None:
         """Check a picture that a strategy evaluates or yields."""
@@ -195,6 +246,11 @@ class _Run:
             raise ValueError(
                 f"{self._name} {verb} a picture of shape {tuple(image.shape)}; the shape of its start is "
                 f"{tuple(self._start.shape)}, and all pictures of a strategy have that"
+            )
+        if _kind(image) != _kind(self._start):
+            raise ValueError(
+                f"{self._name} {verb} a picture of {_kind(image)}; its start is of {_kind(self._start)}, and all "
+                "pictures of a strategy are"
             )
         if has_range:
             low, high = _range(image)
@@ -207,6 +263,35 @@ class _Run:
                     f"{self._name} {verb} a picture in [{low:.4g}, {high:.4g}]; all pictures of a strategy lie in "
                     "[0, 1], so apply clamp(0, 1) to it first"
                 )
+
+
+def _check_start(image: Tensor) -> None:
+    """Whether a minimisation can start at something."""
+    what = "the start of a minimisation is a dense floating tensor in [0, 1]"
+    if not isinstance(image, Tensor):
+        raise TypeError(f"{what}, received {_shown(image)}")
+    if image.layout != torch.strided or image.is_meta or image.dtype not in FLOATS:
+        raise ValueError(f"{what}, received one of {_kind(image)}")
+
+
+def _checked(found: Any, x: Tensor) -> tuple[float, Tensor]:
+    """What ``evaluate`` has returned, if it is a loss and a gradient."""
+    rule = "evaluate returns a pair, the loss as a number and the gradient as a tensor of the picture's shape"
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise TypeError(f"{rule}, received {_shown(found)}")
+    loss, gradient = found
+    if isinstance(loss, Tensor) or not isinstance(loss, Real):
+        raise TypeError(f"{rule}, received {_shown(loss)} as the loss; give float(loss)")
+    if not isinstance(gradient, Tensor) or gradient.shape != x.shape:
+        shape = f"one of shape {tuple(gradient.shape)}" if isinstance(gradient, Tensor) else _shown(gradient)
+        raise TypeError(f"{rule}, {tuple(x.shape)}, received {shape} as the gradient")
+    return loss, gradient  # type: ignore[return-value]
+
+
+def _kind(image: Tensor) -> str:
+    """The dtype, layout and device of a tensor in words."""
+    layout = "" if image.layout == torch.strided else f" {image.layout}"
+    return f"{image.dtype}{layout} on {str(image.device)!r}"
 
 
 def _is_power_of_two(count: int) -> bool:
@@ -226,9 +311,20 @@ def _shown(thing: object) -> str:
     return "None" if thing is None else f"a {type(thing).__name__}"
 
 
-class _Enough(Exception):  # noqa: N818 - a signal, not an error
+class _Signal(BaseException):  # not an error, and not caught by a strategy's ``except Exception``
+    pass
+
+
+class _Enough(_Signal):
     """All evaluations have been made."""
 
 
-class _Stopped(Exception):  # noqa: N818 - a signal, not an error
-    """``on_evaluation`` returned False."""
+class _Stopped(_Signal):
+    """``on_evaluation`` said stop."""
+
+
+class _Failed(_Signal):
+    """``evaluate`` has raised an error that the strategy did not let through."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error

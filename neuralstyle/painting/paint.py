@@ -72,7 +72,7 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
     run.enter(number, 0 if resume is None else resume["count"])
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
-        return run.record(objective.evaluate(x, plan.tile, on_tile=run.on_tile))
+        return run.record(objective.evaluate(x, on_tile=run.on_tile))
 
     def save(minimum: State) -> None:
         state.save_if_due({"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum})

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import takes, unknown
 from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
@@ -226,17 +227,18 @@ def _resolve(
     optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
+    pictures = [replace(style, image=load_image(style.image)) for style in styles]
     stages, left_out = resolve_stages(
         listed,
         shape,
         losses,
         encoder=encoder,
         device=options["device"],
-        references=[name for name, given in (("content", content is not None), ("style", styles)) if given],
+        content=content is not None,
+        styles=pictures,
         color=color,
         tile=tile,
     )
-    pictures = [replace(style, image=load_image(style.image)) for style in styles]
     if content is not None:
         pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
@@ -260,8 +262,26 @@ def _resolve(
 
 
 def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
-    """Return one callback, several or none as a tuple."""
-    return () if callback is None else (callback,) if callable(callback) else tuple(callback)
+    """Return one callback, several or none as a tuple.
+
+    Raises:
+        TypeError: something that cannot be called with a ``Progress``.
+
+    """
+    found: tuple[Any, ...]
+    if callable(callback) or not isinstance(callback, Iterable) or isinstance(callback, (str, Mapping)):
+        found = () if callback is None else (callback,)
+    else:
+        found = tuple(callback)
+    for each in found:
+        if isinstance(each, type):
+            raise TypeError(f"a callback is an object, received the class {each.__name__}; make one of that class")
+        if not callable(each) or not takes(each, None):
+            raise TypeError(
+                "a callback is a function that takes one argument, the Progress, such as "
+                f"lambda progress: print(progress.loss), received {each!r}"
+            )
+    return found
 
 
 def _once(values: Iterable[object]) -> str:

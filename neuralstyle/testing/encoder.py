@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from neuralstyle._errors import whole_number
 from neuralstyle.encoders import Layer
-from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_names, on_encoder
+from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_layer, check_names, on_encoder
 from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.testing.tools import difference, global_random_numbers, noise, one_line
 
@@ -56,24 +55,15 @@ def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tole
     if not wanted:
         raise ValueError(f"{name}.layers is empty; name at least one layer, such as {{'patch': Layer('patch', ...)}}")
     for layer in wanted:
-        _check_layer(name, layer, stated[layer])
+        if not isinstance(stated[layer], Layer):
+            raise ValueError(f"{name}.layers[{layer!r}] is {type(stated[layer]).__name__}; describe it by a Layer")
+        check_layer(name, layer, stated[layer])
     looked = _Looked(encoder, name, {layer: stated[layer] for layer in wanted}, tolerance)
     looked.check_features()
     looked.check_each_alone()
     looked.check_gradient()
     looked.check_reach()
     looked.check_pieces()
-
-
-def _check_layer(name: str, key: str, layer: object) -> None:
-    if not isinstance(layer, Layer):
-        raise ValueError(f"{name}.layers[{key!r}] is {type(layer).__name__}; describe it by a Layer")
-    if layer.name != key:
-        raise ValueError(f"{name}.layers[{key!r}] is called {layer.name!r}; give both the same name")
-    for what, least in (("channels", 1), ("stride", 1), ("reach", 0)):
-        whole_number(f"{what} of {name}'s layer {key!r}", getattr(layer, what), least)
-    if key == "image" and (layer.channels, layer.stride, layer.reach) != (3, 1, 0):
-        raise ValueError(f"layer 'image' of {name} is the picture itself: 3 channels, a stride of 1, a reach of 0")
 
 
 class _Looked:
@@ -117,6 +107,11 @@ class _Looked:
             )
         if maps.dtype != image.dtype:
             raise ValueError(f"layer {key!r} of {self.name} is {maps.dtype} for a picture of {image.dtype}; keep it")
+        if maps.layout != torch.strided or maps.device != image.device:
+            raise ValueError(
+                f"layer {key!r} of {self.name} is {maps.layout} on {str(maps.device)!r} for a picture on "
+                f"{str(image.device)!r}; return a dense tensor there"
+            )
 
     def _measured(self, key: str, what: str) -> str:
         """The geometry of a layer, measured by running the encoder, as advice."""

@@ -169,8 +169,10 @@ def _check_statistic(loss: StatisticLoss, maps: _Maps) -> None:
     count = positions.shape[2]
     a, b = (noise(2, 1, count, seed=seed) for seed in (2, 3))
     first = _call(loss, "statistic", positions, a)
-    if not isinstance(first, Tensor) or first.shape[:1] != (2,):
+    is_number = isinstance(first, Tensor) and (first.is_floating_point() or first.is_complex())
+    if not is_number or first.shape[:1] != (2,):
         what = f"the shape {_shape(first)}" if isinstance(first, Tensor) else type(first).__name__
+        what = what if is_number or not isinstance(first, Tensor) else f"a tensor of {first.dtype}"
         raise ValueError(
             f"{_name(loss)}.statistic returns {what} for features {_shape(positions)}; return a tensor (2, ...), a sum "
             "over the positions of each picture of the batch, such as (x * weight).sum(2)"

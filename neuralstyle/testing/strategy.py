@@ -145,6 +145,11 @@ def _wrong(x: Any, what: str) -> ValueError | None:
     if not isinstance(x, Tensor) or tuple(x.shape) != SHAPE:
         shape = f"the shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         return ValueError(f"{what} a picture of {shape}; it is given {SHAPE} and keeps that shape")
+    if x.dtype != torch.float32 or x.device.type != "cpu" or x.layout != torch.strided:
+        found = f"{x.dtype}, {x.layout}, on {str(x.device)!r}"
+        return ValueError(
+            f"{what} a picture of {found}; it is given a dense one of torch.float32 on 'cpu' and keeps that"
+        )
     low, high = float(x.detach().min()), float(x.detach().max())
     if not (low >= 0 and high <= 1):
         return ValueError(
