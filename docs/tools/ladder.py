@@ -1,6 +1,6 @@
 """The rooms of the package, which of them may import which, and what each is for.
 
-A room is a folder or a file right below ``neuralstyle/``. tests/test_imports.py holds the code to this ladder, and
+A room is a folder or a file right below ``neuralstyle/``. tests/unit/test_imports.py compares the code with it, and
 docs/tools/draw_architecture.py draws it for docs/architecture.md.
 """
 

@@ -1,4 +1,4 @@
-"""Feed-forward style transfer: a network trained once paints any picture in one pass.
+"""Feed-forward style transfer: a network that is trained once paints any picture in one pass.
 
 The names of ``__init__.pyi`` are imported when they are first used, so that importing this package imports no torch.
 """

@@ -24,9 +24,9 @@ class CovarianceLoss(StatisticLoss):
     + \frac{1}{2} \frac{|\mu - \mu_S|^2}{|\mu_S|^2}
     $$
 
-    A Gram matrix is $\Sigma + \mu \mu^\top$, and after a ReLU mostly the second summand. Here both count alike. Each
-    share is divided by its value for a result without features, for which the loss is then about 1. The small summand
-    in the divisor keeps it finite for a style without any structure.
+    A Gram matrix is $\Sigma + \mu \mu^\top$, and after a ReLU mostly the second summand. Here both have equal weight.
+    Each is divided by its value for a result without features, for which the loss is then about 1. The small summand in
+    the divisor keeps the loss finite for a style without structure.
 
     Example:
         ```python

@@ -1,4 +1,4 @@
-"""Optimisers: strategies that walk a picture downhill inside its range, and the loop that counts, reports and stops."""
+"""Optimisers: strategies that minimise over a picture inside its range, and the loop that counts, reports and stops."""
 
 from neuralstyle._words import RESULTS, Result
 from neuralstyle.optimizers.adam import Adam

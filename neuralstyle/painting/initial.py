@@ -1,4 +1,4 @@
-"""The picture that the work starts from. Importing this file imports no torch."""
+"""The picture that painting starts from. Importing this file does not import torch."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from neuralstyle.styles import Style
 
 Start: TypeAlias = "str | Picture | Callable[[Tensor], Tensor]"
-"""A start without noise: "content", "style", a picture, or a function from the content, (1, 3, H, W) in [0, 1], to
-one."""
+"""A start without noise: "content", "style", a picture, or a function that takes the content, (1, 3, H, W) in [0, 1],
+and returns a picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """A start of noise, or of a picture with noise mixed into it: ``(1 - blend) * over + blend * noise``.
+    """Noise to start from, alone or blended with a picture: ``(1 - blend) * over + blend * noise``.
 
     Args:
         kind: "uniform", "gaussian" (around grey) or "style" (the first style's colours); see ``NoiseKind``.
-        blend: share of the noise, from 0 to 1. 1 is noise alone.
-        over: what the noise is mixed into: "content", "style", a picture, or a function from the content to one.
+        blend: share of the noise in [0, 1]; 1 is noise alone.
+        over: the picture to blend with: "content", "style", a picture, or a function from the content to a picture.
 
     Raises:
-        ValueError: an unknown kind, a share outside [0, 1], or noise over noise.
+        ValueError: an unknown kind, a ``blend`` outside [0, 1], or noise over noise.
 
     Example:
         ```python
@@ -59,7 +59,7 @@ class Noise:
 
 
 Init: TypeAlias = "Start | Noise"
-"""A ``Start``, "noise", which is ``Noise()``, or a ``Noise``."""
+"""A ``Start``, a ``Noise``, or "noise", which means ``Noise()``."""
 
 INITS = ("content", "noise", "style")
 
@@ -70,15 +70,15 @@ def initial_picture(
     """Return the start, (1, 3, height, width) in [0, 1].
 
     Args:
-        init: what to start from.
-        shape: (height, width); pictures are stretched to it.
-        content: (1, 3, H, W) in [0, 1], or None where there is none.
-        styles: the styles, of which the first may be asked for.
-        seed: of the noise, a whole number of at most 64 bits. It is drawn on the CPU, so that a seed means the same on
-            every device.
+        init: the start, as in ``stylize``.
+        shape: (height, width); pictures are resized to it.
+        content: (1, 3, H, W) in [0, 1], or None.
+        styles: the styles; "style" and ``Noise("style")`` use the first.
+        seed: seed of the noise, a whole number of at most 64 bits. Noise is drawn on the CPU, so a seed means the same
+            on every device.
 
     Raises:
-        ValueError: an unknown name that is no file either, something that is not there, or a bad seed.
+        ValueError: an unknown name that is not a file either, a missing content or style, or a bad seed.
 
     """
     from neuralstyle.images import resize_image
@@ -111,7 +111,7 @@ def _picture(start: Start, content: Tensor | None, styles: Sequence[Style]) -> T
         if content is None:
             raise ValueError("init is a function of the content, and there is no content; give a picture or 'noise'")
         with torch.no_grad():
-            return load_image(start(content.clone()))  # it may write on its argument
+            return load_image(start(content.clone()))  # the function may change its argument in place
     return load_image(start)
 
 

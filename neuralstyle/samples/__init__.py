@@ -1,4 +1,4 @@
-"""A photograph and four painted styles that come with the package, so that a first try needs no download.
+"""A photograph and four painted styles that are part of the package, so that a first try needs no download.
 
 ``neuralstyle/data/ATTRIBUTION.md`` names the photograph's author and licence; the paintings are drawn by code.
 """
@@ -54,8 +54,8 @@ def painting(name: str, size: int = 512, seed: int = 0) -> Image.Image:
         seed: seed of the random details, at least 0.
 
     Raises:
-        ValueError: an unknown name, a size that is no whole number from 64 to 4096, or a seed that is no whole number
-            of at least 0.
+        ValueError: an unknown name, a size that is not a whole number from 64 to 4096, or a seed that is not a whole
+            number of at least 0.
 
     Example:
         ```python
