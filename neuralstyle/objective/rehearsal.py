@@ -145,7 +145,7 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
     image = first.clone().requires_grad_().clone()  # an operation in place on a leaf would fail
 
     def see(picture: Tensor, seed: int) -> list[Any]:
-        return _attempt(partial(encoder, picture, tuple(wanted)), first, seed)
+        return _attempt(partial(encoder, picture, tuple(wanted)), first, seed, gradient=picture.requires_grad)
 
     for found in see(image, 0):
         source.check(found, wanted, image)
@@ -153,16 +153,16 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
             raise ValueError(f"{name} changes the picture that it is given in place; compute with a copy")
         if "image" in found and not torch.equal(found["image"], first):
             raise ValueError(f"layer 'image' of {name} is not the picture that was given; return it as it is")
-        before = {layer: found[layer].detach().clone() for layer in wanted}
-        see(second, 1)
-        for again in see(first, 2):
+        for again in see(first, 1):
+            before = {layer: again[layer].clone() for layer in wanted}
+            see(second, 2)
             for layer in wanted:
-                if not torch.equal(found[layer], before[layer]):
+                if not torch.equal(again[layer], before[layer]):
                     raise ValueError(
                         f"{name} returns features of layer {layer!r} in memory that its next call overwrites; return "
                         "new tensors"
                     )
-                off = difference(again[layer].detach(), before[layer])
+                off = difference(found[layer], before[layer])
                 if off > tolerance_of(before[layer]):
                     raise ValueError(
                         f"layer {layer!r} of {name} differs by {off:.0%} from one call to the next for the same "
@@ -192,10 +192,12 @@ def try_reach(source: FeatureSource, layers: Iterable[str]) -> None:
         other[..., start - reach : stop + reach] = one[..., start - reach : stop + reach]
         for lying in (True, False):
             strips = (on_encoder(encoder, strip if lying else strip.transpose(2, 3)) for strip in (one, other))
-            found = [maps for strip in strips for maps in _attempt(partial(encoder, strip, names), strip, 0)]
+            found = [
+                maps for strip in strips for maps in _attempt(partial(encoder, strip, names), strip, 0, gradient=False)
+            ]
             for layer in (source.layers[name] for name in names if len(found) == 2):
                 cells = slice(start // layer.stride, stop // layer.stride)
-                maps = [each[layer.name].detach() for each in found]
+                maps = [each[layer.name] for each in found]
                 seen = [each[..., cells] if lying else each[..., cells, :] for each in maps]
                 off = difference(*seen)
                 if off > tolerance_of(*seen):
@@ -225,8 +227,8 @@ def _results(loss: Loss, work: Callable[[], _Result], like: Tensor) -> list[_Res
     return found
 
 
-def _attempt(work: Callable[[], _Result], like: Tensor, seed: int) -> list[_Result]:
-    with forked_random_numbers(like), torch.enable_grad():
+def _attempt(work: Callable[[], _Result], like: Tensor, seed: int, *, gradient: bool = True) -> list[_Result]:
+    with forked_random_numbers(like), torch.set_grad_enabled(gradient):
         torch.manual_seed(seed)
         try:
             return [work()]
