@@ -1,4 +1,4 @@
-"""Stages of the work, and the plainest functions that list them."""
+"""Stages, and the schedules that do not use the compact encoder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from neuralstyle.losses import LossSum
 
 DEFAULT_ITERATIONS = 60
-"""Evaluations at each size of ``coarse_to_fine``, up to ``FULL_SIZE``."""
+"""Default evaluations at each size of ``coarse_to_fine``, up to ``FULL_SIZE``."""
 
 FULL_SIZE = 1024
-"""Longest side in pixels above which a size gets fewer evaluations the more pixels it has."""
+"""Longest side in pixels above which the default number of evaluations falls with the number of pixels."""
 
 FEWEST_ITERATIONS = 10
-"""Evaluations by default at the final size, however large."""
+"""Smallest default number of evaluations, at any size."""
 
 MOST_STAGES = 1000
 """Stages that a schedule may have: each is checked before the work."""
@@ -32,7 +32,7 @@ SMALLEST_SIZE = 16
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the work: a size, and how often loss and gradient are evaluated there.
+    """One stage of the work: a size, and the number of evaluations of loss and gradient.
 
     Args:
         size: longest side of the picture in pixels, at least 16.
@@ -44,7 +44,7 @@ class Stage:
         cost: time of an evaluation relative to one through VGG-19; the progress bar forecasts with it.
 
     Raises:
-        ValueError: ``size``, ``iterations`` or ``cost`` is not such a number.
+        ValueError: ``size``, ``iterations`` or ``cost`` is not a number in its range.
         TypeError: ``encoder`` is not an encoder, or ``losses`` cannot be called.
 
     Example:
@@ -85,10 +85,10 @@ Schedule: TypeAlias = Callable[[int, "int | None"], Sequence[Stage]]
 
 
 def check_is_encoder(encoder: object) -> None:
-    """Check that an argument may stand for an encoder: None, a network's name, or an object with ``layers``.
+    """Check an ``encoder`` argument: None, a network's name, or an object with ``layers`` and a call.
 
     Raises:
-        TypeError: it may not; the message says how to make an encoder of a module.
+        TypeError: it is none of these; the message says how to make an encoder of a module.
 
     """
     if isinstance(encoder, type):
@@ -104,11 +104,11 @@ def check_is_encoder(encoder: object) -> None:
 
 
 def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
-    """Check what a schedule gives, and return it as a tuple.
+    """Check the stages of a schedule, and return them as a tuple.
 
     Args:
-        stages: the list of a schedule.
-        size: longest side of the result in pixels, which is that of the last stage.
+        stages: the stages to check.
+        size: longest side of the result in pixels; the last stage has to have it.
 
     Raises:
         TypeError: ``stages`` is not a sequence of ``Stage``.
@@ -134,7 +134,7 @@ def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
 
 
 def encoder_name(encoder: Encoder | str) -> str:
-    """Return the name by which messages call an encoder: that of its network, or its class."""
+    """Return an encoder's name for messages: that of its network, or its class."""
     if isinstance(encoder, str):
         return encoder
     names = (getattr(encoder, attribute, None) for attribute in ("network", "name"))
@@ -144,32 +144,31 @@ def encoder_name(encoder: Encoder | str) -> str:
 def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 96) -> list[Stage]:
     r"""Halve the size down to ``smallest``, with the same number of evaluations at each size up to 1024 pixels.
 
-    VGG-19's deepest style layer sees 156 pixels, so large strokes have to be laid while the picture is small. A
-    coarser stage has a quarter of the pixels: all of them together take a third of the finest's time.
+    VGG-19's deepest style layer sees 156 pixels, so large strokes have to be painted while the picture is small. Each
+    stage has a quarter of the next one's pixels, so all coarser stages together take a third of the last one's time.
 
-    Above 1024 pixels only fine grain is left to paint. A stage of s pixels has by default
+    By default, a stage of s pixels has
 
     $$
-    n(s) = \max\left(10,\; 60 \, (1024 / s)^2\right)
+    n(s) = \max\left(10,\; 60 \, \min(1, (1024 / s)^2)\right)
     $$
 
-    evaluations: the work of 1024 pixels, until the floor of 10 is reached. All stages to 4096 pixels take less than 4
-    times as long as all to 1024, in pixels times evaluations; beyond, the time grows with the pixels.
+    evaluations. Above 1024 pixels only fine grain is left to paint, and each stage takes the work of one of 1024
+    pixels, until the floor of 10 is reached. The stages up to 4096 pixels take less than 4 times as long as those up to
+    1024, in pixels times evaluations; beyond, the time grows with the pixels.
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations at the final size; None: 60, or n(size) above 1024 pixels. If the result is larger than
-            1024 pixels, the coarser stages have this number or n(s), whichever is more, down to the first of at most
-            1024 pixels; from there on all have the same. So a few evaluations at the end leave the large strokes as
-            they are in a smaller result.
-        smallest: no coarser stage is smaller than this, in pixels.
+        iterations: evaluations at the final size; None: n(size). Coarser stages have the same number, and at least n(s)
+            if the result is larger than 1024 pixels. A small number at the end then leaves the large strokes unchanged.
+        smallest: least size of a coarser stage in pixels.
 
     Raises:
-        ValueError: ``size`` or ``iterations`` is not such a number.
+        ValueError: ``size`` or ``iterations`` is not a number in its range.
 
     Example:
         ```python
-        from neuralstyle import coarse_to_fine
+        from neuralstyle.schedule import coarse_to_fine
 
         print(coarse_to_fine(512))
         print(coarse_to_fine(4096))
@@ -186,14 +185,15 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
 
 
 def single_scale(size: int, iterations: int | None = None) -> list[Stage]:
-    """Do the whole work at the final size, as the paper does; by default in 300 evaluations.
+    """Paint at the final size alone, as the paper does, with 300 evaluations by default.
 
     Raises:
-        ValueError: ``size`` or ``iterations`` is not such a number.
+        ValueError: ``size`` or ``iterations`` is not a number in its range.
 
     Example:
         ```python
-        from neuralstyle import Stage, single_scale
+        from neuralstyle import Stage
+        from neuralstyle.schedule import single_scale
 
         assert single_scale(512) == [Stage(512, 300)]
         ```
@@ -203,12 +203,12 @@ def single_scale(size: int, iterations: int | None = None) -> list[Stage]:
 
 
 def fine(size: int, iterations: int | None = None) -> list[Stage]:
-    """Take three times the evaluations of ``coarse_to_fine`` at every size, for the last bit of quality.
+    """Paint with three times the evaluations of ``coarse_to_fine`` at every size, for the best quality.
 
-    With ``iterations`` it is ``coarse_to_fine`` itself.
+    With ``iterations`` it is the same as ``coarse_to_fine``.
 
     Raises:
-        ValueError: ``size`` or ``iterations`` is not such a number.
+        ValueError: ``size`` or ``iterations`` is not a number in its range.
 
     Example:
         ```python
@@ -228,7 +228,7 @@ def times_default(stages: Sequence[Stage], factor: Fraction | int) -> list[Stage
 
 
 def evaluations(received: int | None, default: int) -> int:
-    """Return a number of evaluations, checked, or the default for None."""
+    """Check a number of evaluations and return it, or the default for None."""
     return default if received is None else whole_number("iterations", received, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
-import subprocess
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,43 +73,33 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(photographs: Path, tmp_path: Path) -> None:
-    script = f"""
-import sys
-sys.path.insert(0, {str(DISTILL)!r})
-sys.argv = ["distill", *sys.argv[1:]]
-import importlib.util
-spec = importlib.util.spec_from_file_location("distill", {str(DISTILL / "__main__.py")!r})
-distill = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(distill)
-distill.SIZE, distill.PLACES, distill.SAVED = 32, 2, 1
-if "--stop" in sys.argv:
-    sys.argv.remove("--stop")
-    distill.Training.judge = lambda self: sys.exit("stopped")
-    distill.JUDGED = 2
-distill.main()
-"""
+@pytest.mark.usefixtures("modules")
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = runpy.run_path(str(DISTILL / "__main__.py"), run_name="distill")
+    settings = program["main"].__globals__
+    settings |= {"SIZE": 32, "PLACES": 2, "SAVED": 1}
 
-    def run(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+    def run(name: str, *more: str) -> None:
         arguments = [str(photographs), f"{name}.checkpoint", "--weights", f"{name}.safetensors"]
-        arguments += ["--steps", "4", "--batch", "2"]
-        return subprocess.run(
-            [sys.executable, "-c", script, *arguments, *more], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        monkeypatch.setattr(sys, "argv", ["distill", *arguments, "--steps", "4", "--batch", "2", *more])
+        program["main"]()
 
-    whole = run("whole")
-    assert whole.returncode == 0, whole.stderr
-    assert "gradient/8" in whole.stdout
-    stopped = run("parts", "--stop")
-    assert stopped.returncode == 1
-    assert not (tmp_path / "parts.safetensors").exists()
-    again = run("parts")
-    assert again.returncode == 0, again.stderr
-    files = [(tmp_path / f"{name}.safetensors").read_bytes() for name in ("whole", "parts")]
+    run("whole")
+    assert "gradient/8" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setitem(settings, "JUDGED", 2)
+        patch.setattr(program["Training"], "judge", lambda training: sys.exit("stopped"))
+        with pytest.raises(SystemExit, match="stopped"):
+            run("parts")
+    assert not Path("parts.safetensors").exists()
+    run("parts")
+    files = [Path(f"{name}.safetensors").read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
-    weights = load_file(tmp_path / "whole.safetensors")
+    weights = load_file("whole.safetensors")
     assert weights["features.0.weight"].shape == (16, 3, 3, 3)
     assert weights["features.0.weight"].dtype == torch.float16
-    other = run("whole", "--seed", "1")
-    assert other.returncode == 1
-    assert "seed=0" in other.stderr
+    with pytest.raises(SystemExit, match="seed=0"):
+        run("whole", "--seed", "1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,8 +96,9 @@ def test_means_are_over_pairs_that_all_have(modules: dict[str, ModuleType]) -> N
 
 
 def test_variants_change_one_part_each(modules: dict[str, ModuleType]) -> None:
-    from neuralstyle import DEFAULT_LOSSES, ContentLoss, LossSum, coarse_to_fine
+    from neuralstyle import DEFAULT_LOSSES, ContentLoss, LossSum
     from neuralstyle.losses import Term
+    from neuralstyle.schedule import coarse_to_fine
 
     variants = modules["methods"].variants()
     assert variants["as it is"]() == {}
@@ -118,7 +119,8 @@ def test_variants_change_one_part_each(modules: dict[str, ModuleType]) -> None:
 
 
 def test_every_style_loss_takes_the_place_of_the_recipes(modules: dict[str, ModuleType]) -> None:
-    from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES
+    from neuralstyle import DEFAULT_LOSSES
+    from neuralstyle.recipes import STYLE_LOSSES
 
     losses = modules["methods"].style_losses()
     assert list(losses) == list(STYLE_LOSSES)
@@ -126,7 +128,19 @@ def test_every_style_loss_takes_the_place_of_the_recipes(modules: dict[str, Modu
     assert "MMDLoss" in repr(losses["mmd"]()["losses"])
 
 
-def test_the_whole_of_it_and_again_from_where_it_ended(tmp_path: Path) -> None:
+def in_this_process(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program of Python's as a part of this one, for it to start in no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command[1:])
+        runpy.run_path(command[1], run_name="__main__")
+    return subprocess.CompletedProcess(command, 0, "", "")
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_whole_of_it_and_again_from_where_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for folder, name, picture in (
         ("contents", "cat", samples.photo()),
         ("styles", "swirl", samples.painting("swirl", size=96)),
@@ -135,39 +149,36 @@ def test_the_whole_of_it_and_again_from_where_it_ended(tmp_path: Path) -> None:
         picture.save(tmp_path / folder / f"{name}.png")
     (tmp_path / "pairs.txt").write_text("# one\ncat swirl  # of them\n")
     results = tmp_path / "results.jsonl"
-    command = [sys.executable, str(QUALITY), "contents", "styles", str(results), "--pairs", "pairs.txt"]
-    command += ["--sizes", "96", "--seconds", "0.1", "--weights", "1", "--threads", "1"]
+    main = runpy.run_path(str(QUALITY / "__main__.py"), run_name="quality")["main"]
 
-    def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ}
-        )
+    def run(*more: str) -> str:
+        command = ["quality", "contents", "styles", str(results), "--pairs", "pairs.txt", "--sizes", "96"]
+        monkeypatch.setattr(sys, "argv", [*command, "--weights", "1", "--seconds", *more])
+        main()
+        return capsys.readouterr().out
 
-    done = run("--only", "neuralstyle")
-    assert done.returncode == 0, done.stderr
+    done = run("0.1", "--only", "neuralstyle", "--threads", "1")
     (found,) = [json.loads(line) for line in results.read_text().splitlines()]
     # The time was over before it began, so there has been one evaluation, at the content.
     assert found["evaluations"] == 1
     assert found["scores"]["structure"] > 0.99
     assert (tmp_path / "results" / found["picture"]).exists()
-    again = run("--only", "neuralstyle")
-    assert again.stdout == done.stdout
-    assert "| cat x swirl | 96 | neuralstyle | 1 |" in again.stdout
+    assert run("0.1", "--only", "neuralstyle") == done
+    assert "| cat x swirl | 96 | neuralstyle | 1 |" in done
     assert len(results.read_text().splitlines()) == 1
     # A schedule takes the time that it takes.
-    planned = run("--schedules", "--only", "draft:5", "standard:2", "fine:3", "--seconds", "1", "2")
-    assert planned.returncode == 0, planned.stderr
+    monkeypatch.setattr(subprocess, "run", in_this_process)
+    planned = run("1", "2", "--schedules", "--only", "draft:5", "standard:2", "fine:3")
     draft, standard, fine = (json.loads(line) for line in results.read_text().splitlines()[1:])
     assert [found["evaluations"] for found in (draft, standard, fine)] == [5, 4 + 2, 3]
     assert [len(found["curve"]) for found in (draft, standard, fine)] == [0, 2, 3]  # through VGG-19 at the end
     for found in (standard, fine):  # the picture is the best of them, rounded to 8 bits
         assert found["objective"] == pytest.approx(min(loss for _, loss in found["curve"]), rel=0.02)
         assert all(0 < moment < found["seconds"] for moment, _ in found["curve"])
-    assert "## Schedules" in planned.stdout
-    assert "Beside fine:3:" in planned.stdout
-    refused = run("--schedules", "--only", "draught:5")
-    assert refused.returncode == 1
-    assert "unknown method draught:5; known are draft, standard, fine" in refused.stderr
+    assert "## Schedules" in planned
+    assert "Beside fine:3:" in planned
+    with pytest.raises(SystemExit, match=r"unknown method draught:5; known are draft, standard, fine"):
+        run("1", "--schedules", "--only", "draught:5")
 
 
 def test_descents_are_told_beside_the_finest(modules: dict[str, ModuleType]) -> None:

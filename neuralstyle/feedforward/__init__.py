@@ -1,4 +1,4 @@
-"""Feed-forward style transfer: a network trained once paints any picture in one pass."""
+"""Feed-forward style transfer: a network that is trained once paints any picture in one pass."""
 
 from __future__ import annotations
 

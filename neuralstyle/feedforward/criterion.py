@@ -1,4 +1,4 @@
-"""What a network is trained to lower: any of the losses, on a batch of pictures at once."""
+"""The training objective: any of the losses, on a batch of pictures."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from neuralstyle.styles import Style
 class Criterion:
     """The objective averaged over a batch: each picture against its own content and the styles.
 
-    The pictures go through the encoder together and are then compared one by one, so that any loss means for each
-    what it means for one picture alone. The styles' targets are computed once, here.
+    The pictures pass through the encoder together and are then compared one by one, so a loss has the same meaning as
+    for a single picture. The styles' targets are computed once, here.
 
     Args:
-        encoder: a ``FeatureExtractor``, or anything like it.
+        encoder: an encoder, such as a ``FeatureExtractor``.
         losses: a loss or a sum of losses.
         styles: styles; several are blended by their weights.
 
     Raises:
-        TypeError: an encoder that is none.
+        TypeError: ``encoder`` is not an encoder.
         ValueError: losses that do not fit (see ``Objective``), or a style with a mask or region.
 
     """
@@ -64,7 +64,7 @@ class Criterion:
             self._parts += parts
 
     def __call__(self, pictures: Tensor, contents: Tensor) -> dict[str, Tensor]:
-        """The terms, weighted and averaged over the batch; their sum is the objective.
+        """Return the terms, weighted and averaged over the batch; their sum is the objective.
 
         Args:
             pictures: (B, 3, H, W); gradients flow to them.

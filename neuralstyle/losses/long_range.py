@@ -1,4 +1,4 @@
-"""Style as which features occur together at a distance."""
+"""Style as features that occur together at a distance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LongRangeLoss(Loss):
     result without features. It sees whole maps: it is exact in tiles, and takes no masks and regions.
 
     Args:
-        shifts: distances in positions of the layer's own grid. Shifts that do not fit into both maps are left out.
+        shifts: distances in positions of the layer's grid. Shifts that do not fit into both maps are left out.
 
     Raises:
         ValueError: no shifts, or one below 1.
@@ -34,7 +34,7 @@ class LongRangeLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import LongRangeLoss
+        from neuralstyle.losses import LongRangeLoss
 
         stripes = (torch.arange(32) % 8 < 4).float().expand(1, 1, 32, 32)
         loss = LongRangeLoss("image", shifts=(4, 8))

@@ -1,4 +1,4 @@
-"""The contract of losses and pictures, checked: each error names the class, what was received, and the rule."""
+"""Checks of the contract of losses and pictures; each error names the class, what was received, and the rule."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MIN_TOLERANCE = 0.01  # relative; a statistic that divides by its weights is off
 
 
 def check_picture(image: Any) -> None:
-    """Check that a picture can be evaluated: that it is a dense, floating (B, 3, H, W) tensor with numbers in it.
+    """Check that a picture is a dense floating (B, 3, H, W) tensor on a device that holds values.
 
     Raises:
-        TypeError: no tensor.
-        ValueError: another shape, dtype or kind of tensor.
+        TypeError: the picture is not a tensor.
+        ValueError: a tensor of another shape, dtype, layout or device.
 
     """
     if not isinstance(image, Tensor):
@@ -42,10 +42,10 @@ def check_picture(image: Any) -> None:
 
 
 def check_error(loss: PointwiseLoss, error: Any, features: Tensor) -> Tensor:
-    """The errors of a pointwise loss, if there is one for each position of the features.
+    """Check that a pointwise loss gives one error for each position of the features, and return the errors.
 
     Raises:
-        ValueError: any other shape.
+        ValueError: errors of another shape.
 
     """
     expected = (features.shape[0], 1, *features.shape[2:])
@@ -59,10 +59,10 @@ def check_error(loss: PointwiseLoss, error: Any, features: Tensor) -> Tensor:
 
 
 def check_scalar(loss: Loss, method: str, value: Any) -> Tensor:
-    """The value of a loss, if it is one number.
+    """Check that the value of a loss is one number, and return it.
 
     Raises:
-        ValueError: anything else.
+        ValueError: another value.
 
     """
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.ndim:
@@ -92,12 +92,12 @@ def check_linear(loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
     """Check on a few positions that a statistic is a sum over them, linear in the weight, for each picture of a batch.
 
     Args:
-        loss: whose statistic is checked.
-        layer: whose features it is given.
+        loss: the loss to check.
+        layer: the layer whose number of channels x has.
         like: a tensor of the features' dtype and device.
 
     Raises:
-        ValueError: it is not, or it is no tensor.
+        ValueError: the statistic is not linear in the weight, or not a floating tensor.
 
     """
     generator = torch.Generator().manual_seed(0)

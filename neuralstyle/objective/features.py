@@ -1,4 +1,4 @@
-"""What the objective sees of an encoder: its layers and the picture itself, feature map by feature map, checked."""
+"""An encoder as the objective uses it: with a layer "image", one layer at a time, and with checked shapes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Visit: TypeAlias = Callable[[str, Tensor], Tensor]
 
 
 def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
-    """An encoder's layers, and "image", the picture itself, which every encoder has.
+    """Return an encoder's layers, with "image", the picture itself, if it is missing.
 
     Raises:
-        TypeError: it is no encoder.
+        TypeError: the object is not an encoder.
 
     """
     check_is_encoder(encoder)
@@ -36,10 +36,10 @@ def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
 class FeatureSource:
     """An encoder as the objective uses it.
 
-    It has a layer "image" whatever the encoder, shows features one layer after another, and checks their shapes.
+    It always has the layer "image", passes features on one layer at a time, and checks their shapes.
 
     Raises:
-        TypeError: the encoder is none.
+        TypeError: the object is not an encoder.
 
     """
 
@@ -48,7 +48,7 @@ class FeatureSource:
         self.encoder = encoder
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features by layer name."""
+        """Return features by layer name."""
         features: dict[str, Tensor] = {}
 
         def keep(name: str, maps: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class FeatureSource:
         return features
 
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Call ``visit`` with each layer's name and features; it returns what the network goes on with.
+        """Call ``visit`` with each layer's name and features; the network continues with the features it returns.
 
         Raises:
             ValueError: features are missing, are not what the layer says, or have no gradient.
@@ -96,15 +96,15 @@ class FeatureSource:
         if missing:
             raise ValueError(
                 f"{encoder_name(self.encoder)} returns no features of layer {min(missing)!r}, which is among its "
-                "layers; return those of every layer that is asked for"
+                "layers; return the features of every layer that is asked for"
             )
 
     @contextmanager
     def arithmetic(self, device: torch.device) -> Iterator[None]:
-        """Set torch for the value and the gradient: to the encoder's precision, and to no other autocast.
+        """Set torch to the encoder's precision, without any other autocast, for the value and the gradient.
 
         Raises:
-            ValueError: the network or its device does not have the encoder's precision.
+            ValueError: the network or its device does not support the encoder's precision.
 
         """
         settings: Callable[[], AbstractContextManager[object]] = getattr(self.encoder, "arithmetic", nullcontext)
@@ -112,7 +112,7 @@ class FeatureSource:
             yield
 
     def without_compiling(self) -> FeatureSource:
-        """The same without ``torch.compile``, to look at its memory."""
+        """Return the same source without ``torch.compile``, for measuring memory."""
         return FeatureSource(self.encoder.without_compiling()) if isinstance(self.encoder, InPrecision) else self
 
     def _check(self, name: str, maps: Any, image: Tensor) -> None:

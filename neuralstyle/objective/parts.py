@@ -20,12 +20,12 @@ from neuralstyle.objective.rehearsal import try_distance, try_error, try_forward
 from neuralstyle.objective.tiling import Span, Tile
 
 ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
-NO_TARGET = ((1.0, None),)  # of a regulariser
+NO_TARGET = ((1.0, None),)  # the targets of a regulariser
 
 
 @dataclass(frozen=True, eq=False)
 class ResolvedTerm:
-    """A term of a sum of losses with its name and its layers in use, each with its weight."""
+    """A term of a sum of losses, with its name, and its layers in use with their weights."""
 
     name: str
     loss: Loss
@@ -33,17 +33,17 @@ class ResolvedTerm:
     layers: Mapping[str, float]
 
     def groups(self, factor: float = 1.0) -> list[tuple[tuple[str, ...], float]]:
-        """The layers that are compared at once, and the weight of their comparison times a factor."""
+        """Return groups of layers that are compared together, each with its weight times ``factor``."""
         if self.loss.joint:
             return [(tuple(self.layers), self.weight * factor)]
         return [((layer,), self.weight * factor * weight) for layer, weight in self.layers.items()]
 
 
 def resolve(losses: LossSum) -> tuple[ResolvedTerm, ...]:
-    """The terms of a sum of losses with their names and layers.
+    """Return the terms of a sum of losses with their names and layers.
 
     Raises:
-        ValueError: a loss without layers, or not as many weights as layers.
+        ValueError: a loss without layers, or with more or fewer weights than layers.
 
     """
     return tuple(
@@ -56,7 +56,7 @@ def resolve(losses: LossSum) -> tuple[ResolvedTerm, ...]:
 class Part(ABC):
     """One loss at one layer (at all of its layers if joint) in one region, and its targets with their shares.
 
-    A target whose style has nothing to show at the layer is left out.
+    A target is left out if its mask leaves no position at the layer.
     """
 
     takes_region: ClassVar[bool] = True
@@ -72,7 +72,7 @@ class Part(ABC):
     @classmethod
     @abstractmethod
     def area(cls, loss: Any, region: Region | None) -> float:
-        """The factor by which a loss of this kind counts in a region: its share of the picture."""
+        """The factor of a loss of this kind in a region: usually the region's share of the picture."""
 
     @classmethod
     @abstractmethod
@@ -81,15 +81,15 @@ class Part(ABC):
 
     @abstractmethod
     def readers(self, weight: Tensor | None) -> list[Reader]:
-        """What ``value`` needs of the picture, under weights of positions; None: each has the weight 1."""
+        """Readers for ``value``, with weights of positions; None: every weight is 1."""
 
     @abstractmethod
     def target_readers(self, weight: Tensor | None) -> list[Reader]:
-        """What ``target`` needs of a reference picture, likewise."""
+        """Readers of a reference picture for ``target``, with weights of positions."""
 
     @abstractmethod
     def target(self, readings: Sequence[Tensor], count: float) -> Any:
-        """The target, from the readings of a whole reference picture; ``count`` is the sum of its weights."""
+        """The target, from the readings of a whole reference picture; ``count`` is the sum of position weights."""
 
     @abstractmethod
     def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
@@ -106,7 +106,7 @@ class StatisticPart(Part):
 
     @classmethod
     def area(cls, loss: StatisticLoss, region: Region | None) -> float:
-        """The region's share: a mean does not grow with it by itself."""
+        """The region's share, since a mean does not grow with the region."""
         return 1.0 if region is None else region.area
 
     @classmethod
@@ -144,7 +144,7 @@ class PointwisePart(Part):
 
     @classmethod
     def area(cls, loss: PointwiseLoss, region: Region | None) -> float:
-        """The region's share; a sum over positions grows with the region by itself."""
+        """The region's share for a mean; 1 for a sum over positions, which grows with the region."""
         return 1.0 if region is None or loss.reduction == "sum" else region.area
 
     @classmethod
@@ -183,7 +183,7 @@ class WholeMapPart(Part):
 
     @classmethod
     def area(cls, loss: Loss, region: Region | None) -> float:
-        """All of the picture."""
+        """1, since there is no region."""
         return 1.0
 
     @classmethod
@@ -204,7 +204,7 @@ class WholeMapPart(Part):
         return dict(zip(self.layers, readings, strict=True)) if self.loss.joint else readings[0]
 
     def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
-        """What ``forward`` says."""
+        """The weighted sum of ``forward`` over the targets."""
         if count == 0 or not self.targets:
             return _nothing(readings)
         x = self.target(readings, count)
@@ -213,14 +213,14 @@ class WholeMapPart(Part):
 
 
 def part_for(loss: Loss) -> type[Part]:
-    """The kind of part that a loss makes."""
+    """Return the class of a loss's parts."""
     if isinstance(loss, StatisticLoss):
         return StatisticPart
     return PointwisePart if isinstance(loss, PointwiseLoss) else WholeMapPart
 
 
 def parts_of(term: ResolvedTerm, region: Region | None = None) -> list[Part]:
-    """A term's parts in a region, or everywhere, still without targets."""
+    """Return a term's parts in a region, or everywhere, without targets."""
     kind = part_for(term.loss)
     area = kind.area(term.loss, region)
     return [kind(term.name, term.loss, weight, layers, region) for layers, weight in term.groups(area)]
@@ -244,28 +244,28 @@ def check_parts(terms: Sequence[ResolvedTerm], layers: Mapping[str, Layer], like
 
 
 def read_maps(readers: Sequence[Reader], features: Mapping[str, Tensor]) -> tuple[list[Tensor], float]:
-    """Readings of whole feature maps, and the number of positions of the first."""
+    """Return readings of whole feature maps, and the number of positions of the first."""
     readings = [reader.read(features[reader.layer], _whole(features[reader.layer]), 1) for reader in readers]
     return readings, features[readers[0].layer].shape[2:].numel()
 
 
 def reach_of(loss: Loss, layer: Layer) -> int:
-    """How many pixels beyond its cell a position of this loss at this layer sees."""
+    """Return how many pixels beyond its cell a position of this loss at this layer sees."""
     return layer.reach + loss.reach * layer.stride
 
 
 def size_of(image: Tensor) -> tuple[int, int]:
-    """Height and width."""
+    """Return height and width."""
     return image.shape[2], image.shape[3]
 
 
 def positions(weight: Tensor | None, size: tuple[int, int], stride: int) -> float:
-    """The sum of the weights of a layer's positions; their number, where each has the weight 1."""
+    """Return the sum of the weights of a layer's positions: their number if ``weight`` is None."""
     return float(weight.sum()) if weight is not None else (size[0] // stride) * (size[1] // stride)
 
 
 def _nothing(readings: Sequence[Tensor]) -> Tensor:
-    """Zero, for a layer without a position in a region or without a target; it can be differentiated."""
+    """A differentiable zero, for a layer without positions in a region or without targets."""
     return readings[0].sum() * 0
 
 
@@ -280,7 +280,7 @@ def _whole(maps: Tensor) -> Tile:
 
 
 def _like_map(target: Any, map_: Tensor) -> Any:
-    """A target that was stored elsewhere or in another dtype, as the map that it is compared with."""
+    """A stored target, in the dtype and on the device of the map that it is compared with."""
     if isinstance(target, dict):
         return {layer: _like_map(each, map_) for layer, each in target.items()}
     return target if target is None else target.to(map_)

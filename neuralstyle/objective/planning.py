@@ -1,4 +1,4 @@
-"""Which tiles a picture is read in: as asked for, as the memory allows, and as many as there are processes."""
+"""The tiles of a picture: as requested, as the memory allows, and at least one for each process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neuralstyle.objective.tiling import Tile, TileSize, tiles
 
 
 class TilePlanner:
-    """The tiles of pictures of any size, for the layers of some losses; an automatic tile is chosen once for a size."""
+    """Plans the tiles of pictures of any size, for the layers of some losses. Chooses an automatic tile once a size."""
 
     def __init__(self, source: FeatureSource, terms: Sequence[ResolvedTerm]) -> None:
         used = [(term.loss, source.layers[layer]) for term in terms for layer in term.layers]
@@ -32,7 +32,7 @@ class TilePlanner:
         self._reach_is_tried = False
 
     def check(self, tile: TileSize) -> None:
-        """Check that a picture can be read in tiles.
+        """Check that a picture can be read in tiles of this size.
 
         Raises:
             ValueError: a layer depends on the whole picture.
@@ -45,11 +45,11 @@ class TilePlanner:
             )
 
     def plan(self, image: Tensor, tile: TileSize, readers: Sequence[Reader]) -> list[Tile]:
-        """The tiles of a picture, as many as there are processes to share them.
+        """Return the tiles of a picture, at least one for each process if the picture is large enough.
 
         Raises:
-            ValueError: a tile that is no whole number or too small, or tiles with a layer that depends on the whole
-                picture.
+            ValueError: a tile that is not a whole number or is too small, or tiles with a layer that depends on the
+                whole picture.
             MemoryError: ``tile="auto"``, and no tile fits.
 
         """
@@ -74,7 +74,7 @@ class TilePlanner:
         return found
 
     def _automatic(self, image: Tensor, readers: Sequence[Reader]) -> int | None:
-        """The largest tile that fits; it stays what it was, so that a run does not change with the free memory."""
+        """The largest tile that fits; cached, so that a run does not change with the free memory."""
         kind = (image.shape, image.dtype, image.device, tuple(type(reader) for reader in readers))
         if kind not in self._chosen:
             self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.stride, self.reach)

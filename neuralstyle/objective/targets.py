@@ -1,4 +1,4 @@
-"""The targets of losses: what each has to come near, computed once from the reference pictures."""
+"""The targets of losses, computed once from the reference pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from neuralstyle.styles import Style, as_styles
 def references_of(
     content: Picture | None, styles: Picture | Style | Sequence[Picture | Style], previous: Picture | None
 ) -> dict[str, list[Style]]:
-    """The pictures to compare with, by the ``reference`` of a loss, each as a ``Style`` with its picture loaded."""
+    """Return the pictures to compare with, by the ``reference`` of a loss, each loaded, as a ``Style``."""
     return {
         "content": [] if content is None else [Style(load_image(content))],
         "style": [replace(style, image=load_image(style.image)) for style in as_styles(styles)],
@@ -47,7 +47,7 @@ def references_of(
 
 
 def size_of_result(references: Mapping[str, Sequence[Style]]) -> tuple[int, int] | None:
-    """Height and width of any picture that is compared with these position by position; None: they leave it open.
+    """Return the (height, width) that content and previous require of a result; None if both are missing.
 
     Raises:
         ValueError: content and previous differ in size.
@@ -63,13 +63,13 @@ def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> Non
     """Check losses before anything is computed.
 
     Args:
-        losses: the sum to check.
-        encoder: whose layers they name.
-        given: which of "content", "style" and "previous" there are to compare with.
+        losses: the sum of losses to check.
+        encoder: the encoder whose layers they name.
+        given: which of "content", "style" and "previous" were given.
 
     Raises:
-        TypeError: the encoder is none.
-        ValueError: an unknown layer, or a reference that is unknown or missing.
+        TypeError: the encoder is not an encoder.
+        ValueError: an unknown layer, an unknown or missing reference, or a joint loss that sees no whole maps.
 
     """
     layers, network = layers_of(encoder), encoder_name(encoder)
@@ -174,9 +174,9 @@ class Targets:
     """Makes the parts of an objective with their targets.
 
     Args:
-        source: of the features.
-        planner: of the tiles in which reference pictures are read.
-        storage: how whole maps are stored.
+        source: source of the features.
+        planner: planner of the tiles in which reference pictures are read.
+        storage: dtype and device of stored whole maps.
         tile: longest side of these tiles.
 
     """
@@ -187,7 +187,7 @@ class Targets:
     tile: TileSize
 
     def parts(self, terms: Sequence[ResolvedTerm], references: Mapping[str, Sequence[Style]]) -> list[Part]:
-        """All parts: each term in each region of its reference, at each of its layers.
+        """Return all parts: each term in each region of its reference, at each of its layers.
 
         Raises:
             ValueError: as ``check_styles``; a loss or an encoder that breaks its contract.

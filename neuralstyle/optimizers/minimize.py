@@ -1,4 +1,4 @@
-"""The loop around a strategy: it counts evaluations, reports them, keeps a picture, and stops."""
+"""The loop around a strategy: it counts and reports evaluations, keeps the result so far, and stops."""
 
 from __future__ import annotations
 
@@ -6,33 +6,30 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import is_ours, takes, unknown, whole_number
+from neuralstyle._words import RESULTS, Result
 from neuralstyle.optimizers.base import Evaluate, Optimizer, State, Strategy
 from neuralstyle.optimizers.strategies import as_strategy
 
-Result = Literal["best", "last", "average"]
-"""Which picture a minimisation returns: the best one evaluated, the last one, or a running average."""
-
-RESULTS: tuple[Result, ...] = get_args(Result)
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MOST_IDLE_STEPS = 1000  # of a strategy in a row without an evaluation
-AVERAGE_DECAY = 0.99  # of the running average, in a step
+AVERAGE_DECAY = 0.99  # of the running average, per step
 
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """How a minimisation ended.
+    """The end of a minimisation.
 
     Args:
-        image: the picture that ``result`` asks for.
+        image: the picture that ``result`` selects.
         loss: the lowest loss of all evaluations.
-        evaluations: how many there were.
-        stopped: whether ``on_evaluation`` stopped it.
+        evaluations: number of evaluations.
+        stopped: whether ``on_evaluation`` stopped the minimisation.
 
     """
 
@@ -53,32 +50,33 @@ def minimize(
     resume: State | None = None,
     on_step: Callable[[State], None] = lambda state: None,
 ) -> Minimum:
-    """Run an optimiser for a number of evaluations and return the picture that it has found.
+    """Run an optimiser for a number of evaluations, and return the picture that it found.
 
-    The pictures of a strategy are checked on the way: each has the shape of the start, and lies in [0, 1]. The range is
-    looked at after evaluations 1, 2, 4, 8, ... and the step that follows, as an accelerator has to be waited for.
+    The pictures of a strategy are checked: each has the shape of the start, and lies in [0, 1]. The range is checked at
+    evaluations 1, 2, 4, 8, ... and the steps after them only, since each check waits for the accelerator.
 
     Args:
         optimizer: a strategy such as ``LBFGS()``, a name as in ``as_strategy``, or a function (image tensor) ->
             ``torch.optim.Optimizer``.
         image: the start, (1, 3, H, W) in [0, 1]; not changed.
         evaluate: picture -> (loss, gradient).
-        evaluations: the most that are made. An optimiser that converges ends earlier.
-        on_evaluation: called after each with (count, loss, picture kept so far); False stops.
+        evaluations: largest number of evaluations. An optimiser that converges makes fewer.
+        on_evaluation: called after each with (count, loss, result so far); returning False stops.
         result: "best", the evaluated picture with the lowest loss; "last", the picture after the last step; "average",
             the exponential running average of the pictures after each step, with a decay of 0.99.
-        resume: a state that ``on_step`` was given in another run of the same minimisation, which is then continued. The
-            optimiser may change it in place.
-        on_step: called after each step but the last with the state, whose tensors the next step may change in place. As
-            it is not called after the last step, a resumed run always has work left.
+        resume: a state that ``on_step`` received in another run of this minimisation, to continue it. The optimiser may
+            change it in place.
+        on_step: called after each step but the last with the state, whose tensors the next step may change in place. So
+            a resumed run always has work left.
 
     Returns:
-        The picture that ``result`` asks for, and how the minimisation ended.
+        The picture that ``result`` selects, with the lowest loss and the number of evaluations.
 
     Raises:
-        TypeError: what is no optimiser, or a strategy whose steps do not yield a dict with a tensor under "image".
+        TypeError: ``optimizer`` is not an optimiser, or a strategy's step does not yield a dict with a tensor under
+            "image".
         ValueError: an unknown result or name, or a strategy's picture of another shape or outside [0, 1].
-        Exception: whatever ``evaluate``, ``on_evaluation`` or ``on_step`` raises, with the picture kept so far as its
+        Exception: any exception of ``evaluate``, ``on_evaluation`` or ``on_step``, with the result so far as its
             attribute ``kept``.
 
     Example:
@@ -122,7 +120,7 @@ def minimize(
 
 
 class _Run:
-    """A minimisation under way: counts evaluations, reports them, keeps a picture, and checks the strategy's."""
+    """A running minimisation: counts and reports evaluations, keeps the result so far, and checks pictures."""
 
     def __init__(
         self,
@@ -143,11 +141,11 @@ class _Run:
         self.kept, self.lowest, self.count, self.steps = image, math.inf, 0, 0
 
     def resume(self, state: State) -> None:
-        """Continue where another run was."""
+        """Continue from the state of another run."""
         self.kept, self.lowest, self.count, self.steps = (state[name] for name in self.state())
 
     def state(self) -> State:
-        """What ``resume`` needs."""
+        """Return the state for ``resume``."""
         return {"kept": self.kept, "lowest": self.lowest, "count": self.count, "steps": self.steps}
 
     def evaluate(self, x: Tensor) -> tuple[float, Tensor]:
@@ -197,9 +195,9 @@ class _Run:
         if self._result == "last":
             self.kept = image.clone()
         elif self._result == "average":
-            # Out of place, as ``on_evaluation`` may have kept the one before.
+            # Out of place, since ``on_evaluation`` may have kept the previous average.
             self.kept = self.kept + (image - self.kept) * ((1 - AVERAGE_DECAY) / (1 - AVERAGE_DECAY**self.steps))
-        self.report()  # only now, so that what is reported includes the step
+        self.report()  # only now, so that the report includes the step
 
     def report(self) -> None:
         """Report an evaluation that has not been reported yet."""
@@ -241,7 +239,7 @@ class _Run:
             )
 
     def _check(self, image: Tensor, verb: str, *, has_range: bool) -> None:
-        """Whether a strategy may evaluate or yield a picture."""
+        """Check a picture that a strategy evaluates or yields."""
         if not isinstance(image, Tensor):
             raise TypeError(f"{self._name} {verb} {_shown(image)}; a strategy {verb} pictures, tensors like its start")
         if image.shape != self._start.shape:
@@ -256,9 +254,11 @@ class _Run:
             )
         if has_range:
             low, high = _range(image)
-            if low < 0 or high > 1:  # false for NaN, which is the objective's to name
+            if low < 0 or high > 1:  # false for NaN, which the objective reports
                 if min(_range(self._start)) < 0 or max(_range(self._start)) > 1:
-                    raise ValueError("the start of a minimisation lies in [0, 1], and this does not; clamp(0, 1) it")
+                    raise ValueError(
+                        "the start of a minimisation lies in [0, 1], and this one does not; apply clamp(0, 1)"
+                    )
                 raise ValueError(
                     f"{self._name} {verb} a picture in [{low:.4g}, {high:.4g}]; all pictures of a strategy lie in "
                     "[0, 1], so apply clamp(0, 1) to it first"
@@ -299,13 +299,13 @@ def _is_power_of_two(count: int) -> bool:
 
 
 def _range(image: Tensor) -> tuple[float, float]:
-    """The lowest and the highest number of a picture, in one transfer from its device."""
+    """Return the lowest and the highest value of a picture, in one transfer from its device."""
     low, high = torch.stack(image.detach().aminmax()).tolist()
     return low, high
 
 
 def _shown(thing: object) -> str:
-    """What a strategy gives instead of what it is to, in a few words."""
+    """Describe a wrong object in a few words, for messages."""
     if isinstance(thing, dict):
         return f"a dict with {', '.join(map(repr, thing)) or 'nothing'}"
     return "None" if thing is None else f"a {type(thing).__name__}"

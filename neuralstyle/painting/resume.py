@@ -1,4 +1,4 @@
-"""Runs that can be killed and continued: the file with the state of a run and the settings it belongs to."""
+"""State files: the state of a run and its settings, so that a killed run can continue."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from neuralstyle.styles import Style
 _KIND = "neuralstyle run"
 
 Settings: TypeAlias = Mapping[str, str]
-"""What has to be the same for a run to be continued, by name."""
+"""Settings that a continued run has to share, by name."""
 
 
 class RunState:
-    """The state of a run in a file, written anew at most every ``StateFile.every`` seconds.
+    """The state of a run in a file, rewritten at most every ``StateFile.every`` seconds.
 
-    The file is there from the beginning, with nothing but the settings; a run that was killed before its first state
-    starts anew, with these settings or others.
+    The file exists from the start, with the settings alone. A run that was killed before its first state starts again,
+    with the same settings or others.
 
     Args:
-        file: which file; None keeps no state.
-        settings: the settings of the run, as ``settings_of`` gives them.
-        device: where the tensors of a state go that were on an accelerator.
+        file: the file; None saves no state.
+        settings: the settings of the run, from ``settings_of``.
+        device: device for those tensors of the state that were on an accelerator.
 
     Raises:
         ValueError: the file is damaged, or belongs to a run with other settings; the message names the first.
@@ -63,7 +63,7 @@ class RunState:
             self._write(file, {})
 
     def save_if_due(self, state: State) -> None:
-        """Write a state if the last one is old enough."""
+        """Write a state if ``StateFile.every`` seconds have passed since the last one."""
         if self.file is not None and time.monotonic() - self.written >= self.file.every:
             self._write(self.file, state)
 
@@ -74,7 +74,7 @@ class RunState:
 
 
 def check_state(file: StateFile, settings: Settings, device: torch.device | str = "cpu") -> State | None:
-    """Check that a run may keep its state in a file, and return the state to continue from, or None.
+    """Check that a run can use a state file, and return the state to continue from, or None.
 
     Raises:
         ValueError: the file is damaged, or belongs to a run with other settings; the message names the first.
@@ -93,7 +93,7 @@ def check_state(file: StateFile, settings: Settings, device: torch.device | str 
 
 
 def settings_of(run: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as text that is the same in every process, after the versions that they depend on.
+    """Return settings as text that is the same in every process, with the versions of neuralstyle and torch.
 
     Raises:
         ValueError: a setting that ``describe`` cannot describe.
@@ -104,18 +104,18 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe_style(style: Style) -> str:
-    """Return a style's options, with fingerprints for its pictures."""
+    """Return a style's options as text, with fingerprints for its pictures."""
     mask, region = (None if m is None else fingerprint(load_mask(m)) for m in (style.mask, style.region))
     return repr(replace(style, image=fingerprint(load_image(style.image)), mask=mask, region=region))
 
 
 def _check_place(path: Path) -> None:
-    """Check that the state can be written, before the work."""
+    """Check before the work that the state can be written."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it for the state of the run")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for the state of the run; create it first")
-    try:  # os.access says yes to root, even where the disk is read-only
+    try:  # os.access says yes to root, even on a read-only disk
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Stages with everything resolved: the picture's shape, the encoder, and the losses that are minimised."""
+"""Resolved stages: the picture's shape, the encoder, and the losses to minimise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import takes, unknown, whole_number
-from neuralstyle.color import Color
+from neuralstyle._words import Color
 from neuralstyle.encoders.base import Encoder, on_encoder
 from neuralstyle.encoders.default import default_encoder
 from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
@@ -36,12 +36,12 @@ class PlannedStage:
 
     Attributes:
         size: longest side of the picture in pixels.
-        height: its height.
-        width: its width.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
         iterations: number of evaluations.
         encoder: the encoder, on its device.
-        losses: what is minimised.
-        cost: time of an evaluation of a pixel, relative to VGG-19.
+        losses: the losses to minimise.
+        cost: time of an evaluation per pixel, relative to VGG-19.
 
     """
 
@@ -116,7 +116,7 @@ def list_stages(
     losses: LossSum,
     encoder: Encoder | str | None,
 ) -> tuple[tuple[Stage, ...], list[str]]:
-    """Return the stages of a schedule, and a note for everything that is not as its name or the call says.
+    """Return the stages of a schedule, and a note for each departure from its name or the call.
 
     Args:
         schedule: a name of ``SCHEDULES``, a function, or a sequence of stages.
@@ -127,7 +127,7 @@ def list_stages(
 
     Raises:
         ValueError: an unknown name, a bad number of evaluations, no stages, or a last stage of another size.
-        TypeError: a schedule of another type, or one that gives something else than stages.
+        TypeError: a schedule of another type, or one that does not give a list of stages.
 
     """
     if iterations is not None:
@@ -164,11 +164,11 @@ def resolve_stages(
     color: Color,
     tile: TileSize,
 ) -> tuple[tuple[PlannedStage, ...], list[str]]:
-    """Resolve stages, and leave out those at which the deepest layer has no position; the last one always stays.
+    """Resolve stages. Leaves out those too small for the deepest layer, but never the last one.
 
     Args:
-        stages: what the schedule says.
-        shape: from the longest side to (height, width).
+        stages: the stages of the schedule.
+        shape: function from the longest side to (height, width).
         losses: the losses of the call.
         encoder: the encoder of the call, or None for the default one.
         device: where modules are moved; None: the accelerator that torch finds, else the CPU.
@@ -178,7 +178,7 @@ def resolve_stages(
         tile: longest side of a tile.
 
     Returns:
-        The stages, and a note on those that are left out.
+        The stages, and a note for each that is left out.
 
     Raises:
         ValueError: an unknown network, layer or device, a reference that is missing, or as ``PlannedStage.check``.
@@ -209,7 +209,7 @@ def _left_out(stage: PlannedStage) -> str:
 
 
 def _encoders(encoders: Sequence[Encoder | str], device: str | torch.device | None) -> list[Encoder]:
-    """The encoders, each on its device; a name gives one network, however often it occurs."""
+    """Return the encoders on their device; each name makes one network."""
     named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
     networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
     place = find_device(device)

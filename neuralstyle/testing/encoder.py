@@ -1,4 +1,4 @@
-"""check_encoder: whether an encoder states its layers truly, which is what exact tiles rely on."""
+"""check_encoder: checks that an encoder describes its layers correctly, which exact tiles depend on."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MIN_SIDE = 16  # of the pictures, in pixels
 def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tolerance: float = 1e-3) -> None:
     """Check that an encoder keeps the rules, on small random pictures.
 
-    ``layers`` describes each layer truly: features are (B, channels, H // stride, W // stride), and a piece of a
-    picture has the features of the whole picture wherever ``reach`` says that they see the piece alone, so that tiles
-    are exact. Features are finite, of the picture's dtype, the same every time, the same whichever other layers are
-    asked for, and the same in a batch as alone; they can be differentiated. The picture is left as it was. Layer
-    "image", if there is one, is the picture itself.
+    ``layers`` describes each layer correctly: features are (B, channels, H // stride, W // stride), and features of a
+    piece of a picture equal those of the whole picture if by ``reach`` they see the piece alone, so that tiles are
+    exact. Features are finite, have the picture's dtype, repeat from call to call, do not depend on the other requested
+    layers or on the other pictures of a batch, and can be differentiated. The picture is not changed. Layer "image", if
+    there is one, is the picture itself.
 
     Args:
-        encoder: an object with ``layers`` and a call, as ``Encoder`` says.
-        layers: names of those to check; None: all.
+        encoder: an object with ``layers`` and a call, see ``Encoder``.
+        layers: names of the layers to check; None: all.
         tolerance: the largest difference that counts as rounding, relative to the layer's largest feature.
 
     Raises:
-        TypeError: no encoder; for a network ``ModuleExtractor`` is named.
-        ValueError: the first rule that is broken, in one line: the class and layer, what it gave, and what to do.
+        TypeError: ``encoder`` is not an encoder; for a network the message names ``ModuleExtractor``.
+        ValueError: a rule is broken; the message gives, in one line, the class and layer, the result, and what to do.
 
     Example:
         ```python
@@ -53,7 +53,7 @@ def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tole
         )
     wanted = tuple(stated) if layers is None else check_names(layers, stated, name)
     if not wanted:
-        raise ValueError(f"{name}.layers is empty; name one layer at least, such as {{'patch': Layer('patch', ...)}}")
+        raise ValueError(f"{name}.layers is empty; name at least one layer, such as {{'patch': Layer('patch', ...)}}")
     for layer in wanted:
         if not isinstance(stated[layer], Layer):
             raise ValueError(f"{name}.layers[{layer!r}] is {type(stated[layer]).__name__}; describe it by a Layer")
@@ -67,22 +67,22 @@ def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tole
 
 
 class _Looked:
-    """An encoder and the layers of it that are checked."""
+    """An encoder, and its layers to check."""
 
     def __init__(self, encoder: Encoder, name: str, layers: dict[str, Layer], tolerance: float) -> None:
         self.encoder, self.name, self.layers, self.tolerance = encoder, name, layers, tolerance
         self.stride = math.lcm(*(layer.stride for layer in layers.values()))
 
     def picture(self, height: int, width: int, seed: int = 0, batch: int = 1) -> Tensor:
-        """A random picture on the encoder's device and of its dtype."""
+        """Return a random picture on the encoder's device and of its dtype."""
         return on_encoder(self.encoder, noise(batch, 3, height, width, seed=seed, dtype=torch.float32))
 
     def features(self, image: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """What the encoder gives, with its form checked."""
+        """Return the encoder's features, after a check of their shapes."""
         asked = list(self.layers if names is None else names)
         try:
             found = self.encoder(image, asked)
-        except Exception as error:  # whatever somebody's own code raises
+        except Exception as error:  # user code may raise anything
             raise ValueError(
                 f"{self.name} fails for a picture {tuple(image.shape)} and the layers {asked}: {one_line(error)}"
             ) from error
@@ -114,17 +114,17 @@ class _Looked:
             )
 
     def _measured(self, key: str, what: str) -> str:
-        """What the geometry of a layer is, measured by running the encoder, as advice."""
+        """The geometry of a layer, measured by running the encoder, as advice."""
         try:
             found = probe_layers(_Tapped(self.encoder, key), ["tap"])["tap"]
-        except Exception:  # the encoder may fail on the strips that are shown to it
+        except Exception:  # the encoder may fail on the strips of the probe
             return f"state the {what} that it has"
         if what == "reach" and found.reach >= WHOLE_PICTURE:
             return "measured, it depends on the whole picture: state reach=WHOLE_PICTURE"
         return f"measured, its stride is {found.stride} and its reach {found.reach}"
 
     def check_features(self) -> None:
-        """Shapes, numbers and repeatability, for sizes that are no multiples of the stride."""
+        """Check shapes, values and repeatability, for sizes that are not multiples of the stride."""
         height, width = (max(side, MIN_SIDE) for side in (3 * self.stride + 1, 2 * self.stride + self.stride // 2))
         image = self.picture(height, width, batch=2)
         before = image.clone()
@@ -134,7 +134,7 @@ class _Looked:
             again = self.features(image)
             alone = {key: torch.cat(pair) for key, pair in self._one_by_one(image).items()}
         if not torch.equal(image, before):
-            raise ValueError(f"{self.name} changes the picture that it is given; compute with a copy")
+            raise ValueError(f"{self.name} changes its input picture; compute with a copy")
         for key, maps in both.items():
             if not torch.isfinite(maps).all():
                 raise ValueError(f"layer {key!r} of {self.name} is not finite for a random picture in [0, 1]")
@@ -146,29 +146,29 @@ class _Looked:
             if difference(alone[key], maps) > self.tolerance:
                 raise ValueError(
                     f"layer {key!r} of {self.name} differs between a picture in a batch and the same picture alone; "
-                    "use eval(), so that no normalisation looks at the whole batch"
+                    "use eval(), so that no normalisation uses the whole batch"
                 )
         if "image" in both and not torch.equal(both["image"], image):
-            raise ValueError(f"layer 'image' of {self.name} is not the picture that was given; return it as it is")
+            raise ValueError(f"layer 'image' of {self.name} is not the input picture; return that unchanged")
 
     def _one_by_one(self, image: Tensor) -> dict[str, list[Tensor]]:
         singles = [self.features(image[index : index + 1]) for index in range(len(image))]
         return {key: [single[key] for single in singles] for key in self.layers}
 
     def check_each_alone(self) -> None:
-        """A layer has the same features whatever else is asked for: no later layer overwrites it."""
+        """Check that a layer's features do not depend on the other requested layers: no later layer overwrites them."""
         image = self.picture(*2 * [max(2 * self.stride, MIN_SIDE)])
         with torch.no_grad():
             together = self.features(image)
             for key in self.layers:
                 if difference(self.features(image, [key])[key], together[key]) > self.tolerance:
                     raise ValueError(
-                        f"layer {key!r} of {self.name} differs when other layers are asked for beside it; an operation "
+                        f"layer {key!r} of {self.name} differs when other layers are requested with it; an operation "
                         "in place may overwrite it: return a copy, or use inplace=False"
                     )
 
     def check_gradient(self) -> None:
-        """Features can be differentiated with respect to the picture."""
+        """Check that features can be differentiated with respect to the picture."""
         image = self.picture(*2 * [max(2 * self.stride, MIN_SIDE)]).requires_grad_()
         features = self.features(image)
         for key, maps in features.items():
@@ -183,7 +183,7 @@ class _Looked:
             raise ValueError(f"the gradient of {self.name}'s features is not finite for a random picture in [0, 1]")
 
     def check_reach(self) -> None:
-        """No cell sees further than the reach: pixels beyond it do not change its features."""
+        """Check that pixels beyond the reach of a position do not change its features."""
         for reach in sorted({layer.reach for layer in self.layers.values() if not layer.is_global}):
             layers = {key: layer for key, layer in self.layers.items() if layer.reach == reach}
             stride = math.lcm(*(layer.stride for layer in layers.values()))
@@ -200,7 +200,7 @@ class _Looked:
                     self._compare(layer, one, other, "pixels further away")
 
     def check_pieces(self) -> None:
-        """A piece of a picture has the features of the whole, but for those that see beyond it."""
+        """Check that features of a piece of a picture equal those of the whole, except those that see beyond it."""
         local = {key: layer for key, layer in self.layers.items() if not layer.is_global}
         if not local:
             return
@@ -219,7 +219,7 @@ class _Looked:
                 self._compare(layer, piece[key][..., start:stop], inside, "its place in the picture")
 
     def _strip(self, strip: Tensor, names: Iterable[str], *, lying: bool) -> dict[str, Tensor]:
-        """Features of a strip that lies or stands, lying."""
+        """Return features of a strip, given to the encoder lying or upright, and always returned lying."""
         with torch.no_grad():
             if lying:
                 return self.features(strip, names)
@@ -234,7 +234,7 @@ class _Looked:
 
 
 class _Tapped(nn.Module):
-    """An encoder as a module whose output at one layer can be watched."""
+    """An encoder as a module, for hooks on its output at one layer."""
 
     def __init__(self, encoder: Encoder, layer: str) -> None:
         super().__init__()
@@ -242,6 +242,6 @@ class _Tapped(nn.Module):
         self.tap = nn.Identity()
 
     def forward(self, image: Tensor) -> Tensor:
-        """The features of the layer."""
+        """Return the features of the layer."""
         features: Tensor = self.tap(self.encoder(image, [self.layer])[self.layer])
         return features

@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from doubles import two_stages
 from PIL import Image
 
 from neuralstyle import (
@@ -22,22 +23,16 @@ from neuralstyle import (
     LossLog,
     Progress,
     SavePictures,
-    Stage,
     iterate,
     load_image,
-    plot_losses,
     reconstruct_content,
     samples,
     stylize,
     synthesize_texture,
 )
-from neuralstyle.callbacks import read_losses
+from neuralstyle.callbacks import plot_losses, read_losses
 
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
-
-
-def two_stages(size, iterations):
-    return [Stage(size // 2, 3), Stage(size, iterations)]
 
 
 def progress(iteration=1, total=10, loss=0.1, stage=1, **terms):

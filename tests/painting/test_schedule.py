@@ -14,17 +14,13 @@ from PIL import Image
 
 from neuralstyle import (
     DEFAULT_LOSSES,
-    SCHEDULES,
-    STYLE_LOSSES,
     ContentLoss,
     GramStyleLoss,
-    MeanStdLoss,
     Plan,
     Progress,
     Stage,
     Style,
     TotalVariationLoss,
-    coarse_to_fine,
     default_encoder,
     load_image,
     plan,
@@ -35,9 +31,19 @@ from neuralstyle import (
     with_style_loss,
 )
 from neuralstyle.images import MIN_SIDE
+from neuralstyle.losses import MeanStdLoss
 from neuralstyle.metrics import color_distance
-from neuralstyle.recipes import LAST_ITERATIONS, compact_stage, draft, preview, standard, with_pixel_terms
-from neuralstyle.schedule import SMALLEST_SIZE, check_stages, fine
+from neuralstyle.recipes import (
+    LAST_ITERATIONS,
+    SCHEDULES,
+    STYLE_LOSSES,
+    compact_stage,
+    draft,
+    preview,
+    standard,
+    with_pixel_terms,
+)
+from neuralstyle.schedule import SMALLEST_SIZE, check_stages, coarse_to_fine, fine
 
 
 def work(stages: list[Stage]) -> float:

@@ -1,45 +1,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from doubles import Noise, thin, with_reach
+from torch import Tensor
 
 import neuralstyle
 from neuralstyle import (
     ContentLoss,
-    ContextualLoss,
-    CovarianceLoss,
     Evaluation,
     FeatureExtractor,
     GramStyleLoss,
+    Loss,
+    Objective,
+    PointwiseLoss,
+    StatisticLoss,
+    Style,
+    TotalVariationLoss,
+)
+from neuralstyle.losses import (
+    ContextualLoss,
+    CovarianceLoss,
     HistogramLoss,
     LaplacianLoss,
     LongRangeLoss,
-    Loss,
     MeanStdLoss,
     MMDLoss,
     MRFLoss,
     NearestNeighborLoss,
-    Objective,
-    PointwiseLoss,
     RangeLoss,
     RelaxedEMDLoss,
     SelfSimilarityLoss,
     SlicedWassersteinLoss,
-    StatisticLoss,
-    Style,
-    TotalVariationLoss,
     WassersteinLoss,
 )
 from neuralstyle.objective.tiling import largest_tile, tiles
 
-Noise = Callable[..., Tensor]
 POOLINGS = ("max", "average", "l2")
 
 
@@ -124,7 +124,7 @@ def test_tile_that_is_no_number_of_pixels_or_smaller_than_the_stride_is_refused(
         tiles(205, 181, tile, 16, 70)
 
 
-@pytest.mark.parametrize("at_least", [2, 3, 4, 7, 100])
+@pytest.mark.parametrize("at_least", [2, 3, 7, 20])
 def test_there_are_as_many_tiles_as_processes_where_the_picture_is_large_enough(at_least: int) -> None:
     for height, width, tile, stride, reach in GEOMETRIES:
         plan = tiles(height, width, tile, stride, reach, at_least=at_least)
@@ -237,7 +237,7 @@ def double(noise: Noise, height: int, width: int, seed: int) -> Tensor:
     return noise(1, 3, height, width, seed=seed, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", ["average", "l2"])  # the default is in the next
 def test_tiles_of_the_network_give_the_gradient_of_the_whole(noise: Noise, pooling: Any) -> None:
     encoder = FeatureExtractor(pooling=pooling).double()
     image, content = (double(noise, 24, 261, seed) for seed in (0, 1))
@@ -254,10 +254,9 @@ def deep(encoder64: FeatureExtractor, noise: Noise) -> tuple[Objective, Tensor, 
     return objective, image, objective.evaluate(image)
 
 
-@pytest.mark.parametrize("tile", [64, 96, 128])
-def test_tiles_are_exact_with_a_halo_of_the_reach(deep: tuple[Objective, Tensor, Evaluation], tile: int) -> None:
+def test_tiles_are_exact_with_a_halo_of_the_reach(deep: tuple[Objective, Tensor, Evaluation]) -> None:
     objective, image, whole = deep
-    assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
+    assert error(objective.evaluate(image, tile=64), whole) < 1e-10
 
 
 def test_the_last_tile_is_shown_to_the_network_once(noise: Noise, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,29 +275,18 @@ def test_the_last_tile_is_shown_to_the_network_once(noise: Noise, monkeypatch: p
     assert len(shown) == 4
 
 
-def test_tiles_are_not_exact_with_a_halo_one_stride_smaller(
-    deep: tuple[Objective, Tensor, Evaluation], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    objective, image, whole = deep
-    monkeypatch.setattr(objective._planner, "reach", objective._planner.reach - 16)
-    gradient = objective.evaluate(image, tile=64).gradient
-    assert gradient is not None
-    assert float((gradient - whole.gradient).norm() / whole.gradient.norm()) > 1e-9
-
-
-def thin(pooling: Any, padding: Any) -> FeatureExtractor:
-    """VGG-19's geometry with random filters, four to a layer: cheap enough for pictures of many tiles."""
-    encoder = FeatureExtractor(pooling=pooling, padding=padding, normalize=False)
-    generator = torch.Generator().manual_seed(0)
-    for name in encoder.convolutions:
-        convolution = nn.Conv2d(3 if name == "conv1_1" else 4, 4, 3, padding=1).requires_grad_(False)
-        convolution.weight.normal_(0.01, 0.002 if name == "conv1_1" else 0.25, generator=generator)
-        convolution.bias.fill_(0.1)
-        encoder.convolutions[name] = convolution
-    encoder._layers = {
-        name: layer if name == "image" else replace(layer, channels=4) for name, layer in encoder.layers.items()
-    }
-    return encoder.double()
+def test_tiles_are_not_exact_with_a_halo_one_stride_smaller(noise: Noise) -> None:
+    image, style = (double(noise, 33, width, seed) for seed, width in enumerate((401, 64)))
+    whole = Objective(thin(), GramStyleLoss("relu5_1"), styles=[style]).evaluate(image).gradient
+    assert whole is not None
+    errors = []
+    for missing in (0, 16):
+        encoder = with_reach(thin(), lambda reach, missing=missing: max(reach - missing, 0))
+        tiled = Objective(encoder, GramStyleLoss("relu5_1"), styles=[style]).evaluate(image, tile=64).gradient
+        assert tiled is not None
+        errors.append(float((tiled - whole).norm() / whole.norm()))
+    assert errors[0] < 1e-10
+    assert errors[1] > 1e-9
 
 
 @pytest.fixture(
@@ -319,7 +307,7 @@ def guided(request: pytest.FixtureRequest, noise: Noise) -> tuple[Objective, Ten
     return objective, image, objective.evaluate(image)
 
 
-@pytest.mark.parametrize("tile", [33, 64, 96, 128, 191, 4096])
+@pytest.mark.parametrize("tile", [50, 191, 4096])
 def test_regions_in_tiles_give_the_gradient_of_the_whole(
     guided: tuple[Objective, Tensor, Evaluation], tile: int
 ) -> None:
@@ -333,15 +321,14 @@ def test_every_loss_of_the_package_is_in_these_tests() -> None:
     assert package - tested <= {Loss, PointwiseLoss, StatisticLoss}
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize(("height", "width"), [(205, 181), (97, 263), (17, 40)])
+@pytest.mark.parametrize(("pooling", "height", "width"), [("max", 97, 263), ("average", 17, 40), ("l2", 205, 181)])
 def test_every_loss_in_tiles_has_the_gradient_of_the_whole(noise: Noise, pooling: Any, height: int, width: int) -> None:
     image, content, previous = (double(noise, height, width, seed) for seed in range(3))
     styles = [double(noise, 131, 77, 3), Style(double(noise, 64, 90, 4), weight=0.3)]
     losses = losses_to("relu5_1") + ContentLoss("relu3_1", reference="previous")
     objective = Objective(thin(pooling, "zeros"), losses, content=content, styles=styles, previous=previous)
     whole = objective.evaluate(image)
-    for tile in (64, 96, 128):
+    for tile in (64, 100):
         assert error(objective.evaluate(image, tile=tile), whole) < 1e-10
 
 

@@ -22,13 +22,13 @@ from PIL import Image
 import neuralstyle
 from neuralstyle import cli, samples
 from neuralstyle.losses.base import as_sum
-from neuralstyle.painting.stages import list_stages
+from neuralstyle.painting import stages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAINTERS = ("stylize", "synthesize_texture", "reconstruct_content")
 SIDE = 64  # of what is painted here, in pixels
-EVALUATIONS = 2  # at each scale
+EVALUATIONS = 1  # at each stage
 
 
 def _blocks(text: str, language: str) -> list[str]:
@@ -62,8 +62,8 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
         def short(size: int, iterations: int | None) -> list[neuralstyle.Stage]:
             if not isinstance(schedule, str) and not callable(schedule):
                 return [replace(stage, size=min(stage.size, SIDE), iterations=EVALUATIONS) for stage in schedule]
-            stages, _ = list_stages(schedule, size, iterations, as_sum(losses), options.get("encoder"))
-            return [replace(stage, iterations=EVALUATIONS) for stage in stages]
+            listed, _ = stages.list_stages(schedule, size, iterations, as_sum(losses), options.get("encoder"))
+            return [replace(stage, iterations=EVALUATIONS) for stage in listed]
 
         size = options.get("size", defaults["size"])
         options["size"] = min(size, SIDE) if isinstance(size, int) else SIDE
@@ -72,14 +72,20 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
     return painted
 
 
+_painting = functools.cache(samples.painting)
+_encoder = functools.cache(stages.default_encoder)
+
+
 @pytest.fixture
 def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder to work in, and everything small."""
     monkeypatch.chdir(tmp_path)
     for name in PAINTERS:
         monkeypatch.setattr(neuralstyle, name, _small(getattr(neuralstyle, name)))
-    draw = samples.painting
-    monkeypatch.setattr(samples, "painting", lambda name, size=512, seed=0: draw(name, min(size, SIDE), seed))
+    monkeypatch.setattr(
+        samples, "painting", lambda name, size=512, seed=0: _painting(name, min(size, SIDE), seed).copy()
+    )
+    monkeypatch.setattr(stages, "default_encoder", _encoder)
 
 
 @pytest.fixture

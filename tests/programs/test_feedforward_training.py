@@ -371,7 +371,7 @@ def test_missing_folder_for_snapshots_is_found_before_the_work(quick, tmp_path):
 
 def test_loss_that_is_not_finite_is_named(quick):
     with pytest.raises(FloatingPointError, match="ContentLoss is inf at step 1"):
-        quick(losses=1e38 * LOSSES.scaled("content", 1e300))
+        quick(losses=LOSSES.scaled("content", 1e300))
 
 
 # What is written
@@ -451,7 +451,7 @@ def test_other_settings_do_not_continue_a_run_unless_told_to_begin_again(quick, 
     quick(steps=2, state=tmp_path)
     with pytest.raises(ValueError, match=r"another seed \(42, now 1\).*resume=False \(--restart\)"):
         quick(steps=2, state=tmp_path, seed=1)
-    with pytest.raises(ValueError, match="another initial weights"):
+    with pytest.raises(ValueError, match=r"another network \(TransformerNet"):
         quick(steps=2, state=tmp_path, network=TransformerNet(2, 1, seed=1))
     again = quick(steps=2, state=StateFolder(tmp_path, resume=False), seed=1)
     assert torch.equal(weights(again), weights(quick(steps=2, seed=1)))

@@ -259,7 +259,7 @@ def test_a_bare_module_is_no_encoder() -> None:
         with pytest.raises(TypeError, match=rf"{type(network).__name__} .*ModuleExtractor\(network\)"):
             Objective(network, TotalVariationLoss())  # type: ignore[arg-type]
     for thing, shown in (("vgg19", "'vgg19'"), (None, "None"), (lambda image, layers: {}, "a function")):
-        with pytest.raises(TypeError, match=f"an encoder has 'layers'.*received {shown}; give "):
+        with pytest.raises(TypeError, match=rf"an encoder has 'layers'.*received {shown}; give"):
             Objective(thing, TotalVariationLoss())  # type: ignore[arg-type]
 
 

@@ -47,9 +47,9 @@ def test_tensors_in_the_format_of_onednn_count() -> None:
 def test_a_network_takes_as_much_for_each_pixel_of_any_size(encoder64: FeatureExtractor) -> None:
     def each(side: int) -> float:
         image = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
-        work = lambda: torch.autograd.grad(encoder64(image, ["relu3_1"])["relu3_1"].sum(), image)  # noqa: E731
+        work = lambda: torch.autograd.grad(encoder64(image, ["relu2_1"])["relu2_1"].sum(), image)  # noqa: E731
         work()  # the first use may prepare the weights
         return peak_memory(CPU, work) / side**2
 
-    assert each(64) == each(64)
-    assert abs(each(64) / each(128) - 1) < 0.02
+    assert each(32) == each(32)
+    assert abs(each(32) / each(64) - 1) < 0.02

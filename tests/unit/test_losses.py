@@ -23,9 +23,8 @@ from neuralstyle import (
     StatisticLoss,
     Style,
     TotalVariationLoss,
-    geometric_weights,
 )
-from neuralstyle.losses import Term
+from neuralstyle.losses import Term, geometric_weights
 from neuralstyle.losses.base import as_sum
 from neuralstyle.schedule import Stage
 

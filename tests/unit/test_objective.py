@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from doubles import Crossed, Means, Noise, Spread
 from torch import Tensor
 
 from neuralstyle import (
@@ -26,20 +26,10 @@ from neuralstyle.encoders.base import WHOLE_PICTURE, Layer
 from neuralstyle.machine import memory as memory_limits
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective import auto_tile, readings
+from neuralstyle.objective.tiling import tiles
 
-Noise = Callable[..., Tensor]
 GRAM = GramStyleLoss(("relu1_1", "relu2_1"))
 LOSSES = ContentLoss("relu2_2") + 3 * GRAM + 0.5 * TotalVariationLoss()
-
-
-class Spread(Loss):
-    """A general loss, over whole maps."""
-
-    layers = ("relu1_1", "relu2_1")
-    reference = "style"
-
-    def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        return (x.std((2, 3)) - target.std((2, 3))).square().mean()
 
 
 class Robust(PointwiseLoss):
@@ -48,33 +38,6 @@ class Robust(PointwiseLoss):
 
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         return ((x - target).square() + 1e-3).sqrt().mean(1, keepdim=True)
-
-
-@dataclass(frozen=True)
-class Means(StatisticLoss):
-    layers: tuple[str, ...] = ("relu2_1",)
-    reference: Any = "style"
-
-    def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
-        return (x * weight).sum(2)
-
-    def distance(self, actual: Tensor, target: Tensor) -> Tensor:
-        return (actual - target).square().mean()
-
-
-class Crossed(Loss):
-    """Two layers at once: the second one's mean response along the first one's brightness."""
-
-    layers = ("relu2_1", "relu1_1")
-    reference = "content"
-    joint = True
-
-    def forward(self, x: dict[str, Tensor], target: dict[str, Tensor]) -> Tensor:
-        return (self.product(x) - self.product(target)).square().mean()
-
-    def product(self, x: dict[str, Tensor]) -> Tensor:
-        small = torch.nn.functional.avg_pool2d(x["relu1_1"], 2)
-        return torch.einsum("bihw,bjhw->bij", x["relu2_1"], small) / small[0, 0].numel()
 
 
 def pictures(noise: Noise, count: int = 3, height: int = 20, width: int = 26) -> Tensor:
@@ -438,7 +401,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_automatic_tile_is_the_whole_where_it_fits_and_stays_what_it_was(
     encoder64: FeatureExtractor, noise: Noise, memory: list[int]
 ) -> None:
-    image, content, style = pictures(noise, 3, 48, 64)
+    image, content, style = pictures(noise)
     objective = Objective(encoder64, LOSSES, content=content, styles=[style], tile="auto")
     seen: list[int] = []
     automatic = objective.evaluate(image, "auto", on_tile=lambda done, total: seen.append(total))
@@ -448,21 +411,32 @@ def test_automatic_tile_is_the_whole_where_it_fits_and_stays_what_it_was(
     assert seen == [1, 1]
 
 
-def test_automatic_tile_takes_half_of_the_free_memory(
-    encoder64: FeatureExtractor, noise: Noise, memory: list[int]
+def test_automatic_tile_is_the_largest_that_half_of_the_free_memory_holds(
+    encoder64: FeatureExtractor, noise: Noise, memory: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, content, style = pictures(noise, 3, 96, 128)
-    whole = Objective(encoder64, LOSSES, content=content, styles=[style])
-    peaks = {tile: peak_memory(torch.device("cpu"), lambda: whole.evaluate(image, tile)) for tile in (None, 16, 32, 64)}  # noqa: B023
-    for wanted in (16, 32, 64):
-        memory[0] = 2 * peaks[wanted]
-        objective = Objective(encoder64, LOSSES, content=content, styles=[style])
-        chosen: list[int] = []
-        automatic = objective.evaluate(image, "auto", on_tile=lambda done, total: chosen.append(total))  # noqa: B023
-        close(automatic, whole.evaluate(image))
-        used = peak_memory(torch.device("cpu"), lambda: objective.evaluate(image, "auto"))  # noqa: B023
-        assert chosen[0] > 1
-        assert 0.4 * memory[0] / 2 < used < 1.25 * memory[0] / 2
+    stride, reach = encoder64.layers["relu2_1"].stride, encoder64.layers["relu2_1"].reach
+
+    def pixels(tile: int | None) -> int:
+        views = [part.view() for part in tiles(48, 64, tile, stride, reach)]
+        return max((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in views)
+
+    image, style, _ = pictures(noise, 3, 48, 64)
+    objective = Objective(encoder64, GRAM, styles=[style])
+    expected = objective.evaluate(image, with_gradient=False).loss
+    # A pixel takes 1000 bytes: so small a picture is measured whole. Beside its tiles there is its gradient.
+    monkeypatch.setattr(auto_tile, "peak_memory", lambda device, work: 1000 * pixels(None))
+    chosen: list[int] = []
+    for wanted in (16, 32):
+        enough = 2 * (1000 * pixels(wanted) + image.nbytes)
+        for memory[0] in (enough, enough - 2):
+            fits = [tile for tile in range(stride, 64, stride) if 2 * (1000 * pixels(tile) + image.nbytes) <= memory[0]]
+            seen: list[int] = []
+            anew = Objective(encoder64, GRAM, styles=[style])
+            found = anew.evaluate(image, "auto", with_gradient=False, on_tile=lambda done, _: seen.append(done))  # noqa: B023
+            assert found.loss == pytest.approx(expected, rel=1e-12)
+            assert len(seen) == len(tiles(48, 64, max(fits), stride, reach))
+            chosen.append(len(seen))
+    assert len(set(chosen)) == 4
 
 
 def test_automatic_tile_that_does_not_fit_says_how_much_it_takes(
@@ -659,10 +633,10 @@ def test_a_forward_pass_of_ones_own_is_the_one_that_counts(noise: Noise, tile: i
 def test_statistics_take_no_more_memory_for_their_gradient_than_a_band_of_rows(
     encoder64: FeatureExtractor, noise: Noise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = noise(1, 3, 96, 80, dtype=torch.float64)
+    image = noise(1, 3, 64, 60, dtype=torch.float64)
     objective = Objective(encoder64, GramStyleLoss("relu1_1") + Means(("relu1_1",)), styles=[image])
     peaks = []
-    for numbers in (2**30, 64 * 80 * 5):
+    for numbers in (2**30, 64 * 60 * 5):
         monkeypatch.setitem(readings.ELEMENTS_PER_BAND, "cpu", numbers)
         peaks.append(peak_memory(torch.device("cpu"), lambda: objective.evaluate(image)))
-    assert peaks[1] < peaks[0] - 0.9 * 64 * 96 * 80 * 8  # as much as the features take
+    assert peaks[1] < peaks[0] - 0.9 * 64 * 64 * 60 * 8  # as much as the features take

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from neuralstyle import FeatureExtractor
 from neuralstyle.encoders.kernels.pooling import l2_pool, relu_max_pool
 
-SIZES = pytest.mark.parametrize("size", [(2, 2), (5, 4), (7, 9)])
+SIZES = pytest.mark.parametrize("size", [(2, 2), (5, 4), (4, 7)])
 
 
 @SIZES
@@ -24,8 +24,8 @@ def test_max_pooling_with_the_relu_and_its_derivatives(size: tuple[int, int]) ->
 
 
 @pytest.mark.parametrize("wanted", [["relu2_1"], ["conv1_2", "relu2_1"], ["relu1_2", "relu2_1"], ["pool1", "pool2"]])
-def test_layers_beside_the_pooling_are_what_they_are_alone(wanted: list[str]) -> None:
-    encoder, image = FeatureExtractor().double(), torch.rand(1, 3, 18, 20, dtype=torch.float64)
+def test_layers_beside_the_pooling_are_what_they_are_alone(encoder64: FeatureExtractor, wanted: list[str]) -> None:
+    encoder, image = encoder64, torch.rand(1, 3, 18, 20, dtype=torch.float64)
     together = encoder(image, [*wanted, "conv1_2", "relu1_2"])
     for name in wanted:
         assert torch.equal(encoder(image, wanted)[name], together[name])

@@ -1,25 +1,21 @@
 """Every style loss by name: all are there, and each stands at the weight at which it balances the default losses."""
 
 import pytest
-from torch import Tensor
+from doubles import Means
 
 from neuralstyle import (
     DEFAULT_LOSSES,
-    STYLE_LOSSES,
-    TEXTURE_LOSSES,
     ContentLoss,
-    CovarianceLoss,
     FeatureExtractor,
     GramStyleLoss,
-    MMDLoss,
-    StatisticLoss,
     default_encoder,
     losses,
     with_style_loss,
 )
 from neuralstyle.color import Color
+from neuralstyle.losses import CovarianceLoss, MMDLoss
 from neuralstyle.losses.base import as_sum, weights_in_use
-from neuralstyle.recipes import LUMINANCE_PIXEL_WEIGHT, losses_through, with_pixel_terms
+from neuralstyle.recipes import LUMINANCE_PIXEL_WEIGHT, STYLE_LOSSES, TEXTURE_LOSSES, losses_through, with_pixel_terms
 
 
 def test_every_style_loss_of_the_package_has_a_name() -> None:
@@ -56,16 +52,6 @@ def test_beside_the_compact_encoder_pixels_are_those_whose_colors_the_result_is_
     assert [term.loss.reference for term in beside] == [reference] * 2
     assert [term.weight for term in beside] == pytest.approx([share * 10, share * 5])  # the Gram matrices have 30
     assert all(list(weights_in_use(term.loss)) == ["image"] for term in beside)
-
-
-class Means(StatisticLoss):
-    layers, reference = ("relu2_1",), "style"
-
-    def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
-        return (x * weight).sum(2)
-
-    def distance(self, actual: Tensor, target: Tensor) -> Tensor:
-        return (actual - target).square().mean()
 
 
 class Gram2(GramStyleLoss):

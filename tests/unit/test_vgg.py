@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from neuralstyle import FeatureExtractor, default_encoder, measure_activation_scales
+from neuralstyle import FeatureExtractor, default_encoder
+from neuralstyle.encoders import measure_activation_scales
 from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
 
 Noise = Callable[..., Tensor]
@@ -174,7 +175,7 @@ def without(key: str) -> Callable[[State], State]:
         (lambda state: state | {"features.21.weight": torch.zeros(7)}, r"'features\.21\.weight' is left over"),
         (
             lambda state: {f"net.{key}": value for key, value in state.items()},
-            "layout of torchvision's VGG state dicts",
+            "layout of torchvision's VGG networks",
         ),
     ],
     ids=["missing", "shape", "left over", "prefix"],
@@ -259,7 +260,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ),
         ({"network": "compact19", "weights": "simonyan"}, "those of vgg19, received .* use weights='distilled' or"),
         ({"network": "compact19", "weights": "torchvision"}, "of VGG networks, received the network 'compact19'"),
-        ({"network": "compact19", "normalize": False}, "normalised as it was trained and has no raw network"),
+        ({"network": "compact19", "normalize": False}, "was trained on normalised features and has no raw version"),
     ],
 )
 def test_weights_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
@@ -352,7 +353,7 @@ def measured_fires(encoder: FeatureExtractor, pictures: list[Tensor], name: str)
 
 def test_measured_scales_divide_the_raw_features(stored: Path, noise: Noise) -> None:
     raw = FeatureExtractor("vgg11", weights=stored, normalize=False)
-    scales = measure_activation_scales(raw, [noise(1, 3, 32, 32)])
+    scales = measure_activation_scales(raw, [noise(1, 3, 32, 32)], size=None)
     scaled = FeatureExtractor("vgg11", weights=stored, normalize=scales)
     image = noise(1, 3, 32, 32, seed=3)
     for name in ("relu1_1", "relu3_2", "relu5_1"):
@@ -368,12 +369,13 @@ def test_filters_that_never_fire_have_the_mean_of_their_layer(
     path = tmp_path / "dead.pth"
     torch.save(small[1] | {"features.0.bias": bias}, path)
     raw = FeatureExtractor("vgg11", weights=path, normalize=False)
-    scale = measure_activation_scales(raw, [torch.rand(1, 3, 32, 32)])["conv1_1"]
+    picture = torch.rand(1, 3, 32, 32)
+    scale = measure_activation_scales(raw, [picture], size=None)["conv1_1"]
     others = torch.cat([scale[:5], scale[6:]])
     torch.testing.assert_close(scale[5], others.sum() / 64)
     torch.save(small[1] | {"features.0.bias": torch.full((64,), -1e4)}, path)
     with pytest.raises(ValueError, match=r"no filter of 'conv1_1' fires"):
-        measure_activation_scales(FeatureExtractor("vgg11", weights=path, normalize=False), [torch.rand(1, 3, 32, 32)])
+        measure_activation_scales(FeatureExtractor("vgg11", weights=path, normalize=False), [picture], size=None)
 
 
 def test_scales_are_measured_on_a_raw_network_and_on_pictures(

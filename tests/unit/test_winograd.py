@@ -6,14 +6,8 @@ import copy
 import ctypes
 import math
 import pickle
-import platform
-import runpy
-import shutil
-import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -209,7 +203,7 @@ def test_codes_give_the_same_bits_as_the_weights_that_they_stand_for(
 
 @built
 def test_the_networks_weights_stay_codes_where_they_are_used_as_such() -> None:
-    encoder, image = FeatureExtractor(layers=["relu3_1"]), torch.rand(1, 3, 64, 72)
+    encoder, image = FeatureExtractor(layers=["relu3_1"]), torch.rand(1, 3, 64, 56)
     kinds = {name: type(module) for name, module in encoder.convolutions.items()}
     assert kinds.pop("conv1_1") is nn.Conv2d
     assert set(kinds.values()) == {QuantizedConvolution}
@@ -344,7 +338,7 @@ def test_threads_at_once() -> None:
 
 
 def test_without_a_compiled_library_convolutions_are_direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = torch.rand(1, 3, 64, 72)
+    image = torch.rand(1, 3, 64, 56)
     expected = FeatureExtractor(convolution="direct")(image, ["relu3_1"])["relu3_1"]
     monkeypatch.setattr(library, "library", lambda: None)
     for convolution in ("auto", "winograd"):
@@ -363,25 +357,8 @@ def encoders() -> dict[str, FeatureExtractor]:
     return {name: FeatureExtractor(pooling="l2", convolution=name) for name in ("auto", "direct", "winograd")}  # type: ignore[arg-type]
 
 
-@built
-def test_whole_network(encoders: dict[str, FeatureExtractor]) -> None:
-    layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1"]
-    image = torch.rand(1, 3, 112, 120)
-    exact = _value_and_gradient(copy.deepcopy(encoders["direct"]).double(), image.double(), layers)
-    errors = {}
-    for name, encoder in encoders.items():
-        features, gradient = _value_and_gradient(encoder, image, layers)
-        errors[name] = [_error(a, b) for a, b in zip(features, exact[0], strict=True)], _error(gradient, exact[1])
-    for name in ("auto", "winograd"):
-        for fast, direct in zip(errors[name][0], errors["direct"][0], strict=True):
-            assert fast <= 3 * direct
-        # A value near zero that rounding turns opens or closes its ReLU, so the gradients differ by more.
-        assert errors[name][1] < 1e-3
-    assert errors["auto"][0] != errors["direct"][0]
-
-
 def test_results_repeat_to_the_bit(encoders: dict[str, FeatureExtractor]) -> None:
-    image = torch.rand(1, 3, 64, 72)
+    image = torch.rand(1, 3, 64, 56)
     features, gradient = _value_and_gradient(encoders["auto"], image, ["relu2_2", "relu4_1"])
     for encoder in (encoders["auto"], pickle.loads(pickle.dumps(encoders["auto"]))):
         again, gradient_again = _value_and_gradient(encoder, image, ["relu2_2", "relu4_1"])
@@ -391,7 +368,7 @@ def test_results_repeat_to_the_bit(encoders: dict[str, FeatureExtractor]) -> Non
 
 @pytest.mark.parametrize("taps", [["conv2_2", "relu2_2"], ["relu2_2"], ["conv2_2", "relu3_1"], ["relu2_2", "conv3_1"]])
 def test_taps_before_and_after_the_relu(taps: list[str], encoders: dict[str, FeatureExtractor]) -> None:
-    image = torch.rand(1, 3, 64, 70)
+    image = torch.rand(1, 3, 64, 54)
     fast, direct = encoders["winograd"](image, taps), encoders["direct"](image, taps)
     for name in taps:
         torch.testing.assert_close(fast[name], direct[name], rtol=1e-4, atol=1e-4)
@@ -423,55 +400,3 @@ def test_no_library_and_what_is_none_are_the_same(monkeypatch: pytest.MonkeyPatc
     for path in (tmp_path / "missing.bin", Path(ctypes.__file__)):
         monkeypatch.setattr(library, "LIBRARY", path)
         assert library.library.__wrapped__() is None
-
-
-# Building
-
-
-@pytest.fixture
-def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], str]:
-    """Builds a copy of the sources, beside which there is a library already."""
-    interface = ModuleType("hatchling.builders.hooks.plugin.interface")
-    interface.BuildHookInterface = object  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, interface.__name__, interface)
-    for name in ("hatchling", "hatchling.builders", "hatchling.builders.hooks", "hatchling.builders.hooks.plugin"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    hook = runpy.run_path(str(ROOT / "hatch_build.py"))
-    (tmp_path / hook["KERNELS"]).mkdir(parents=True)
-    for source in hook["SOURCES"]:
-        shutil.copy(ROOT / source, tmp_path / source)
-    (tmp_path / hook["LIBRARY"]).write_bytes(b"a library")
-    return lambda: str(hook["build"](tmp_path))
-
-
-def _files(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
-def test_a_build_that_fails_leaves_the_library_that_is_there(
-    compiler: str, build: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("CC", compiler)
-    problem = build()
-    expected = {"false": "false failed with status 1", "no-such-compiler": "needs gcc, on Linux on x86-64"}
-    assert expected[compiler] in problem
-    assert (tmp_path / library.LIBRARY.relative_to(ROOT)).read_bytes() == b"a library"
-    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "winograd.bin"}
-
-
-def test_both_sources_are_needed(build: Callable[[], str], tmp_path: Path) -> None:
-    (header,) = tmp_path.rglob("*.h")
-    header.unlink()
-    assert build() == "neuralstyle/encoders/kernels/winograd_kernel.h is missing"
-
-
-@pytest.mark.skipif(shutil.which("gcc") is None or platform.machine() != "x86_64", reason="needs gcc on x86-64")
-def test_a_build_replaces_the_library(
-    build: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("CC", "gcc -O0 -Wall -Wextra -Werror")
-    assert build() == ""
-    (path,) = tmp_path.rglob("*.bin")
-    assert library.has_constants(ctypes.CDLL(str(path)))
-    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "winograd.bin"}
