@@ -34,13 +34,13 @@ MIN_SIDES = (16, 24)
 MAP_SIDE = 16
 """Side in positions of the maps that a general loss is tried on."""
 
-CORE = 4
+TRIED_SIDE = 4
 """Side in positions of the piece of an error that is compared."""
 
 MARGIN = 6
 """Positions beyond that piece and the reach around it, which must not matter."""
 
-LONGEST_REACH = 64
+MAX_TRIED_REACH = 64
 """Reach in positions beyond which errors are not compared, as the maps would be large."""
 
 _Result = TypeVar("_Result")
@@ -53,8 +53,8 @@ def try_distance(loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
         ValueError: it is no scalar, or has no gradient, or the loss changes.
 
     """
-    x = _noise(like, layer.channels, CORE, CORE).requires_grad_()
-    target = None if loss.reference is None else _noise(like, layer.channels, CORE, CORE + 1, seed=1)
+    x = _noise(like, layer.channels, TRIED_SIDE, TRIED_SIDE).requires_grad_()
+    target = None if loss.reference is None else _noise(like, layer.channels, TRIED_SIDE, TRIED_SIDE + 1, seed=1)
 
     def distance() -> Any:
         return loss.distance(loss.mean_statistic(x), None if target is None else loss.mean_statistic(target))
@@ -70,8 +70,8 @@ def try_error(loss: PointwiseLoss, layer: Layer, like: Tensor) -> None:
         ValueError: it has another shape, looks further than ``reach``, or has no gradient, or the loss changes.
 
     """
-    reach = loss.reach if loss.reach <= LONGEST_REACH else 0
-    side = CORE + 2 * (reach + MARGIN)
+    reach = loss.reach if loss.reach <= MAX_TRIED_REACH else 0
+    side = TRIED_SIDE + 2 * (reach + MARGIN)
     x = _noise(like, layer.channels, side, side).requires_grad_()
     target: Tensor | None = None
     if loss.reference is not None:
@@ -88,8 +88,8 @@ def try_error(loss: PointwiseLoss, layer: Layer, like: Tensor) -> None:
 def _check_reach(loss: PointwiseLoss, layer: Layer, whole: Tensor, part: Tensor) -> None:
     """Compare the core of a whole map's error with that of a piece which has ``reach`` positions around it."""
     first = MARGIN + loss.reach
-    expected = whole[..., first : first + CORE, first : first + CORE]
-    received = part[..., loss.reach : loss.reach + CORE, loss.reach : loss.reach + CORE]
+    expected = whole[..., first : first + TRIED_SIDE, first : first + TRIED_SIDE]
+    received = part[..., loss.reach : loss.reach + TRIED_SIDE, loss.reach : loss.reach + TRIED_SIDE]
     if difference(expected, received) > tolerance_of(expected, received):
         raise ValueError(
             f"{type(loss).__name__}.error looks further than its reach of {loss.reach} positions: at layer "

@@ -468,8 +468,8 @@ ENCODERS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         Cells(lambda maps: {"cells": maps}),
         {},
         ValueError,
-        "Cells returns no features of layer 'cell', which is among its layers; return those of every layer that is "
-        "asked for",
+        "Cells returns no features of layer 'cell', which is among its layers; return the features of every layer "
+        "that is asked for",
     ),
     "whole numbers": (
         Cells(lambda maps: {"cell": (10 * maps).long()}),
@@ -754,7 +754,7 @@ STRATEGIES: dict[str, tuple[Any, type[Exception], str]] = {
         Walk(lambda x: {"image": x + 1.5}),
         ValueError,
         "Walk yields a picture in [1.504, 2.5]; all pictures of a strategy lie in [0, 1], so apply clamp(0, 1) to it "
-        "it first",
+        "first",
     ),
     "evaluates outside the range": (
         Walk(look=lambda x: x + 1.5),
@@ -1096,9 +1096,9 @@ def test_an_encoder_elsewhere_is_copied_and_stays_where_it_is() -> None:
     encoder = Cells()
     assert plan(PHOTO, PAINTING, losses=Error(), encoder=encoder, size=64, device="cpu").stages[-1].encoder is encoder
     with torch.device("cpu"):
-        from neuralstyle.painting.stages import _on_device
+        from neuralstyle.painting.stages import encoder_on
 
-        there: Any = _on_device(encoder, torch.device("meta"))
+        there: Any = encoder_on(encoder, torch.device("meta"))
     assert there is not encoder
     assert there.filters.is_meta
     assert not encoder.filters.is_meta
@@ -1106,4 +1106,4 @@ def test_an_encoder_elsewhere_is_copied_and_stays_where_it_is() -> None:
     with pytest.raises(
         ValueError, match=r"^Cells is not on 'meta', and it cannot be copied there .*move it with .to\('me"
     ):
-        _on_device(encoder, torch.device("meta"))
+        encoder_on(encoder, torch.device("meta"))
