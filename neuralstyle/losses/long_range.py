@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import is_whole
 from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.relative import relative
 
@@ -56,7 +57,7 @@ class LongRangeLoss(Loss):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "shifts", tuple(self.shifts))
-        if not self.shifts or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in self.shifts):
+        if not self.shifts or any(not is_whole(shift) or shift < 1 for shift in self.shifts):
             raise ValueError(f"shifts of LongRangeLoss are whole numbers of at least 1, received {self.shifts!r}")
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 LARGE_BLOCK_BYTES = 8 * 2**20  # blocks of at least this size are returned as soon as they are freed
 
+FREE_MEMORY_SHARE = 0.5
+"""Share of the free memory that tiles, or the pairs of L-BFGS, may take; the rest is for all else."""
+
 _CGROUP_FILES = (  # of versions 2 and 1 of Linux's control groups: folder, limit, usage
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),

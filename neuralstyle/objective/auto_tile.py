@@ -8,15 +8,12 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.machine.memory import free_memory
+from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.readers import Reader, cut
 from neuralstyle.objective.readings import read
 from neuralstyle.objective.tiling import Tile, largest_tile, tiles
-
-FREE_MEMORY_SHARE = 0.5
-"""Share of the free memory for an evaluation; the rest is for the optimiser and for what is not measured."""
 
 SAMPLE_SIDE = 256
 """Approximate longest side in pixels of the view on which memory is measured."""

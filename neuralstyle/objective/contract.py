@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from neuralstyle.encoders.base import Layer
+from neuralstyle.images.tensors import FLOATS
 from neuralstyle.losses import Loss, PointwiseLoss, StatisticLoss
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SAMPLE_POSITIONS = 8
 MIN_TOLERANCE = 0.01  # relative; a statistic that divides by its weights is off by 1
 
@@ -33,7 +33,7 @@ def check_picture(image: Any) -> None:
         raise ValueError(f"the image is a dense tensor, received one of layout {image.layout}; call its to_dense()")
     if image.is_meta:
         raise ValueError("the image is on the device 'meta', where tensors hold no numbers; make it on a real device")
-    if image.dtype not in DTYPES:
+    if image.dtype not in FLOATS:
         raise ValueError(
             f"the image is a floating tensor in [0, 1], received {image.dtype}; convert it, for example with .float()"
         )

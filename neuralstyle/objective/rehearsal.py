@@ -34,13 +34,13 @@ MIN_SIDES = (16, 24)
 MAP_SIDE = 16
 """Side in positions of the maps that a general loss is tried on."""
 
-CORE = 4
+TRIED_SIDE = 4
 """Side in positions of the piece of an error that is compared."""
 
 MARGIN = 6
 """Positions beyond that piece and the reach around it, which must not matter."""
 
-LONGEST_REACH = 64
+MAX_TRIED_REACH = 64
 """Reach in positions beyond which errors are not compared, as the maps would be large."""
 
 _Result = TypeVar("_Result")
@@ -53,8 +53,8 @@ def try_distance(loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
         ValueError: it is no scalar, or has no gradient, or the loss changes.
 
     """
-    x = _noise(like, layer.channels, CORE, CORE).requires_grad_()
-    target = None if loss.reference is None else _noise(like, layer.channels, CORE, CORE + 1, seed=1)
+    x = _noise(like, layer.channels, TRIED_SIDE, TRIED_SIDE).requires_grad_()
+    target = None if loss.reference is None else _noise(like, layer.channels, TRIED_SIDE, TRIED_SIDE + 1, seed=1)
 
     def distance() -> Any:
         return loss.distance(loss.mean_statistic(x), None if target is None else loss.mean_statistic(target))
@@ -70,8 +70,8 @@ def try_error(loss: PointwiseLoss, layer: Layer, like: Tensor) -> None:
         ValueError: it has another shape, looks further than ``reach``, or has no gradient, or the loss changes.
 
     """
-    reach = loss.reach if loss.reach <= LONGEST_REACH else 0
-    side = CORE + 2 * (reach + MARGIN)
+    reach = loss.reach if loss.reach <= MAX_TRIED_REACH else 0
+    side = TRIED_SIDE + 2 * (reach + MARGIN)
     x = _noise(like, layer.channels, side, side).requires_grad_()
     target: Tensor | None = None
     if loss.reference is not None:
@@ -88,8 +88,8 @@ def try_error(loss: PointwiseLoss, layer: Layer, like: Tensor) -> None:
 def _check_reach(loss: PointwiseLoss, layer: Layer, whole: Tensor, part: Tensor) -> None:
     """Compare the core of a whole map's error with that of a piece which has ``reach`` positions around it."""
     first = MARGIN + loss.reach
-    expected = whole[..., first : first + CORE, first : first + CORE]
-    received = part[..., loss.reach : loss.reach + CORE, loss.reach : loss.reach + CORE]
+    expected = whole[..., first : first + TRIED_SIDE, first : first + TRIED_SIDE]
+    received = part[..., loss.reach : loss.reach + TRIED_SIDE, loss.reach : loss.reach + TRIED_SIDE]
     if difference(expected, received) > tolerance_of(expected, received):
         raise ValueError(
             f"{type(loss).__name__}.error looks further than its reach of {loss.reach} positions: at layer "
@@ -145,7 +145,7 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
     image = first.clone().requires_grad_().clone()  # an operation in place on a leaf would fail
 
     def see(picture: Tensor, seed: int) -> list[Any]:
-        return _attempt(partial(encoder, picture, tuple(wanted)), first, seed)
+        return _attempt(partial(encoder, picture, tuple(wanted)), first, seed, gradient=picture.requires_grad)
 
     for found in see(image, 0):
         source.check(found, wanted, image)
@@ -153,16 +153,16 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
             raise ValueError(f"{name} changes the picture that it is given in place; compute with a copy")
         if "image" in found and not torch.equal(found["image"], first):
             raise ValueError(f"layer 'image' of {name} is not the picture that was given; return it as it is")
-        before = {layer: found[layer].detach().clone() for layer in wanted}
-        see(second, 1)
-        for again in see(first, 2):
+        for again in see(first, 1):
+            before = {layer: again[layer].clone() for layer in wanted}
+            see(second, 2)
             for layer in wanted:
-                if not torch.equal(found[layer], before[layer]):
+                if not torch.equal(again[layer], before[layer]):
                     raise ValueError(
                         f"{name} returns features of layer {layer!r} in memory that its next call overwrites; return "
                         "new tensors"
                     )
-                off = difference(again[layer].detach(), before[layer])
+                off = difference(found[layer], before[layer])
                 if off > tolerance_of(before[layer]):
                     raise ValueError(
                         f"layer {layer!r} of {name} differs by {off:.0%} from one call to the next for the same "
@@ -192,10 +192,12 @@ def try_reach(source: FeatureSource, layers: Iterable[str]) -> None:
         other[..., start - reach : stop + reach] = one[..., start - reach : stop + reach]
         for lying in (True, False):
             strips = (on_encoder(encoder, strip if lying else strip.transpose(2, 3)) for strip in (one, other))
-            found = [maps for strip in strips for maps in _attempt(partial(encoder, strip, names), strip, 0)]
+            found = [
+                maps for strip in strips for maps in _attempt(partial(encoder, strip, names), strip, 0, gradient=False)
+            ]
             for layer in (source.layers[name] for name in names if len(found) == 2):
                 cells = slice(start // layer.stride, stop // layer.stride)
-                maps = [each[layer.name].detach() for each in found]
+                maps = [each[layer.name] for each in found]
                 seen = [each[..., cells] if lying else each[..., cells, :] for each in maps]
                 off = difference(*seen)
                 if off > tolerance_of(*seen):
@@ -225,8 +227,8 @@ def _results(loss: Loss, work: Callable[[], _Result], like: Tensor) -> list[_Res
     return found
 
 
-def _attempt(work: Callable[[], _Result], like: Tensor, seed: int) -> list[_Result]:
-    with forked_random_numbers(like), torch.enable_grad():
+def _attempt(work: Callable[[], _Result], like: Tensor, seed: int, *, gradient: bool = True) -> list[_Result]:
+    with forked_random_numbers(like), torch.set_grad_enabled(gradient):
         torch.manual_seed(seed)
         try:
             return [work()]

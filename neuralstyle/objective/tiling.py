@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from neuralstyle._errors import is_whole
+
 TileSize: TypeAlias = int | Literal["auto"] | None
 """Longest side of a tile in pixels; "auto": as large as the free memory allows; None: the whole picture at once."""
 
@@ -71,7 +73,7 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *,
         ValueError: a tile that is not a whole number, or is smaller than the stride.
 
     """
-    if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < stride):
+    if tile is not None and (not is_whole(tile) or tile < stride):
         raise ValueError(
             f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {tile!r}'
         )

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.machine.memory import free_memory
+from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.optimizers.base import Evaluate, State
 
 MIN_PAIRS, MAX_PAIRS = 3, 20  # limits of the history by default
-FREE_MEMORY_SHARE = 0.5  # share for the pairs by default
 
 MAX_TRIALS = 12  # evaluations of one line search
 ARMIJO = 1e-4  # share of the predicted decrease that a step has to reach

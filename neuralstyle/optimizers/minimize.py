@@ -16,7 +16,6 @@ from neuralstyle._words import RESULTS, Result
 from neuralstyle.optimizers.base import Evaluate, Optimizer, State, Strategy
 from neuralstyle.optimizers.strategies import as_strategy
 
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MOST_IDLE_STEPS = 1000  # of a strategy in a row without an evaluation
 AVERAGE_DECAY = 0.99  # of the running average, per step
 
@@ -270,7 +269,7 @@ def _check_start(image: Tensor) -> None:
     what = "the start of a minimisation is a dense floating tensor in [0, 1]"
     if not isinstance(image, Tensor):
         raise TypeError(f"{what}, received {_shown(image)}")
-    if image.layout != torch.strided or image.is_meta or image.dtype not in FLOATS:
+    if image.layout != torch.strided or image.is_meta or not image.is_floating_point() or image.element_size() < 2:
         raise ValueError(f"{what}, received one of {_kind(image)}")
 
 

@@ -10,17 +10,14 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
-from neuralstyle.machine.memory import free_memory
+from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.machine.peak_memory import peak_memory
-from neuralstyle.objective.auto_tile import FREE_MEMORY_SHARE
+from neuralstyle.objective.auto_tile import SAMPLE_SIDE
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.optimizers.base import Optimizer
 from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
 from neuralstyle.painting.stages import PlannedStage
 from neuralstyle.styles import Style
-
-SAMPLE_SIDE = 256
-"""Longest side in pixels of the picture that the forecast evaluates."""
 
 TILED_WORK = 1.5
 """Work per pixel in tiles, relative to the whole picture: 3 passes (forward twice, backward once) instead of 2."""

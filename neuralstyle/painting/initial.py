@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import number, unknown
+from neuralstyle._errors import is_whole, number, unknown
 from neuralstyle._words import NOISE_KINDS, NoiseKind
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def initial_picture(
     """
     from neuralstyle.images import resize_image
 
-    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+    if not is_whole(seed) or not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed is a whole number of at most 64 bits, received {seed!r}")
     if isinstance(init, str) and init == "noise":
         init = Noise()
@@ -120,7 +120,7 @@ def _noise(kind: NoiseKind, shape: tuple[int, int], styles: Sequence[Style], see
 
     from neuralstyle.images import load_image
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     if kind == "uniform":
         return torch.rand(1, 3, *shape, generator=generator)
     normal = torch.randn(1, 3, *shape, generator=generator)

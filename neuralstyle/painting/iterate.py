@@ -43,6 +43,8 @@ def iterate(function: Callable[P, object], /, *arguments: P.args, **options: P.k
         ```
 
     """
+    from neuralstyle.painting.plan import as_callbacks
+
     steps: SimpleQueue[Progress | BaseException | None] = SimpleQueue()
     answers: SimpleQueue[bool] = SimpleQueue()
 
@@ -51,8 +53,7 @@ def iterate(function: Callable[P, object], /, *arguments: P.args, **options: P.k
         return answers.get()
 
     given: Any = options.get("callback")
-    callbacks = [] if given is None else [given] if callable(given) else list(given)
-    with_wait: Any = {**options, "callback": [*callbacks, wait]}
+    with_wait: Any = {**options, "callback": [*as_callbacks(given), wait]}
 
     def work() -> None:
         try:

@@ -149,7 +149,7 @@ def plan(
         **options: as in ``stylize``.
 
     Returns:
-        A ``Plan``, for ``paint``. Encoders that are modules are moved to the device.
+        A ``Plan``, for ``paint``. Encoders that are modules on another device are copied.
 
     Raises:
         ValueError: bad input, named in the message.

@@ -171,7 +171,7 @@ def resolve_stages(
         shape: function from the longest side to (height, width).
         losses: the losses of the call.
         encoder: the encoder of the call, or None for the default one.
-        device: where modules are moved; None: the accelerator that torch finds, else the CPU.
+        device: where modules are, or are copied to; None: the accelerator that torch finds, else the CPU.
         content: whether there is a content to compare with.
         styles: the styles, with their pictures loaded.
         color: whose colours the result has.
@@ -213,12 +213,12 @@ def _encoders(encoders: Sequence[Encoder | str], device: str | torch.device | No
     """Return the encoders on their device; each name makes one network."""
     named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
     networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
-    place = find_device(device)
-    placed = {id(network): _on_device(network, place) for network in networks}
+    place = torch.empty(0, device=find_device(device)).device  # with its number, as tensors have it
+    placed = {id(network): encoder_on(network, place) for network in networks}
     return [placed[id(network)] for network in networks]
 
 
-def _on_device(encoder: Encoder, device: torch.device) -> Encoder:
+def encoder_on(encoder: Encoder, device: torch.device) -> Encoder:
     """The encoder on a device: itself if it is there, else a copy, as it may be in use where it is."""
     if not isinstance(encoder, torch.nn.Module):
         return encoder

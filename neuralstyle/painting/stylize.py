@@ -71,7 +71,7 @@ def stylize(
             whole picture at once. "auto": chosen from free memory.
         seed: seed of the noise. On the CPU, the same seed on the same machine gives the same bytes.
         device: for example "cpu" or "cuda:1"; None: the accelerator that torch finds, else the CPU. Encoders that are
-            modules are moved there.
+            modules on another device are copied there.
         callback: one function or several, called with a ``Progress`` after each evaluation. Returning False, or
             raising StopIteration, stops the work; the result is then chosen from the pictures so far.
         progress: show a progress bar, on the terminal or in a notebook.

@@ -13,7 +13,7 @@ from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_layer, check
 from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.testing.tools import difference, global_random_numbers, noise, one_line
 
-MIN_SIDE = 16  # of the pictures, in pixels
+MIN_PICTURE_SIDE = 16  # of the pictures, in pixels
 
 
 def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tolerance: float = 1e-3) -> None:
@@ -125,7 +125,9 @@ class _Looked:
 
     def check_features(self) -> None:
         """Check shapes, values and repeatability, for sizes that are not multiples of the stride."""
-        height, width = (max(side, MIN_SIDE) for side in (3 * self.stride + 1, 2 * self.stride + self.stride // 2))
+        height, width = (
+            max(side, MIN_PICTURE_SIDE) for side in (3 * self.stride + 1, 2 * self.stride + self.stride // 2)
+        )
         image = self.picture(height, width, batch=2)
         before = image.clone()
         with torch.no_grad(), global_random_numbers(0) as drawn:
@@ -157,7 +159,7 @@ class _Looked:
 
     def check_each_alone(self) -> None:
         """Check that a layer's features do not depend on the other requested layers: no later layer overwrites them."""
-        image = self.picture(*2 * [max(2 * self.stride, MIN_SIDE)])
+        image = self.picture(*2 * [max(2 * self.stride, MIN_PICTURE_SIDE)])
         with torch.no_grad():
             together = self.features(image)
             for key in self.layers:
@@ -169,7 +171,7 @@ class _Looked:
 
     def check_gradient(self) -> None:
         """Check that features can be differentiated with respect to the picture."""
-        image = self.picture(*2 * [max(2 * self.stride, MIN_SIDE)]).requires_grad_()
+        image = self.picture(*2 * [max(2 * self.stride, MIN_PICTURE_SIDE)]).requires_grad_()
         features = self.features(image)
         for key, maps in features.items():
             if not maps.requires_grad:
@@ -187,10 +189,12 @@ class _Looked:
         for reach in sorted({layer.reach for layer in self.layers.values() if not layer.is_global}):
             layers = {key: layer for key, layer in self.layers.items() if layer.reach == reach}
             stride = math.lcm(*(layer.stride for layer in layers.values()))
-            beyond = -(-MIN_SIDE // stride) * stride
+            beyond = -(-MIN_PICTURE_SIDE // stride) * stride
             start = -(-reach // stride) * stride + beyond
             stop = start + 4 * stride  # cells from start to stop see pixels from start - reach to stop + reach
-            first, second = (self.picture(max(2 * stride, MIN_SIDE), stop + start, seed=seed) for seed in (3, 4))
+            first, second = (
+                self.picture(max(2 * stride, MIN_PICTURE_SIDE), stop + start, seed=seed) for seed in (3, 4)
+            )
             second[..., start - reach : stop + reach] = first[..., start - reach : stop + reach]
             for lying in (True, False):
                 pair = [self._strip(strip, layers, lying=lying) for strip in (first, second)]
@@ -206,9 +210,9 @@ class _Looked:
             return
         stride = math.lcm(*(layer.stride for layer in local.values()))
         furthest = -(-max(layer.reach for layer in local.values()) // stride) * stride
-        margin = -(-MIN_SIDE // stride) * stride
+        margin = -(-MIN_PICTURE_SIDE // stride) * stride
         length = 2 * furthest + 4 * stride
-        strip = self.picture(max(2 * stride, MIN_SIDE), length + 2 * margin, seed=3)
+        strip = self.picture(max(2 * stride, MIN_PICTURE_SIDE), length + 2 * margin, seed=3)
         for lying in (True, False):
             whole, piece = (
                 self._strip(each, local, lying=lying) for each in (strip, strip[..., margin : margin + length])

@@ -13,8 +13,8 @@ from neuralstyle.testing.stand_in import StandIn
 from neuralstyle.testing.tools import difference, noise
 
 SIDES = 24, 20  # of the pictures, in pixels, for strides of up to 2; larger strides have larger pictures and tiles
-TILE = 8  # side of the tiles in pixels, for strides of up to 2
-TOLERANCE = 1e-6
+TILE_SIDE = 8  # side of the tiles in pixels, for strides of up to 2
+PICTURE_TOLERANCE = 1e-6
 
 
 def check_pictures(loss: Loss, encoder: StandIn) -> None:
@@ -34,9 +34,9 @@ def check_pictures(loss: Loss, encoder: StandIn) -> None:
     elif loss.reference is not None:
         references = {loss.reference: other}
     objective = Objective(encoder, loss, **references)
-    whole, tiled = (objective.evaluate(image, tile=tile) for tile in (None, times * TILE))
+    whole, tiled = (objective.evaluate(image, tile=tile) for tile in (None, times * TILE_SIDE))
     expected = _value(loss, encoder, image, None if loss.reference is None else other)
-    if abs(whole.loss - expected) > TOLERANCE * max(abs(expected), 1e-12):
+    if abs(whole.loss - expected) > PICTURE_TOLERANCE * max(abs(expected), 1e-12):
         raise ValueError(
             f"{name} is {whole.loss:.6g} in an objective and {expected:.6g} on the same feature maps; do not "
             "override forward of a StatisticLoss or PointwiseLoss"
@@ -44,7 +44,7 @@ def check_pictures(loss: Loss, encoder: StandIn) -> None:
     assert whole.gradient is not None
     assert tiled.gradient is not None
     off = max(abs(tiled.loss - whole.loss) / max(abs(whole.loss), 1e-12), difference(tiled.gradient, whole.gradient))
-    if off > TOLERANCE:
+    if off > PICTURE_TOLERANCE:
         raise ValueError(
             f"{name} differs by {off:.1%} between a picture in tiles and the whole picture; make it depend on features "
             "and their weights alone, and set reach to the distance of its farthest neighbour"
