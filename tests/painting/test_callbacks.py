@@ -7,17 +7,22 @@ import subprocess
 import sys
 import threading
 import types
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from doubles import two_stages
 from PIL import Image
+from torch import Tensor
 
 from neuralstyle import (
     LBFGS,
     Adam,
     ContentLoss,
+    FeatureExtractor,
     GramStyleLoss,
     LivePreview,
     LossLog,
@@ -32,10 +37,11 @@ from neuralstyle import (
 )
 from neuralstyle.callbacks import plot_losses, read_losses
 
+Painter = tuple[Callable[..., Image.Image], list[Any], dict[str, Any]]
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
 
 
-def progress(iteration=1, total=10, loss=0.1, stage=1, **terms):
+def progress(iteration: int = 1, total: int = 10, loss: float = 0.1, stage: int = 1, **terms: Any) -> Progress:
     """A Progress whose picture is grey, and the darker the later."""
     kept = torch.full((1, 3, 16, 24), 1 / iteration)
     terms = terms or {"ContentLoss": 0.25 * loss, "GramStyleLoss": 0.75 * loss}
@@ -44,12 +50,12 @@ def progress(iteration=1, total=10, loss=0.1, stage=1, **terms):
 
 
 @pytest.fixture(scope="module")
-def style():
+def style() -> Image.Image:
     return samples.painting("embers", size=64)
 
 
 @pytest.fixture
-def run(photo, style, encoder):
+def run(photo: Tensor, style: Image.Image, encoder: FeatureExtractor) -> Callable[..., Image.Image]:
     """A short run at two stages, of 3 and 5 evaluations."""
 
     def paint(**options):
@@ -64,7 +70,7 @@ def run(photo, style, encoder):
 
 @pytest.mark.parametrize("stop", ["False", "numpy", "StopIteration"])
 @pytest.mark.parametrize("place", [0, 1])
-def test_all_callbacks_are_called_also_when_one_stops(run, stop, place):
+def test_all_callbacks_are_called_also_when_one_stops(run: Callable[..., Any], stop: Any, place: int) -> None:
     counts = []
 
     def stopping(progress):
@@ -82,7 +88,7 @@ def test_all_callbacks_are_called_also_when_one_stops(run, stop, place):
 
 
 @pytest.mark.parametrize("answer", [None, True, 0, "", [], np.True_], ids=repr)
-def test_what_is_not_false_goes_on(run, answer):
+def test_what_is_not_false_goes_on(run: Callable[..., Any], answer: Any) -> None:
     counts = []
     run(callback=lambda progress: counts.append(progress.iteration) or answer)
     assert len(counts) == 8
@@ -90,7 +96,9 @@ def test_what_is_not_false_goes_on(run, answer):
 
 @pytest.mark.parametrize("result", ["best", "last", "average"])
 @pytest.mark.parametrize("optimizer", [LBFGS(), Adam()], ids=["LBFGS", "Adam"])
-def test_the_last_progress_holds_the_result_in_full_precision(run, result, optimizer):
+def test_the_last_progress_holds_the_result_in_full_precision(
+    run: Callable[..., Any], result: Any, optimizer: Any
+) -> None:
     seen = []
     image = run(callback=seen.append, result=result, optimizer=optimizer)
     assert np.array_equal(np.asarray(seen[-1].image()), np.asarray(image))
@@ -100,13 +108,13 @@ def test_the_last_progress_holds_the_result_in_full_precision(run, result, optim
     assert not torch.equal(exact, load_image(image))
 
 
-def test_progress_in_the_contents_colours_shows_them(run):
+def test_progress_in_the_contents_colours_shows_them(run: Callable[..., Any]) -> None:
     seen = []
     image = run(callback=seen.append, color="luminance")
     assert np.array_equal(np.asarray(seen[-1].image()), np.asarray(image))
 
 
-def test_an_earlier_progress_does_not_change_later(run):
+def test_an_earlier_progress_does_not_change_later(run: Callable[..., Any]) -> None:
     seen = []
     run(callback=lambda progress: seen.append((progress, progress.tensor().clone())), optimizer=Adam(), result="last")
     assert all(torch.equal(progress.tensor(), copy) for progress, copy in seen)
@@ -127,7 +135,7 @@ def test_an_earlier_progress_does_not_change_later(run):
         ("100% {name} {{{:d}}}.png", [f"100% {{name}} {{{{{n}}}}}.png" for n in (4, 8, 10)]),
     ],
 )
-def test_pictures_are_saved_every_so_often_and_at_the_last(tmp_path, pattern, names):
+def test_pictures_are_saved_every_so_often_and_at_the_last(tmp_path: Path, pattern: str, names: list[str]) -> None:
     save = SavePictures(tmp_path / pattern, every=4)
     for iteration in range(1, 11):
         save(progress(iteration))
@@ -138,7 +146,7 @@ def test_pictures_are_saved_every_so_often_and_at_the_last(tmp_path, pattern, na
             assert abs(np.asarray(image).astype(float) - 255 / iteration).max() <= 2
 
 
-def test_pictures_go_where_the_pattern_says(tmp_path, monkeypatch):
+def test_pictures_go_where_the_pattern_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub%d").mkdir()
     SavePictures("{}.png", every=1)(progress(3))
@@ -150,27 +158,27 @@ def test_pictures_go_where_the_pattern_says(tmp_path, monkeypatch):
     "pattern",
     ["step.png", "{}-{}.png", "%d-%d.png", "{}-%d.png", "{name}.png", "{0}.png", "%s.png", "%3.2f.png", "{:>4}.png"],
 )
-def test_a_pattern_without_its_one_field_is_named(tmp_path, pattern):
+def test_a_pattern_without_its_one_field_is_named(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(ValueError, match="needs one field for the number") as caught:
         SavePictures(tmp_path / pattern)
     assert pattern in str(caught.value)
 
 
-def test_a_field_in_the_folders_name_is_none(tmp_path):
+def test_a_field_in_the_folders_name_is_none(tmp_path: Path) -> None:
     (tmp_path / "{}").mkdir()
     with pytest.raises(ValueError, match="needs one field"):
         SavePictures(tmp_path / "{}" / "step.png")
 
 
 @pytest.mark.parametrize("every", [0, -1, 2.0, True, "5"], ids=repr)
-def test_a_bad_interval_is_named(tmp_path, every):
+def test_a_bad_interval_is_named(tmp_path: Path, every: Any) -> None:
     with pytest.raises(ValueError, match="every is a whole number of at least 1"):
         SavePictures(tmp_path / "{}.png", every=every)
     with pytest.raises(ValueError, match="every is a whole number of at least 1"):
         LivePreview(every=every)
 
 
-def test_files_of_another_run_are_not_mixed_with_those_of_this(tmp_path):
+def test_files_of_another_run_are_not_mixed_with_those_of_this(tmp_path: Path) -> None:
     for name in ("step-07.png", "step-.png", "step-1.png.txt", "xstep-1.png"):
         (tmp_path / name).touch()
     with pytest.raises(FileExistsError, match=r"step-07\.png exists"):
@@ -181,14 +189,14 @@ def test_files_of_another_run_are_not_mixed_with_those_of_this(tmp_path):
     SavePictures(tmp_path / "step-{}.png", every=5)
 
 
-def test_a_place_where_no_picture_can_be_saved_is_named_at_once(tmp_path):
+def test_a_place_where_no_picture_can_be_saved_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         SavePictures(tmp_path / "missing" / "{}.png")
     with pytest.raises(ValueError, match=r"\.gif"):
         SavePictures(tmp_path / "{}.gif")
 
 
-def test_the_pictures_of_a_run_are_those_of_its_progress(run, tmp_path):
+def test_the_pictures_of_a_run_are_those_of_its_progress(run: Callable[..., Any], tmp_path: Path) -> None:
     seen = []
     image = run(callback=[SavePictures(tmp_path / "{}.png", every=3), seen.append])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3.png", "6.png", "8.png"]
@@ -203,7 +211,7 @@ def test_the_pictures_of_a_run_are_those_of_its_progress(run, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_the_log_says_what_progress_says(run, tmp_path, suffix):
+def test_the_log_says_what_progress_says(run: Callable[..., Any], tmp_path: Path, suffix: str) -> None:
     seen, log = [], LossLog(tmp_path / f"log{suffix}")
     run(callback=[seen.append, log])
     rows = read_losses(log.path)
@@ -215,7 +223,7 @@ def test_the_log_says_what_progress_says(run, tmp_path, suffix):
         assert row["seconds"] == pytest.approx(progress.elapsed, abs=0.00051)
 
 
-def test_others_can_read_the_log(tmp_path):
+def test_others_can_read_the_log(tmp_path: Path) -> None:
     logs = [LossLog(tmp_path / "log.csv"), LossLog(tmp_path / "log.jsonl")]
     for log in logs:
         log(progress(1, loss=0.1, a=0.1))
@@ -230,7 +238,7 @@ def test_others_can_read_the_log(tmp_path):
     assert [json.loads(line)["a"] for line in logs[1].path.read_text().splitlines()] == [0.1, 1e-30]
 
 
-def test_each_line_is_written_at_once(tmp_path):
+def test_each_line_is_written_at_once(tmp_path: Path) -> None:
     log = LossLog(tmp_path / "log.csv")
     for iteration in range(1, 5):
         log(progress(iteration))
@@ -238,7 +246,7 @@ def test_each_line_is_written_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_a_continued_log_drops_what_lies_after_the_point_of_return(tmp_path, suffix):
+def test_a_continued_log_drops_what_lies_after_the_point_of_return(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"log{suffix}"
     whole = LossLog(path)
     for iteration in range(1, 9):
@@ -256,21 +264,21 @@ def test_a_continued_log_drops_what_lies_after_the_point_of_return(tmp_path, suf
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_log_that_watches_a_run_again_goes_back_with_it(tmp_path):
+def test_a_log_that_watches_a_run_again_goes_back_with_it(tmp_path: Path) -> None:
     log = LossLog(tmp_path / "log.csv")
     for iteration in (1, 2, 3, 2, 3, 4):
         log(progress(iteration))
     assert [row["iteration"] for row in read_losses(log.path)] == [1, 2, 3, 4]
 
 
-def test_a_log_that_is_not_continued_starts_anew(tmp_path):
+def test_a_log_that_is_not_continued_starts_anew(tmp_path: Path) -> None:
     first, second = LossLog(tmp_path / "log.csv"), LossLog(tmp_path / "log.csv", overwrite=True)
     first(progress(1))
     second(progress(2))
     assert [row["iteration"] for row in read_losses(second.path)] == [2]
 
 
-def test_a_log_that_exists_is_not_replaced_unasked(tmp_path):
+def test_a_log_that_exists_is_not_replaced_unasked(tmp_path: Path) -> None:
     log = LossLog(tmp_path / "log.csv")
     LossLog(log.path)  # of a run that was killed before there was anything to lose
     log(progress(1))
@@ -280,7 +288,7 @@ def test_a_log_that_exists_is_not_replaced_unasked(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 @pytest.mark.parametrize("text", ["name,age\nAnna,7\n", "name\n", "[1, 2]\n", '{"a": 1}\n', "1,2\n3\n", "\0\n", "é\n"])
-def test_what_is_no_log_is_not_gone_on_with(tmp_path, suffix, text):
+def test_what_is_no_log_is_not_gone_on_with(tmp_path: Path, suffix: str, text: str) -> None:
     path = tmp_path / f"log{suffix}"
     path.write_bytes(text.encode("latin-1"))
     for read in (read_losses, lambda path: LossLog(path, resume=True), lambda path: plot_losses(path, "plot.png")):
@@ -289,7 +297,7 @@ def test_what_is_no_log_is_not_gone_on_with(tmp_path, suffix, text):
     assert path.read_bytes() == text.encode("latin-1")
 
 
-def test_the_log_of_a_training_can_be_plotted_and_is_not_gone_on_with(tmp_path):
+def test_the_log_of_a_training_can_be_plotted_and_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,epoch,seconds,loss,ContentLoss\n10,1,2.5,3.5,1.5\n20,1,5.0,2.5,1.0\n")
     assert [row["step"] for row in read_losses(path)] == [10, 20]
@@ -298,7 +306,7 @@ def test_the_log_of_a_training_can_be_plotted_and_is_not_gone_on_with(tmp_path):
         LossLog(path, resume=True)
 
 
-def test_the_log_of_other_losses_is_not_gone_on_with(tmp_path):
+def test_the_log_of_other_losses_is_not_gone_on_with(tmp_path: Path) -> None:
     first = LossLog(tmp_path / "log.csv")
     first(progress(1))
     text = first.path.read_text()
@@ -307,7 +315,7 @@ def test_the_log_of_other_losses_is_not_gone_on_with(tmp_path):
     assert first.path.read_text() == text
 
 
-def test_a_bad_place_for_a_log_is_named_at_once(tmp_path):
+def test_a_bad_place_for_a_log_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.csv or \.jsonl, received '\.txt'"):
         LossLog(tmp_path / "log.txt")
     with pytest.raises(OSError, match="missing"):
@@ -320,7 +328,9 @@ def test_a_bad_place_for_a_log_is_named_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_a_plot_is_a_picture_with_a_curve_for_each_loss(tmp_path, suffix, monkeypatch):
+def test_a_plot_is_a_picture_with_a_curve_for_each_loss(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from matplotlib.axes import Axes
 
     curves, lines, draw, rule = {}, [], Axes.semilogy, Axes.axvline
@@ -340,7 +350,7 @@ def test_a_plot_is_a_picture_with_a_curve_for_each_loss(tmp_path, suffix, monkey
     assert lines == [5]  # where a new stage begins
 
 
-def test_a_plot_of_one_evaluation_is_a_picture(tmp_path):
+def test_a_plot_of_one_evaluation_is_a_picture(tmp_path: Path) -> None:
     log = LossLog(tmp_path / "log.csv")
     log(progress(1))
     plot_losses(log.path, tmp_path / "plot.jpg")
@@ -349,28 +359,28 @@ def test_a_plot_of_one_evaluation_is_a_picture(tmp_path):
     plot_losses(log.path, tmp_path / "plot.jpg", overwrite=True)
 
 
-def test_a_log_begins_with_its_first_line(tmp_path):
+def test_a_log_begins_with_its_first_line(tmp_path: Path) -> None:
     LossLog(tmp_path / "log.csv")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FileNotFoundError):
         LossLog(tmp_path / "missing" / "log.csv")
 
 
-def test_an_empty_log_cannot_be_plotted(tmp_path):
+def test_an_empty_log_cannot_be_plotted(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.touch()
     with pytest.raises(ValueError, match="no line to plot"):
         plot_losses(log, tmp_path / "plot.png")
 
 
-def test_a_plot_leaves_the_users_own_figures_and_windows_alone(tmp_path, monkeypatch):
+def test_a_plot_leaves_the_users_own_figures_and_windows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # which looks for a window system
     log = LossLog(tmp_path / "log.csv")
     log(progress(1))
     assert plot_losses(log.path, tmp_path / "plot.png").is_file()
 
 
-def test_a_missing_matplotlib_is_named(tmp_path, monkeypatch):
+def test_a_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"neuralstyle\[plot\]"):
         plot_losses(tmp_path / "log.csv", tmp_path / "plot.png")
@@ -382,27 +392,27 @@ def test_a_missing_matplotlib_is_named(tmp_path, monkeypatch):
 class Display:
     """Stands for IPython's display() in a notebook."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.shown = []
 
-    def __call__(self, image, display_id):
+    def __call__(self, image: Image.Image, display_id: Any) -> Any:
         assert display_id
         self.shown.append([image])
         return types.SimpleNamespace(update=self.shown[-1].append)
 
 
 @pytest.fixture
-def display(monkeypatch):
+def display(monkeypatch: pytest.MonkeyPatch) -> Display:
     shown = Display()
     monkeypatch.setattr("IPython.display.display", shown)
     return shown
 
 
-def greys(images):
+def greys(images: Iterable[Image.Image]) -> list[int]:
     return [np.asarray(image)[0, 0, 0].item() for image in images]
 
 
-def test_the_preview_is_drawn_in_one_place_at_first_every_so_often_and_at_last(display):
+def test_the_preview_is_drawn_in_one_place_at_first_every_so_often_and_at_last(display: Display) -> None:
     preview = LivePreview(every=4)
     for iteration in range(1, 11):
         preview(progress(iteration))
@@ -410,14 +420,14 @@ def test_the_preview_is_drawn_in_one_place_at_first_every_so_often_and_at_last(d
     assert greys(place) == [round(255 / iteration) for iteration in (1, 4, 8, 10)]
 
 
-def test_another_run_is_drawn_in_another_place(display):
+def test_another_run_is_drawn_in_another_place(display: Display) -> None:
     preview = LivePreview(every=2)
     for iteration in (1, 2, 3, 4, 3, 4, 5, 6):  # the second continues the first a step back
         preview(progress(iteration))
     assert [len(place) for place in display.shown] == [3, 3]
 
 
-def test_outside_a_notebook_nothing_is_drawn_more_often(monkeypatch):
+def test_outside_a_notebook_nothing_is_drawn_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr("IPython.display.display", lambda image, display_id: calls.append(image))
     preview = LivePreview(every=5)
@@ -426,7 +436,7 @@ def test_outside_a_notebook_nothing_is_drawn_more_often(monkeypatch):
     assert len(calls) == 4
 
 
-def test_a_real_notebook_shell_shows_png_pictures(run, monkeypatch):
+def test_a_real_notebook_shell_shows_png_pictures(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another one than the interpreter's makes IPython warn
     from IPython.core.displaypub import CapturingDisplayPublisher
     from IPython.core.interactiveshell import InteractiveShell
@@ -444,7 +454,7 @@ def test_a_real_notebook_shell_shows_png_pictures(run, monkeypatch):
     assert len({output["transient"]["display_id"] for output in publisher.outputs}) == 1
 
 
-def test_a_missing_ipython_is_named(monkeypatch):
+def test_a_missing_ipython_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "IPython.display", None)
     with pytest.raises(ImportError, match="pip install"):
         LivePreview()
@@ -461,18 +471,18 @@ PAINTERS = {
 
 
 @pytest.fixture(params=PAINTERS)
-def painter(request, photo, style, encoder):
+def painter(request: pytest.FixtureRequest, photo: Tensor, style: Image.Image, encoder: FeatureExtractor) -> Painter:
     """A painting function, its arguments and its options."""
     (function, *arguments), options = PAINTERS[request.param](photo, style)
     quick = {"encoder": encoder, "size": 48, "iterations": 4, "progress": False}
     return function, arguments, {**quick, **options, "schedule": two_stages}
 
 
-def workers():
+def workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "neuralstyle"]
 
 
-def test_step_by_step_comes_to_the_same_bytes(painter):
+def test_step_by_step_comes_to_the_same_bytes(painter: Painter) -> None:
     function, arguments, options = painter
     seen = list(iterate(function, *arguments, **options))
     assert [progress.iteration for progress in seen] == list(range(1, 8))
@@ -480,7 +490,7 @@ def test_step_by_step_comes_to_the_same_bytes(painter):
     assert workers() == []
 
 
-def test_nothing_is_done_before_the_first_step_and_between_two(painter):
+def test_nothing_is_done_before_the_first_step_and_between_two(painter: Painter) -> None:
     function, arguments, options = painter
     counts = []
     steps = iterate(function, *arguments, **options, callback=lambda progress: counts.append(progress.iteration))
@@ -495,7 +505,7 @@ def test_nothing_is_done_before_the_first_step_and_between_two(painter):
 
 
 @pytest.mark.parametrize("callback", ["one", "several", "none"])
-def test_callbacks_are_called_as_well(painter, callback):
+def test_callbacks_are_called_as_well(painter: Painter, callback: Any) -> None:
     function, arguments, options = painter
     counts = []
 
@@ -507,14 +517,14 @@ def test_callbacks_are_called_as_well(painter, callback):
     assert sorted(counts) == sorted(list(range(1, 8)) * {"one": 1, "several": 2, "none": 0}[callback])
 
 
-def test_a_callback_that_stops_ends_the_loop(painter):
+def test_a_callback_that_stops_ends_the_loop(painter: Painter) -> None:
     function, arguments, options = painter
     steps = iterate(function, *arguments, **options, callback=lambda progress: progress.iteration < 3)
     assert [progress.iteration for progress in steps] == [1, 2, 3]
     assert workers() == []
 
 
-def test_leaving_the_loop_stops_the_work(painter):
+def test_leaving_the_loop_stops_the_work(painter: Painter) -> None:
     function, arguments, options = painter
     counts = []
     for progress in iterate(function, *arguments, **options, callback=lambda p: counts.append(p.iteration)):
@@ -526,7 +536,7 @@ def test_leaving_the_loop_stops_the_work(painter):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_error_in_the_loop_stops_the_work(painter, kind):
+def test_an_error_in_the_loop_stops_the_work(painter: Painter, kind: Any) -> None:
     function, arguments, options = painter
 
     def loop():
@@ -539,7 +549,7 @@ def test_an_error_in_the_loop_stops_the_work(painter, kind):
     assert workers() == []
 
 
-def test_an_interrupt_while_it_waits_stops_the_work(painter, monkeypatch):
+def test_an_interrupt_while_it_waits_stops_the_work(painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
     function, arguments, options = painter
     module = sys.modules["neuralstyle.painting.iterate"]  # the package's attribute of that name is the function
 
@@ -563,7 +573,7 @@ def test_an_interrupt_while_it_waits_stops_the_work(painter, monkeypatch):
     assert workers() == []
 
 
-def test_errors_of_the_work_come_through_with_the_picture(painter):
+def test_errors_of_the_work_come_through_with_the_picture(painter: Painter) -> None:
     function, arguments, options = painter
 
     def fail(progress):
@@ -578,7 +588,7 @@ def test_errors_of_the_work_come_through_with_the_picture(painter):
 
 
 @pytest.mark.parametrize("bad", [{"size": -1}, {"callback": 7}, {"init": "contents"}], ids=str)
-def test_bad_input_is_an_error_at_the_first_step(painter, bad):
+def test_bad_input_is_an_error_at_the_first_step(painter: Painter, bad: dict[str, Any]) -> None:
     function, arguments, options = painter
     steps = iterate(function, *arguments, **{**options, **bad})
     with pytest.raises((ValueError, TypeError)):
@@ -586,14 +596,14 @@ def test_bad_input_is_an_error_at_the_first_step(painter, bad):
     assert workers() == []
 
 
-def test_several_can_be_stepped_by_turns(painter):
+def test_several_can_be_stepped_by_turns(painter: Painter) -> None:
     function, arguments, options = painter
     pairs = list(zip(iterate(function, *arguments, **options), iterate(function, *arguments, **options), strict=True))
     assert len(pairs) == 7
     assert all(math.isclose(a.loss, b.loss, rel_tol=0) for a, b in pairs)
 
 
-def test_a_program_may_end_in_the_middle_of_a_loop():
+def test_a_program_may_end_in_the_middle_of_a_loop() -> None:
     code = (
         "from neuralstyle import *\n"
         "picture = samples.photo().resize((32, 32))\n"

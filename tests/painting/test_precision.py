@@ -155,14 +155,14 @@ def test_tiles_and_masks(encoder: FeatureExtractor, photo: Tensor, painting: Ten
 def test_the_tile_that_fits_is_measured_in_the_precision(
     encoder: FeatureExtractor, photo: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: list[float] = []
-    measured = auto_tile._bytes_per_pixel
+    found: list[int] = []
+    measured = auto_tile.peak_memory
 
-    def note(*arguments: Any) -> float:
-        found.append(measured(*arguments))
+    def note(device: torch.device, work: Callable[[], object]) -> int:
+        found.append(measured(device, work))
         return found[-1]
 
-    monkeypatch.setattr(auto_tile, "_bytes_per_pixel", note)
+    monkeypatch.setattr(auto_tile, "peak_memory", note)
     direct = FeatureExtractor(pooling="average", convolution="direct", layers=LAYERS)
     for precision in (None, "bfloat16"):
         Objective(InPrecision(direct, precision), ContentLoss("relu3_1"), content=photo).evaluate(photo, "auto")

@@ -5,14 +5,18 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from doubles import Descent, two_stages
 from PIL import Image
+from torch import Tensor
 
 import neuralstyle
 from neuralstyle import (
@@ -47,18 +51,18 @@ TOTAL = 8  # evaluations of the run below, over its two stages
 
 
 @pytest.fixture(autouse=True)
-def _careless(monkeypatch):
+def _careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are not flushed to the disk, which takes its time."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 @pytest.fixture(scope="module")
-def style():
+def style() -> Image.Image:
     return samples.painting("embers", size=64)
 
 
 @pytest.fixture(scope="module")
-def run(photo, style, encoder):
+def run(photo: Tensor, style: Image.Image, encoder: FeatureExtractor) -> Callable[..., Image.Image]:
     """A short run at two stages, of 3 and 5 evaluations, that writes its state after each step."""
 
     def paint(state=None, every=0, **options):
@@ -71,23 +75,23 @@ def run(photo, style, encoder):
 
 
 @pytest.fixture
-def state(tmp_path):
+def state(tmp_path: Path) -> Path:
     return tmp_path / "run.state"
 
 
 @pytest.fixture(scope="module")
-def stopped(run, tmp_path_factory):
+def stopped(run: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The state of that run, stopped in its second stage."""
     path = tmp_path_factory.mktemp("stopped") / "run.state"
     run(path, callback=stop_at(5))
     return path.read_bytes()
 
 
-def stop_at(number):
+def stop_at(number: int) -> Callable[[Any], bool]:
     return lambda progress: progress.iteration < number
 
 
-def torch_lbfgs(x):
+def torch_lbfgs(x: Tensor) -> torch.optim.Optimizer:
     return torch.optim.LBFGS([x], max_iter=2)
 
 
@@ -98,7 +102,7 @@ OPTIMIZERS = {
 }
 
 
-def torch_sgd(x, **options):
+def torch_sgd(x: Tensor, **options: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD([x], lr=1, **options)
 
 
@@ -108,7 +112,9 @@ def torch_sgd(x, **options):
 @pytest.mark.parametrize(
     ("name", "stops"), [("LBFGS in a folder", (1, 3, 6)), ("Adam", (5,)), ("torch LBFGS", (5,))], ids=str
 )
-def test_a_run_stopped_at_any_evaluation_goes_on_to_the_same_bytes(run, state, name, stops, tmp_path):
+def test_a_run_stopped_at_any_evaluation_goes_on_to_the_same_bytes(
+    run: Callable[..., Any], state: Path, name: str, stops: tuple[int, ...], tmp_path: Path
+) -> None:
     optimizer = OPTIMIZERS[name](tmp_path)
     whole = run(optimizer=optimizer).tobytes()
     for number in stops:  # the first, the last of a stage and one between
@@ -126,7 +132,9 @@ def test_a_run_stopped_at_any_evaluation_goes_on_to_the_same_bytes(run, state, n
     [(LBFGS(), "best"), (LBFGS(), "last"), (Adam(), "average")],
     ids=["best", "last", "average"],
 )
-def test_a_run_that_breaks_again_and_again_ends_with_the_same_bytes(run, state, result, optimizer):
+def test_a_run_that_breaks_again_and_again_ends_with_the_same_bytes(
+    run: Callable[..., Any], state: Path, result: Any, optimizer: Any
+) -> None:
     options = {"result": result, "optimizer": optimizer, "init": "noise", "color": "luminance"}
     whole, starts = run(**options), []
 
@@ -144,7 +152,9 @@ def test_a_run_that_breaks_again_and_again_ends_with_the_same_bytes(run, state, 
     assert image.tobytes() == whole.tobytes()
 
 
-def test_a_run_that_is_killed_goes_on_to_the_same_bytes(run, state, tmp_path, photo, style):
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(
+    run: Callable[..., Any], state: Path, tmp_path: Path, photo: Tensor, style: Image.Image
+) -> None:
     to_pil(photo).save(tmp_path / "photo.png")
     style.save(tmp_path / "style.png")
     code = f"""
@@ -209,12 +219,14 @@ class Lightness(PointwiseLoss):
     layers: tuple[str, ...] = ("image",)
     reference: str = "content"
 
-    def error(self, x, target):
+    def error(self, x: Tensor, target: Any) -> Tensor:
         return self.scale((x - target).mean(1, keepdim=True).square())
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_whatever_the_settings_equal_ones_go_on_to_the_same_bytes(run, state, name):
+def test_whatever_the_settings_equal_ones_go_on_to_the_same_bytes(
+    run: Callable[..., Any], state: Path, name: str
+) -> None:
     # They are made anew each time, as another process would make them.
     whole = run(**SETTINGS[name]())
     run(state, callback=stop_at(5), **SETTINGS[name]())
@@ -224,7 +236,9 @@ def test_whatever_the_settings_equal_ones_go_on_to_the_same_bytes(run, state, na
     assert image.tobytes() == whole.tobytes()
 
 
-def test_double_precision_goes_on_to_the_same_bytes(run, state, encoder64):
+def test_double_precision_goes_on_to_the_same_bytes(
+    run: Callable[..., Any], state: Path, encoder64: FeatureExtractor
+) -> None:
     whole = run(encoder=encoder64)
     run(state, callback=stop_at(6), encoder=encoder64)
     assert load_state(state, kind="neuralstyle run")["minimum"]["kept"].dtype == torch.float64
@@ -232,7 +246,9 @@ def test_double_precision_goes_on_to_the_same_bytes(run, state, encoder64):
 
 
 @pytest.mark.parametrize("paint", ["texture", "reconstruct"])
-def test_textures_and_reconstructions_go_on_too(paint, photo, style, encoder, state):
+def test_textures_and_reconstructions_go_on_too(
+    paint: str, photo: Tensor, style: Image.Image, encoder: FeatureExtractor, state: Path
+) -> None:
     def run(**options):
         quick = {"encoder": encoder, "size": 48, "iterations": 5, "schedule": two_stages, "progress": False}
         if paint == "texture":
@@ -244,7 +260,7 @@ def test_textures_and_reconstructions_go_on_too(paint, photo, style, encoder, st
     assert run(state=StateFile(state, every=0)).tobytes() == whole.tobytes()
 
 
-def test_a_loop_that_was_left_goes_on_in_another(run, state):
+def test_a_loop_that_was_left_goes_on_in_another(run: Callable[..., Any], state: Path) -> None:
     whole = run()
     for progress in iterate(run, state):
         if progress.iteration == 6:
@@ -254,14 +270,14 @@ def test_a_loop_that_was_left_goes_on_in_another(run, state):
     assert steps[-1].image().tobytes() == whole.tobytes()
 
 
-def test_a_finished_run_gives_its_picture_again(run, state):
+def test_a_finished_run_gives_its_picture_again(run: Callable[..., Any], state: Path) -> None:
     whole = run(state)
     counts = []
     assert run(state, callback=lambda progress: counts.append(progress.iteration)).tobytes() == whole.tobytes()
     assert counts[-1] == TOTAL  # the last step is done again, so that there is a Progress to show
 
 
-def test_a_scale_that_converges_early_goes_on_too(run, state):
+def test_a_scale_that_converges_early_goes_on_too(run: Callable[..., Any], state: Path) -> None:
     # The losses of the start, compared with itself, are 0: there is nothing to do at any scale.
     options = {"losses": ContentLoss("relu1_1"), "style": samples.painting("swirl", 64)}
     whole = run(**options)
@@ -272,7 +288,9 @@ def test_a_scale_that_converges_early_goes_on_too(run, state):
 # --- what comes with a continued run
 
 
-def test_the_log_and_the_pictures_are_those_of_the_uninterrupted_run(run, state, tmp_path):
+def test_the_log_and_the_pictures_are_those_of_the_uninterrupted_run(
+    run: Callable[..., Any], state: Path, tmp_path: Path
+) -> None:
     def watching(folder, **options):
         folder.mkdir(exist_ok=True)
         return [
@@ -297,7 +315,7 @@ def test_the_log_and_the_pictures_are_those_of_the_uninterrupted_run(run, state,
             assert seconds == sorted(seconds)  # the clock goes on
 
 
-def test_progress_counts_on(run, state):
+def test_progress_counts_on(run: Callable[..., Any], state: Path) -> None:
     whole, parts = [], []
     run(callback=whole.append)
     run(state, callback=lambda progress: parts.append(progress) or progress.iteration < 6)
@@ -312,7 +330,7 @@ def test_progress_counts_on(run, state):
     assert all(progress.elapsed > before["elapsed"] for progress in list(parts)[before["iteration"] :])
 
 
-def test_the_bar_goes_on_where_it_was(capsys, encoder):
+def test_the_bar_goes_on_where_it_was(capsys: pytest.CaptureFixture[str], encoder: FeatureExtractor) -> None:
     def planned(size, iterations, cost=1.0):
         return PlannedStage(size, size, size, iterations, encoder, LOSSES, cost)
 
@@ -324,7 +342,9 @@ def test_the_bar_goes_on_where_it_was(capsys, encoder):
     assert "20 px vgg19" in capsys.readouterr().err
 
 
-def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(run, state, monkeypatch):
+def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(
+    run: Callable[..., Any], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown = []
     run(state, callback=lambda progress: shown.append(progress) or progress.iteration < 7)
     kept = load_state(state, kind="neuralstyle run")["minimum"]["kept"]
@@ -341,7 +361,7 @@ def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(run,
 # --- the file
 
 
-def test_nothing_but_the_state_is_left_beside_it(run, state, stopped):
+def test_nothing_but_the_state_is_left_beside_it(run: Callable[..., Any], state: Path, stopped: bytes) -> None:
     state.write_bytes(stopped)
     (state.parent / f".{state.name}-0123abcd.tmp").mkdir()  # of a process that was killed
     (state.parent / ".other-0123abcd.tmp").mkdir()
@@ -349,13 +369,15 @@ def test_nothing_but_the_state_is_left_beside_it(run, state, stopped):
     assert sorted(path.name for path in state.parent.iterdir()) == [".other-0123abcd.tmp", state.name]
 
 
-def test_without_a_state_nothing_is_written(run, tmp_path, monkeypatch):
+def test_without_a_state_nothing_is_written(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     run()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_is_rewritten_at_its_interval(state, monkeypatch):
+def test_the_file_is_rewritten_at_its_interval(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, written = [100.0], []
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     file = RunState(StateFile(state, every=10), {})
@@ -368,7 +390,7 @@ def test_the_file_is_rewritten_at_its_interval(state, monkeypatch):
     assert written == [110, 120, 130]
 
 
-def test_the_time_that_writing_takes_does_not_count(state, monkeypatch):
+def test_the_time_that_writing_takes_does_not_count(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, written = [0.0], []
     monkeypatch.setattr("time.monotonic", lambda: now[0])
 
@@ -384,7 +406,9 @@ def test_the_time_that_writing_takes_does_not_count(state, monkeypatch):
     assert written == [9, 19, 29]
 
 
-def test_a_run_stopped_before_its_first_state_starts_again_with_these_settings_or_others(run, state):
+def test_a_run_stopped_before_its_first_state_starts_again_with_these_settings_or_others(
+    run: Callable[..., Any], state: Path
+) -> None:
     whole = run(seed=1, init="noise")
     run(state, callback=stop_at(6), every=1000)
     assert list(load_state(state, kind="neuralstyle run")) == ["settings"]
@@ -394,7 +418,7 @@ def test_a_run_stopped_before_its_first_state_starts_again_with_these_settings_o
     assert image.tobytes() == whole.tobytes()
 
 
-def test_the_file_is_there_before_the_first_evaluation(run, state):
+def test_the_file_is_there_before_the_first_evaluation(run: Callable[..., Any], state: Path) -> None:
     # So whoever finds what callbacks have written finds the file as well, and knows that a run is to be continued.
     there = []
     run(state, callback=lambda progress: there.append(state.exists()) or False, every=1000)
@@ -402,19 +426,21 @@ def test_the_file_is_there_before_the_first_evaluation(run, state):
 
 
 @pytest.mark.parametrize("interval", [-1, float("nan"), float("inf"), True], ids=str)
-def test_a_bad_interval_is_named(state, interval):
+def test_a_bad_interval_is_named(state: Path, interval: float) -> None:
     with pytest.raises(ValueError, match=r"every is a finite number of at least 0 seconds, received"):
         StateFile(state, every=interval)
 
 
-def test_a_bad_place_is_named_before_any_work(run, tmp_path):
+def test_a_bad_place_is_named_before_any_work(run: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing"):
         run(tmp_path / "missing" / "run.state", callback=pytest.fail)
     with pytest.raises(IsADirectoryError, match="is a folder"):
         run(tmp_path, callback=pytest.fail)
 
 
-def test_a_place_that_cannot_be_written_is_named_before_any_work(run, state, monkeypatch):
+def test_a_place_that_cannot_be_written_is_named_before_any_work(
+    run: Callable[..., Any], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(**options):
         raise OSError(30, "Read-only file system")
 
@@ -423,7 +449,9 @@ def test_a_place_that_cannot_be_written_is_named_before_any_work(run, state, mon
         run(state, callback=pytest.fail)
 
 
-def test_a_disk_that_fails_midway_hands_over_the_picture(run, state, monkeypatch):
+def test_a_disk_that_fails_midway_hands_over_the_picture(
+    run: Callable[..., Any], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(path, state, kind):
         if state.get("iteration", 0) >= 3:
             raise OSError(28, "No space left on device")
@@ -435,7 +463,9 @@ def test_a_disk_that_fails_midway_hands_over_the_picture(run, state, monkeypatch
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "of another kind"])
-def test_a_damaged_state_is_named_and_left_as_it_is(run, state, stopped, damage):
+def test_a_damaged_state_is_named_and_left_as_it_is(
+    run: Callable[..., Any], state: Path, stopped: bytes, damage: str
+) -> None:
     if damage == "of another kind":
         save_state(state, {"settings": {}})
     else:
@@ -451,11 +481,11 @@ class Custom(torch.nn.Module):
 
     layers = FeatureExtractor().layers
 
-    def __init__(self, encoder):
+    def __init__(self, encoder: FeatureExtractor) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, image, layers):
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         return self.encoder(image, layers)
 
 
@@ -492,7 +522,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_other_settings_are_named_and_the_state_is_left_as_it_is(run, state, stopped, name):
+def test_other_settings_are_named_and_the_state_is_left_as_it_is(
+    run: Callable[..., Any], state: Path, stopped: bytes, name: str
+) -> None:
     make, named = CHANGES[name]
     changed = make()
     same = {"seed": {"init": Noise(blend=0.5)}, "content, same start": {"init": "noise"}}.get(name)
@@ -506,7 +538,7 @@ def test_other_settings_are_named_and_the_state_is_left_as_it_is(run, state, sto
     assert state.read_bytes() == before
 
 
-def test_another_mask_of_the_same_kind_is_another_setting(run, state):
+def test_another_mask_of_the_same_kind_is_another_setting(run: Callable[..., Any], state: Path) -> None:
     def masked(value):
         return Style(samples.painting("embers", 64), mask=Image.linear_gradient("L").point(lambda v: v * value))
 
@@ -516,14 +548,16 @@ def test_another_mask_of_the_same_kind_is_another_setting(run, state):
         run(state, style=masked(0.5), losses=losses)
 
 
-def test_another_version_is_another_setting(run, state, stopped, monkeypatch):
+def test_another_version_is_another_setting(
+    run: Callable[..., Any], state: Path, stopped: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state.write_bytes(stopped)
     monkeypatch.setattr(neuralstyle.painting.resume, "version", lambda package: "9.9")
     with pytest.raises(ValueError, match=r"another version of neuralstyle \(.*, now 9\.9\)"):
         run(state)
 
 
-def test_what_changes_no_byte_may_change(run, state, stopped):
+def test_what_changes_no_byte_may_change(run: Callable[..., Any], state: Path, stopped: bytes) -> None:
     whole = run()
     state.write_bytes(stopped)
     assert run(state, callback=[lambda progress: None], every=100).tobytes() == whole.tobytes()
@@ -533,7 +567,9 @@ def test_what_changes_no_byte_may_change(run, state, stopped):
 
 
 @pytest.mark.parametrize("depth", ["8", "16"])
-def test_the_same_command_goes_on_after_an_interrupt_and_ends_with_the_same_files(photo, style, tmp_path, depth):
+def test_the_same_command_goes_on_after_an_interrupt_and_ends_with_the_same_files(
+    photo: Tensor, style: Image.Image, tmp_path: Path, depth: str
+) -> None:
     def command(folder):
         out, log, steps, state = (str(folder / name) for name in ("out.png", "log.csv", "{:02d}.png", "run.state"))
         files = ["-o", out, "--log", log, "--snapshots", steps, "--snapshots-every", "2", "--state", state]
@@ -574,7 +610,7 @@ def test_the_same_command_goes_on_after_an_interrupt_and_ends_with_the_same_file
 # --- the parts
 
 
-def test_a_fingerprint_tells_pictures_apart(noise):
+def test_a_fingerprint_tells_pictures_apart(noise: Noise) -> None:
     picture = noise(1, 3, 20, 30)
     assert fingerprint(picture) == fingerprint(picture.clone()) == fingerprint(
         picture.contiguous(memory_format=torch.channels_last)
@@ -587,7 +623,7 @@ def test_a_fingerprint_tells_pictures_apart(noise):
     assert fingerprint(picture.bfloat16()) == fingerprint(picture.bfloat16())
 
 
-def test_a_description_holds_the_options_of_what_it_describes():
+def test_a_description_holds_the_options_of_what_it_describes() -> None:
     assert "pooling='l2'" in describe(FeatureExtractor(pooling="l2"))
     assert describe(torch_lbfgs).endswith("test_resume.torch_lbfgs")
     assert describe(Adam(lr=0.5)) == repr(Adam(lr=0.5))
@@ -596,7 +632,9 @@ def test_a_description_holds_the_options_of_what_it_describes():
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("store", ["device", "cpu"])
-def test_a_run_on_a_gpu_goes_on_there_with_its_pairs_where_they_were(run, state, store, photo):
+def test_a_run_on_a_gpu_goes_on_there_with_its_pairs_where_they_were(
+    run: Callable[..., Any], state: Path, store: str, photo: Tensor
+) -> None:
     encoder = FeatureExtractor()  # the shared one is to stay where it is
     options = {"device": "cuda", "encoder": encoder, "optimizer": LBFGS(history=3, store=store)}
     whole = run(**options)

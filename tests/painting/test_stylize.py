@@ -1,14 +1,18 @@
+from __future__ import annotations
+
 import inspect
 import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from doubles import Darkness, Spy
 from PIL import Image
+from torch import Tensor
 
 import neuralstyle
 from neuralstyle import (
@@ -41,27 +45,31 @@ SHALLOW = ContentLoss("relu2_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1"))
 
 
 @pytest.fixture(scope="module")
-def content():
+def content() -> Image.Image:
     return samples.photo()
 
 
 @pytest.fixture(scope="module")
-def style():
+def style() -> Image.Image:
     return samples.painting("embers", size=96)
 
 
-def array(image):
+def array(image: Image.Image) -> np.ndarray[Any, Any]:
     return np.asarray(image)
 
 
-def test_the_result_is_a_picture_of_the_asked_size_and_the_contents_aspect(content, style):
+def test_the_result_is_a_picture_of_the_asked_size_and_the_contents_aspect(
+    content: Image.Image, style: Image.Image
+) -> None:
     image = stylize(content, style, **QUICK)
     assert isinstance(image, Image.Image)
     assert image.mode == "RGB"
     assert image.size == (64, round(64 * content.height / content.width))
 
 
-def test_the_objective_falls_and_the_picture_nears_the_style(content, style, encoder):
+def test_the_objective_falls_and_the_picture_nears_the_style(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     losses = []
     options = {**QUICK, "iterations": 15}
     image = stylize(content, style, encoder=encoder, callback=lambda p: losses.append(p.loss), **options)
@@ -74,23 +82,27 @@ def test_the_objective_falls_and_the_picture_nears_the_style(content, style, enc
 @pytest.mark.parametrize(
     "options", [{}, {"init": "noise"}, {"tile": 32, "losses": SHALLOW}, {"optimizer": Adam()}], ids=str
 )
-def test_the_same_seed_gives_the_same_bytes(content, style, encoder, options):
+def test_the_same_seed_gives_the_same_bytes(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, options: Any
+) -> None:
     first, second = (array(stylize(content, style, encoder=encoder, **QUICK, **options)) for _ in range(2))
     assert np.array_equal(first, second)
 
 
-def test_another_seed_gives_other_noise(content, style, encoder):
+def test_another_seed_gives_other_noise(content: Image.Image, style: Image.Image, encoder: FeatureExtractor) -> None:
     images = [array(stylize(content, style, encoder=encoder, init="noise", seed=s, **QUICK)) for s in (0, 1)]
     assert not np.array_equal(*images)
 
 
-def test_tiles_give_the_same_picture(content, style, encoder):
+def test_tiles_give_the_same_picture(content: Image.Image, style: Image.Image, encoder: FeatureExtractor) -> None:
     options = {**QUICK, "size": 96, "losses": SHALLOW, "encoder": encoder}
     whole, tiled = (array(stylize(content, style, **options, tile=tile)).astype(int) for tile in (None, 32))
     assert abs(whole - tiled).max() <= 2
 
 
-def test_all_kinds_of_pictures_are_taken(content, style, encoder, tmp_path):
+def test_all_kinds_of_pictures_are_taken(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, tmp_path: Path
+) -> None:
     content.save(tmp_path / "c.png")
     kinds = [tmp_path / "c.png", str(tmp_path / "c.png"), content, array(content), load_image(content)]
     options = {**QUICK, "losses": SHALLOW, "encoder": encoder}
@@ -98,13 +110,15 @@ def test_all_kinds_of_pictures_are_taken(content, style, encoder, tmp_path):
     assert all(np.array_equal(results[0], result) for result in results[1:])
 
 
-def test_a_custom_loss_of_five_lines_changes_the_picture(content, style, encoder):
+def test_a_custom_loss_of_five_lines_changes_the_picture(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     plain = array(stylize(content, style, encoder=encoder, losses=SHALLOW, **QUICK))
     dark = array(stylize(content, style, encoder=encoder, losses=SHALLOW + 1e3 * Darkness(), **QUICK))
     assert dark.mean() < 0.8 * plain.mean()
 
 
-def test_a_users_torch_optimizer_works(content, style, encoder):
+def test_a_users_torch_optimizer_works(content: Image.Image, style: Image.Image, encoder: FeatureExtractor) -> None:
     losses = []
     stylize(
         content,
@@ -117,20 +131,26 @@ def test_a_users_torch_optimizer_works(content, style, encoder):
     assert losses[-1] < losses[0]
 
 
-def test_blending_takes_every_style_and_weight_zero_takes_none(content, style, encoder):
+def test_blending_takes_every_style_and_weight_zero_takes_none(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     other = samples.painting("woodcut", size=96)
     alone = array(stylize(content, style, encoder=encoder, **QUICK))
     assert np.array_equal(alone, array(stylize(content, [style, Style(other, weight=0)], encoder=encoder, **QUICK)))
     assert not np.array_equal(alone, array(stylize(content, [style, other], encoder=encoder, **QUICK)))
 
 
-def first_terms(content, style, encoder, **options):
+def first_terms(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, **options: Any
+) -> dict[str, float]:
     terms = []
     stylize(content, style, encoder=encoder, init="noise", callback=lambda p: terms.append(p.terms), **QUICK, **options)
     return terms[0]
 
 
-def test_scaled_losses_change_the_terms_that_compare_with_that_reference(content, style, encoder):
+def test_scaled_losses_change_the_terms_that_compare_with_that_reference(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     losses = DEFAULT_LOSSES.scaled("content", 2).scaled("style", 0.5)
     plain, weighted = first_terms(content, style, encoder), first_terms(content, style, encoder, losses=losses)
     assert weighted["ContentLoss"] == pytest.approx(2 * plain["ContentLoss"])
@@ -138,7 +158,7 @@ def test_scaled_losses_change_the_terms_that_compare_with_that_reference(content
     assert weighted["TotalVariationLoss"] == pytest.approx(plain["TotalVariationLoss"])
 
 
-def test_strength_is_a_dial_from_the_content_to_the_style():
+def test_strength_is_a_dial_from_the_content_to_the_style() -> None:
     content, style = samples.photo(), samples.painting("swirl", size=96)
     strengths = (0, 0.4, 0.8)
     pictures = [
@@ -153,7 +173,7 @@ def test_strength_is_a_dial_from_the_content_to_the_style():
     assert structures[0] > 0.97
 
 
-def test_strength_multiplies_both_sides(content, style, encoder):
+def test_strength_multiplies_both_sides(content: Image.Image, style: Image.Image, encoder: FeatureExtractor) -> None:
     def first(**options):
         return first_terms(content, style, encoder, **options)
 
@@ -164,12 +184,12 @@ def test_strength_multiplies_both_sides(content, style, encoder):
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), "high", True, None])
-def test_strength_is_checked_before_the_work(content, style, strength):
+def test_strength_is_checked_before_the_work(content: Image.Image, style: Image.Image, strength: Any) -> None:
     with pytest.raises(ValueError, match=r"strength is a number from 0 .* received"):
         stylize(content, style, strength=strength)
 
 
-def test_progress_counts_over_all_stages(content, style, encoder):
+def test_progress_counts_over_all_stages(content: Image.Image, style: Image.Image, encoder: FeatureExtractor) -> None:
     seen = []
 
     def schedule(size, iterations):
@@ -185,7 +205,9 @@ def test_progress_counts_over_all_stages(content, style, encoder):
     assert np.array_equal(array(seen[-1].image()), array(image))
 
 
-def test_a_stage_looks_through_an_encoder_of_its_own(content, style, encoder):
+def test_a_stage_looks_through_an_encoder_of_its_own(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     rough, other = Spy(encoder), Spy(FeatureExtractor(pooling="average"))
     images = [
         stylize(
@@ -203,7 +225,9 @@ def test_a_stage_looks_through_an_encoder_of_its_own(content, style, encoder):
     assert np.abs(same - plain).max() <= 2 < np.abs(different - plain).max()
 
 
-def test_the_encoder_of_each_stage_is_checked_before_the_work(content, style, encoder):
+def test_the_encoder_of_each_stage_is_checked_before_the_work(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     blind = Spy(encoder, {"image": encoder.layers["image"]})
     with pytest.raises(ValueError, match="spy"):
         stylize(
@@ -216,17 +240,19 @@ def test_the_encoder_of_each_stage_is_checked_before_the_work(content, style, en
         )
 
 
-def stop_by_false(progress):
+def stop_by_false(progress: neuralstyle.Progress) -> bool:
     return progress.iteration < 2
 
 
-def stop_by_exception(progress):
+def stop_by_exception(progress: neuralstyle.Progress) -> None:
     if progress.iteration == 2:
         raise StopIteration
 
 
 @pytest.mark.parametrize("callback", [stop_by_false, stop_by_exception])
-def test_the_callback_stops_and_the_best_so_far_is_returned_at_full_size(content, style, encoder, callback):
+def test_the_callback_stops_and_the_best_so_far_is_returned_at_full_size(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, callback: Any
+) -> None:
     counts = []
 
     def counting(progress):
@@ -239,7 +265,9 @@ def test_the_callback_stops_and_the_best_so_far_is_returned_at_full_size(content
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
-def test_an_exception_midway_carries_the_best_picture_so_far(content, style, encoder, kind):
+def test_an_exception_midway_carries_the_best_picture_so_far(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, kind: Any
+) -> None:
     def fail(progress):
         if progress.iteration == 2:
             raise kind("stop")
@@ -249,7 +277,9 @@ def test_an_exception_midway_carries_the_best_picture_so_far(content, style, enc
     assert caught.value.image.size[0] == 64
 
 
-def test_a_loss_that_turns_nan_is_named_and_the_last_good_picture_kept(content, style, encoder):
+def test_a_loss_that_turns_nan_is_named_and_the_last_good_picture_kept(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     class Fragile(Loss):
         layers = ("image",)
         reference = "content"
@@ -262,7 +292,9 @@ def test_a_loss_that_turns_nan_is_named_and_the_last_good_picture_kept(content, 
     assert np.array_equal(array(caught.value.image), array(neuralstyle.images.to_pil(load_image(content, 64))))
 
 
-def test_the_saved_file_has_the_objective_that_the_optimizer_reported(content, style, encoder, tmp_path):
+def test_the_saved_file_has_the_objective_that_the_optimizer_reported(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, tmp_path: Path
+) -> None:
     losses = []
     image = stylize(
         content, style, encoder=encoder, size=80, iterations=10, callback=lambda p: losses.append(p), progress=False
@@ -275,7 +307,9 @@ def test_the_saved_file_has_the_objective_that_the_optimizer_reported(content, s
 
 
 @pytest.mark.parametrize("color", ["luminance", "match", "histogram"])
-def test_the_contents_colours_are_kept(content, style, encoder, color):
+def test_the_contents_colours_are_kept(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, color: Any
+) -> None:
     def colours(image):
         return array(image).reshape(-1, 3).mean(0)
 
@@ -286,7 +320,9 @@ def test_the_contents_colours_are_kept(content, style, encoder, color):
 
 
 @pytest.mark.parametrize("init", ["content", "noise", "style", "picture"])
-def test_the_start_is_what_init_says(content, style, encoder, init):
+def test_the_start_is_what_init_says(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, init: Any
+) -> None:
     picture = samples.painting("mosaic", size=64)
     start = []
 
@@ -300,14 +336,16 @@ def test_the_start_is_what_init_says(content, style, encoder, init):
     assert np.allclose(mean, 127.5 if expected is None else array(expected).mean((0, 1)), atol=6)
 
 
-def first_picture(*arguments, **options):
+def first_picture(*arguments: Any, **options: Any) -> Tensor:
     """The picture that a run starts from, which is the first that it evaluates."""
     start = []
     stylize(*arguments, callback=lambda progress: start.append(progress.tensor()) or False, **QUICK, **options)
     return start[0]
 
 
-def test_the_start_may_be_blended_with_noise_of_any_kind(content, style, encoder):
+def test_the_start_may_be_blended_with_noise_of_any_kind(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     options = {"encoder": encoder, "losses": SHALLOW, "seed": 7}
     picture, grain = (first_picture(content, style, init=i, **options) for i in ("content", Noise("style")))
     blend = first_picture(content, style, init=Noise("style", blend=0.3), **options)
@@ -315,12 +353,16 @@ def test_the_start_may_be_blended_with_noise_of_any_kind(content, style, encoder
     assert torch.allclose(grain.mean((0, 2, 3)), load_image(style).mean((0, 2, 3)), atol=0.06)
 
 
-def test_the_start_may_be_a_function_of_the_content(content, style, encoder):
+def test_the_start_may_be_a_function_of_the_content(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     negative = first_picture(content, style, encoder=encoder, losses=SHALLOW, init=lambda picture: 1 - picture)
     assert torch.allclose(negative, 1 - first_picture(content, style, encoder=encoder, losses=SHALLOW), atol=0.02)
 
 
-def test_the_best_picture_the_last_and_the_average_are_three(content, style, encoder):
+def test_the_best_picture_the_last_and_the_average_are_three(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     # Steps so long that the last picture is hardly the best.
     options = {"encoder": encoder, "losses": SHALLOW, "optimizer": Adam(lr=0.3), "size": 64, "iterations": 12}
     losses, images = [], {}
@@ -338,7 +380,9 @@ def test_the_best_picture_the_last_and_the_average_are_three(content, style, enc
     assert found["last"] > 1.05 * found["best"]
 
 
-def test_a_style_is_never_blown_up_beyond_its_own_pixels(content, encoder, monkeypatch):
+def test_a_style_is_never_blown_up_beyond_its_own_pixels(
+    content: Image.Image, encoder: FeatureExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
     monkeypatch.setattr(
         neuralstyle.painting.stages,
@@ -350,7 +394,9 @@ def test_a_style_is_never_blown_up_beyond_its_own_pixels(content, encoder, monke
     assert [max(style.image.shape) for style in seen[0]] == [64, 32]
 
 
-def test_texture_synthesis_nears_the_styles_statistics_and_may_be_oblong(style, encoder):
+def test_texture_synthesis_nears_the_styles_statistics_and_may_be_oblong(
+    style: Image.Image, encoder: FeatureExtractor
+) -> None:
     losses = []
     image = synthesize_texture(
         style, losses=GramStyleLoss(("relu1_1", "relu2_1")), size=(48, 80), iterations=12, encoder=encoder,
@@ -360,7 +406,9 @@ def test_texture_synthesis_nears_the_styles_statistics_and_may_be_oblong(style, 
     assert min(losses) < 0.1 * losses[0]
 
 
-def test_content_reconstruction_gives_a_shallow_layer_back_and_a_deep_one_less(content, encoder):
+def test_content_reconstruction_gives_a_shallow_layer_back_and_a_deep_one_less(
+    content: Image.Image, encoder: FeatureExtractor
+) -> None:
     reference = array(content.resize((64, 43), Image.Resampling.BICUBIC)).astype(float)
 
     def error(layer):
@@ -370,7 +418,7 @@ def test_content_reconstruction_gives_a_shallow_layer_back_and_a_deep_one_less(c
     assert 1.5 * error("relu1_1") < error("relu4_1")
 
 
-def test_gatys_is_the_papers_objective(content, style):
+def test_gatys_is_the_papers_objective(content: Image.Image, style: Image.Image) -> None:
     recipe = gatys(alpha=1, beta=1e4)
     encoder = recipe["encoder"]
     assert (encoder.pooling, encoder.normalize, recipe["init"]) == ("average", True, "noise")
@@ -427,7 +475,14 @@ def test_gatys_is_the_papers_objective(content, style):
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_input_is_named_before_any_work(content, style, encoder, changes, error, message):
+def test_bad_input_is_named_before_any_work(
+    content: Image.Image,
+    style: Image.Image,
+    encoder: FeatureExtractor,
+    changes: Any,
+    error: type[Exception],
+    message: str,
+) -> None:
     def worked(progress):
         pytest.fail("work was done")
 
@@ -436,17 +491,17 @@ def test_bad_input_is_named_before_any_work(content, style, encoder, changes, er
         stylize(options.pop("content"), options.pop("style"), callback=worked, **options)
 
 
-def test_a_texture_cannot_compare_with_a_content(style, encoder):
+def test_a_texture_cannot_compare_with_a_content(style: Image.Image, encoder: FeatureExtractor) -> None:
     with pytest.raises(ValueError, match="ContentLoss compares with the content"):
         synthesize_texture(style, losses=SHALLOW, encoder=encoder, **QUICK)
 
 
-def test_a_picture_of_one_colour_is_painted(style):
+def test_a_picture_of_one_colour_is_painted(style: Image.Image) -> None:
     grey = np.full((64, 64, 3), 128, np.uint8)
     assert array(stylize(grey, style, size=64, iterations=12, progress=False)).std() > 20
 
 
-def test_a_long_strip_skips_the_stages_at_which_it_would_vanish(style, encoder):
+def test_a_long_strip_skips_the_stages_at_which_it_would_vanish(style: Image.Image, encoder: FeatureExtractor) -> None:
     strip = np.random.default_rng(0).integers(0, 255, (40, 400, 3), dtype=np.uint8)
     sizes = []
     image = stylize(
@@ -456,7 +511,9 @@ def test_a_long_strip_skips_the_stages_at_which_it_would_vanish(style, encoder):
     assert set(sizes) == {240}
 
 
-def test_a_long_strip_and_shallow_layers_skip_the_stages_under_16_pixels(style, encoder):
+def test_a_long_strip_and_shallow_layers_skip_the_stages_under_16_pixels(
+    style: Image.Image, encoder: FeatureExtractor
+) -> None:
     strip = np.random.default_rng(0).integers(0, 255, (40, 400, 3), dtype=np.uint8)
     sizes = []
     options = {"encoder": encoder, "losses": SHALLOW, "size": 200, "iterations": 1, "progress": False}
@@ -466,17 +523,19 @@ def test_a_long_strip_and_shallow_layers_skip_the_stages_under_16_pixels(style, 
 
 
 @pytest.mark.parametrize(("size", "expected"), [(64, [64]), (256, [128, 256]), (800, [100, 200, 400, 800])])
-def test_coarse_to_fine_halves_the_size(size, expected):
+def test_coarse_to_fine_halves_the_size(size: Any, expected: list[int]) -> None:
     stages = coarse_to_fine(size, 10)
     assert [stage.size for stage in stages] == expected
     assert [stage.iterations for stage in stages] == [10] * len(expected)
 
 
-def test_a_single_scale_has_one_stage():
+def test_a_single_scale_has_one_stage() -> None:
     assert single_scale(800, 7) == [Stage(800, 7)]
 
 
-def test_a_bar_shows_the_stage_and_the_loss_on_stderr_only(content, style, encoder, capsys):
+def test_a_bar_shows_the_stage_and_the_loss_on_stderr_only(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor, capsys: pytest.CaptureFixture[str]
+) -> None:
     stylize(content, style, encoder=encoder, size=64, iterations=2)
     printed = capsys.readouterr()
     assert "64 px vgg19" in printed.err
@@ -490,11 +549,11 @@ def test_a_bar_shows_the_stage_and_the_loss_on_stderr_only(content, style, encod
 
 
 @pytest.fixture
-def small_plan(content, style):
+def small_plan(content: Image.Image, style: Image.Image) -> neuralstyle.Plan:
     return neuralstyle.plan(content, style, size=64, iterations=2, init="noise", progress=False)
 
 
-def test_a_plan_says_what_is_going_to_be_done(small_plan):
+def test_a_plan_says_what_is_going_to_be_done(small_plan: neuralstyle.Plan) -> None:
     lines = str(small_plan).splitlines()
     assert lines[0].split() == ["stage", "pixels", "iterations", "through", "minimises"]
     assert lines[1].startswith("1      64 x 43  4           compact19  1 ContentLoss + 30 GramStyleLoss + ")
@@ -508,17 +567,19 @@ def test_a_plan_says_what_is_going_to_be_done(small_plan):
     ]
 
 
-def test_a_plan_is_painted_to_the_same_bytes_each_time(content, style, small_plan):
+def test_a_plan_is_painted_to_the_same_bytes_each_time(
+    content: Image.Image, style: Image.Image, small_plan: neuralstyle.Plan
+) -> None:
     first, second = (neuralstyle.paint(small_plan).tobytes() for _ in range(2))
     assert first == second == stylize(content, style, size=64, iterations=2, init="noise", progress=False).tobytes()
 
 
-def test_a_plan_cannot_be_changed(small_plan):
+def test_a_plan_cannot_be_changed(small_plan: neuralstyle.Plan) -> None:
     with pytest.raises(AttributeError):
         small_plan.tile = 32
 
 
-def test_a_plan_begins_nothing(content, style, tmp_path):
+def test_a_plan_begins_nothing(content: Image.Image, style: Image.Image, tmp_path: Path) -> None:
     state = tmp_path / "run.state"
     planned = neuralstyle.plan(content, style, size=64, state=state, callback=lambda progress: pytest.fail("begun"))
     str(planned)
@@ -526,25 +587,29 @@ def test_a_plan_begins_nothing(content, style, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_can_be_painted_step_by_step_and_its_own_callbacks_are_called(content, style, encoder):
+def test_a_plan_can_be_painted_step_by_step_and_its_own_callbacks_are_called(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     counts = []
     planned = neuralstyle.plan(content, style, encoder=encoder, callback=lambda p: counts.append(p.iteration), **QUICK)
     assert [progress.iteration for progress in neuralstyle.iterate(neuralstyle.paint, planned)] == counts == [1, 2, 3]
 
 
-def test_an_unknown_option_of_a_plan_is_named(content, style):
+def test_an_unknown_option_of_a_plan_is_named(content: Image.Image, style: Image.Image) -> None:
     with pytest.raises(TypeError, match="unknown option 'tyle': did you mean 'tile'"):
         neuralstyle.plan(content, style, tyle=32)
 
 
-def test_a_plan_has_the_defaults_of_stylize():
+def test_a_plan_has_the_defaults_of_stylize() -> None:
     parameters = inspect.signature(stylize).parameters.values()
     assert {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} == DEFAULTS
     assert set(DEFAULTS) == StylizeOptions.__optional_keys__
     assert len(inspect.signature(stylize).parameters) <= 20
 
 
-def test_an_estimate_grows_with_the_work_and_falls_with_the_tile(content, style, encoder):
+def test_an_estimate_grows_with_the_work_and_falls_with_the_tile(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     def estimate(**options):
         return neuralstyle.plan(content, style, encoder=encoder, **{**QUICK, "losses": SHALLOW, **options}).estimate()
 
@@ -558,7 +623,9 @@ def test_an_estimate_grows_with_the_work_and_falls_with_the_tile(content, style,
     assert str(whole).startswith("about ")
 
 
-def test_the_memory_of_an_evaluation_is_about_as_estimated(content, style, encoder):
+def test_the_memory_of_an_evaluation_is_about_as_estimated(
+    content: Image.Image, style: Image.Image, encoder: FeatureExtractor
+) -> None:
     planned = neuralstyle.plan(
         content, style, encoder=encoder, optimizer="adam", **{**QUICK, "size": 256, "schedule": "single"}
     )
@@ -584,20 +651,27 @@ def test_the_memory_of_an_evaluation_is_about_as_estimated(content, style, encod
     ],
     ids=["a layer", "an encoder", "iterations", "a small stage"],
 )
-def test_what_is_not_as_its_name_says_is_said_once(content, style, options, note, capsys, caplog):
+def test_what_is_not_as_its_name_says_is_said_once(
+    content: Image.Image,
+    style: Image.Image,
+    options: Any,
+    note: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level("INFO", logger="neuralstyle")
     stylize(content, style, **{"size": 64, "iterations": 2, "losses": SHALLOW, **options()})
     assert note in "".join(caplog.messages)
     assert capsys.readouterr().err.count(note) == 1
 
 
-def test_a_schedule_that_needs_no_note_has_none(content, style):
+def test_a_schedule_that_needs_no_note_has_none(content: Image.Image, style: Image.Image) -> None:
     for schedule in ("preview", "draft", "standard", "fine", "single"):
         assert neuralstyle.plan(content, style, size=64, schedule=schedule).notes == ()
     assert neuralstyle.plan(content, style, size=64, schedule="fine", encoder="compact19").notes == ()
 
 
-def test_an_optimizer_may_be_named(content, style, encoder):
+def test_an_optimizer_may_be_named(content: Image.Image, style: Image.Image, encoder: FeatureExtractor) -> None:
     options = {**QUICK, "encoder": encoder, "losses": SHALLOW}
     assert stylize(content, style, optimizer="adam", **options).tobytes() == (
         stylize(content, style, optimizer=Adam(), **options).tobytes()
@@ -605,7 +679,7 @@ def test_an_optimizer_may_be_named(content, style, encoder):
     assert neuralstyle.plan(content, style, optimizer="lbfgs", **options).optimizer == LBFGS()
 
 
-def test_the_options_of_stylize_can_be_read_without_torch():
+def test_the_options_of_stylize_can_be_read_without_torch() -> None:
     code = (
         "import inspect, sys, types\n"
         f"package = types.ModuleType('neuralstyle'); package.__path__ = [{str(Path(neuralstyle.__file__).parent)!r}]\n"
@@ -619,6 +693,6 @@ def test_the_options_of_stylize_can_be_read_without_torch():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_gives_the_cpus_picture(content, style):
+def test_cuda_gives_the_cpus_picture(content: Image.Image, style: Image.Image) -> None:
     images = [array(stylize(content, style, device=device, **QUICK)).astype(int) for device in ("cpu", "cuda")]
     assert abs(images[0] - images[1]).mean() < 2

@@ -90,17 +90,14 @@ def environment(**more: object) -> dict[str, str]:
 
 
 def start(size: int, code: str, *arguments: object) -> list[subprocess.Popen[str]]:
-    """As many processes, as torchrun would start them; one alone without any of its environment."""
+    """As many processes, as torchrun would start them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": size}
     environments = [environment(RANK=rank, LOCAL_RANK=rank, **shared) for rank in range(size)]
-    return [
-        subprocess.Popen(command, env=env if size > 1 else environment(), stderr=subprocess.PIPE, text=True)
-        for env in environments
-    ]
+    return [subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) for environ in environments]
 
 
 def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
@@ -114,12 +111,16 @@ def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Tensor]]]:
-    """What each process of a group of 1 and 3 has found."""
+    """What this process alone and each process of a group of 3 has found."""
     folder = tmp_path_factory.mktemp("results")
-    for size in (1, 3):
-        processes = start(size, WORK, folder)
-        errors = finish(processes)
-        assert [process.returncode for process in processes] == [0] * size, errors
+    processes = start(3, WORK, folder)
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["work", str(folder)])
+        exec(WORK, {"__name__": "work"})
+    torch.set_num_threads(threads)
+    errors = finish(processes)
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
     return {size: [torch.load(folder / f"{size}-{rank}.pt") for rank in range(size)] for size in (1, 3)}
 
 

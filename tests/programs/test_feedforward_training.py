@@ -8,13 +8,15 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from neuralstyle import ContentLoss, FeatureExtractor, GramStyleLoss, Loss, Objective, TotalVariationLoss, samples
 from neuralstyle.callbacks import read_losses
@@ -40,11 +42,11 @@ class Edges(nn.Module):
 
     layers = {"image": Layer("image", "image", 3, 1, 0), "edges": Layer("edges", "relu", 8, 1, 1)}  # noqa: RUF012
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("kernel", torch.randn(8, 3, 3, 3, generator=torch.Generator().manual_seed(0)))
 
-    def forward(self, image, layers):
+    def forward(self, image: Tensor, layers: Any) -> Any:
         edges = nn.functional.conv2d(image, self.kernel.to(image), padding=1).relu()
         return {layer: image if layer == "image" else edges for layer in layers}
 
@@ -54,7 +56,7 @@ DATA = {"size": 16, "batch_size": 2, "steps": 4, "workers": 0}
 QUICK = {"losses": LOSSES, "progress": False, "device": "cpu"}
 
 
-def train_quickly(style, pictures, **options):
+def train_quickly(style: Tensor, pictures: Any, **options: Any) -> TransformerNet:
     """``train`` for a few steps of a small network, with the options of all its groups given flat."""
 
     def taken(group):
@@ -67,12 +69,12 @@ def train_quickly(style, pictures, **options):
 
 
 @pytest.fixture(scope="session")
-def style():
+def style() -> Tensor:
     return load_image(samples.painting("mosaic", size=64), 48)
 
 
 @pytest.fixture
-def folder(tmp_path, noise):
+def folder(tmp_path: Path, noise: Callable[..., Tensor]) -> Path:
     data = tmp_path / "data"
     (data / "nested/deep").mkdir(parents=True)
     for index in range(7):
@@ -82,18 +84,18 @@ def folder(tmp_path, noise):
 
 
 @pytest.fixture
-def quick(style, folder):
+def quick(style: Tensor, folder: Path) -> Callable[..., TransformerNet]:
     def run(**options):
         return train_quickly(style, folder, **options)
 
     return run
 
 
-def weights(network):
+def weights(network: Any) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
-def rows(path):
+def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -101,7 +103,7 @@ def rows(path):
 # Data
 
 
-def test_folders_are_searched_to_the_bottom_in_order(folder):
+def test_folders_are_searched_to_the_bottom_in_order(folder: Path) -> None:
     (folder / ".hidden.png").touch()
     (folder / "notes.txt").touch()
     assert [path.stem for path in find_pictures(folder)] == list("0123456")
@@ -112,7 +114,7 @@ def test_folders_are_searched_to_the_bottom_in_order(folder):
         find_pictures(folder / "gone")
 
 
-def test_center_crop_is_the_middle_of_the_shorter_side(tmp_path):
+def test_center_crop_is_the_middle_of_the_shorter_side(tmp_path: Path) -> None:
     ramp = torch.linspace(0, 1, 96).expand(1, 3, 32, 96)
     save_image(ramp, tmp_path / "ramp.png")
     image, _ = Pictures([tmp_path / "ramp.png"], 32, "center", 0)[0, 0]
@@ -122,7 +124,7 @@ def test_center_crop_is_the_middle_of_the_shorter_side(tmp_path):
     assert image.mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_random_crops_differ_by_pass_and_seed_and_come_again(folder):
+def test_random_crops_differ_by_pass_and_seed_and_come_again(folder: Path) -> None:
     def crop(seed, epoch):
         return Pictures(find_pictures(folder), 16, "random", seed)[epoch, 0][0]
 
@@ -132,7 +134,7 @@ def test_random_crops_differ_by_pass_and_seed_and_come_again(folder):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_every_pass_visits_every_picture_once_over_all_processes(count):
+def test_every_pass_visits_every_picture_once_over_all_processes(count: int) -> None:
     steps = steps_per_epoch(13, 2, count)
     keys = [list(Batches(13, 2, range(3 * steps), 5, rank=rank, processes=count)) for rank in range(count)]
     orders = []
@@ -145,21 +147,23 @@ def test_every_pass_visits_every_picture_once_over_all_processes(count):
     assert orders[0] != orders[1]
 
 
-def test_batches_go_on_where_they_are_told_to():
+def test_batches_go_on_where_they_are_told_to() -> None:
     whole = list(Batches(13, 2, range(20), 5))
     assert list(Batches(13, 2, range(9, 20), 5)) == whole[9:]
     assert list(Batches(13, 2, range(20), 6)) != whole
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_workers_give_the_same_batches(folder):
+def test_workers_give_the_same_batches(folder: Path) -> None:
     pictures = Pictures(find_pictures(folder), 16, "random", 3)
     keys = Batches(7, 3, range(4), 3)
     alone, helped = (list(load_batches(pictures, keys, workers, pin=False)) for workers in (0, 1))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(alone, helped, strict=True))
 
 
-def test_unreadable_files_are_replaced_and_named_once(quick, folder, caplog):
+def test_unreadable_files_are_replaced_and_named_once(
+    quick: Callable[..., Any], folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (folder / "1.png").write_text("no picture")
     (folder / "nested/4.png").write_bytes((folder / "nested/4.png").read_bytes()[:60])
     with caplog.at_level(logging.WARNING, "neuralstyle"):
@@ -168,7 +172,7 @@ def test_unreadable_files_are_replaced_and_named_once(quick, folder, caplog):
     assert {Path(record.getMessage().split()[1]).name for record in caplog.records} == {"1.png", "4.png"}
 
 
-def test_nothing_readable_is_an_error(quick, folder):
+def test_nothing_readable_is_an_error(quick: Callable[..., Any], folder: Path) -> None:
     for path in folder.rglob("*.png"):
         path.write_text("no picture")
     with pytest.raises(ValueError, match="none of the 7 pictures can be read"):
@@ -184,7 +188,7 @@ class Palette(Loss):
     layers = ("image",)
     reference = "style"
 
-    def forward(self, x, target):
+    def forward(self, x: Tensor, target: Any) -> Any:
         return (x.mean((0, 2, 3)) - target.mean((0, 2, 3))).abs().sum() ** 3
 
 
@@ -193,7 +197,7 @@ class Pair(Loss):
     reference = "content"
     joint = True
 
-    def forward(self, x, target):
+    def forward(self, x: Tensor, target: Any) -> Any:
         return sum((x[layer] - target[layer]).abs().mean() for layer in self.layers)
 
 
@@ -207,7 +211,9 @@ class Pair(Loss):
     ],
     ids=repr,
 )
-def test_batch_is_the_mean_of_what_the_objective_gives_each_picture(encoder, noise, losses):
+def test_batch_is_the_mean_of_what_the_objective_gives_each_picture(
+    encoder: FeatureExtractor, noise: Callable[..., Tensor], losses: Any
+) -> None:
     contents, pictures = noise(3, 3, 16, 24, seed=1), noise(3, 3, 16, 24, seed=2)
     styles = [Style(noise(1, 3, 20, 16, seed=3), weight=3.0), Style(noise(1, 3, 16, 16, seed=4))]
     pictures.requires_grad_()
@@ -223,7 +229,7 @@ def test_batch_is_the_mean_of_what_the_objective_gives_each_picture(encoder, noi
     torch.testing.assert_close(pictures.grad, torch.cat([e.gradient for e in single]) / 3, rtol=1e-3, atol=1e-7)
 
 
-def test_masks_regions_and_missing_references_are_refused(noise):
+def test_masks_regions_and_missing_references_are_refused(noise: Callable[..., Tensor]) -> None:
     image = noise(1, 3, 16, 16)
     with pytest.raises(ValueError, match="cut the painting"):
         Criterion(Edges(), GramStyleLoss("edges"), [Style(image, mask=image)])
@@ -234,7 +240,7 @@ def test_masks_regions_and_missing_references_are_refused(noise):
 # Training
 
 
-def test_training_lowers_the_objective(quick, folder, style):
+def test_training_lowers_the_objective(quick: Callable[..., Any], folder: Path, style: Tensor) -> None:
     images = torch.stack([Pictures(find_pictures(folder), 16, "center", 0)[0, i][0] for i in range(7)])
     criterion = Criterion(Edges(), LOSSES, [Style(style)])
 
@@ -263,13 +269,15 @@ def test_training_lowers_the_objective(quick, folder, style):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_option_changes_the_result_and_nothing_else_does(quick, change):
+def test_every_option_changes_the_result_and_nothing_else_does(
+    quick: Callable[..., Any], change: dict[str, Any]
+) -> None:
     reference = weights(quick())
     assert torch.equal(reference, weights(quick()))
     assert not torch.allclose(reference, weights(quick(**change)), atol=1e-6, rtol=0)
 
 
-def test_network_of_the_caller_is_the_start_and_is_not_changed(quick):
+def test_network_of_the_caller_is_the_start_and_is_not_changed(quick: Callable[..., Any]) -> None:
     start = TransformerNet(width=3, blocks=2)
     before = weights(start).clone()
     trained = quick(network=start, steps=1)
@@ -278,40 +286,40 @@ def test_network_of_the_caller_is_the_start_and_is_not_changed(quick):
     assert not torch.equal(weights(trained), before)
 
 
-def test_first_weights_follow_from_the_seed_of_the_data(quick):
+def test_first_weights_follow_from_the_seed_of_the_data(quick: Callable[..., Any]) -> None:
     first, again, other = (weights(quick(network=None, steps=1, lr=1e-30, seed=seed)) for seed in (42, 42, 43))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     torch.testing.assert_close(first, weights(TransformerNet(seed=42)))
 
 
-def test_seeded_weights_leave_the_generators_of_torch_alone(tmp_path):
+def test_seeded_weights_leave_the_generators_of_torch_alone(tmp_path: Path) -> None:
     state = torch.get_rng_state()
     load_model(save_model(TransformerNet(2, 1, seed=3), tmp_path / "m.safetensors"))
     assert torch.equal(state, torch.get_rng_state())
     assert not torch.equal(weights(TransformerNet(2, 1)), weights(TransformerNet(2, 1)))
 
 
-def test_folder_alone_is_enough(style, folder):
+def test_folder_alone_is_enough(style: Tensor, folder: Path) -> None:
     network = TransformerNet(2, 1, seed=42)
     alone = train(style, folder, encoder=Edges(), network=network, callback=lambda _: False, **QUICK)
     spelled = train(style, TrainingData(folder, steps=1), encoder=Edges(), network=network, **QUICK)
     assert torch.equal(weights(alone), weights(spelled))
 
 
-def test_epochs_are_passes_over_the_data(quick):
+def test_epochs_are_passes_over_the_data(quick: Callable[..., Any]) -> None:
     seen = []
     quick(steps=None, epochs=3, callback=lambda p: seen.append((p.step, p.steps, p.epoch)))
     assert seen == [(step, 12, -(-step // 4)) for step in range(1, 13)]
 
 
-def test_generators_of_torch_are_left_alone(quick):
+def test_generators_of_torch_are_left_alone(quick: Callable[..., Any]) -> None:
     state = torch.get_rng_state()
     quick(steps=1)
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_callback_sees_and_stops(quick, tmp_path):
+def test_callback_sees_and_stops(quick: Callable[..., Any], tmp_path: Path) -> None:
     seen = []
 
     def watch(progress):
@@ -349,12 +357,12 @@ def test_callback_sees_and_stops(quick, tmp_path):
         ({"device": "abacus"}, "not available"),
     ],
 )
-def test_bad_options_are_named(quick, options, words):
+def test_bad_options_are_named(quick: Callable[..., Any], options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         quick(**options)
 
 
-def test_state_folder_is_checked_when_it_is_made(tmp_path):
+def test_state_folder_is_checked_when_it_is_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="give a folder"):
         StateFolder(tmp_path / "file")
@@ -362,14 +370,14 @@ def test_state_folder_is_checked_when_it_is_made(tmp_path):
         StateFolder(tmp_path, every=0)
 
 
-def test_missing_folder_for_snapshots_is_found_before_the_work(quick, tmp_path):
+def test_missing_folder_for_snapshots_is_found_before_the_work(quick: Callable[..., Any], tmp_path: Path) -> None:
     steps = []
     with pytest.raises(FileNotFoundError, match="gone"):
         quick(snapshots=tmp_path / "gone" / "{}.png", callback=steps.append)
     assert steps == []
 
 
-def test_loss_that_is_not_finite_is_named(quick):
+def test_loss_that_is_not_finite_is_named(quick: Callable[..., Any]) -> None:
     with pytest.raises(FloatingPointError, match="ContentLoss is inf at step 1"):
         quick(losses=LOSSES.scaled("content", 1e300))
 
@@ -377,7 +385,9 @@ def test_loss_that_is_not_finite_is_named(quick):
 # What is written
 
 
-def test_losses_states_and_snapshots_are_written(quick, tmp_path, noise):
+def test_losses_states_and_snapshots_are_written(
+    quick: Callable[..., Any], tmp_path: Path, noise: Callable[..., Tensor]
+) -> None:
     values = []
     network = quick(
         steps=5,
@@ -402,7 +412,7 @@ def test_losses_states_and_snapshots_are_written(quick, tmp_path, noise):
         assert snapshot.size == (16, 300)
 
 
-def test_log_can_be_lines_of_json(quick, tmp_path):
+def test_log_can_be_lines_of_json(quick: Callable[..., Any], tmp_path: Path) -> None:
     for suffix in (".csv", ".jsonl"):
         quick(log=tmp_path / f"losses{suffix}", log_every=2)
     table, lines = ([{**row, "seconds": 0} for row in read_losses(tmp_path / f"losses{s}")] for s in (".csv", ".jsonl"))
@@ -415,7 +425,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("killed_at", [3, 5])
-def test_killed_run_ends_as_one_that_was_not(quick, tmp_path, killed_at):
+def test_killed_run_ends_as_one_that_was_not(quick: Callable[..., Any], tmp_path: Path, killed_at: int) -> None:
     """Random crops, a loss that draws random numbers, decay: all go on as if nothing had been."""
 
     class Noisy(Loss):
@@ -447,7 +457,9 @@ def test_killed_run_ends_as_one_that_was_not(quick, tmp_path, killed_at):
     assert torch.equal(weights(quick(**again)), weights(whole))  # and a finished run is not trained further
 
 
-def test_other_settings_do_not_continue_a_run_unless_told_to_begin_again(quick, tmp_path):
+def test_other_settings_do_not_continue_a_run_unless_told_to_begin_again(
+    quick: Callable[..., Any], tmp_path: Path
+) -> None:
     quick(steps=2, state=tmp_path)
     with pytest.raises(ValueError, match=r"another seed \(42, now 1\).*resume=False \(--restart\)"):
         quick(steps=2, state=tmp_path, seed=1)
@@ -457,7 +469,7 @@ def test_other_settings_do_not_continue_a_run_unless_told_to_begin_again(quick, 
     assert torch.equal(weights(again), weights(quick(steps=2, seed=1)))
 
 
-def test_run_can_be_made_longer(quick, tmp_path):
+def test_run_can_be_made_longer(quick: Callable[..., Any], tmp_path: Path) -> None:
     quick(steps=3, state=tmp_path)
     assert torch.equal(weights(quick(steps=6, state=tmp_path)), weights(quick(steps=6)))
 
@@ -483,7 +495,7 @@ with distributed.session():
 """
 
 
-def test_two_processes_train_one_network(folder, tmp_path, style):
+def test_two_processes_train_one_network(folder: Path, tmp_path: Path, style: Tensor) -> None:
     out = tmp_path / "out"
     out.mkdir()
     save_image(style, out / "style.png")
@@ -519,13 +531,13 @@ def test_two_processes_train_one_network(folder, tmp_path, style):
     assert (shared - untrained).abs().max() > 1e-3
 
 
-def test_default_losses_train_on_the_default_network(folder, style):
+def test_default_losses_train_on_the_default_network(folder: Path, style: Tensor) -> None:
     """As the command line does: what the package recommends runs, from its own defaults."""
     options = {"losses": None, "steps": 1, "batch_size": 1, "size": 32}
     assert isinstance(train_quickly(style, folder, encoder=FeatureExtractor(), **options), TransformerNet)
 
 
-def test_options_can_be_shown_without_torch():
+def test_options_can_be_shown_without_torch() -> None:
     """What the command line reads for --help; the package's own ``__init__`` is left out."""
     code = (
         "import sys, types\n"

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +21,6 @@ from neuralstyle import (
     TotalVariationLoss,
 )
 from neuralstyle.encoders.base import WHOLE_PICTURE, Layer
-from neuralstyle.machine import memory as memory_limits
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective import auto_tile, readings
 from neuralstyle.objective.tiling import tiles
@@ -447,21 +444,6 @@ def test_automatic_tile_that_does_not_fit_says_how_much_it_takes(
     objective = Objective(encoder64, LOSSES, content=content, styles=[style])
     with pytest.raises(MemoryError, match=r"no tile fits the memory of cpu: .* MiB hold .* bytes a pixel"):
         objective.evaluate(image, "auto")
-
-
-def test_limits_of_all_control_groups_around_the_process_count(tmp_path: Path) -> None:
-    groups = tmp_path / "cgroup"
-    groups.write_text("4:memory:/slice/job\n1:cpu:/other\n0::/unit\n")
-    limits = [os.path.normpath(limit) for limit, _ in memory_limits._cgroup_files(str(groups))]
-    for limit in ("memory/slice/job/memory.limit_in_bytes", "memory/slice/memory.limit_in_bytes", "unit/memory.max"):
-        assert f"/sys/fs/cgroup/{limit}" in limits
-    assert not any("other" in limit for limit in limits)
-
-
-def test_files_that_were_read_do_not_count_as_used_memory(tmp_path: Path) -> None:
-    for name, text in (("max", "5000\n"), ("current", "4000\n"), ("memory.stat", "file 900\ninactive_file 700\n")):
-        (tmp_path / name).write_text(text)
-    assert memory_limits._bytes_left(str(tmp_path / "max"), str(tmp_path / "current")) == 1700
 
 
 class Blurred:

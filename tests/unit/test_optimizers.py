@@ -1,22 +1,30 @@
+from __future__ import annotations
+
 import math
 import os
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.optimize
 import torch
+from doubles import Noise
+from torch import Tensor
 
 from neuralstyle import LBFGS, Adam
 from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.optimizers import FromFactory, as_strategy, lbfgs
+from neuralstyle.optimizers.base import Evaluate
 from neuralstyle.optimizers.lbfgs import MAX_PAIRS, MIN_PAIRS
 from neuralstyle.optimizers.minimize import AVERAGE_DECAY, RESULTS, minimize
 
 SHAPE = (1, 3, 6, 5)
 
 
-def quadratic(seed=0, condition=100.0):
+def quadratic(seed: int = 0, condition: float = 100.0) -> Callable[[Tensor], tuple[float, Tensor]]:
     """A convex quadratic whose unbounded minimum lies partly outside [0, 1]; loss and gradient in float64."""
     generator = np.random.default_rng(seed)
     n = math.prod(SHAPE)
@@ -31,7 +39,7 @@ def quadratic(seed=0, condition=100.0):
     return evaluate
 
 
-def torch_lbfgs(x):
+def torch_lbfgs(x: Tensor) -> torch.optim.Optimizer:
     return torch.optim.LBFGS([x], max_iter=4)
 
 
@@ -45,16 +53,16 @@ STRATEGIES = {
 
 
 @pytest.fixture(params=STRATEGIES, ids=str)
-def strategy(request):
+def strategy(request: pytest.FixtureRequest) -> Any:
     return STRATEGIES[request.param]
 
 
 @pytest.fixture
-def start():
+def start() -> Tensor:
     return torch.rand(SHAPE, dtype=torch.float64)
 
 
-def test_every_optimizer_lowers_the_loss_and_only_evaluates_inside_the_range(strategy, start):
+def test_every_optimizer_lowers_the_loss_and_only_evaluates_inside_the_range(strategy: Any, start: Tensor) -> None:
     evaluate, seen = quadratic(), []
 
     def watched(x):
@@ -67,7 +75,7 @@ def test_every_optimizer_lowers_the_loss_and_only_evaluates_inside_the_range(str
     assert max(high for _, high in seen) <= 1
 
 
-def test_the_result_is_the_best_picture_evaluated_and_the_start_is_untouched(strategy, start):
+def test_the_result_is_the_best_picture_evaluated_and_the_start_is_untouched(strategy: Any, start: Tensor) -> None:
     evaluate, losses, before = quadratic(), [], start.clone()
     found = minimize(strategy, start, evaluate, 25, lambda count, loss, best: losses.append(loss) or True)
     assert found.loss == min(losses)
@@ -75,7 +83,7 @@ def test_the_result_is_the_best_picture_evaluated_and_the_start_is_untouched(str
     assert torch.equal(start, before)
 
 
-def test_the_number_of_evaluations_is_exact(strategy, start):
+def test_the_number_of_evaluations_is_exact(strategy: Any, start: Tensor) -> None:
     counts = []
     found = minimize(strategy, start, quadratic(), 17, lambda count, loss, best: counts.append(count) or True)
     assert found.evaluations == 17
@@ -83,13 +91,13 @@ def test_the_number_of_evaluations_is_exact(strategy, start):
     assert not found.stopped
 
 
-def test_the_watcher_stops_the_run(strategy, start):
+def test_the_watcher_stops_the_run(strategy: Any, start: Tensor) -> None:
     found = minimize(strategy, start, quadratic(), 100, lambda count, loss, best: count < 5)
     assert found.evaluations == 5
     assert found.stopped
 
 
-def test_an_error_carries_the_best_picture_so_far(strategy, start):
+def test_an_error_carries_the_best_picture_so_far(strategy: Any, start: Tensor) -> None:
     evaluate, calls = quadratic(), []
 
     def failing(x):
@@ -104,7 +112,7 @@ def test_an_error_carries_the_best_picture_so_far(strategy, start):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_lbfgs_finds_the_bounded_minimum_that_scipy_finds(seed, start):
+def test_lbfgs_finds_the_bounded_minimum_that_scipy_finds(seed: int, start: Tensor) -> None:
     evaluate = quadratic(seed)
 
     def flat(v):
@@ -120,21 +128,21 @@ def test_lbfgs_finds_the_bounded_minimum_that_scipy_finds(seed, start):
     assert np.isclose(found.image, 1).any()
 
 
-def test_lbfgs_converges_faster_than_the_gradient_alone(start):
+def test_lbfgs_converges_faster_than_the_gradient_alone(start: Tensor) -> None:
     evaluate = quadratic(condition=1e4)
     steepest = minimize(lambda x: torch.optim.SGD([x], lr=1e-4), start, evaluate, 80)
     best = minimize(LBFGS(), start, evaluate, 400).loss
     assert minimize(LBFGS(), start, evaluate, 80).loss - best < 0.01 * (steepest.loss - best)
 
 
-def test_lbfgs_ends_by_itself_at_a_minimum():
+def test_lbfgs_ends_by_itself_at_a_minimum() -> None:
     corner = torch.zeros(SHAPE)
     found = minimize(LBFGS(), corner, lambda x: (float(x.sum()), torch.ones_like(x)), 100)
     assert found.evaluations == 1
     assert not found.stopped
 
 
-def test_lbfgs_gets_past_a_step_that_is_far_too_long(start):
+def test_lbfgs_gets_past_a_step_that_is_far_too_long(start: Tensor) -> None:
     evaluate = quadratic()
     assert minimize(LBFGS(first_step=100), start, evaluate, 60).loss < 0.6 * evaluate(start)[0]
 
@@ -148,12 +156,12 @@ def test_lbfgs_gets_past_a_step_that_is_far_too_long(start):
         (lambda: Adam(lr=0), "learning rate"),
     ],
 )
-def test_bad_settings_are_named(make, message):
+def test_bad_settings_are_named(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_a_factory_that_makes_no_optimizer_is_named(start):
+def test_a_factory_that_makes_no_optimizer_is_named(start: Tensor) -> None:
     with pytest.raises(TypeError, match=r"torch\.optim\.Optimizer"):
         minimize(lambda x: None, start, quadratic(), 5)
 
@@ -161,7 +169,7 @@ def test_a_factory_that_makes_no_optimizer_is_named(start):
 # --- what an optimizer is
 
 
-def test_names_and_none_are_strategies_with_their_defaults(start):
+def test_names_and_none_are_strategies_with_their_defaults(start: Tensor) -> None:
     assert as_strategy("lbfgs") == as_strategy(None) == LBFGS()
     assert as_strategy("adam") == Adam()
     for strategy in (LBFGS(history=3), Adam(lr=0.1), Steps([])):
@@ -171,7 +179,7 @@ def test_names_and_none_are_strategies_with_their_defaults(start):
     assert torch.equal(named.image, minimize(Adam(), start, quadratic(), 5).image)
 
 
-def test_a_factory_is_described_by_its_name():
+def test_a_factory_is_described_by_its_name() -> None:
     assert repr(FromFactory(torch_lbfgs)) == f"FromFactory({__name__}.torch_lbfgs)"
     assert "functools.partial" in repr(FromFactory(partial(sgd, lr=1)))
 
@@ -199,7 +207,9 @@ class Own(torch.optim.SGD):
         (3, TypeError, r"LBFGS\(\), Adam\(\), one of the names 'lbfgs', 'adam', .*; received 3"),
     ],
 )
-def test_what_is_no_optimizer_is_told_what_to_give(optimizer, error, message, start):
+def test_what_is_no_optimizer_is_told_what_to_give(
+    optimizer: Any, error: type[Exception], message: str, start: Tensor
+) -> None:
     with pytest.raises(error, match=message):
         as_strategy(optimizer)
     with pytest.raises(error, match=message):
@@ -209,17 +219,19 @@ def test_what_is_no_optimizer_is_told_what_to_give(optimizer, error, message, st
 class Wrong:
     """A strategy whose steps are made by a function of the picture, after an evaluation of what another makes."""
 
-    def __init__(self, step=lambda x: {"image": x}, evaluated=lambda x: x):
+    def __init__(
+        self, step: Callable[[Tensor], Any] = lambda x: {"image": x}, evaluated: Callable[[Tensor], Any] = lambda x: x
+    ) -> None:
         self.step, self.evaluated = step, evaluated
 
-    def walk(self, image, evaluate, state=None):
+    def walk(self, image: Tensor, evaluate: Evaluate, state: Any = None) -> Any:
         while True:
             evaluate(self.evaluated(image))
             yield self.step(image)
 
 
 class NoGenerator:
-    def walk(self, image, evaluate, state=None):
+    def walk(self, image: Tensor, evaluate: Evaluate, state: Any = None) -> Any:
         evaluate(image)
 
 
@@ -242,12 +254,14 @@ class NoGenerator:
         (NoGenerator(), TypeError, "is a generator .*; that of NoGenerator returns None"),
     ],
 )
-def test_a_strategy_that_breaks_the_rules_is_named(strategy, error, message, start):
+def test_a_strategy_that_breaks_the_rules_is_named(
+    strategy: Any, error: type[Exception], message: str, start: Tensor
+) -> None:
     with pytest.raises(error, match=message):
         minimize(strategy, start, quadratic(), 5)
 
 
-def test_a_strategy_that_leaves_the_range_later_is_found_by_the_next_power_of_two(start):
+def test_a_strategy_that_leaves_the_range_later_is_found_by_the_next_power_of_two(start: Tensor) -> None:
     class Drift:
         def walk(self, image, evaluate, state=None):
             for number in range(100):
@@ -262,14 +276,14 @@ def test_a_strategy_that_leaves_the_range_later_is_found_by_the_next_power_of_tw
     assert caught.value.kept.shape == SHAPE
 
 
-def test_a_start_outside_the_range_is_not_blamed_on_the_strategy(start):
+def test_a_start_outside_the_range_is_not_blamed_on_the_strategy(start: Tensor) -> None:
     with pytest.raises(ValueError, match=r"^the start of a minimisation lies in \[0, 1\]"):
         minimize(LBFGS(), start + 1, quadratic(), 5)
     with pytest.raises(ValueError, match=r"^the start of a minimisation lies in \[0, 1\]"):
         minimize(LBFGS(), start - 1, quadratic(), 5)
 
 
-def test_a_picture_that_is_not_a_number_is_left_to_the_objective(start):
+def test_a_picture_that_is_not_a_number_is_left_to_the_objective(start: Tensor) -> None:
     seen = []
     minimize(Wrong(evaluated=lambda x: x * math.nan), start, lambda x: (0.0, seen.append(x) or x), 3)
     assert len(seen) == 3
@@ -281,21 +295,21 @@ def test_a_picture_that_is_not_a_number_is_left_to_the_objective(start):
 class Steps:
     """A strategy that takes given steps, evaluating each picture once or twice before it."""
 
-    def __init__(self, pictures):
+    def __init__(self, pictures: list[Tensor]) -> None:
         self.pictures = pictures
 
-    def walk(self, image, evaluate, state=None):
+    def walk(self, image: Tensor, evaluate: Evaluate, state: Any = None) -> Any:
         for number, picture in enumerate(self.pictures):
             for _ in range(1 + number % 2):
                 evaluate(picture)
             yield {"image": picture}
 
 
-def pictures(count, noise):
+def pictures(count: int, noise: Noise) -> list[Tensor]:
     return [noise(*SHAPE, seed=number, dtype=torch.float64) for number in range(count)]
 
 
-def test_the_last_picture_is_the_one_after_the_last_whole_step(start, noise):
+def test_the_last_picture_is_the_one_after_the_last_whole_step(start: Tensor, noise: Noise) -> None:
     steps = pictures(6, noise)
     # Evaluations 1, 2, 2, 3, 4, 4: the fifth is the first of two for the fourth step, which does not end.
     found = minimize(Steps(steps), start, quadratic(), 5, result="last")
@@ -303,7 +317,7 @@ def test_the_last_picture_is_the_one_after_the_last_whole_step(start, noise):
     assert torch.equal(minimize(Steps(steps), start, quadratic(), 6, result="last").image, steps[3])
 
 
-def test_the_average_is_the_exponential_one_without_its_bias_to_the_start(start, noise):
+def test_the_average_is_the_exponential_one_without_its_bias_to_the_start(start: Tensor, noise: Noise) -> None:
     steps, running = pictures(150, noise), torch.zeros(SHAPE, dtype=torch.float64)
     for count, picture in enumerate(steps, start=1):
         running = AVERAGE_DECAY * running + (1 - AVERAGE_DECAY) * picture
@@ -313,7 +327,7 @@ def test_the_average_is_the_exponential_one_without_its_bias_to_the_start(start,
 
 
 @pytest.mark.parametrize("result", RESULTS)
-def test_the_watcher_sees_what_would_be_returned_if_it_stopped(strategy, start, result):
+def test_the_watcher_sees_what_would_be_returned_if_it_stopped(strategy: Any, start: Tensor, result: Any) -> None:
     seen = []
 
     def record(count, loss, kept):
@@ -326,25 +340,25 @@ def test_the_watcher_sees_what_would_be_returned_if_it_stopped(strategy, start, 
 
 
 @pytest.mark.parametrize("result", ["last", "average"])
-def test_before_the_first_whole_step_the_start_is_kept(start, result):
+def test_before_the_first_whole_step_the_start_is_kept(start: Tensor, result: Any) -> None:
     found = minimize(torch_lbfgs, start, quadratic(), 50, lambda count, loss, kept: count < 3, result=result)
     assert torch.equal(found.image, start)
 
 
 @pytest.mark.parametrize("result", RESULTS)
-def test_the_last_picture_that_the_watcher_sees_is_the_result(strategy, start, result):
+def test_the_last_picture_that_the_watcher_sees_is_the_result(strategy: Any, start: Tensor, result: Any) -> None:
     seen = []
     found = minimize(strategy, start, quadratic(), 14, lambda *progress: seen.append(progress) or True, result=result)
     assert [count for count, _, _ in seen] == list(range(1, 15))
     assert torch.equal(seen[-1][2], found.image)
 
 
-def test_the_average_of_a_bounded_walk_stays_in_bounds(strategy, start):
+def test_the_average_of_a_bounded_walk_stays_in_bounds(strategy: Any, start: Tensor) -> None:
     found = minimize(strategy, start.float(), lambda x: (float(x.sum()), torch.ones_like(x)), 40, result="average")
     assert 0 <= found.image.min() <= found.image.max() <= 1
 
 
-def test_an_unknown_picture_to_keep_is_named(start):
+def test_an_unknown_picture_to_keep_is_named(start: Tensor) -> None:
     with pytest.raises(ValueError, match="did you mean 'best'"):
         minimize(LBFGS(), start, quadratic(), 5, result="bests")
 
@@ -365,11 +379,11 @@ CONTINUED = {
 }
 
 
-def sgd(x, **options):
+def sgd(x: Tensor, **options: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD([x], **options)
 
 
-def rosenbrock(x):
+def rosenbrock(x: Tensor) -> tuple[float, Tensor]:
     """Not quadratic, so that line searches need several evaluations; loss and gradient in the picture's precision."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -379,7 +393,7 @@ def rosenbrock(x):
 
 
 @pytest.fixture
-def _careless(monkeypatch):
+def _careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """States are not flushed to the disk, which takes its time."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
@@ -389,7 +403,7 @@ def _careless(monkeypatch):
     ("name", "result"),
     [*((name, "best") for name in CONTINUED), *((name, r) for name in ("LBFGS", "Adam") for r in ("last", "average"))],
 )
-def test_a_walk_continued_from_a_file_is_the_walk_itself(name, result, start, tmp_path):
+def test_a_walk_continued_from_a_file_is_the_walk_itself(name: str, result: Any, start: Tensor, tmp_path: Path) -> None:
     evaluations, start = 14, start.float()
 
     def run(watched, paused, resume=None):
@@ -418,7 +432,9 @@ def test_a_walk_continued_from_a_file_is_the_walk_itself(name, result, start, tm
 
 @pytest.mark.usefixtures("_careless")
 @pytest.mark.parametrize("result", RESULTS)
-def test_a_walk_stopped_and_continued_at_every_step_is_the_walk_itself(strategy, result, start, tmp_path):
+def test_a_walk_stopped_and_continued_at_every_step_is_the_walk_itself(
+    strategy: Any, result: Any, start: Tensor, tmp_path: Path
+) -> None:
     whole = minimize(strategy, start, rosenbrock, 15, result=result)
     resume = None
     for _ in range(17):
@@ -437,7 +453,7 @@ def test_a_walk_stopped_and_continued_at_every_step_is_the_walk_itself(strategy,
     assert found.image.numpy().tobytes() == whole.image.numpy().tobytes()
 
 
-def test_a_converged_walk_that_is_continued_has_converged(tmp_path):
+def test_a_converged_walk_that_is_continued_has_converged(tmp_path: Path) -> None:
     corner, states = torch.full(SHAPE, 0.01), []
 
     def evaluate(x):
@@ -450,7 +466,7 @@ def test_a_converged_walk_that_is_continued_has_converged(tmp_path):
     assert torch.equal(again.image, whole.image)
 
 
-def test_pictures_and_gradients_are_evaluated_and_kept_in_one_order_of_memory(strategy, start):
+def test_pictures_and_gradients_are_evaluated_and_kept_in_one_order_of_memory(strategy: Any, start: Tensor) -> None:
     # A state read from a file is contiguous, and sums over another order in memory are rounded differently.
     start = start.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last)[:1]
     states = []
@@ -467,14 +483,16 @@ def test_pictures_and_gradients_are_evaluated_and_kept_in_one_order_of_memory(st
 # --- the memory of L-BFGS
 
 
-def history(strategy, image, steps=30):
+def history(strategy: Any, image: Tensor, steps: int = 30) -> int:
     """How many pairs are kept in the end."""
     states = []
     minimize(strategy, image, quadratic(condition=1e4), steps, on_step=lambda state: states.append(state["walk"]))
     return max(len(state["pairs"]) for state in states)
 
 
-def test_the_history_is_chosen_by_the_memory_that_is_free(start, monkeypatch, tmp_path):
+def test_the_history_is_chosen_by_the_memory_that_is_free(
+    start: Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     pair = 2 * start.numel() * start.element_size()
     for free, expected in [(0, MIN_PAIRS), (2 * 7 * pair, 7), (2 * 8 * pair - 1, 7), (10**12, MAX_PAIRS)]:
         monkeypatch.setattr(lbfgs, "free_memory", lambda device, free=free: free)
@@ -485,7 +503,9 @@ def test_the_history_is_chosen_by_the_memory_that_is_free(start, monkeypatch, tm
     assert history(LBFGS(store=tmp_path), start) == MAX_PAIRS  # the disk is not asked
 
 
-def test_a_continued_walk_keeps_its_history_whatever_is_free_now(start, monkeypatch):
+def test_a_continued_walk_keeps_its_history_whatever_is_free_now(
+    start: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     states = []
     monkeypatch.setattr(lbfgs, "free_memory", lambda device: 0)
     minimize(LBFGS(), start, rosenbrock, 20, on_step=states.append)
@@ -494,13 +514,13 @@ def test_a_continued_walk_keeps_its_history_whatever_is_free_now(start, monkeypa
     assert max(len(state["walk"]["pairs"]) for state in states) == MIN_PAIRS
 
 
-def test_every_store_gives_the_same_picture_and_a_folder_is_left_empty(start, tmp_path):
+def test_every_store_gives_the_same_picture_and_a_folder_is_left_empty(start: Tensor, tmp_path: Path) -> None:
     images = [minimize(LBFGS(store=s), start, rosenbrock, 40).image for s in ("device", "cpu", tmp_path, str(tmp_path))]
     assert all(torch.equal(images[0], image) for image in images[1:])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pairs_in_a_folder_lie_in_files_there_that_have_no_name(start, tmp_path):
+def test_pairs_in_a_folder_lie_in_files_there_that_have_no_name(start: Tensor, tmp_path: Path) -> None:
     states = []
     minimize(LBFGS(history=4, store=tmp_path), start, rosenbrock, 20, on_step=states.append)
     assert list(tmp_path.iterdir()) == []
@@ -512,7 +532,7 @@ def test_pairs_in_a_folder_lie_in_files_there_that_have_no_name(start, tmp_path)
         assert len(mapped) >= 8
 
 
-def test_a_full_disk_is_an_error_of_the_system(start, tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_of_the_system(start: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
@@ -522,27 +542,7 @@ def test_a_full_disk_is_an_error_of_the_system(start, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_store_is_named(tmp_path):
+def test_an_unknown_store_is_named(tmp_path: Path) -> None:
     for store in ("disk", tmp_path / "missing"):
         with pytest.raises(ValueError, match="'device', the 'cpu' or in a folder"):
             LBFGS(store=store)
-
-
-def test_free_memory_is_within_the_machines_and_within_a_containers_limit(monkeypatch, tmp_path):
-    import psutil
-
-    from neuralstyle.machine import memory
-
-    cpu = torch.device("cpu")
-    assert 0 < memory.free_memory(cpu) <= psutil.virtual_memory().total
-    limit, use = tmp_path / "limit", tmp_path / "use"
-    monkeypatch.setattr(memory, "_limit_files", lambda: [(str(limit), str(use))])
-    without = memory.free_memory(cpu)
-    assert without > 10**6
-    use.write_text("1000\n")
-    limit.write_text("5000\n")
-    assert memory.free_memory(cpu) == 4000
-    limit.write_text("500\n")
-    assert memory.free_memory(cpu) == 0
-    limit.write_text("max\n")
-    assert memory.free_memory(cpu) > 10**6
