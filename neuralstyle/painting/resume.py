@@ -15,6 +15,7 @@ import torch
 from neuralstyle import distributed
 from neuralstyle.checkpoint import (
     State,
+    check_savable,
     clear_leftovers,
     compare_settings,
     describe,
@@ -54,6 +55,7 @@ class RunState:
         self.file = file
         self.settings = settings
         self.written = time.monotonic()
+        self._is_checked = False
         self.found: State | None = None
         if file is None:
             return
@@ -63,7 +65,15 @@ class RunState:
             self._write(file, {})
 
     def save_if_due(self, state: State) -> None:
-        """Write a state if ``StateFile.every`` seconds have passed since the last one."""
+        """Write a state if ``StateFile.every`` seconds have passed since the last one.
+
+        Raises:
+            TypeError: the state cannot be saved; the first one is checked at once.
+
+        """
+        if self.file is not None and not self._is_checked:
+            check_savable(state)
+            self._is_checked = True
         if self.file is not None and time.monotonic() - self.written >= self.file.every:
             self._write(self.file, state)
 

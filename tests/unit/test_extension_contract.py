@@ -502,6 +502,12 @@ ENCODERS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         "layer 'cell' of Cells has no gradient with respect to the picture, which could not change; leave no_grad() "
         "and detach() out of the call",
     ),
+    "no numbers": (
+        Cells(lambda maps: {"cell": maps / 0}),
+        {},
+        ValueError,
+        "layer 'cell' of Cells is not finite for a picture of random numbers in [0, 1]",
+    ),
     "memory that is used again": (
         Aliased(),
         {},
@@ -1030,6 +1036,16 @@ def test_a_state_of_another_option_is_refused_and_so_is_one_that_cannot_be_descr
         work(Powered(4) + Error(), state=state)()
     with pytest.raises(ValueError, match=r"losses.*Powered|power cannot be described: .*give lock a __repr__"):
         work(Powered(threading.Lock()) + Error(), state=tmp_path / "other.safetensors")()
+
+
+def test_a_state_that_cannot_be_saved_is_refused_at_the_first_step(tmp_path: Path) -> None:
+    counts: list[int] = []
+    strategy = Walk(lambda x: {"image": x, "function": print})
+    with pytest.raises(
+        TypeError, match=r"^Walk yields a state that cannot be saved: a state holds .* received builtin"
+    ):
+        work(optimizer=strategy, state=tmp_path / "s", callback=lambda progress: counts.append(progress.iteration))()
+    assert counts == [1]
 
 
 # Tensors that are no pictures
