@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +23,7 @@ from neuralstyle.checkpoint import (
     save_state,
 )
 from neuralstyle.images import load_image
+from neuralstyle.machine.folders import check_writable
 from neuralstyle.objective.regions import load_mask
 from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
@@ -125,9 +125,4 @@ def _check_place(path: Path) -> None:
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it for the state of the run")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for the state of the run; create it first")
-    try:  # os.access says yes to root, even on a read-only disk
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise PermissionError(f"cannot write in folder {path.parent} ({reason}); put the state elsewhere") from error
+    check_writable(path.parent, "put the state elsewhere")
