@@ -21,8 +21,17 @@ from pathlib import Path
 import torch
 
 from neuralstyle import LBFGS, Objective, default_encoder, load_image, samples
-from neuralstyle.feedforward import TRAINING_LOSSES, Records, TrainingData, TransformerNet, load_model, run_model
-from neuralstyle.feedforward import train as train_network
+from neuralstyle.feedforward import (
+    TRAINING_LOSSES,
+    Records,
+    TrainingData,
+    TransformerNet,
+    load_model,
+    run_model,
+)
+from neuralstyle.feedforward import (
+    train as train_network,
+)
 from neuralstyle.feedforward.data import Pictures, find_pictures
 from neuralstyle.optimizers.minimize import minimize
 

@@ -13,7 +13,7 @@ from typing import TypedDict
 from neuralstyle._errors import unknown
 from neuralstyle._words import Color
 from neuralstyle.encoders import FeatureExtractor
-from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.base import Encoder, encoder_name
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import (
     ContentLoss,
@@ -40,7 +40,6 @@ from neuralstyle.schedule import (
     Schedule,
     Stage,
     coarse_to_fine,
-    encoder_name,
     evaluations,
     fine,
     single_scale,
@@ -284,11 +283,6 @@ SCHEDULES: dict[str, Schedule] = {
     "single": single_scale,
 }
 """Schedules by name, as ``stylize`` and the command line take them."""
-
-
-def compact_supports(losses: LossSum) -> bool:
-    """Tell whether the compact encoder has every layer that the losses use."""
-    return why_without_compact(losses, None) is None
 
 
 def why_without_compact(losses: LossSum, encoder: Encoder | str | None) -> str | None:

@@ -9,9 +9,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
 from neuralstyle._errors import number, takes, whole_number
+from neuralstyle.encoders.base import Encoder, check_is_encoder
+from neuralstyle.images import MIN_SIDE
 
 if TYPE_CHECKING:
-    from neuralstyle.encoders.base import Encoder
     from neuralstyle.losses import LossSum
 
 DEFAULT_ITERATIONS = 60
@@ -25,9 +26,6 @@ FEWEST_ITERATIONS = 10
 
 MOST_STAGES = 1000
 """Stages that a schedule may have: each is checked before the work."""
-
-SMALLEST_SIZE = 16
-"""Shortest side of a picture in pixels, as in ``load_image``."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,12 @@ class Stage:
     cost: float = 1.0
 
     def __post_init__(self) -> None:
-        size = whole_number("the size of a stage", self.size, SMALLEST_SIZE, hint=" pixels")
+        size = whole_number("the size of a stage", self.size, MIN_SIDE, hint=" pixels")
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "iterations", whole_number("the iterations of a stage", self.iterations, 1))
         object.__setattr__(self, "cost", number("the cost of a stage", self.cost, above=0))
-        check_is_encoder(self.encoder)
+        if self.encoder is not None and not isinstance(self.encoder, str):
+            check_is_encoder(self.encoder)
         # A loss can be called as well, on feature maps.
         if self.losses is not None and (
             not callable(self.losses) or hasattr(self.losses, "forward") or not takes(self.losses, None)
@@ -84,25 +83,6 @@ Schedule: TypeAlias = Callable[[int, "int | None"], Sequence[Stage]]
 """(longest side of the result in pixels, evaluations at that size or None) -> stages, the last of that size."""
 
 
-def check_is_encoder(encoder: object) -> None:
-    """Check an ``encoder`` argument: None, a network's name, or an object with ``layers`` and a call.
-
-    Raises:
-        TypeError: it is none of these; the message says how to make an encoder of a module.
-
-    """
-    if isinstance(encoder, type):
-        received = f"the class {encoder.__name__}"
-    elif encoder is None or isinstance(encoder, str) or (hasattr(encoder, "layers") and callable(encoder)):
-        return
-    else:
-        received = type(encoder).__name__
-    raise TypeError(
-        f"an encoder is a network's name such as 'vgg19', or has `layers` and a call, received {received}; wrap a "
-        "torch module of your own: ModuleExtractor(module)"
-    )
-
-
 def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
     """Check the stages of a schedule, and return them as a tuple.
 
@@ -115,7 +95,7 @@ def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
         ValueError: it is empty, or its last stage has another size.
 
     """
-    wanted = f"a schedule gives a list such as [Stage({max(size // 2, SMALLEST_SIZE)}, 60), Stage({size}, 30)]"
+    wanted = f"a schedule gives a list such as [Stage({max(size // 2, MIN_SIDE)}, 60), Stage({size}, 30)]"
     if not isinstance(stages, Sequence) or isinstance(stages, str):
         raise TypeError(f"{wanted}, received {stages!r}")
     for stage in stages:
@@ -131,14 +111,6 @@ def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
             f"stage, or ask for size={stages[-1].size}"
         )
     return tuple(stages)
-
-
-def encoder_name(encoder: Encoder | str) -> str:
-    """Return an encoder's name for messages: that of its network, or its class."""
-    if isinstance(encoder, str):
-        return encoder
-    names = (getattr(encoder, attribute, None) for attribute in ("network", "name"))
-    return next((name for name in names if isinstance(name, str)), type(encoder).__name__)
 
 
 def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 96) -> list[Stage]:

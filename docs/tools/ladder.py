@@ -51,7 +51,7 @@ ONLY: dict[str, set[str]] = {
     "images": {"_errors", "distributed", "machine"},
     "losses": {"_errors"},
     "optimizers": {"_errors", "_words", "distributed", "machine"},
-    "schedule": {"_errors", "encoders", "losses"},
+    "schedule": {"_errors", "encoders", "images", "losses"},
 }
 """Rooms that stay usable on their own: all that they may import."""
 

@@ -90,8 +90,8 @@ def on_encoder(encoder: Encoder, image: Tensor) -> Tensor:
 
 
 def encoder_name(encoder: object) -> str:
-    """Return an encoder's name for messages: its ``name`` if that is a string, else its class's."""
-    name = getattr(encoder, "name", None)
+    """Return an encoder's name for messages: the name itself, its ``name`` if that is a string, or its class's."""
+    name = encoder if isinstance(encoder, str) else getattr(encoder, "name", None)
     return name if isinstance(name, str) else type(encoder).__name__
 
 

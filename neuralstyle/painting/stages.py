@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuralstyle._errors import takes, unknown, whole_number
 from neuralstyle._words import Color
-from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, on_encoder
 from neuralstyle.encoders.default import default_encoder
 from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
 from neuralstyle.losses import LossSum
@@ -26,7 +26,7 @@ from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
-from neuralstyle.schedule import Schedule, Stage, check_is_encoder, check_stages, encoder_name
+from neuralstyle.schedule import Schedule, Stage, check_stages
 from neuralstyle.styles import Style, at_scale, side_at_scale
 
 
@@ -185,7 +185,8 @@ def resolve_stages(
         TypeError: something that is no encoder, or losses of a stage that are none.
 
     """
-    check_is_encoder(encoder)
+    if encoder is not None and not isinstance(encoder, str):
+        check_is_encoder(encoder)
     otherwise = DEFAULT_NETWORK if encoder is None else encoder
     encoders = _encoders([otherwise if stage.encoder is None else stage.encoder for stage in stages], device)
     references = [name for name, given in (("content", content), ("style", styles)) if given]
