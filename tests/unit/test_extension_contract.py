@@ -412,19 +412,32 @@ DENSE = (
     "layer 'cell' of Cells has features of {} for a picture on 'cpu'; return dense floating tensors on the picture's "
     "device"
 )
-NO_ENCODER = (
-    "an encoder is a network's name such as 'vgg19', or has `layers` and a call, received {}; wrap a torch module "
-    "of your own: ModuleExtractor(module)"
-)
 SHAPE = (
     "layer 'cell' of Cells has features of the shape {}, and its Layer says (B, C, h, w) = (1, 8, 4, 6) for a picture "
     "of 24 x 16 pixels (stride 4); correct the Layer, or cut or pad the features"
 )
 
 ENCODERS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
-    "a bare module": (nn.Conv2d(3, 4, 3), {}, TypeError, NO_ENCODER.format("Conv2d")),
-    "a class": (Cells, {}, TypeError, NO_ENCODER.format("the class Cells")),
-    "a number": (3, {}, TypeError, NO_ENCODER.format("int")),
+    "a bare module": (
+        nn.Conv2d(3, 4, 3),
+        {},
+        TypeError,
+        "Conv2d is a network and not an encoder, as it has no 'layers', a mapping from names to Layer; give "
+        "ModuleExtractor(network), which finds the layers of any network",
+    ),
+    "a class": (
+        Cells,
+        {},
+        TypeError,
+        "an encoder is an object, received the class Cells; make one of that class",
+    ),
+    "a number": (
+        3,
+        {},
+        TypeError,
+        "an encoder has 'layers', a mapping from names to Layer, and is called with a picture and names of layers; "
+        "received 3; give FeatureExtractor() or ModuleExtractor(network)",
+    ),
     "layers that are a list": (
         described(Cells(), ["cell"]),
         {},
