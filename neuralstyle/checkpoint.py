@@ -81,6 +81,16 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
     return path
 
 
+def check_savable(state: State) -> None:
+    """Check that ``save_state`` takes a state, and write nothing.
+
+    Raises:
+        TypeError: it holds something else than plain data and dense tensors.
+
+    """
+    _to_json(state, {})
+
+
 def load_state(path: str | os.PathLike[str], *, kind: str = "state", device: torch.device | str = "cpu") -> State:
     """Read a state that ``save_state`` wrote.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
 from neuralstyle.images.tensors import HALF, check_floating
+from neuralstyle.machine.folders import check_writable
 
 ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
@@ -183,12 +183,7 @@ def check_output(
         raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; create it first")
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
-    try:  # os.access says yes to root, even on a read-only disk
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise PermissionError(f"cannot write in folder {path.parent} ({reason}); use another") from error
+    check_writable(path.parent, "use another")
     return path
 
 

@@ -153,6 +153,9 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
             raise ValueError(f"{name} changes the picture that it is given in place; compute with a copy")
         if "image" in found and not torch.equal(found["image"], first):
             raise ValueError(f"layer 'image' of {name} is not the picture that was given; return it as it is")
+        for layer in wanted:
+            if not torch.isfinite(found[layer]).all():
+                raise ValueError(f"layer {layer!r} of {name} is not finite for a picture of random numbers in [0, 1]")
         for again in see(first, 1):
             before = {layer: again[layer].clone() for layer in wanted}
             see(second, 2)

@@ -75,7 +75,11 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
         return run.record(objective.evaluate(x, on_tile=run.on_tile))
 
     def save(minimum: State) -> None:
-        state.save_if_due({"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum})
+        found = {"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum}
+        try:
+            state.save_if_due(found)
+        except TypeError as error:
+            raise TypeError(f"{type(plan.optimizer).__name__} yields a state that cannot be saved: {error}") from error
 
     return minimize(
         plan.optimizer,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ import torch
 from neuralstyle import distributed
 from neuralstyle.checkpoint import (
     State,
+    check_savable,
     clear_leftovers,
     compare_settings,
     describe,
@@ -23,6 +23,7 @@ from neuralstyle.checkpoint import (
     save_state,
 )
 from neuralstyle.images import load_image
+from neuralstyle.machine.folders import check_writable
 from neuralstyle.objective.regions import load_mask
 from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
@@ -54,6 +55,7 @@ class RunState:
         self.file = file
         self.settings = settings
         self.written = time.monotonic()
+        self._is_checked = False
         self.found: State | None = None
         if file is None:
             return
@@ -63,7 +65,15 @@ class RunState:
             self._write(file, {})
 
     def save_if_due(self, state: State) -> None:
-        """Write a state if ``StateFile.every`` seconds have passed since the last one."""
+        """Write a state if ``StateFile.every`` seconds have passed since the last one.
+
+        Raises:
+            TypeError: the state cannot be saved; the first one is checked at once.
+
+        """
+        if self.file is not None and not self._is_checked:
+            check_savable(state)
+            self._is_checked = True
         if self.file is not None and time.monotonic() - self.written >= self.file.every:
             self._write(self.file, state)
 
@@ -115,9 +125,4 @@ def _check_place(path: Path) -> None:
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it for the state of the run")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for the state of the run; create it first")
-    try:  # os.access says yes to root, even on a read-only disk
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise PermissionError(f"cannot write in folder {path.parent} ({reason}); put the state elsewhere") from error
+    check_writable(path.parent, "put the state elsewhere")

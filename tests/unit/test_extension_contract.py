@@ -412,19 +412,32 @@ DENSE = (
     "layer 'cell' of Cells has features of {} for a picture on 'cpu'; return dense floating tensors on the picture's "
     "device"
 )
-NO_ENCODER = (
-    "an encoder is a network's name such as 'vgg19', or has `layers` and a call, received {}; wrap a torch module "
-    "of your own: ModuleExtractor(module)"
-)
 SHAPE = (
     "layer 'cell' of Cells has features of the shape {}, and its Layer says (B, C, h, w) = (1, 8, 4, 6) for a picture "
     "of 24 x 16 pixels (stride 4); correct the Layer, or cut or pad the features"
 )
 
 ENCODERS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
-    "a bare module": (nn.Conv2d(3, 4, 3), {}, TypeError, NO_ENCODER.format("Conv2d")),
-    "a class": (Cells, {}, TypeError, NO_ENCODER.format("the class Cells")),
-    "a number": (3, {}, TypeError, NO_ENCODER.format("int")),
+    "a bare module": (
+        nn.Conv2d(3, 4, 3),
+        {},
+        TypeError,
+        "Conv2d is a network and not an encoder, as it has no 'layers', a mapping from names to Layer; give "
+        "ModuleExtractor(network), which finds the layers of any network",
+    ),
+    "a class": (
+        Cells,
+        {},
+        TypeError,
+        "an encoder is an object, received the class Cells; make one of that class",
+    ),
+    "a number": (
+        3,
+        {},
+        TypeError,
+        "an encoder has 'layers', a mapping from names to Layer, and is called with a picture and names of layers; "
+        "received 3; give FeatureExtractor() or ModuleExtractor(network)",
+    ),
     "layers that are a list": (
         described(Cells(), ["cell"]),
         {},
@@ -501,6 +514,12 @@ ENCODERS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         ValueError,
         "layer 'cell' of Cells has no gradient with respect to the picture, which could not change; leave no_grad() "
         "and detach() out of the call",
+    ),
+    "no numbers": (
+        Cells(lambda maps: {"cell": maps / 0}),
+        {},
+        ValueError,
+        "layer 'cell' of Cells is not finite for a picture of random numbers in [0, 1]",
     ),
     "memory that is used again": (
         Aliased(),
@@ -1030,6 +1049,16 @@ def test_a_state_of_another_option_is_refused_and_so_is_one_that_cannot_be_descr
         work(Powered(4) + Error(), state=state)()
     with pytest.raises(ValueError, match=r"losses.*Powered|power cannot be described: .*give lock a __repr__"):
         work(Powered(threading.Lock()) + Error(), state=tmp_path / "other.safetensors")()
+
+
+def test_a_state_that_cannot_be_saved_is_refused_at_the_first_step(tmp_path: Path) -> None:
+    counts: list[int] = []
+    strategy = Walk(lambda x: {"image": x, "function": print})
+    with pytest.raises(
+        TypeError, match=r"^Walk yields a state that cannot be saved: a state holds .* received builtin"
+    ):
+        work(optimizer=strategy, state=tmp_path / "s", callback=lambda progress: counts.append(progress.iteration))()
+    assert counts == [1]
 
 
 # Tensors that are no pictures
