@@ -1,8 +1,8 @@
-"""The pictures of docs/controls.md: the sample photograph under each control at three settings, side by side.
+"""Paint the pictures of docs/controls: the sample photograph under each control at three settings, side by side.
 
     python benchmarks/controls.py docs/images/controls [NAME ...]
 
-A strip of three pictures for each control, from the samples that come with the package. All strips take about
+Each control has a strip of three pictures, painted from the samples that come with the package. All strips take about
 20 minutes on two CPU cores.
 """
 
@@ -25,11 +25,11 @@ from neuralstyle import (
     LossSum,
     Noise,
     Style,
-    geometric_weights,
     samples,
     save_image,
     stylize,
 )
+from neuralstyle.losses import geometric_weights
 
 SIZE, ITERATIONS = 208, 40
 SWIRL, EMBERS, MOSAIC, WOODCUT = (samples.painting(name, size=512) for name in ("swirl", "embers", "mosaic", "woodcut"))

@@ -3,9 +3,10 @@
     python benchmarks/convolution.py                       # pictures of 256 and 512 pixels
     python benchmarks/convolution.py --size 1024 --repeats 9
 
-For each layer and size: milliseconds of the value and of the input's gradient (the fastest of some alternating
-repeats), their ratio, the relative error against float64 of both (in a corner of the map), and what "auto" takes. Last
-the whole network to conv5_1, each layer as often as it occurs. Threads are torch's: set OMP_NUM_THREADS.
+For each layer and size it prints the milliseconds of the value and of the input's gradient (the fastest of several
+alternating repeats), their ratio, the relative error of both against float64 (in a corner of the map), and which of
+them "auto" takes. The last line is the whole network to conv5_1, each layer as often as it occurs. Threads are torch's:
+set OMP_NUM_THREADS.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def measure(channels: int, columns: int, side: int, repeats: int) -> tuple[list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 512], help="sides of the square pictures, pixels")
-    parser.add_argument("--repeats", type=int, default=5, help="(default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed, of each (default: %(default)s)")
     options = parser.parse_args()
     torch.manual_seed(0)
     print(f"{torch.get_num_threads()} threads; milliseconds direct / winograd (ratio); errors direct / winograd")

@@ -1,13 +1,13 @@
-"""How far training comes, and how a trained network compares with optimising every picture.
+"""Measure how far training comes, or how a trained network compares with optimising every picture.
 
     python benchmarks/feedforward.py scratch PHOTOS                  # train 15 minutes on squares of 64 pixels
     python benchmarks/feedforward.py compare PHOTOS --model MODEL    # against 200 iterations of optimisation
 
 The objective is that of training: style and content losses and total variation, at their weights. "scratch" trains a
-small network from random weights, leaving out the last pictures of PHOTOS by name, and prints the objective of those,
-unstyled and painted, with the time. "compare" paints the last pictures with a network and by optimisation from the
-content with L-BFGS, and prints what each takes off the objective of the unstyled picture. Both exit with 1 if they
-miss their mark: 60% off; half the drop of the optimisation.
+small network from random weights on all but the last pictures of PHOTOS by name, and prints the objective of those,
+unstyled and painted, with the time. It exits with 1 if the objective falls by less than 60%. "compare" paints the last
+pictures with a network, and by optimisation with L-BFGS from the content, and prints by how much each lowers the
+objective of the unstyled picture. It exits with 1 if the network reaches less than half the drop of the optimisation.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ from pathlib import Path
 
 import torch
 
-from neuralstyle import (
-    LBFGS,
+from neuralstyle import LBFGS, Objective, default_encoder, load_image, samples
+from neuralstyle.feedforward import (
     TRAINING_LOSSES,
-    Objective,
+    Records,
+    TrainingData,
     TransformerNet,
-    default_encoder,
-    load_image,
     load_model,
     run_model,
-    samples,
 )
-from neuralstyle import train as train_network
-from neuralstyle.feedforward import Records, TrainingData
+from neuralstyle.feedforward import (
+    train as train_network,
+)
 from neuralstyle.feedforward.data import Pictures, find_pictures
 from neuralstyle.optimizers.minimize import minimize
 

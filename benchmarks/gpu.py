@@ -1,16 +1,16 @@
-"""The default objective on a GPU: eager float32 beside coarser precisions and compiling; time, memory, final loss.
+"""Time the default objective on a GPU: plain float32, lower precisions, compiling; with memory and final loss.
 
     python benchmarks/gpu.py                            # 512, 1024 and 2048 pixels; needs CUDA
     python benchmarks/gpu.py --size 1024 --json gpu.json
     python benchmarks/gpu.py --device cpu               # tiny pictures, nothing compiled: does it run?
 
-"plain float32" is the same network as a program of few lines has it: torch's functions, channels first, no TF32. The
-others are the options of this package. For each size: seconds of value and gradient (the median, the fastest and the
-slowest, after three to warm up), the ratio to plain float32, the rate of the convolutions (operations of the direct
-way, two for each multiply-add, forward and for the picture's gradient) and its share of what a product of two large
-matrices reaches in the same precision, and the most memory beyond what was held before. Compiling is not in the times;
-its seconds stand beside them. Last, at --final pixels, each runs L-BFGS from the content, and an exact objective says
-what its picture comes to. Without CUDA and without --device it ends with code 2.
+"plain float32" is the same network in torch's own functions: channels first, no TF32. The others are options of this
+package. For each size it prints seconds of value and gradient (the median, the fastest and the slowest, after three to
+warm up), the ratio to plain float32, the rate of the convolutions (operations of a direct convolution, two for each
+multiply-add, forward and for the picture's gradient), its share of the rate of a product of two large matrices in the
+same precision, and the peak memory beyond what was held before. Compiling is not in the times; its seconds are listed
+separately. Last, at --final pixels, each runs L-BFGS from the content, and an exact objective evaluates the picture.
+Without CUDA and without --device it ends with code 2.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     python benchmarks/iteration.py --network vgg19 compact19
 
 Each size and network runs in a process of its own, so that its peak memory is its own: that of the process on the
-CPU, what torch allocated on CUDA. Times are the median of several evaluations after one to warm up, with the fastest
-and the slowest.
+CPU, what torch allocated on CUDA. It prints the median time of several evaluations after one to warm up, with the
+fastest and the slowest.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def measure(network: str, size: int, tile: int | None, device: str, repeats: int
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 384, 512], help="longest sides in pixels")
-    parser.add_argument("--network", nargs="+", default=["vgg19"], help="looked through (default: vgg19)")
-    parser.add_argument("--tile", type=int, help="look at the picture in tiles of this many pixels")
+    parser.add_argument("--network", nargs="+", default=["vgg19"], help="the encoder (default: vgg19)")
+    parser.add_argument("--tile", type=int, help="evaluate in tiles of this many pixels (default: whole)")
     parser.add_argument("--device", default="cpu", help="(default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="evaluations timed (default: %(default)s)")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)

@@ -1,11 +1,11 @@
-"""The pictures of docs/which-loss.md: one photograph and one painting under every style loss of the command line.
+"""Paint the pictures of docs/which-loss.md: one photograph and one painting under every style loss by name.
 
     python benchmarks/losses.py PHOTO PAINTING docs/images/losses [LOSS ...]
 
-Each loss stands in the place of the default one, at its weight, in the default recipe, as `--style-loss` puts it there;
-two more pictures show what is painted from. A table of measures (neuralstyle.metrics) goes to the output. All pictures
-take about 15 minutes on two CPU cores. With --weights 0.5 1 2 each loss is painted at these multiples of its weight,
-which tells whether more weight is more style, and at which each changes the content as the first one does at 1.
+Each loss replaces the default one in the default recipe, at its weight, as `--style-loss` does. Two more pictures show
+the photograph and the painting. It prints a table of measures (neuralstyle.metrics). All pictures take about 15 minutes
+on two CPU cores. With --weights 0.5 1 2 each loss is painted at these multiples of its weight. That shows whether more
+weight is more style, and at which weight each changes the content as much as the first loss does at 1.
 """
 
 import argparse
@@ -14,16 +14,17 @@ import statistics
 import time
 from pathlib import Path
 
-from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, load_image, metrics, save_image, stylize, with_style_loss
+from neuralstyle import DEFAULT_LOSSES, load_image, metrics, save_image, stylize, with_style_loss
+from neuralstyle.recipes import STYLE_LOSSES
 
 QUALITY = 85
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("painting", type=Path)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("photo", type=Path, help="a photograph")
+    parser.add_argument("painting", type=Path, help="a painting")
+    parser.add_argument("folder", type=Path, help="folder for the pictures")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(STYLE_LOSSES)} (default: all)")
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0], metavar="X", help="multiples (default: 1)")
     parser.add_argument("--size", type=int, default=240, help="longest side in pixels (default: %(default)s)")

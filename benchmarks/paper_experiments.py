@@ -1,4 +1,4 @@
-"""The three experiments of Gatys, Ecker and Bethge (arXiv 1508.06576), as the pictures of docs/experiments.md.
+"""Paint the three experiments of Gatys, Ecker and Bethge (arXiv 1508.06576) for docs/experiments.md.
 
     python benchmarks/paper_experiments.py docs/images/experiments
 

@@ -1,18 +1,17 @@
-"""Memory and time of one evaluation of the default objective, value and gradient, whole and in tiles.
+"""Measure memory and time of one evaluation of the default objective, value and gradient, whole and in tiles.
 
     python benchmarks/tiling.py                         # 0.5, 1, 2, 4 and 16 megapixels, whole and in tiles of 512
     python benchmarks/tiling.py --quick                 # tiny pictures: does it run?
     python benchmarks/tiling.py --device cuda --json tiling.json
 
-Pictures have sides, at most twice as long as wide, with which tiles are as large as they get; with others even tiles
-are smaller, and take less memory. Each case runs in a process of its own. Its peak is that of the process on the CPU,
-less what the process had before the objective was built, with the network and the pictures loaded; on CUDA it is what
-torch allocated, less the same. "targets and gradient" is what is as large as the picture whatever the tile: the targets
-that are maps of the content, and the gradient that an evaluation returns, counted from their sizes. "network" is the
-peak of an evaluation less these: features, their gradients, and whatever else a pass takes. Tiles count their margins.
-Building the objective has a peak of its own, which has the same bound and is not counted here. Times are the median of
-several evaluations after one to warm up. A whole picture whose peak would pass the memory that is free, by the bytes
-for each pixel that the smaller ones took, is left out.
+Pictures are at most twice as long as wide, and have sides with which tiles are as large as they get; with other sides
+tiles are smaller, and take less memory. Each case runs in a process of its own. Its peak is that of the process on the
+CPU, less what the process held before the objective was built, with the network and the pictures loaded; on CUDA it is
+what torch allocated, less the same. "targets and gradient" is what grows with the picture at any tile: the targets that
+are maps of the content, and the gradient that an evaluation returns, counted from their sizes. "network" is the peak of
+an evaluation less these: features, their gradients, and the rest of a pass, halos included. Building the objective has
+a peak of its own, which has the same bound and is not counted here. Times are the median of several evaluations after
+one to warm up. A whole picture is left out if it would need more memory than is free, judged by the smaller ones.
 """
 
 from __future__ import annotations

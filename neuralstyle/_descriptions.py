@@ -1,6 +1,6 @@
-"""Descriptions: what an object is, as a text that is the same in every process and different for different options.
+"""Descriptions: an object as text that is the same in every process, and different for different options.
 
-A run is continued only if its settings have the same descriptions as those stored with its state.
+A run continues only if the descriptions of its settings equal those stored with its state.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
-_DIGITS = 12  # of a digest that are shown: 48 bits
+_DIGITS = 12  # of a digest: 48 bits
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 
 
 def fingerprint(picture: Tensor | None) -> str:
-    """Return a picture's size and a digest of its values: equal for equal pictures of one dtype, and for no others."""
+    """Return a picture's size and a digest of its values; two are equal only for equal pictures of one dtype."""
     if picture is None:
         return "none"
     return f"{picture.shape[-1]} x {picture.shape[-2]} pixels {_digest(_bytes_of(picture))}"
@@ -35,15 +35,15 @@ def fingerprint(picture: Tensor | None) -> str:
 def describe(thing: object) -> str:
     """Describe an object by its class and options, in the same way in every process.
 
-    - Numbers, strings, ``None``, and lists, tuples, sets and dicts of what can be described: as Python writes them.
+    - Numbers, strings, ``None``, and lists, tuples, sets and dicts of these and the following: as Python writes them.
     - Tensors and arrays: shape, dtype and a digest of the values.
-    - An ``nn.Module``: its class, its ``extra_repr`` and a digest of its structure, parameters and buffers. Submodules
-      without an ``extra_repr`` count with those of their public attributes that can be described.
-    - Classes, and functions that can be imported: their names. Other functions (lambdas, local ones, those of the main
-      program): name and a digest of their code, defaults, closure and the plain global values that they use.
+    - An ``nn.Module``: its class, its ``extra_repr`` and a digest of its structure, parameters and buffers. For a
+      submodule without an ``extra_repr``, its public attributes, or their classes if they cannot be described.
+    - Classes, and functions that can be imported: their names. Other functions (lambdas, local functions, those of the
+      main program): name and a digest of their code, defaults, closure and the plain global values that they use.
     - A dataclass: its class and fields, except those with ``repr=False``.
-    - An object whose class has a ``__repr__`` of its own: what that returns, if it shows no address. An inherited one
-      does not count, since it cannot know the attributes of a derived class.
+    - An object whose class defines ``__repr__``: its result, if it shows no address. An inherited ``__repr__`` does not
+      count, since it cannot know the attributes of a derived class.
     - Any other object: its class, the public attributes of its class that hold data, and its own attributes.
 
     The code of classes is not compared.
@@ -55,15 +55,15 @@ def describe(thing: object) -> str:
         The description, in one line unless a ``__repr__`` has several.
 
     Raises:
-        ValueError: the object, or something in it, can be described only by its address, which differs in every
-            process. The message names its class and says what to do.
+        ValueError: the object, or one inside it, shows nothing but its address, which differs in every process. The
+            message names its class and says what to do.
 
     """
     return _text(thing, type(thing).__name__, ())
 
 
 def _text(thing: Any, path: str, seen: tuple[int, ...]) -> str:
-    """Describe an object that is found at ``path`` inside the objects ``seen``."""
+    """Describe an object at ``path`` inside the objects ``seen``."""
     if id(thing) in seen:
         return "..."
     inside = (*seen, id(thing))
@@ -125,14 +125,14 @@ def _attributes(thing: object) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(thing, name)
         if base.__module__.partition(".")[0] not in ("neuralstyle", "abc", "builtins", "typing", "torch"):
             for name, value in vars(base).items():
-                # A private one may be Python's own; what has __get__ is a method, a property or a slot.
+                # Private attributes may be Python's own; one with __get__ is a method, a property or a slot.
                 if not (name.startswith("_") or callable(value) or hasattr(value, "__get__")):
                     yield name, getattr(thing, name)
     yield from getattr(thing, "__dict__", {}).items()
 
 
 def _is_object(thing: Any) -> bool:
-    """Tell whether something that can be called is an object with options, and no function, method or class."""
+    """Tell whether a callable is an object with options, and not a function, method or class."""
     return not hasattr(thing, "__qualname__") and not isinstance(thing, functools.partial)
 
 
@@ -156,7 +156,7 @@ def _can_be_imported(function: FunctionType) -> bool:
 
 
 def _code(function: FunctionType, path: str, seen: tuple[int, ...]) -> str:
-    """Describe everything that a function's results depend on, as far as it can be seen."""
+    """Describe all that a function's results depend on: code, defaults, closure and plain globals."""
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
     instructions, names = _instructions(function.__code__)
     used = {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
@@ -174,7 +174,7 @@ def _is_filled(cell: Any) -> bool:
 
 
 def _instructions(code: CodeType) -> tuple[str, set[str]]:
-    """Return a function's instructions and constants as text, without places in files, and the names that it uses."""
+    """Return a function's instructions and constants as text, without line numbers, and the names that it uses."""
     names = set(code.co_names)
     text = [code.co_code.hex(), repr((code.co_names, code.co_varnames, code.co_freevars))]
     for constant in code.co_consts:
@@ -208,7 +208,7 @@ def _module_parts(module: torch.nn.Module, path: str, seen: tuple[int, ...]) -> 
 
 
 def _text_or_class(thing: object, path: str, seen: tuple[int, ...]) -> str:
-    # Networks of other libraries hold locks, hooks and the like, which nobody can give a description.
+    # Networks of other libraries hold locks, hooks and other objects that cannot be described.
     try:
         return _text(thing, path, seen)
     except ValueError:
@@ -216,7 +216,7 @@ def _text_or_class(thing: object, path: str, seen: tuple[int, ...]) -> str:
 
 
 def _bytes_of(values: Tensor | np.ndarray[Any, Any]) -> Iterator[bytes | memoryview]:
-    """Iterate over the bytes of the values of a tensor or array; contiguous ones are not copied."""
+    """Iterate over the bytes of the values of a tensor or array, without a copy if it is contiguous."""
     if isinstance(values, np.ndarray):
         if values.dtype.hasobject:
             yield repr(values.tolist()).encode()

@@ -1,10 +1,11 @@
-"""The wording and the checks that errors share: unknown names, whole numbers, numbers."""
+"""Shared checks and error messages: unknown names, whole numbers, finite numbers."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
 
@@ -21,15 +22,33 @@ def is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def is_ours(thing: object) -> bool:
+    """Tell whether an object is of a class of this package, which need not be checked while it works."""
+    return type(thing).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def takes(function: Callable[..., object], *arguments: object) -> bool:
+    """Tell whether a function can be called with so many arguments; yes, where its signature cannot be read."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
+
 def whole_number(name: str, value: object, least: int, most: int | None = None, *, hint: str = "") -> int:
     """Check a whole number and return it as an ``int``.
 
     Args:
-        name: what the error calls the value, such as "batch_size".
+        name: name of the value in the error, such as "batch_size".
         value: the value received.
-        least: the smallest that is allowed.
-        most: the largest that is allowed, or None for no limit.
-        hint: words after the limits, such as " pixels" or ", or None".
+        least: smallest allowed value.
+        most: largest allowed value; None: no limit.
+        hint: text after the limits, such as " pixels" or ", or None".
 
     Raises:
         ValueError: ``value`` is not a whole number (a bool is none), or is outside the limits.
@@ -55,12 +74,12 @@ def number(
     """Check a finite number and return it as a ``float``.
 
     Args:
-        name: what the error calls the value, such as "strength".
+        name: name of the value in the error, such as "strength".
         value: the value received.
-        least: the smallest that is allowed, or None.
-        above: the value has to be larger than this, or None.
-        most: the largest that is allowed, or None.
-        hint: words after the limits, such as " seconds".
+        least: smallest allowed value, or None.
+        above: limit that the value has to exceed, or None.
+        most: largest allowed value, or None.
+        hint: text after the limits, such as " seconds".
 
     Raises:
         ValueError: ``value`` is not a finite real number (a bool is none), or is outside the limits.

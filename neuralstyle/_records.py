@@ -1,4 +1,4 @@
-"""Files that a run adds to on its way: a table of losses, and pictures with a number in their names."""
+"""Files that a run writes as it proceeds: a table of losses, and pictures with a number in their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 LOG_SUFFIXES = (".csv", ".jsonl")
 COUNTERS = ("iteration", "step")
-"""What the rows of a log are counted by: evaluations of ``stylize``, or steps of ``train``."""
+"""Names of the column that counts the rows of a log: evaluations of ``stylize``, or steps of ``train``."""
 
 _NUMBER_FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
 
@@ -21,7 +21,7 @@ _NUMBER_FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
 class LossTable:
     """A table of losses in a .csv or .jsonl file; one of its columns is in ``COUNTERS``.
 
-    Each row is written at once, so that a killed process leaves whole rows.
+    Each row is written at once, so a killed process leaves whole rows.
 
     Args:
         path: the file; it need not exist.
@@ -37,14 +37,14 @@ class LossTable:
             raise ValueError(f"{path}: a log ends in {' or '.join(LOG_SUFFIXES)}, received {self.path.suffix!r}")
 
     def begin(self, columns: Sequence[str], before: int = 0) -> None:
-        """Start the table, or cut it off where a run continues.
+        """Start the table, or remove the rows from the point where a run continues.
 
         Args:
             columns: names of the columns, the counter first.
-            before: rows with a smaller count are kept, all others are removed; 0 empties the table.
+            before: keep rows with a smaller count, and remove all others; 0 empties the table.
 
         Raises:
-            ValueError: ``before`` is not 0 and the file is no log, or has other columns.
+            ValueError: ``before`` is not 0, and the file is not a log or has other columns.
             OSError: the file cannot be written.
 
         """
@@ -58,16 +58,16 @@ class LossTable:
         temporary.replace(self.path)
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Write one more row, with the columns that ``begin`` was given."""
+        """Write one more row, with the columns given to ``begin``."""
         line = json.dumps(row) + "\n" if self.path.suffix == ".jsonl" else _csv_line(row.values())
         with self.path.open("ab", buffering=0) as file:
             file.write(line.encode())
 
     def rows(self) -> list[dict[str, float]]:
-        """Read the rows; a last line that is incomplete is left out.
+        """Read the rows, without a last line that is incomplete.
 
         Raises:
-            ValueError: the file is no log.
+            ValueError: the file is not a log.
             OSError: the file cannot be read.
 
         """
@@ -124,7 +124,7 @@ class NumberedFiles:
         return self.folder / f"{self._before}{number:{self._width}d}{self._after}"
 
     def existing(self) -> list[Path]:
-        """List the files of this pattern that exist, whatever their number."""
+        """List the existing files of this pattern, with any number."""
         name = re.compile(rf"{re.escape(self._before)}\d+{re.escape(self._after)}")
         return sorted(path for path in self.folder.iterdir() if name.fullmatch(path.name))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,14 +19,14 @@ from neuralstyle.painting.progress import Progress
 class SavePictures:
     """Saves snapshots: the picture after every ``every`` evaluations, and after the last.
 
-    A snapshot is ``Progress.tensor``, at the size of the present stage. An optimiser that converges before the last
-    evaluation leaves the last snapshot out.
+    A snapshot is ``Progress.tensor``, at the size of the current stage. If an optimiser converges before the last
+    evaluation, there is no last snapshot.
 
     Args:
         pattern: name of the files, with one field for the number of the evaluation: "step-{}.png", "step-{:04d}.png",
             "step-%d.png" or "step-%04d.png".
         every: evaluations between two snapshots, at least 1.
-        overwrite: replace files that exist; otherwise the first of them is an error here, before the work.
+        overwrite: replace existing files. False: an existing file is an error here, before the work.
 
     Raises:
         ValueError: a pattern without a field or with several, or ``every`` below 1.
@@ -48,7 +49,7 @@ class SavePictures:
         self.every = whole_number("every", every, 1)
         self._files = NumberedFiles(pattern)
         check_output(self._files.path(every), overwrite=True)
-        # Whatever the number: a file that another run has left would be taken for one of this.
+        # Any number counts: a file of another run would look like one of this run.
         there = [] if overwrite else self._files.existing()
         if there:
             raise FileExistsError(f"{there[0]} exists; pass overwrite=True (--overwrite) or give another pattern")
@@ -60,20 +61,20 @@ class SavePictures:
 
 
 class LossLog:
-    """Writes a line for each evaluation: iteration, stage, size, loss, the part of each loss, seconds.
+    """Writes a line for each evaluation: iteration, stage, size, loss, the weighted value of each loss, seconds.
 
-    Each line is written at once, so a run that is killed leaves whole lines. When a run is continued, the log drops
-    the lines of the evaluations that are made again.
+    Each line is written at once, so a killed run leaves whole lines. When a run continues, the log drops the lines of
+    evaluations that are repeated.
 
     Args:
-        path: ends in .csv (comma-separated values) or .jsonl (an object per line).
-        overwrite: replace a file that exists instead of refusing.
-        resume: continue a file that exists.
+        path: the file; it ends in .csv (comma-separated values) or .jsonl (an object per line).
+        overwrite: replace an existing file.
+        resume: continue an existing file.
 
     Raises:
         ValueError: another suffix, or a file to continue that is not such a log.
-        FileExistsError: the file exists.
-        OSError: it cannot be written.
+        FileExistsError: the file exists, and neither ``overwrite`` nor ``resume`` is set.
+        OSError: the file cannot be written.
 
     Example:
         ```python
@@ -91,13 +92,13 @@ class LossLog:
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False, *, resume: bool = False) -> None:
         self._table = LossTable(path)
         self.path = self._table.path
-        exists = self.path.exists() and self.path.stat().st_size > 0  # an empty one holds nothing to lose
+        exists = self.path.exists() and self.path.stat().st_size > 0  # an empty file may be replaced
         if exists and not (overwrite or resume):
             raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
         if exists and resume:
             _check_continued(self.path, read_losses(path))
-        with self.path.open("ab"):  # checks that it can be written
-            pass
+        with self.path.open("ab") if self.path.exists() else tempfile.TemporaryFile(dir=self.path.parent):
+            pass  # it can be written
         self._continues = resume
         self._next: int | None = None
 
@@ -117,16 +118,16 @@ class LossLog:
         self._table.append(row)
 
     def _begin(self, iteration: int, row: dict[str, Any]) -> None:
-        """Start the file, or cut off what lies after the point where the run goes on."""
+        """Start the file, or drop the lines from the point where the run continues."""
         self._table.begin(list(row), iteration if self._continues else 0)
-        self._continues = True  # the same log may see the run again when that is continued
+        self._continues = True  # this object may be used again when the run continues
 
 
 def read_losses(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     """Read a log of ``LossLog``, or of ``train``, which counts "step" instead of "iteration".
 
     Returns:
-        A dictionary for each line. A last line that was not written to its end is left out.
+        A dictionary for each line, without a last line that is incomplete.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -168,7 +169,8 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
     Example:
         ```python
         import tempfile
-        from neuralstyle import LossLog, plot_losses, samples, stylize
+        from neuralstyle import LossLog, samples, stylize
+        from neuralstyle.callbacks import plot_losses
 
         with tempfile.TemporaryDirectory() as folder:
             log = LossLog(f"{folder}/losses.csv")
@@ -255,13 +257,13 @@ class LivePreview:
         """Draw, if a picture is due."""
         from IPython.display import display
 
-        if self._last is None or progress.iteration <= self._last:  # another run has its own place
+        if self._last is None or progress.iteration <= self._last:  # another run gets its own display
             self._handle = None
         elif progress.iteration % self.every and progress.iteration != progress.total:
             return
         self._last = progress.iteration
         if self._handle is None:
-            self._handle = display(progress.image(), display_id=True)  # None where there is no notebook
+            self._handle = display(progress.image(), display_id=True)  # None without a notebook
         else:
             self._handle.update(progress.image())
 

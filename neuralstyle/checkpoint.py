@@ -1,4 +1,4 @@
-"""The state of unfinished work in a file: plain data in one safetensors file, without pickle, replaced atomically."""
+"""State files of unfinished work: plain data in one safetensors file, without pickle, replaced atomically."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _STRUCTURE, _KIND = "structure", "kind"
 def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state") -> Path:
     """Write a state to a file, completely or not at all.
 
-    Tensors are stored by safetensors and everything else as JSON in its header, so reading the file runs no code from
-    it. It is written under a temporary name beside ``path``, flushed to the disk, and renamed.
+    Tensors are stored by safetensors and everything else as JSON in its header, so reading the file runs no code. The
+    file is written under a temporary name beside ``path``, flushed to the disk, and renamed.
 
     Args:
         path: the file; it is replaced if it exists.
@@ -39,7 +39,7 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
         The path of the file.
 
     Raises:
-        TypeError: the state contains something else.
+        TypeError: the state contains another type.
         OSError: the file cannot be written.
 
     Example:
@@ -81,13 +81,23 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
     return path
 
 
+def check_savable(state: State) -> None:
+    """Check that ``save_state`` takes a state, and write nothing.
+
+    Raises:
+        TypeError: it holds something else than plain data and dense tensors.
+
+    """
+    _to_json(state, {})
+
+
 def load_state(path: str | os.PathLike[str], *, kind: str = "state", device: torch.device | str = "cpu") -> State:
     """Read a state that ``save_state`` wrote.
 
     Args:
         path: the file.
-        kind: the kind of state that is wanted.
-        device: where tensors go that were on an accelerator; the others go to the CPU.
+        kind: the expected kind of state.
+        device: device for tensors that were on an accelerator; all others stay on the CPU.
 
     Returns:
         The state.
@@ -129,7 +139,7 @@ def load_state(path: str | os.PathLike[str], *, kind: str = "state", device: tor
 
 
 def clear_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the temporary folders that a killed ``save_state`` has left beside a file."""
+    """Remove the temporary folders of a killed ``save_state`` beside a file."""
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}-*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -181,12 +191,12 @@ def compare_settings(
 
     Args:
         found: the stored settings.
-        settings: those of the run that wants to continue.
+        settings: settings of the run that continues.
         where: the file or folder of the state, for the message.
-        advice: what the message says to do.
+        advice: advice in the message.
 
     Raises:
-        ValueError: a setting differs; the message names the first that does, and both values.
+        ValueError: a setting differs; the message names the first, with both values.
 
     """
     for name, value in settings.items():

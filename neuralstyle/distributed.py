@@ -1,6 +1,6 @@
 """Several processes on one picture: they share work, add up sums, and name a process that is lost.
 
-Without torch.distributed initialised, every function does nothing or returns what it was given.
+Without an initialised torch.distributed, every function does nothing or returns its argument.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from torch import Tensor
 
 # In seconds.
 HEARTBEAT_INTERVAL = 0.5
-SILENCE_LIMIT = 5.0  # without a heartbeat, after a connection broke, until a process counts as lost
-LONG_SILENCE_LIMIT = 15.0  # the same while no connection is broken
-JOIN_LIMIT = 120.0  # until all processes have come together
-EXCHANGE_LIMIT = 120.0  # for one exchange once all are ready; one that has begun cannot be cancelled
-CHECK_INTERVAL = 1.0  # between two looks at the other processes
+SILENCE_LIMIT = 5.0  # a process without a heartbeat for this long, after a broken connection, counts as lost
+LONG_SILENCE_LIMIT = 15.0  # the same without a broken connection
+JOIN_LIMIT = 120.0  # until all processes have joined
+EXCHANGE_LIMIT = 120.0  # for one exchange when all are ready; it cannot be cancelled once it runs
+CHECK_INTERVAL = 1.0  # between two checks of the other processes
 
 T = TypeVar("T")
 
@@ -35,27 +35,27 @@ class ProcessLostError(RuntimeError):
 
 
 def world() -> int:
-    """How many processes share the work."""
+    """Return the number of processes that share the work."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if world() > 1 else 0
 
 
 def is_writer() -> bool:
-    """Whether this process writes files and shows progress: one does."""
+    """Tell whether this process writes files and shows progress; exactly one does."""
     return rank() == 0
 
 
 def neighbours() -> int:
-    """How many processes share this machine's memory."""
+    """Return the number of processes that share this machine's memory."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", world())) if world() > 1 else 1
 
 
 def share(items: Sequence[T]) -> list[T]:
-    """Every n-th item for this one of n processes; all items if there are fewer than processes."""
+    """Return every n-th item, for this one of n processes; all items if there are fewer than processes."""
     return list(items[rank() :: world()]) if len(items) >= world() else list(items)
 
 
@@ -66,12 +66,12 @@ def add_up(tensors: Sequence[Tensor]) -> None:
 
 
 def send(tensors: Sequence[Tensor], source: int = 0) -> None:
-    """Replace each tensor by that of the source process."""
+    """Replace each tensor by the source process's tensor."""
     _exchange(tensors, lambda t: [partial(dist.broadcast, t.flatten().view(torch.uint8), source)])
 
 
 def least(value: float, device: torch.device) -> float:
-    """The smallest of all processes' values."""
+    """Return the smallest of all processes' values."""
     if world() == 1:
         return value
     found = torch.tensor(value, device=device)
@@ -92,12 +92,12 @@ def check() -> None:
 
 @contextlib.contextmanager
 def session(timeout: float = 1800) -> Iterator[None]:
-    """A process group for a ``with`` block, from the environment that ``torchrun`` sets; without that, nothing.
+    """Open a process group for a ``with`` block, from the environment that ``torchrun`` sets; without it, do nothing.
 
-    Processes meet at MASTER_ADDR and MASTER_PORT, RANK of WORLD_SIZE each. Tensors on the CPU travel by gloo, those on
-    CUDA by NCCL, each process on the device of its LOCAL_RANK. Every process sends a heartbeat twice a second. If one
-    is killed or raises an exception, the others raise ``ProcessLostError``, which names it. The error leaves this
-    block in one process only, so that it is reported once; the others exit with status 2.
+    Processes connect to MASTER_ADDR and MASTER_PORT, each as RANK of WORLD_SIZE. Tensors on the CPU are sent by gloo,
+    those on CUDA by NCCL, with each process on the device of its LOCAL_RANK. Every process sends a heartbeat twice a
+    second. If one is killed or raises an exception, the others raise ``ProcessLostError``, which names it. The error
+    leaves this block in one process only, so it is reported once; the others exit with status 2.
 
     Args:
         timeout: seconds that a process waits for the others at each exchange.
@@ -111,7 +111,7 @@ def session(timeout: float = 1800) -> Iterator[None]:
         from neuralstyle import distributed
 
         with distributed.session():
-            assert distributed.world() == 1  # where torchrun has not started this
+            assert distributed.world() == 1  # not started by torchrun
         ```
 
     """
@@ -136,7 +136,7 @@ class _Terminated(BaseException):
 
 
 class _Session:
-    """The process group, and the store in which processes leave heartbeats and tell who is lost."""
+    """The process group, and the store for heartbeats and for the report of a lost process."""
 
     def __init__(self, size: int, timeout: float) -> None:
         missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
@@ -151,10 +151,10 @@ class _Session:
                 f"process {self.rank} is number {local + 1} on a machine of {torch.cuda.device_count()} devices; start "
                 "as many processes as devices, or hide the devices with CUDA_VISIBLE_DEVICES=''"
             )
-        # The store is torchrun's agent's, or else that of process 0.
+        # torchrun's agent hosts the store, or else process 0.
         self.is_hosted = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
         self.store = self._connect(is_master=self.rank == 0 and not self.is_hosted)
-        self.beats = self._connect(is_master=False)  # its own connection, as calls on one wait for each other
+        self.beats = self._connect(is_master=False)  # a separate connection, since calls on one wait for each other
         self.meetings = 0
         self.seen: dict[int, tuple[str, float]] = {}
         self.checked = 0.0
@@ -177,7 +177,7 @@ class _Session:
             self.handler = signal.signal(signal.SIGTERM, _terminate)
 
     def check(self) -> None:
-        """Raise an error if another process has failed or been silent for long; looks once a second at most."""
+        """Raise an error if another process has failed or been silent for long; checks at most once a second."""
         if time.monotonic() - self.checked < CHECK_INTERVAL:
             return
         try:
@@ -189,7 +189,7 @@ class _Session:
             raise ProcessLostError(lost if self.is_alone else self._tell(lost))
 
     def meet(self) -> None:
-        """Wait until all processes are ready for an exchange, so that none hangs in it if another never comes."""
+        """Wait until all processes are ready for an exchange, so that none hangs in it if another is lost."""
         self.meetings += 1
         started, pause = time.monotonic(), 1e-4
         try:
@@ -207,7 +207,7 @@ class _Session:
             raise ProcessLostError(self._store_lost()) from error
 
     def lost(self, reason: str) -> ProcessLostError:
-        """The error for a broken connection: waits until a process has told who is lost, or one has been silent."""
+        """Return the error for a broken connection. Waits until a lost process is reported, or one has been silent."""
         started = time.monotonic()
         try:
             self.seen = {}
@@ -223,7 +223,7 @@ class _Session:
         return ProcessLostError(self._tell(f"{who} ({reason.splitlines()[0]})"))
 
     def fail(self, error: BaseException) -> NoReturn:
-        """Tell the others of an error, and exit silently if another process reports it."""
+        """Report an error to the other processes, and exit silently if another process raises it."""
         if self.handler is not None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if isinstance(error, _Terminated):
@@ -247,7 +247,7 @@ class _Session:
         raise error
 
     def end(self) -> None:
-        """Leave the group when the work is done."""
+        """Leave the group at the end of the work."""
         self._leave()
         dist.destroy_process_group()
 
@@ -281,20 +281,20 @@ class _Session:
                 self._beat()
 
     def _read(self, key: str) -> str:
-        """The value of a key, "" if there is none; a plain get would wait for the key."""
+        """Return the value of a key, "" if there is none; a plain get would wait for the key."""
         return str(self.store.compare_set(key, "", "").decode())
 
     def _told(self) -> str:
         return self._read("failed")
 
     def _tell(self, lost: str) -> str:
-        """Tell who is lost, unless another process has told it before: all use what was told first."""
+        """Report a lost process, and return the first report, which all processes use."""
         with contextlib.suppress(RuntimeError):
             return str(self.store.compare_set("failed", "", lost).decode())
         return lost
 
     def _silent(self, patience: float) -> str:
-        """A message that names the processes without a new heartbeat for ``patience`` seconds; "" for none."""
+        """Return a message that names the processes without a new heartbeat for ``patience`` seconds; "" for none."""
         now, silent = time.monotonic(), []
         for other in range(self.size):
             life = self._read(_heartbeat_key(other))
@@ -307,7 +307,7 @@ class _Session:
         )
 
     def _behind(self) -> list[int]:
-        """The processes that have taken part in fewer exchanges than others."""
+        """Return the processes with fewer exchanges than others."""
         counts = [int(self._read(_heartbeat_key(other)).split()[1]) for other in range(self.size)]
         return [other for other, count in enumerate(counts) if count < max(counts)]
 
@@ -318,7 +318,7 @@ class _Session:
         return f"{where} died: the connection to it is lost"
 
     def _leave(self) -> None:
-        """Stop the heartbeat. The process that keeps the store first waits until the others have left or are lost."""
+        """Stop the heartbeat. The process with the store first waits until the others have left or are lost."""
         with contextlib.suppress(RuntimeError):
             if not self.is_alone:
                 self.store.set(f"left {self.rank}", "left")
@@ -345,7 +345,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def _exchange(tensors: Sequence[Tensor], steps: Callable[[Tensor], list[Callable[..., Any]]]) -> None:
-    """Change each tensor by collective operations, in which all processes take part."""
+    """Change each tensor by collective operations of all processes."""
     if world() == 1:
         return
     if _session is not None:

@@ -1,4 +1,4 @@
-"""Recipes: what ``stylize`` minimises by default and through which encoders, as data that you can print and change.
+"""Recipes: the default losses of ``stylize`` and its schedules, as data that you can print and change.
 
 This is the only file that knows how the compact encoder is used.
 """
@@ -11,9 +11,9 @@ from numbers import Real
 from typing import TypedDict
 
 from neuralstyle._errors import unknown
-from neuralstyle.color import Color
+from neuralstyle._words import Color
 from neuralstyle.encoders import FeatureExtractor
-from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.base import Encoder, encoder_name
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import (
     ContentLoss,
@@ -40,7 +40,6 @@ from neuralstyle.schedule import (
     Schedule,
     Stage,
     coarse_to_fine,
-    encoder_name,
     evaluations,
     fine,
     single_scale,
@@ -52,17 +51,16 @@ _GRAM = GramStyleLoss(layer_weights=_SHARES, normalization="relative")
 _MEAN_STD = MeanStdLoss(layer_weights=_SHARES)
 
 DEFAULT_LOSSES = ContentLoss("relu2_1") + 30 * _GRAM + 2 * TotalVariationLoss()
-"""What ``stylize`` minimises unless told otherwise: found by measurement and by eye, on photographs and paintings of
-many kinds.
+"""Default losses of ``stylize``, chosen by measurement and by eye on photographs and paintings of many kinds.
 
-relu4_1, where a position sees a whole stroke, has more than half of the style's weight. With equal shares the picture
-comes as near to the style, but by fine texture over the photograph rather than by strokes; with nearly all of the
-weight on relu4_1 it takes two or three times as long. The content is compared at relu2_1, which keeps edges, light and
-dark; at relu4_2 it would compete with the style.
+relu4_1, where a position sees a whole stroke, has 0.55 of the style's weight. With equal shares the style loss falls as
+far, but by fine texture over the photograph instead of strokes; with nearly all of the weight on relu4_1 painting takes
+two or three times as long. The content is compared at relu2_1, which keeps edges, light and dark; at relu4_2 it would
+compete with the style.
 """
 
 TEXTURE_LOSSES = _GRAM + 0.2 * TotalVariationLoss()
-"""What ``synthesize_texture`` minimises unless told otherwise; the total variation clears the noise it starts from."""
+"""Default losses of ``synthesize_texture``; the total variation removes the noise of the start."""
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,
@@ -80,18 +78,18 @@ STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "contextual": 0.3 * ContextualLoss() + 0.5 * MeanStdLoss(),
     "long-range": 0.6 * LongRangeLoss(),
 }
-"""Every style loss by its name, at the weight at which it changes the content about as much as the default one.
+"""Style losses by name, each at the weight at which it changes the content about as much as the default one.
 
-Those that compare statistics at five layers count them as the default does. Measured by ``benchmarks/losses.py
+Losses that compare statistics at five layers have the default's layer weights. Measured by ``benchmarks/losses.py
 --weights`` on two pairs; see "Which loss?" in the documentation.
 """
 
 STRENGTH_RANGE = 2.0
-"""Powers of ten by which ``strength`` changes the balance of style and content to either side."""
+"""Powers of ten by which ``strength`` changes the ratio of style to content, up or down."""
 
 DEFAULT_NETWORK = "vgg19"
 
-# Beside a unit of a style loss. The covariance pulls from afar; the kernel sees what that leaves, such as a patch of
+# Weights per unit of a style loss. The covariance acts at any distance; MMD sees what it misses, such as a patch of
 # blue in a drawing. Three channels need few frequencies.
 _PIXEL_TERMS: dict[Reference, LossSum] = {
     reference: 1 / 3 * CovarianceLoss("image", reference=reference)
@@ -100,28 +98,27 @@ _PIXEL_TERMS: dict[Reference, LossSum] = {
 }
 
 LUMINANCE_PIXEL_WEIGHT = 0.1
-"""Factor of the pixel terms under ``color="luminance"``, where only lightness counts: the chroma is replaced at the
-end."""
+"""Factor of the pixel terms with ``color="luminance"``: chroma is replaced afterwards, so only lightness counts."""
 
 
 def with_pixel_terms(losses: LossSum, color: Color = "style") -> LossSum:
     r"""Add terms that pin the colours of the pixels, for an encoder whose features leave them free.
 
-    Without these terms a drawing in grey, painted through the compact encoder, keeps the photograph's blue sky. Added
-    are a ``CovarianceLoss`` and an ``MMDLoss`` on the pixels, with the weights
+    Without these terms a grey drawing, painted through the compact encoder, keeps the photograph's blue sky. They are
+    a ``CovarianceLoss`` and an ``MMDLoss`` on the pixels, with the weights
 
     $$ w_\text{cov} = \frac{1}{3} \sum_k \frac{\lambda_k}{u_k}, \qquad w_\text{MMD} = \frac{w_\text{cov}}{2} $$
 
-    over the terms k that compare with the style at other layers than "image" alone. $\lambda_k$ is the weight of the
-    term, $u_k$ the weight of its kind of loss in ``STYLE_LOSSES``, or 1 for a kind that is not there.
+    where k runs over the terms that compare with the style at layers other than "image" alone. $\lambda_k$ is the
+    weight of the term, $u_k$ the weight of its kind of loss in ``STYLE_LOSSES``, or 1 for a kind that is not there.
 
     Args:
-        losses: what a stage minimises.
-        color: whose colours the result has, as in ``stylize``: "style" compares pixels with the style's; the others
-            with the content's, "luminance" at a tenth of the weight.
+        losses: the losses of a stage.
+        color: whose colours the result has, as in ``stylize``. "style" compares the pixels with the style's, all others
+            with the content's; "luminance" with a tenth of the weight.
 
     Returns:
-        The sum with the two terms at its end, or as it was if no term compares with the style.
+        The sum followed by the two terms, or the sum itself if no term compares with the style.
 
     Example:
         ```python
@@ -140,7 +137,7 @@ def with_pixel_terms(losses: LossSum, color: Color = "style") -> LossSum:
 
 
 def _unit(loss: Loss) -> float:
-    """The weight in ``STYLE_LOSSES`` at which a kind of loss changes the content as much as the default one does."""
+    """Return the weight of a kind of loss in ``STYLE_LOSSES``, or 1 if it is not there."""
     first: dict[type, float] = {}
     for entry in STYLE_LOSSES.values():
         term = next(iter(as_sum(entry)))
@@ -149,21 +146,18 @@ def _unit(loss: Loss) -> float:
 
 
 def losses_through(encoder: Encoder, losses: LossSum, color: Color = "style") -> LossSum:
-    """Return what a stage minimises through an encoder: with pixel terms if its features do not pin colours.
-
-    An encoder says so by ``pins_colors = False``; one without this attribute does pin them.
-    """
+    """Return the losses of a stage through an encoder: with pixel terms if the encoder has ``pins_colors = False``."""
     return losses if getattr(encoder, "pins_colors", True) else with_pixel_terms(losses, color)
 
 
-COMPACT_COST = 0.12
-"""Time of an evaluation through the compact encoder, relative to VGG-19."""
+COMPACT_COST = 0.14
+"""Time of an evaluation through the compact encoder relative to VGG-19, measured on two CPU cores (docs/compact.md)."""
 
 LAST_ITERATIONS = 30
-"""Evaluations through VGG-19 by which ``standard`` ends, up to ``FULL_SIZE``."""
+"""Evaluations of ``standard`` through VGG-19 at the end, up to ``FULL_SIZE``."""
 
 PREVIEW_ITERATIONS = (25, 20, 8)
-"""Evaluations of ``preview`` at a quarter of the size and below, at half of it, and at the whole size."""
+"""Evaluations of ``preview`` at a quarter of the size and below, at half the size, and at the full size."""
 
 
 def compact_stage(size: int, iterations: int, encoder: Encoder | str = COMPACT) -> Stage:
@@ -172,35 +166,33 @@ def compact_stage(size: int, iterations: int, encoder: Encoder | str = COMPACT) 
     Args:
         size: longest side of the picture in pixels.
         iterations: number of evaluations.
-        encoder: "compact19", or such an encoder.
+        encoder: "compact19", or a compact encoder.
 
     Raises:
-        ValueError: as ``Stage``.
+        ValueError: as for ``Stage``.
 
     Example:
         ```python
         from neuralstyle import Stage
         from neuralstyle.recipes import compact_stage
 
-        assert compact_stage(96, 10) == Stage(96, 10, "compact19", cost=0.12)
+        assert compact_stage(96, 10) == Stage(96, 10, "compact19", cost=0.14)
         ```
     """
     return Stage(size, iterations, encoder, cost=COMPACT_COST)
 
 
 def preview(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
-    """Paint in a few seconds what the picture is going to look like, through the compact encoder.
-
-    The sizes are those of ``coarse_to_fine``.
+    """Paint a preview in a few seconds, through the compact encoder, at the sizes of ``coarse_to_fine``.
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations at the final size; None: 8. The others change in proportion: 20 at half the size, 25 at
-            a quarter and below.
+        iterations: evaluations at the final size; None: 8, with 20 at half the size and 25 at a quarter and below.
+            Another number changes all in proportion.
         compact: the compact encoder; None: the encoder of the call.
 
     Raises:
-        ValueError: ``size`` or ``iterations`` is not such a number.
+        ValueError: ``size`` or ``iterations`` is not a number in its range.
 
     Example:
         ```python
@@ -218,7 +210,7 @@ def preview(size: int, iterations: int | None = None, *, compact: Encoder | str 
 
 
 def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
-    """Paint ``coarse_to_fine`` through the compact encoder alone, to try things out.
+    """Paint ``coarse_to_fine`` through the compact encoder alone, for fast experiments.
 
     Args:
         size: longest side of the result in pixels.
@@ -226,7 +218,7 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
         compact: the compact encoder; None: the encoder of the call, with a third of the evaluations by default.
 
     Raises:
-        ValueError: ``size`` or ``iterations`` is not such a number.
+        ValueError: ``size`` or ``iterations`` is not a number in its range.
 
     Example:
         ```python
@@ -243,21 +235,21 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
 
 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
-    """Paint from coarse to fine through the compact encoder, and end through the encoder of the call.
+    """Paint from coarse to fine through the compact encoder, then through the encoder of the call.
 
-    An evaluation through "compact19" takes about a seventh of the time of one through VGG-19. Up to 1024 pixels it
-    paints at every size of ``coarse_to_fine``, and VGG-19 then at the last of them. Above, where only fine grain is
-    left to paint, VGG-19 paints alone.
+    An evaluation through "compact19" takes about a seventh of the time through VGG-19 (``COMPACT_COST``). "compact19"
+    paints at every size of ``coarse_to_fine`` up to 1024 pixels, then VGG-19 at the last of these. Above, only fine
+    grain is left to paint, and VGG-19 paints alone.
 
     Args:
         size: longest side of the result in pixels.
         iterations: evaluations through VGG-19 at the final size; None: 30, or above 1024 pixels as in
-            ``coarse_to_fine``. The compact encoder has twice this number at each size. If the result is larger than
-            1024 pixels, the sizes up to there have at least their default.
+            ``coarse_to_fine``. The compact encoder makes twice as many at each size. If the result is larger than
+            1024 pixels, sizes up to 1024 have at least their default.
         compact: the compact encoder; None: ``coarse_to_fine`` through the encoder of the call.
 
     Raises:
-        ValueError: ``size`` or ``iterations`` is not such a number.
+        ValueError: ``size`` or ``iterations`` is not a number in its range.
 
     Example:
         ```python
@@ -293,15 +285,10 @@ SCHEDULES: dict[str, Schedule] = {
 """Schedules by name, as ``stylize`` and the command line take them."""
 
 
-def compact_supports(losses: LossSum) -> bool:
-    """Tell whether the compact encoder has every layer that the losses look at."""
-    return why_without_compact(losses, None) is None
-
-
 def why_without_compact(losses: LossSum, encoder: Encoder | str | None) -> str | None:
-    """Say in one line why a schedule by name leaves the compact encoder out, or return None if it need not.
+    """Return in one line why a named schedule leaves the compact encoder out, or None if it does not.
 
-    It does so if the call gives an encoder, or if a loss names a layer that the compact encoder lacks.
+    The reason is an encoder in the call, or a loss at a layer that the compact encoder lacks.
     """
     if encoder is not None:
         return f"painting through {encoder_name(encoder)} alone, the encoder that was given"
@@ -315,10 +302,10 @@ def why_without_compact(losses: LossSum, encoder: Encoder | str | None) -> str |
 
 
 def with_style_loss(losses: LossSum, name: str) -> LossSum:
-    """Replace the style losses of a sum by another, at the weight that keeps as much of the content.
+    """Replace the style losses of a sum by another, at the weight that changes the content about as much.
 
     Args:
-        losses: such as ``DEFAULT_LOSSES``; the new loss takes the place and weight of each of its style losses.
+        losses: such as ``DEFAULT_LOSSES``; the new loss takes the place and weight of each style loss.
         name: the new loss, a name of ``STYLE_LOSSES``.
 
     Raises:
@@ -341,7 +328,7 @@ def with_style_loss(losses: LossSum, name: str) -> LossSum:
 
 
 def strength_factors(strength: float) -> tuple[float, float]:
-    r"""Return the factors of the content's and the style's losses for one dial, $10^{1 - 2s}$ and $10^{2s - 1}$.
+    r"""Return the factors of content and style losses for a strength s: $10^{1 - 2s}$ and $10^{2s - 1}$.
 
     Raises:
         ValueError: a strength outside [0, 1].
@@ -350,7 +337,7 @@ def strength_factors(strength: float) -> tuple[float, float]:
         raise ValueError(
             f"strength is a number from 0 (nearly the content) to 1 (nearly all style), received {strength!r}"
         )
-    # Half on each side, so that regularisers weigh the same against both together.
+    # Half for each, so that regularisers keep their weight relative to both together.
     power = STRENGTH_RANGE * (float(strength) - 0.5)
     return 10**-power, 10**power
 
@@ -365,7 +352,7 @@ class Recipe(TypedDict):
 
 
 def gatys(*, alpha: float = 1.0, beta: float = 1e5) -> Recipe:
-    r"""The paper to the letter, as keyword arguments of ``stylize``.
+    r"""The paper's settings, as keyword arguments of ``stylize``.
 
     $$
     L = \alpha \frac{1}{2} \sum_{ij} (F_{ij} - P_{ij})^2 + \beta \sum_l \frac{1}{5}
@@ -373,12 +360,12 @@ def gatys(*, alpha: float = 1.0, beta: float = 1e5) -> Recipe:
     $$
 
     on VGG-19 with normalised activations and average pooling, from white noise, at a single scale. The content loss
-    is a sum over positions, so the balance of both depends on the picture's size, as in the paper.
+    is a sum over positions, so the balance depends on the picture's size, as in the paper.
 
     Args:
         alpha: weight of the content.
-        beta: weight of the style. The paper shows alpha / beta from 1e-5 (the default) to 1e-2 and names 1e-3 and
-            1e-4 for its larger pictures; with its formulas to the letter those leave hardly any style.
+        beta: weight of the style. The paper shows alpha / beta from 1e-5 (the default) to 1e-2, and names 1e-3 and
+            1e-4 for its larger pictures; with its exact formulas those leave hardly any style.
 
     Example:
         ```python
@@ -388,7 +375,7 @@ def gatys(*, alpha: float = 1.0, beta: float = 1e5) -> Recipe:
         ```
 
     Paper: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: layers are taken after their ReLU, average pooling
-    is rescaled by 2, and pixels stay in their range.
+    is multiplied by 2, and pixels stay in [0, 1].
     """
     return {
         "losses": alpha * ContentLoss("relu4_2", reduction="sum") + beta * GramStyleLoss(),

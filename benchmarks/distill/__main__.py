@@ -8,14 +8,14 @@ The weights that the package ships come from
         --steps 2600 --batch 32
 
 By default it takes a second a step on two CPU cores, and a little less than two hours for the 6500 steps. It can be
-stopped at any time: started again with the same arguments it goes on from the checkpoint, and on a CPU ends with the
-same bytes as if it had never been stopped. One photograph in twenty is kept apart, and the lines that are printed on
-the way are of those: relative errors of the kernels, centred, layer by layer, and of the gradient, averaged over cells
-of 1, 2, 4 and 8 pixels.
+stopped at any time: started again with the same arguments it continues from the checkpoint, and on a CPU ends with the
+same bytes as a run that was never stopped. One photograph in twenty is not trained on. The lines printed on the way are
+errors on those: relative errors of the centred kernels, layer by layer, and of the gradient, averaged over cells of 1,
+2, 4 and 8 pixels.
 
-The student is to see as its teacher does in what style transfer looks at: the kernels between positions, on which
-all Gram matrices depend, and the gradient by which a picture is painted. It is trained on pictures as they are being
-painted through itself, each with a content and a style that are crops of photographs, their colours changed.
+The student is trained to agree with its teacher in what style transfer uses: the kernels between positions, on which
+all Gram matrices depend, and the gradient by which a picture is painted. The training pictures are those that are being
+painted through the student, each with a content and a style that are crops of photographs with changed colours.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     python benchmarks/peers --json peers.json --markdown docs/speed.md README.md
 
 The others are pastiche, which comes with the installation, and pystiche, if it is installed (`pip install -e
-".[bench]"`). The work is pastiche's own objective, see contenders.py; before anything is timed, all have to give the
-same value and gradient. Each program has processes of its own. A table goes to the output; with --markdown also between
+".[bench]"`). The work is pastiche's own objective, see contenders.py. Before anything is timed, all have to give the
+same value and gradient. Each program has processes of its own. It prints a table, and with --markdown writes it between
 the lines "<!-- peers: begin -->" and "<!-- peers: end -->" of files.
 """
 

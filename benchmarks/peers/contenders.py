@@ -126,7 +126,8 @@ class Ours:
 
     def stylize(self, goals: dict[str, float], most: int) -> tuple[dict[str, Any], Tensor]:
         """The same by ``stylize``, coarse to fine; the targets of each scale are in the time."""
-        from neuralstyle import Stage, Style, coarse_to_fine, stylize
+        from neuralstyle import Stage, Style, stylize
+        from neuralstyle.schedule import coarse_to_fine
 
         race = _Race(goals)
         size = max(self.content.shape[2:])

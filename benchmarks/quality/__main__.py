@@ -9,16 +9,16 @@
     python benchmarks/quality CONTENTS STYLES results.jsonl --report     # the tables of what is there
 
 CONTENTS and STYLES are folders of pictures; pairs.txt, or the file given by --pairs, says which go together. Every
-picture is painted in a process of its own, and its time is counted from the start of that process to its last
-evaluation: loading of Python, network and pictures, and the coarser scales, are part of it. No evaluation is begun that
-would not end in time. Methods have their defaults; content weights are multiples of them, such that the structures kept
-overlap. The default recipe goes on at its finest scale for as long as there is time. Everyone is handed the same two
-files: the content at the size of the result, the style at the same longest side.
+picture is painted in a process of its own. Its time counts from the start of that process to its last evaluation, and
+includes loading Python, network and pictures, and the smaller sizes. No evaluation is begun that would not end in time.
+Methods have their defaults; content weights are multiples of them, such that the structures kept overlap. The default
+recipe continues at its final size for as long as there is time. All methods get the same two files: the content at the
+size of the result, the style at the same longest side.
 
-After each picture a line is added to the results, and what is there already is not painted again: a run can be stopped
-and started at will. Pictures go into a folder beside the results. They are judged by neuralstyle.metrics, that is by
-filters on which nobody has optimised: one method is better than another if, at equal structure, its style distance is
-lower; between the content weights both are interpolated.
+After each picture a line is added to the results, and what is there already is not painted again, so a run can be
+stopped and started at any time. Pictures go into a folder beside the results. They are measured by neuralstyle.metrics,
+with filters on which no method has optimised: one method is better than another if, at equal structure, its style
+distance is lower; between the content weights both are interpolated.
 """
 
 from __future__ import annotations

@@ -44,8 +44,9 @@ def paint(job: Job, file: Path) -> dict[str, Any]:
 
 
 def _ours(job: Job, file: Path) -> dict[str, Any]:
-    from neuralstyle import DEFAULT_LOSSES, SCHEDULES, stylize
+    from neuralstyle import DEFAULT_LOSSES, stylize
     from neuralstyle.losses.base import as_sum
+    from neuralstyle.recipes import SCHEDULES
 
     options = recipe(job.method)
     schedule = options.pop("schedule", inspect.signature(stylize).parameters["schedule"].default)
@@ -126,7 +127,8 @@ def longest(file: Path, size: int) -> int:
 
 def recipe(name: str) -> dict[str, Any]:
     """Keyword arguments of ``stylize`` for a method or a variant of the default recipe."""
-    from neuralstyle import coarse_to_fine, gatys
+    from neuralstyle import gatys
+    from neuralstyle.schedule import coarse_to_fine
 
     if name == NEURALSTYLE:
         return {}
@@ -153,10 +155,10 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         LossSum,
         Stage,
         TotalVariationLoss,
-        coarse_to_fine,
         default_encoder,
     )
     from neuralstyle.losses import Term
+    from neuralstyle.schedule import coarse_to_fine
 
     def encoder(**changed: Any) -> dict[str, Any]:
         base = default_encoder()
@@ -207,7 +209,8 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
 
 def style_losses() -> dict[str, Callable[[], dict[str, Any]]]:
     """The default recipe with each style loss of the command line in the place of its own."""
-    from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES, with_style_loss
+    from neuralstyle import DEFAULT_LOSSES, with_style_loss
+    from neuralstyle.recipes import STYLE_LOSSES
 
     return {name: lambda name=name: {"losses": with_style_loss(DEFAULT_LOSSES, name)} for name in STYLE_LOSSES}
 

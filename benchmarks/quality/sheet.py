@@ -1,9 +1,9 @@
-"""Paint every pair with no options, each in a process of its own, and lay the pictures out in one: docs/results.md.
+"""Paint every pair with no options, each in a process of its own, and put the pictures on one sheet: docs/results.md.
 
     python benchmarks/quality/sheet.py CONTENTS STYLES painted docs/images/results/sheet.jpg
 
-CONTENTS and STYLES are folders of pictures, `painted` is one for the results; what is there already is not painted
-again. For each picture the seconds from the start of its process to the end go to the output.
+CONTENTS and STYLES are folders of pictures, and `painted` is one for the results; what is there already is not painted
+again. For each picture it prints the seconds from the start of its process to the end.
 """
 
 from __future__ import annotations

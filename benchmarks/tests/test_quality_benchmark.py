@@ -96,8 +96,9 @@ def test_means_are_over_pairs_that_all_have(modules: dict[str, ModuleType]) -> N
 
 
 def test_variants_change_one_part_each(modules: dict[str, ModuleType]) -> None:
-    from neuralstyle import DEFAULT_LOSSES, ContentLoss, LossSum, coarse_to_fine
+    from neuralstyle import DEFAULT_LOSSES, ContentLoss, LossSum
     from neuralstyle.losses import Term
+    from neuralstyle.schedule import coarse_to_fine
 
     variants = modules["methods"].variants()
     assert variants["as it is"]() == {}
@@ -118,7 +119,8 @@ def test_variants_change_one_part_each(modules: dict[str, ModuleType]) -> None:
 
 
 def test_every_style_loss_takes_the_place_of_the_recipes(modules: dict[str, ModuleType]) -> None:
-    from neuralstyle import DEFAULT_LOSSES, STYLE_LOSSES
+    from neuralstyle import DEFAULT_LOSSES
+    from neuralstyle.recipes import STYLE_LOSSES
 
     losses = modules["methods"].style_losses()
     assert list(losses) == list(STYLE_LOSSES)

@@ -1,6 +1,6 @@
 """The rooms of the package, which of them may import which, and what each is for.
 
-A room is a folder or a file right below ``neuralstyle/``. tests/test_imports.py holds the code to this ladder, and
+A room is a folder or a file right below ``neuralstyle/``. tests/unit/test_imports.py compares the code with it, and
 docs/tools/draw_architecture.py draws it for docs/architecture.md.
 """
 
@@ -18,6 +18,7 @@ LADDER: list[dict[str, str]] = [
         "_descriptions": "settings as text",
         "_errors": "error messages",
         "_records": "logs and numbered files",
+        "_words": "words that options take",
         "data": "pictures and weights",
         "distributed": "several processes",
         "machine": "devices and memory",
@@ -42,15 +43,15 @@ LADDER: list[dict[str, str]] = [
 STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", "painting")
 """The rooms that a picture goes through, in its order."""
 
-FOUNDATIONS = ("_descriptions", "_errors", "_records", "data", "distributed", "machine", "checkpoint")
+FOUNDATIONS = ("_descriptions", "_errors", "_records", "_words", "data", "distributed", "machine", "checkpoint")
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""
 
 ONLY: dict[str, set[str]] = {
     "checkpoint": {"_descriptions", "_errors", "distributed", "machine"},
     "images": {"_errors", "distributed", "machine"},
     "losses": {"_errors"},
-    "optimizers": {"_errors", "distributed", "machine"},
-    "schedule": {"_errors", "encoders", "losses"},
+    "optimizers": {"_errors", "_words", "distributed", "machine"},
+    "schedule": {"_errors", "encoders", "images", "losses"},
 }
 """Rooms that stay usable on their own: all that they may import."""
 

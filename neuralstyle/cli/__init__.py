@@ -1,4 +1,7 @@
-"""The command line: arguments -> the library's functions. Defaults come from their signatures."""
+"""The command line: arguments -> the library's functions. Defaults come from their signatures.
+
+``--help`` imports neither torch nor numpy: what a command needs is imported when it runs.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from neuralstyle import __version__, distributed
+from neuralstyle import __version__
 from neuralstyle.cli import feedforward, painting, tools
-from neuralstyle.machine.memory import return_large_blocks
-
-INTERRUPTED = painting.INTERRUPTED
+from neuralstyle.cli.outcome import FAILED, INTERRUPTED, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,23 +22,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0; 2 after an error, which is one line on stderr; 130 after Ctrl-C. Set NEURALSTYLE_TRACEBACK
         to see the whole traceback instead.
     """
-    options = _parser().parse_args(arguments)
-    return_large_blocks()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(show_all="--help-all" in words).parse_args(words)
     try:
-        with distributed.session():
-            code: int = options.run(options)
+        return _run(options)
     except KeyboardInterrupt:
         print("neuralstyle: stopped before there was a picture", file=sys.stderr)
         return INTERRUPTED
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError, RuntimeError, MemoryError) as error:
         if os.environ.get("NEURALSTYLE_TRACEBACK"):
             raise
-        print(f"neuralstyle: error: {painting.one_line(error)}", file=sys.stderr)
-        return 2
+        print(f"neuralstyle: error: {one_line(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _run(options: argparse.Namespace) -> int:
+    from neuralstyle import distributed
+    from neuralstyle.machine.memory import return_large_blocks
+
+    return_large_blocks()
+    with distributed.session():
+        code: int = options.run(options)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(show_all: bool = False) -> argparse.ArgumentParser:
+    """The parser; its help lists all options, or those of every day."""
     parser = argparse.ArgumentParser(
         prog="neuralstyle",
         description="Paint one picture in the style of another.",
@@ -45,7 +55,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neuralstyle {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    painting.add_commands(commands)
-    feedforward.add_commands(commands)
-    tools.add_commands(commands)
+    for command in (*painting.COMMANDS, *feedforward.COMMANDS, *tools.COMMANDS):
+        command.add_to(commands, show_all)
     return parser

@@ -1,4 +1,4 @@
-"""The command line of feed-forward networks: train, apply, export."""
+"""The commands of feed-forward networks: train, apply, export."""
 
 from __future__ import annotations
 
@@ -6,110 +6,20 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from neuralstyle.cli.options import default
+from neuralstyle._words import CROPS, TRAINING_PRECISIONS
+from neuralstyle.cli.options import DEVICE, OUTPUT, OVERWRITE, QUIET
+from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.feedforward import apply_files, train
-from neuralstyle.feedforward.options import (
-    CROPS,
-    DEFAULT_BLOCKS,
-    DEFAULT_WIDTH,
-    TRAINING_PRECISIONS,
-    Records,
-    StateFolder,
-    TrainingData,
-)
+from neuralstyle.feedforward.options import DEFAULT_BLOCKS, DEFAULT_WIDTH, Records, StateFolder, TrainingData
 
 if TYPE_CHECKING:
     from neuralstyle.feedforward import TransformerNet
-
-_DEVICE = "cpu, cuda, cuda:1, mps ... (default: the accelerator that torch finds)"
-
-
-def add_commands(commands: Any) -> None:
-    """Add ``train``, ``apply`` and ``export`` to what ``ArgumentParser.add_subparsers`` returned.
-
-    Each sets ``run``, a function from the parsed options to an exit code.
-    """
-    _add_train(commands)
-    _add_apply(commands)
-    _add_export(commands)
-
-
-def _add_train(commands: Any) -> None:
-    command = commands.add_parser("train", help="train a network to paint in a style in one pass")
-    command.add_argument("style", metavar="STYLE", nargs="+", help="the painting, a file; several are blended")
-    command.add_argument("data", metavar="DATA", help="a folder of pictures, flat or nested")
-    command.add_argument("-o", "--output", metavar="MODEL", required=True, help="the network: a .safetensors file")
-    command.add_argument("--overwrite", action="store_true", help="replace MODEL if it exists (default: refuse)")
-    group = command.add_argument_group("pictures")
-    _add(group, "size", int, "PIXELS", "side of the square crops", default(TrainingData, "size"))
-    group.add_argument("--crop", choices=CROPS, default=default(TrainingData, "crop"), help="(default: %(default)s)")
-    _add(group, "batch-size", int, "N", "pictures in a batch, of each process", default(TrainingData, "batch_size"))
-    _add(group, "epochs", int, "N", "passes over the pictures", default(TrainingData, "epochs"))
-    _add(group, "steps", int, "N", "batches in all, instead of epochs")
-    _add(group, "hold-out", int, "N", "pictures, the last by name, not to train on", default(TrainingData, "hold_out"))
-    _add(group, "workers", int, "N", "processes that decode pictures; by default two, or one on a single core")
-    _add(group, "seed", int, "N", "of the first weights, the order and the crops", default(TrainingData, "seed"))
-    _add(group, "style-size", int, "PIXELS", "longest side of the style; by default its own")
-    group = command.add_argument_group("losses")
-    _add(group, "content-weight", float, "X", "multiplies the content loss", 1.0)
-    _add(group, "style-weight", float, "X", "multiplies the style loss", 1.0)
-    _add(group, "tv-weight", float, "X", "multiplies the total variation", 1.0)
-    group = command.add_argument_group("network and optimiser")
-    _add(group, "width", int, "CHANNELS", "of the network's first stage", DEFAULT_WIDTH)
-    _add(group, "blocks", int, "N", "the network's residual blocks", DEFAULT_BLOCKS)
-    group.add_argument("--init", metavar="MODEL", help="a network to start from, instead of random weights")
-    _add(group, "lr", float, "X", "learning rate of Adam", default(train, "lr"))
-    group.add_argument("--decay", action="store_true", help="lower the learning rate to zero along half a cosine")
-    group.add_argument("--half", action="store_true", help="store 16-bit floats")
-    group.add_argument("--device", metavar="NAME", help=_DEVICE)
-    group.add_argument("--precision", choices=TRAINING_PRECISIONS, help="of the convolutions, for GPUs (default: full)")
-    group = command.add_argument_group("watching, stopping, continuing")
-    _add(group, "state", str, "DIR", "a folder for the state, from which a stopped run continues")
-    _add(group, "state-every", int, "STEPS", "between two states", default(StateFolder, "every"))
-    group.add_argument("--restart", action="store_true", help="start again, whatever is in the folder of the state")
-    _add(group, "log", str, "FILE", "write the losses to a .csv or .jsonl file")
-    _add(group, "log-every", int, "STEPS", "between two rows", default(Records, "log_every"))
-    _add(group, "snapshots", str, "PATTERN", "save pictures on the way, for example step-{}.png")
-    _add(group, "snapshots-every", int, "STEPS", "between two of them", default(Records, "snapshots_every"))
-    _add(group, "snapshots-of", str, "PICTURE", "what they show; by default the package's photograph")
-    group.add_argument("--quiet", action="store_true", help="no progress bar (default: show one)")
-    command.set_defaults(run=_train)
-
-
-def _add_apply(commands: Any) -> None:
-    command = commands.add_parser("apply", help="paint pictures with a trained network")
-    command.add_argument("model", metavar="MODEL", help="a .safetensors, .onnx or .pth file, or a shipped network")
-    command.add_argument("pictures", metavar="PICTURE", nargs="+", help="files, and folders with all below them")
-    command.add_argument(
-        "-o", "--output", metavar="DIR", required=True, help="the folder for the results, or for one picture a file"
-    )
-    command.add_argument("--overwrite", action="store_true", help="replace files that exist (default: refuse)")
-    scale, batch_size, tile = (default(apply_files, name) for name in ("content_scale", "batch_size", "tile"))
-    _add(command, "content-scale", float, "X", "divides the sides of the pictures before", scale)
-    _add(command, "batch-size", int, "N", "pictures of equal size painted at once", batch_size)
-    _add(command, "tile", int, "PIXELS", "side of the tiles in which larger pictures are painted", tile)
-    command.add_argument("--device", metavar="NAME", help=_DEVICE)
-    command.add_argument("--quiet", action="store_true", help="no progress bar (default: show one)")
-    command.set_defaults(run=_apply)
-
-
-def _add_export(commands: Any) -> None:
-    command = commands.add_parser("export", help="write a trained network as ONNX")
-    command.add_argument("model", metavar="MODEL", help="a .safetensors or .pth file")
-    command.add_argument("-o", "--output", metavar="OUT", required=True, help="the result: an .onnx file")
-    command.add_argument("--overwrite", action="store_true", help="replace OUT if it exists (default: refuse)")
-    command.set_defaults(run=_export)
-
-
-def _add(group: Any, name: str, kind: Callable[[str], Any], metavar: str, what: str, value: Any = None) -> None:
-    """Add an option; its help ends with its default, if it has one."""
-    text = what if value is None else f"{what} (default: %(default)s)"
-    group.add_argument(f"--{name}", type=kind, metavar=metavar, default=value, help=text)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -198,3 +108,110 @@ def _messages_on_stderr() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+_MODEL = replace(OUTPUT, does="save the network as this .safetensors file", metavar="MODEL")
+_PICTURES = (
+    Option("--size", "cut squares of this side", int, "PIXELS", default=default(TrainingData, "size"), everyday=True),
+    Option(
+        "--crop", "cut the center, or in each pass another square", choices=CROPS, default=default(TrainingData, "crop")
+    ),
+    Option("--batch-size", "take N pictures at once", int, "N", default=default(TrainingData, "batch_size")),
+    Option("--epochs", "pass N times over the pictures", int, "N", default=default(TrainingData, "epochs")),
+    Option("--steps", "stop after N batches, instead of passes", int, "N", everyday=True),
+    Option("--hold-out", "keep the last N pictures out", int, "N", default=default(TrainingData, "hold_out")),
+    Option("--workers", "decode pictures in N processes", int, "N", shown="2, or 1 on a single core"),
+    Option("--seed", "draw other weights, orders and crops", int, "N", default=default(TrainingData, "seed")),
+    Option("--style-size", "make the style's longest side this long", int, "PIXELS", shown="its own", everyday=True),
+)
+_LOSSES = (
+    Option("--content-weight", "multiply the content loss", float, "X", default=1.0, everyday=True),
+    Option("--style-weight", "multiply the style loss", float, "X", default=1.0, everyday=True),
+    Option("--tv-weight", "multiply the total variation, which smooths", float, "X", default=1.0),
+)
+_NETWORK = (
+    Option("--width", "give the network's first stage so many channels", int, "CHANNELS", default=DEFAULT_WIDTH),
+    Option("--blocks", "give the network N residual blocks", int, "N", default=DEFAULT_BLOCKS),
+    Option("--init", "start from this network, instead of random weights", metavar="MODEL"),
+    Option("--lr", "set the learning rate of Adam", float, "X", default=default(train, "lr")),
+    Option("--decay", "lower the learning rate to zero along half a cosine", flag=True),
+    Option("--half", "store 16-bit floats", flag=True),
+    DEVICE,
+    Option(
+        "--precision", "compute the convolutions in this precision, for GPUs", choices=TRAINING_PRECISIONS, shown="full"
+    ),
+)
+_WATCHING = (
+    QUIET,
+    Option("--state", "keep the state in this folder, and continue from it", metavar="DIR", everyday=True),
+    Option("--state-every", "write it every N steps", int, "N", default=default(StateFolder, "every")),
+    Option("--restart", "start again, whatever is in the folder of the state", flag=True),
+    Option("--log", "write the losses to a .csv or .jsonl file", metavar="FILE"),
+    Option("--log-every", "write a row every N steps", int, "N", default=default(Records, "log_every")),
+    Option("--snapshots", "save pictures on the way, for example as step-{}.png", metavar="PATTERN"),
+    Option("--snapshots-every", "save them every N steps", int, "N", default=default(Records, "snapshots_every")),
+    Option("--snapshots-of", "show this picture in them", metavar="PICTURE", shown="the package's photograph"),
+)
+
+TRAIN = Command(
+    "train",
+    "train a network to paint in a style in one pass",
+    _train,
+    arguments=(
+        Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+"),
+        Option("data", "a folder of pictures, flat or nested", metavar="DATA"),
+    ),
+    options={
+        "output": (_MODEL, OVERWRITE),
+        "pictures": _PICTURES,
+        "losses": _LOSSES,
+        "network and optimiser": _NETWORK,
+        "watching, stopping, continuing": _WATCHING,
+    },
+)
+
+APPLY = Command(
+    "apply",
+    "paint pictures with a trained network",
+    _apply,
+    arguments=(
+        Option("model", "a .safetensors, .onnx or .pth file, or a shipped network", metavar="MODEL"),
+        Option("pictures", "files, and folders with all below them", metavar="PICTURE", nargs="+"),
+    ),
+    options={
+        "output": (
+            replace(OUTPUT, does="save the results in this folder, or one picture as this file", metavar="DIR"),
+            OVERWRITE,
+        ),
+        "painting": (
+            Option(
+                "--content-scale",
+                "divide the sides of the pictures by X first",
+                float,
+                "X",
+                default=default(apply_files, "content_scale"),
+                everyday=True,
+            ),
+            Option("--batch-size", "paint N pictures at once", int, "N", default=default(apply_files, "batch_size")),
+            Option(
+                "--tile",
+                "paint larger pictures in tiles of this side",
+                int,
+                "PIXELS",
+                default=default(apply_files, "tile"),
+            ),
+            DEVICE,
+            QUIET,
+        ),
+    },
+)
+
+EXPORT = Command(
+    "export",
+    "write a trained network as ONNX",
+    _export,
+    arguments=(Option("model", "a .safetensors or .pth file", metavar="MODEL"),),
+    options={"output": (replace(OUTPUT, does="save the network as this .onnx file"), OVERWRITE)},
+)
+
+COMMANDS = (TRAIN, APPLY, EXPORT)

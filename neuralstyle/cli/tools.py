@@ -1,56 +1,21 @@
-"""Small commands: colours without painting, results compared, the plot of a log, the layers of a network."""
+"""Small commands: colours without painting, results compared, the plot of a log, lists of layers and losses."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from neuralstyle import metrics
-from neuralstyle.callbacks import plot_losses
-from neuralstyle.cli.options import add_output
-from neuralstyle.color import MATCHINGS, recolor
-from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
-from neuralstyle.images import check_output, load_image, save_image
-
-
-def add_commands(commands: Any) -> None:
-    """Add the commands to the parser's subparsers."""
-    command = commands.add_parser("recolor", help="give a photograph a painting's colours, and nothing else of it")
-    command.add_argument("content", metavar="CONTENT", help="the photograph, a file")
-    command.add_argument("style", metavar="STYLE", help="the painting, a file")
-    add_output(command)
-    command.add_argument("--method", choices=MATCHINGS, default="match", help="how (default: %(default)s)")
-    command.set_defaults(run=_recolor)
-
-    command = commands.add_parser("compare", help="measure results beside each other: style, structure, artefacts")
-    command.add_argument("content", metavar="CONTENT", help="the photograph, a file; measured too, as the mark to beat")
-    command.add_argument("style", metavar="STYLE", help="the painting, a file")
-    command.add_argument("pictures", metavar="PICTURE", nargs="+", help="the results, files of the content's aspect")
-    command.add_argument(
-        "--size",
-        type=int,
-        metavar="PIXELS",
-        help="longest side at which pictures are measured, 64 or more (default: each result's own)",
-    )
-    command.add_argument("--json", metavar="FILE", help="write the numbers to a .json file too (default: no)")
-    command.add_argument("--overwrite", action="store_true", help="replace FILE if it exists (default: refuse)")
-    command.set_defaults(run=_compare)
-
-    command = commands.add_parser("plot", help="draw the losses that --losses has written")
-    command.add_argument("log", metavar="LOG", help="a .csv or .jsonl file")
-    add_output(command)
-    command.set_defaults(run=_plot)
-
-    command = commands.add_parser("layers", help="list the layers of a network")
-    command.add_argument("--network", choices=NETWORKS, default="vgg19", help="(default: %(default)s)")
-    command.set_defaults(run=_layers)
+from neuralstyle._words import MATCHINGS, NETWORK_NAMES
+from neuralstyle.cli.options import FORMAT, OUTPUT, OVERWRITE
+from neuralstyle.cli.parsing import Command, Option
 
 
 def _recolor(options: argparse.Namespace) -> int:
+    from neuralstyle.color import recolor
+    from neuralstyle.images import check_output, save_image
+
     form: dict[str, Any] = {"overwrite": options.overwrite, "depth": options.depth}
     check_output(options.output, **form)
     save_image(
@@ -60,16 +25,16 @@ def _recolor(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from neuralstyle import metrics
+    from neuralstyle.images import load_image
+
+    file = _json_file(options.json, options.overwrite)
     twice = {name for name in options.pictures if options.pictures.count(name) > 1}
     if twice:
         raise ValueError(f"{', '.join(sorted(twice))} was given twice; name each picture once")
-    file = None if options.json is None else Path(options.json)
-    if file is not None and file.suffix.lower() != ".json":
-        raise ValueError(f"--json writes a .json file, received {options.json}")
-    if file is not None and file.exists() and not options.overwrite:
-        raise FileExistsError(f"{file} exists; give another name or --overwrite")
-    if file is not None and not file.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {file.parent}; make it first")
     pictures = {name: load_image(name) for name in options.pictures}
     sizes = {tuple(picture.shape[2:]) for picture in pictures.values()}
     # The content is far larger as a rule, and measures depend on the size.
@@ -85,15 +50,110 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _json_file(name: str | None, overwrite: bool) -> Path | None:
+    """The file for the numbers, checked before the work."""
+    if name is None:
+        return None
+    file = Path(name)
+    if file.suffix.lower() != ".json":
+        raise ValueError(f"--json writes a .json file, received {name}")
+    if file.exists() and not overwrite:
+        raise FileExistsError(f"{file} exists; give another name or --overwrite")
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {file.parent}; make it first")
+    return file
+
+
 def _plot(options: argparse.Namespace) -> int:
+    from neuralstyle.callbacks import plot_losses
+    from neuralstyle.images import check_output
+
     check_output(options.output, options.overwrite)
     plot_losses(options.log, options.output, overwrite=options.overwrite)
     return 0
 
 
 def _layers(options: argparse.Namespace) -> int:
+    from neuralstyle.encoders.vgg import vgg_layers
+
     print("layer    channels  stride  reach  sees (pixels)")
     for layer in vgg_layers(options.network).values():
-        sees = layer.stride + 2 * (layer.reach or 0)
+        sees = layer.stride + 2 * layer.reach
         print(f"{layer.name:8} {layer.channels:8} {layer.stride:7} {layer.reach:6} {sees:6}")
     return 0
+
+
+def _losses(options: argparse.Namespace) -> int:
+    from neuralstyle.losses.base import as_sum
+    from neuralstyle.recipes import STYLE_LOSSES
+
+    width = max(map(len, STYLE_LOSSES))
+    for name, entry in STYLE_LOSSES.items():
+        first, *more = as_sum(entry)
+        rest = "".join(f", with {type(term.loss).__name__}" for term in more)
+        what = (type(first.loss).__doc__ or "").partition("\n")[0].rstrip(".")
+        print(f"{name:{width}}  {what}{rest}")
+    return 0
+
+
+_CONTENT = Option("content", "the photograph, a file", metavar="CONTENT")
+_STYLE = Option("style", "the painting, a file", metavar="STYLE")
+
+COMMANDS = (
+    Command(
+        "recolor",
+        "give a photograph a painting's colours, and nothing else of it",
+        _recolor,
+        arguments=(_CONTENT, _STYLE),
+        options={
+            "output": (OUTPUT, OVERWRITE, *FORMAT),
+            "colour": (
+                Option("--method", "match colours by this method", choices=MATCHINGS, default="match", everyday=True),
+            ),
+        },
+    ),
+    Command(
+        "compare",
+        "measure results beside each other: style, structure, artefacts",
+        _compare,
+        arguments=(
+            Option("content", "the photograph, a file; it is measured too, as the mark to beat", metavar="CONTENT"),
+            _STYLE,
+            Option("pictures", "the results, files of the content's aspect", metavar="PICTURE", nargs="+"),
+        ),
+        options={
+            "measuring": (
+                Option(
+                    "--size",
+                    "measure pictures at this longest side, 64 or more",
+                    int,
+                    "PIXELS",
+                    shown="each result's own",
+                    everyday=True,
+                ),
+                Option("--json", "write the numbers to a .json file too", metavar="FILE", everyday=True),
+                OVERWRITE,
+            )
+        },
+    ),
+    Command(
+        "plot",
+        "draw the losses that --log has written",
+        _plot,
+        arguments=(Option("log", "a .csv or .jsonl file", metavar="LOG"),),
+        options={"output": (OUTPUT, OVERWRITE)},
+    ),
+    Command(
+        "layers",
+        "list the layers of a network",
+        _layers,
+        options={
+            "network": (
+                Option(
+                    "--network", "list those of this network", choices=NETWORK_NAMES, default="vgg19", everyday=True
+                ),
+            )
+        },
+    ),
+    Command("losses", "list the style losses for --style-loss", _losses),
+)

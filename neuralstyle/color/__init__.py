@@ -1,7 +1,8 @@
 """Colour control: whose colours a picture has."""
 
-from neuralstyle.color.control import COLORS, Color, recolor, recolor_result, recolor_style
-from neuralstyle.color.matching import MATCHINGS, Matching, match_color, match_histogram
+from neuralstyle._words import COLORS, MATCHINGS, Color, Matching
+from neuralstyle.color.control import recolor, recolor_result, recolor_style
+from neuralstyle.color.matching import match_color, match_histogram
 from neuralstyle.color.oklab import keep_chroma, oklab_to_rgb, rgb_to_oklab
 
 __all__ = [

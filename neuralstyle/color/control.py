@@ -6,31 +6,25 @@ Perceptual Factors in Neural Style Transfer", arXiv 1611.07865.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
 from torch import Tensor
 from typing_extensions import TypeIs
 
 from neuralstyle._errors import unknown
-from neuralstyle.color.matching import AFFINE_MAPS, MATCHINGS, AffineMap, Matching, match_color, match_histogram
+from neuralstyle._words import AFFINE_MAPS, COLORS, MATCHINGS, AffineMap, Color, Matching
+from neuralstyle.color.matching import match_color, match_histogram
 from neuralstyle.color.oklab import keep_chroma
 from neuralstyle.images import Picture, load_image
 
-Color: TypeAlias = Literal["style", "luminance", Matching]
-"""Whose colours a result has, and how it gets them."""
-
-COLORS: tuple[Color, ...] = get_args(Color)
-
 
 def recolor(content: Picture, style: Picture, method: Matching = "match") -> Tensor:
-    """Give a photograph the colours of a painting, without painting: its shapes and textures stay.
+    """Give a photograph the colours of a painting, and keep its shapes and textures.
 
     This is the reverse of ``stylize(color=method)``, which gives the painting the colours of the photograph by the same
     map. No network is used.
 
     Args:
         content: the picture to recolour: a path, PIL image, array or tensor.
-        style: the picture whose colours it gets.
+        style: the picture with the new colours.
         method: "match", "match-pca" or "match-cholesky" (mean and covariance, see ``match_color``), or "histogram" (the
             histogram of each channel, see ``match_histogram``).
 
@@ -58,7 +52,7 @@ def recolor(content: Picture, style: Picture, method: Matching = "match") -> Ten
 def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
     """Recolour a style before painting, as ``stylize(color=...)`` does.
 
-    - "style", "luminance": the style is left as it is.
+    - "style", "luminance": the style does not change.
     - "match", "match-pca", "match-cholesky": the style gets the mean and covariance of the content's colours, see
       ``match_color``.
     - "histogram": each channel of the style gets the histogram of the content's, see ``match_histogram``.
@@ -94,14 +88,14 @@ def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
 def recolor_result(result: Tensor, content: Tensor, color: Color, levels: int | None = 256) -> Tensor:
     """Recolour a result after painting, as ``stylize(color=...)`` does: "luminance" restores the content's chroma.
 
-    Other programs do this by transferring the luma (``--preserve-colors``, ``-original_colors``); here it is done in
+    Other programs transfer the luma instead (``--preserve-colors``, ``-original_colors``); this function works in
     OkLab, see ``keep_chroma``.
 
     Args:
         result: (B, 3, H, W) in [0, 1].
-        content: (B, 3, H, W) or (1, 3, H, W) in [0, 1]; used by "luminance" only.
+        content: (B, 3, H, W) or (1, 3, H, W) in [0, 1]; only "luminance" uses it.
         color: one of ``COLORS``.
-        levels: number of values of each channel in the saved picture: 256 for 8 bits, None for no rounding.
+        levels: number of values of each channel in the saved picture: 256 for 8 bits; None does not round.
 
     Returns:
         (B, 3, H, W) in [0, 1]; ``result`` itself unless ``color`` is "luminance".

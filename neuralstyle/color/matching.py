@@ -5,23 +5,13 @@ Everything is computed in float64 without gradient; the result has the dtype and
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
-
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import AFFINE_MAPS, AffineMap
 from neuralstyle.color.oklab import exact_pictures
 from neuralstyle.images import ROUNDING_VARIANCE
-
-AffineMap: TypeAlias = Literal["match", "match-pca", "match-cholesky"]
-"""The affine maps of ``match_color``: symmetric, along principal axes, channel after channel."""
-
-Matching: TypeAlias = Literal[AffineMap, "histogram"]
-"""The ways to give one picture the colours of another."""
-
-AFFINE_MAPS: tuple[AffineMap, ...] = get_args(AffineMap)
-MATCHINGS: tuple[Matching, ...] = get_args(Matching)
 
 _MAX_CLAMP_ROUNDS = 80  # rounds of clamping and matching again
 _MOMENT_TOLERANCE = 5e-5  # error of mean and covariance at which the rounds end: half of the 1e-4 that is promised
@@ -49,18 +39,18 @@ def match_color(
     "match" is symmetric and positive: of all such maps it moves the colours least (the Monge map of optimal transport).
     The other two are the papers'; "match-cholesky" depends on the order of the channels.
 
-    Departure: in any direction of colour space, a variance below that of rounding to 8 bits, $1/(12 \cdot 255^2)$,
-    counts as that much. So grey and one-coloured pictures work, though no map can add the variance that they lack.
+    Departure: in any direction of colour space, the variance is at least that of rounding to 8 bits,
+    $1/(12 \cdot 255^2)$. So grey and one-coloured pictures work, though no map can add the variance that they lack.
 
     Departure: the map may leave [0, 1], and clamping changes mean and covariance (by up to 0.04 among 168 pairs of
-    pictures, most where a photograph has a white background). The clamped picture is therefore matched and clamped
-    again until mean and covariance are right.
+    pictures, most for a photograph with a white background). The clamped picture is therefore matched and clamped again
+    until mean and covariance are right.
 
     Args:
         image: (B, 3, H, W) in [0, 1].
         reference: (B, 3, H', W') or (1, 3, H', W') in [0, 1].
         method: "match", "match-pca" or "match-cholesky".
-        clip: clamp to [0, 1] and correct for it: mean and covariance are right to 1e-4. Without, the map is affine and
+        clip: clamp to [0, 1] and correct for it: mean and covariance are right to 1e-4. False: the map is affine, and
             they are exact.
 
     Returns:
@@ -94,7 +84,7 @@ def match_color(
 
 
 def match_histogram(image: Tensor, reference: Tensor) -> Tensor:
-    r"""Give each channel of a picture the histogram of another's, by an increasing curve for each channel.
+    r"""Give each channel of a picture the histogram of another picture's channel, by an increasing curve.
 
     With $F_S$ the distribution function of the image's channel and $F_C^{-1}$ the quantiles of the reference's,
 
@@ -103,7 +93,7 @@ def match_histogram(image: Tensor, reference: Tensor) -> Tensor:
     Of M values in the reference, the j-th from 0 is the quantile at $(j + 1/2) / M$; quantiles between two values are
     interpolated linearly. Equal values get the quantile at the middle of their ranks, so flat areas stay flat, and the
     histogram is exact only where all values differ. A picture matched with itself does not change. Each channel is
-    matched on its own, so unlike ``match_color`` this can make colours that neither picture has.
+    matched separately, so unlike ``match_color`` this can give colours that neither picture has.
 
     Args:
         image: (B, 3, H, W) in [0, 1].

@@ -16,7 +16,7 @@ from neuralstyle.images.tensors import check_floating
 
 _LINEAR_END = 0.04045  # encoded value at which the linear part of the sRGB curve ends
 _BISECTIONS = 20  # for the lightness that fits: to 1e-6
-_GAMUT_TOLERANCE = 1e-14  # in linear light; a larger one would show in black, where OkLab's cube root is steep
+_GAMUT_TOLERANCE = 1e-14  # in linear light; a larger one would be visible in black, where OkLab's cube root is steep
 _LIGHTNESS_WEIGHT = 0.05  # relative to chroma, when a picture is rounded to levels
 _FLOAT64_DEVICES = ("cpu", "cuda")  # MPS and some XPUs have no float64
 
@@ -26,13 +26,13 @@ def _matrix(*rows: tuple[float, ...]) -> Tensor:
 
 
 def _summing_to_one(*row: float) -> tuple[float, ...]:
-    # Without tensors: torch's arithmetic takes megabytes when it is first used.
+    # Without tensors: torch's arithmetic takes megabytes at its first use.
     return tuple(part / sum(row) for part in row)
 
 
 # Ottosson's matrices: linear sRGB -> cones; (L, a, b) -> cube roots of cones. His inverses are rounded, so they are
-# computed here. The rows of the first sum to 1 to ten digits; they are made to sum to 1 exactly, so that grey has no
-# chroma to the last digit.
+# computed here. The rows of the first sum to 1 to ten digits; here they sum to 1 exactly, so that grey has exactly no
+# chroma.
 _CONES = _matrix(
     _summing_to_one(0.4122214708, 0.5363325363, 0.0514459929),
     _summing_to_one(0.2119034982, 0.6806995451, 0.1073969566),
@@ -47,7 +47,7 @@ _ROOTS = _matrix(
 
 @cache
 def _inverses() -> tuple[Tensor, Tensor]:
-    # Not on import: torch's linear algebra takes megabytes when it is first used.
+    # Not on import: torch's linear algebra takes megabytes at its first use.
     return torch.linalg.inv(_CONES), torch.linalg.inv(_ROOTS)
 
 
@@ -59,9 +59,9 @@ def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> T
     $$ (L_r, a_r, b_r) \mapsto (L, a_c, b_c), \qquad L = L_r + t (L_c - L_r) $$
 
     Where sRGB has the content's chroma at the result's lightness, $t = 0$. Near black and white sRGB has little chroma;
-    there t is the smallest value at which the colour exists, found by bisection, so that a black line on a red wall
-    turns dark red. There is always one, since the content's own colour exists. Clipping the channels instead would
-    change the hue, and reducing the chroma would grey the colours that are to be kept.
+    there t is the smallest value at which the colour exists, found by bisection, so a black line on a red wall becomes
+    dark red. Such a t always exists, since the content's colour does. Clipping the channels instead would change the
+    hue, and reducing the chroma would grey the content's colours.
 
     Rounding to 8 bits afterwards changes hues a little. With ``levels``, each pixel becomes the one of its eight
     neighbours on that grid with the smallest distance in OkLab, in which lightness weighs 0.05 of chroma.
@@ -173,7 +173,7 @@ def exact_pictures(**pictures: Tensor) -> list[Tensor]:
     """Check pictures and return them in float64 without gradient, on the first one's device or one that has float64.
 
     Raises:
-        TypeError: a picture is no dense floating tensor.
+        TypeError: a picture is not a dense floating tensor.
         ValueError: a picture has another shape than (B, 3, H, W), another batch size, or a value that is not finite.
 
     """
@@ -189,7 +189,7 @@ def exact_pictures(**pictures: Tensor) -> list[Tensor]:
         if picture.shape[0] not in (1, first.shape[0]):
             sizes = "1" if first.shape[0] == 1 else f"1 or {first.shape[0]}"
             raise ValueError(f"{name} has batch size {sizes}, received {picture.shape[0]}")
-    # A device without float64 cannot even convert on the way, hence two steps.
+    # In two steps, since a device without float64 cannot convert to it.
     return [picture.detach().to(device).double().contiguous() for picture in pictures.values()]
 
 

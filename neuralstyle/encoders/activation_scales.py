@@ -14,7 +14,7 @@ from neuralstyle.images import Picture, load_image
 def measure_activation_scales(
     encoder: FeatureExtractor, pictures: Iterable[Picture], size: int | None = 256
 ) -> dict[str, Tensor]:
-    r"""The mean activation of every filter of a raw network over pictures, for ``FeatureExtractor(normalize=...)``.
+    r"""Measure the mean activation of every filter of a raw network, for ``FeatureExtractor(normalize=...)``.
 
     $$
     m_i = \frac{1}{\sum_p M_p} \sum_p \sum_x \mathrm{ReLU}(F_i(p, x))
@@ -24,9 +24,9 @@ def measure_activation_scales(
     hundred natural photographs are enough. The scales belong to the pooling of the encoder that is measured.
 
     Args:
-        encoder: made with ``normalize=False`` and the pooling that will be used.
+        encoder: an encoder with ``normalize=False`` and the pooling that will be used.
         pictures: photographs, such as paths; one is read at a time.
-        size: longest side in pixels that each is resized to; None: its own.
+        size: longest side of each picture in pixels; None: its own size.
 
     Returns:
         A float32 tensor (C,) for each convolution, by name, all positive; a filter that never fires gets the mean of
@@ -37,7 +37,8 @@ def measure_activation_scales(
 
     Example:
         ```python
-        from neuralstyle import FeatureExtractor, measure_activation_scales, samples
+        from neuralstyle import FeatureExtractor, samples
+        from neuralstyle.encoders import measure_activation_scales
 
         raw = FeatureExtractor("vgg19", pooling="average", normalize=False)
         scales = measure_activation_scales(raw, [samples.photo()], size=64)
@@ -59,7 +60,7 @@ def measure_activation_scales(
 
 
 def mean_activations(encoder: FeatureExtractor, pictures: Iterable[Picture], size: int | None) -> dict[str, Tensor]:
-    """The mean of each filter after its ReLU over all positions of all pictures, by convolution.
+    """Return the mean of each filter after its ReLU over all positions of all pictures, by convolution.
 
     Raises:
         ValueError: no pictures.

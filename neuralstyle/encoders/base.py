@@ -1,4 +1,4 @@
-"""What an encoder is: named layers, each with its geometry, and a call that gives their features."""
+"""The protocol of encoders: named layers, each with its geometry, and a call that gives their features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import unknown, whole_number
 
 WHOLE_PICTURE = 1 << 24
 """The reach, in pixels, of a layer whose positions may depend on the whole picture: larger than any picture."""
@@ -20,12 +20,12 @@ class Layer:
     """A layer of a network: its channels and its geometry.
 
     Args:
-        name: its name.
-        kind: what computes it.
-        channels: of its features.
+        name: name of the layer.
+        kind: the operation that computes it; "module" for the output of any module.
+        channels: number of channels of its features.
         stride: distance in input pixels between two neighbouring positions.
         reach: how many pixels a position sees on each side beyond its own ``stride x stride`` cell. Its receptive
-            field is at most ``stride + 2 * reach`` wide (156 pixels for relu5_1 of VGG-19). Behind an operation on the
+            field is at most ``stride + 2 * reach`` wide (156 pixels for relu5_1 of VGG-19). After an operation on the
             whole picture (attention, global pooling, instance normalisation) it is ``WHOLE_PICTURE``.
 
     """
@@ -43,13 +43,13 @@ class Layer:
 
 
 class Encoder(Protocol):
-    """What a network needs to have to be looked through: named layers and a call. ``FeatureExtractor`` is one.
+    """An object that gives features of pictures: named layers and a call. ``FeatureExtractor`` is one.
 
-    Three more attributes are used where an encoder has them:
+    Three more attributes are optional:
 
     - ``name``: a string that error messages use instead of the class's name.
-    - ``pins_colors``: False says that a style loss on its features alone does not keep the colours of the style, so
-      that the recipes add terms on the pixels.
+    - ``pins_colors``: False if a style loss on the features alone does not keep the colours of the style; the recipes
+      then add terms on the pixels.
     - the methods of ``torch.nn.Module``: ``stylize`` moves a module to its device, and gives it pictures in the dtype
       of its first parameter.
 
@@ -61,14 +61,14 @@ class Encoder(Protocol):
         """Every layer by name: its channels, stride and reach."""
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of a picture.
+        """Return features of a picture.
 
         Args:
             image: (B, 3, H, W), RGB in [0, 1].
             layers: names of layers, one or more.
 
         Returns:
-            For each name its features, (B, C, H // stride, W // stride), in the order asked for.
+            Features by layer name, (B, C, H // stride, W // stride), in the order of ``layers``.
 
         Raises:
             ValueError: an unknown layer, or a picture that is too small for the deepest one.
@@ -77,36 +77,37 @@ class Encoder(Protocol):
 
 
 class Walker(Encoder, Protocol):
-    """An encoder that shows each layer's features once they are computed, as ``FeatureExtractor`` does."""
+    """An encoder that passes on each layer's features as soon as they are computed, as ``FeatureExtractor`` does."""
 
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Call ``visit`` with each layer's name and features; the network goes on with what it returns."""
+        """Call ``visit`` with each layer's name and features; the network continues with the features it returns."""
 
 
 def on_encoder(encoder: Encoder, image: Tensor) -> Tensor:
-    """The picture on the encoder's device and in its dtype, if the encoder is a module with parameters."""
+    """Return the picture on the encoder's device and in its dtype, if the encoder is a module with parameters."""
     first = next(encoder.parameters(), None) if isinstance(encoder, torch.nn.Module) else None
     return image if first is None else image.to(first)
 
 
 def encoder_name(encoder: object) -> str:
-    """What messages call an encoder: its ``name``, if that is a string, else its class's."""
-    name = getattr(encoder, "name", None)
+    """Return an encoder's name for messages: the name itself, its ``name`` if that is a string, or its class's."""
+    name = encoder if isinstance(encoder, str) else getattr(encoder, "name", None)
     return name if isinstance(name, str) else type(encoder).__name__
 
 
 def check_is_encoder(encoder: object) -> None:
-    """Whether something is an encoder: it has named layers and can be called.
+    """Check that an object is an encoder: it has named layers and can be called.
 
     Raises:
-        TypeError: it is not; the message says what to do.
+        TypeError: the object is not an encoder; the message says what to do.
 
     """
     if isinstance(encoder, type):
         raise TypeError(f"an encoder is an object, received the class {encoder.__name__}; make one of that class")
     layers = getattr(encoder, "layers", None)
-    named = isinstance(layers, Mapping) and all(isinstance(layer, Layer) for layer in layers.values())
-    if named and callable(encoder):
+    if isinstance(layers, Mapping) and callable(encoder) and all(isinstance(each, Layer) for each in layers.values()):
+        for key, layer in layers.items():
+            check_layer(encoder_name(encoder), key, layer)
         return
     if isinstance(encoder, torch.nn.Module):
         raise TypeError(
@@ -119,13 +120,28 @@ def check_is_encoder(encoder: object) -> None:
     )
 
 
+def check_layer(network: str, key: str, layer: Layer) -> None:
+    """Whether a layer of an encoder is described by possible numbers, under its own name.
+
+    Raises:
+        ValueError: it is not.
+
+    """
+    if layer.name != key:
+        raise ValueError(f"{network}.layers[{key!r}] is called {layer.name!r}; give both the same name")
+    for what, least in (("channels", 1), ("stride", 1), ("reach", 0)):
+        whole_number(f"{what} of {network}'s layer {key!r}", getattr(layer, what), least)
+    if key == "image" and (layer.channels, layer.stride, layer.reach) != (3, 1, 0):
+        raise ValueError(f"layer 'image' of {network} is the picture itself: 3 channels, a stride of 1, a reach of 0")
+
+
 def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str) -> tuple[str, ...]:
-    """Names of layers as a tuple without repetitions.
+    """Check names of layers, and return them as a tuple without repetitions.
 
     Args:
         names: the names; a single string is one name.
         layers: every layer of the network by name.
-        network: what a message calls the network, such as ``encoder_name(encoder)``.
+        network: name of the network for messages, such as ``encoder_name(encoder)``.
 
     Raises:
         ValueError: a layer that the network does not have; the closest match is suggested.
@@ -139,11 +155,11 @@ def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str)
 
 
 def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> None:
-    """Whether a network of this dtype can be given a picture, and each layer has at least one position there.
+    """Check that a network of this dtype takes a picture, and that each layer has at least one position.
 
     Raises:
-        TypeError: it is no tensor.
-        ValueError: a tensor of another shape, dtype or layout, one without values, or one that is too small.
+        TypeError: the picture is not a tensor.
+        ValueError: a tensor of another shape, dtype or layout, without values, or too small.
 
     """
     rule = "an image is a floating (B, 3, H, W) tensor in [0, 1]"
@@ -168,5 +184,5 @@ def _shown(thing: object) -> str:
 
 
 def is_plain_cpu(x: Tensor) -> bool:
-    """Whether operations on a tensor run on the CPU as written: outside autocast and ``torch.compile``."""
+    """Tell whether operations on a tensor run on the CPU as written: outside autocast and ``torch.compile``."""
     return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()

@@ -1,12 +1,12 @@
-"""The encoder that is used unless you give one."""
+"""The default encoder."""
 
 from __future__ import annotations
 
 from typing import Literal, overload
 
+from neuralstyle._words import Padding, Pooling, Precision
 from neuralstyle.encoders.extractor import FeatureExtractor, has_scales
-from neuralstyle.encoders.precision import InPrecision, Precision
-from neuralstyle.encoders.vgg import Padding, Pooling
+from neuralstyle.encoders.precision import InPrecision
 
 DEFAULT_POOLING: Pooling = "l2"
 DEFAULT_PADDING: Padding = "replicate"
@@ -23,18 +23,19 @@ def default_encoder(
 def default_encoder(
     network: str = "vgg19", *, precision: Precision | None = None, compile: bool = False
 ) -> FeatureExtractor | InPrecision:
-    """The network that ``stylize`` uses unless you give one, or another with the same options.
+    """Return the default encoder of ``stylize``, or another network with the same options.
 
-    L2 pooling keeps the gradient smooth; max pooling leaves dots on a grid. Replicated borders avoid the dark rim that
-    zeros around the picture give.
+    L2 pooling keeps the gradient smooth; max pooling leaves dots on a grid. Replicated borders avoid the dark rim of
+    zero padding.
 
     Args:
-        network: as of ``FeatureExtractor``.
-        precision: of the convolutions, "float32", "tf32" or "bfloat16", see ``InPrecision``; None: as torch is set.
+        network: name of the network, as for ``FeatureExtractor``.
+        precision: precision of the convolutions, "float32", "tf32" or "bfloat16", see ``InPrecision``; None: torch's
+            settings.
         compile: compile the network with ``torch.compile``, see ``InPrecision``; for long runs on GPUs.
 
     Returns:
-        A ``FeatureExtractor``, wrapped in ``InPrecision`` if you ask for a precision or for compiling.
+        A ``FeatureExtractor``, wrapped in ``InPrecision`` if ``precision`` or ``compile`` is set.
 
     Raises:
         ValueError: an unknown network or precision.
@@ -47,6 +48,6 @@ def default_encoder(
         assert default_encoder(precision="bfloat16").precision == "bfloat16"
         ```
     """
-    # Networks without activation scales are used as they are: the default losses are relative and do without.
+    # Networks without activation scales are not rescaled; the default losses are relative and do not need it.
     encoder = FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=has_scales(network))
     return encoder if precision is None and not compile else InPrecision(encoder, precision, compile)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import PADDINGS, POOLINGS, Padding, Pooling, Preprocessing
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.kernels import library, winograd
 from neuralstyle.encoders.kernels.library import Fusion
@@ -19,15 +20,11 @@ from neuralstyle.encoders.kernels.pooling import l2_pool, relu_max_pool
 from neuralstyle.encoders.kernels.quantized import QuantizedConvolution, QuantizedWeight, frozen_convolution
 from neuralstyle.encoders.kernels.winograd import padded_convolution
 from neuralstyle.encoders.vgg import (
-    PADDINGS,
-    POOLINGS,
-    Padding,
-    Pooling,
     convolution_blocks,
     find_network,
     vgg_layers,
 )
-from neuralstyle.encoders.weights.records import Preprocessing, WeightRecord, check_source, load_weights
+from neuralstyle.encoders.weights.records import WeightRecord, check_source, load_weights
 from neuralstyle.encoders.weights.scales import check_scales, has_shipped_scales, shipped_scales
 
 Convolution = Literal["auto", "direct", "winograd"]
@@ -37,12 +34,12 @@ CONVOLUTIONS: tuple[Convolution, ...] = get_args(Convolution)
 
 @dataclass(frozen=True)
 class _Step:
-    """What ``FeatureExtractor`` computes at once: a layer, the layers fused with it, and the last of these by name."""
+    """One operation of ``FeatureExtractor``: a layer, the layers fused with it, and the name of the last of these."""
 
     layer: Layer
     fusion: Fusion
     output: str
-    kept: bool  # whether the result stays in memory anyway
+    kept: bool  # whether the result stays in memory for another reason
 
 
 class FeatureExtractor(nn.Module):
@@ -50,7 +47,7 @@ class FeatureExtractor(nn.Module):
 
     The image is RGB in [0, 1], (B, 3, H, W); the network's own preprocessing is inside. Features are
     (B, C, H // stride, W // stride). Layers are called "image" (the picture itself), "conv1_1", "relu1_1", "pool1",
-    ..., "pool5". Nothing past the deepest layer asked for is computed. All weights are frozen, and no later layer
+    ..., "pool5". Layers past the deepest requested one are not computed. All weights are frozen, and no later layer
     overwrites the features of an earlier one.
 
     With ``normalize=True``, as in the paper, the weights are rescaled so that the mean activation of each filter over
@@ -61,30 +58,30 @@ class FeatureExtractor(nn.Module):
     W_{ij} \leftarrow W_{ij} m'_j / m_i, \qquad b_i \leftarrow b_i / m_i
     $$
 
-    which is exact, as ReLU and pooling commute with a positive factor: every feature is the raw network's divided by
+    This is exact, since ReLU and pooling commute with a positive factor: every feature is the raw network's divided by
     $m_i$.
 
     Args:
         network: "vgg11", "vgg13", "vgg16", "vgg19", or one of these with "_bn", where a batch normalisation follows
-            each convolution. It is folded into the convolution, so that "conv1_1" is always the input of the ReLU. Or
-            "compact19", a narrow student of VGG-19 with half as many layers, which takes an eighth of the time.
-        layers: names of the layers that are needed; None: all. Deeper ones are left out, which saves the memory of
+            each convolution. It is folded into the convolution, so "conv1_1" is always the input of the ReLU. Or
+            "compact19", a narrow student of VGG-19 with half as many convolutions; an evaluation takes about a seventh
+            of the time (0.14, measured in docs/compact.md).
+        layers: names of the layers that are needed; None: all. Deeper layers are left out, which saves the memory of
             their weights.
-        weights: "simonyan" (Simonyan and Zisserman's own of VGG-19, installed with this package, no download),
-            "torchvision" (retrained there; downloaded by torchvision on first use), "distilled" (those of "compact19",
-            part of this package), or the path of a file with torchvision's names, safetensors or a state dict saved by
-            torch, or of a folder with such a file. None: "simonyan" for "vgg19", "distilled" for "compact19", else
-            "torchvision".
-        pooling: "max"; "average", smoother, as in the paper's pictures; "l2", the root of the sum of squares. None:
-            the one that the network was trained with, "l2" for "compact19", else "max". Average and L2 are multiplied
-            by 2 and 0.78, which keeps activations near those of max pooling. (The paper does not rescale.)
-        padding: the border of the picture at the first convolution: "zeros"; "replicate" or "reflect", which avoid
-            dark borders. None: the one that the network was trained with, "replicate" for "compact19", else "zeros".
+        weights: "simonyan": Simonyan and Zisserman's weights of VGG-19, installed with this package. "torchvision":
+            torchvision's retrained weights, downloaded on first use. "distilled": the weights of "compact19", in this
+            package. Or the path of a file with torchvision's names, safetensors or a state dict saved by torch, or of
+            a folder with such a file. None: "simonyan" for "vgg19", "distilled" for "compact19", else "torchvision".
+        pooling: "max"; "average", smoother, as in the paper's pictures; or "l2", the root of the sum of squares. None:
+            the network's own, "l2" for "compact19", else "max". Average and L2 are multiplied by 2 and 0.78, which
+            keeps activations near those of max pooling. (The paper does not rescale.)
+        padding: border of the picture at the first convolution: "zeros"; "replicate" or "reflect", which avoid dark
+            borders. None: the network's own, "replicate" for "compact19", else "zeros".
         normalize: rescale to mean activation 1; ``False`` gives the raw network. The package has scales for "simonyan"
-            only, and "distilled" was trained on normalised features; for other weights give the scales that
-            ``measure_activation_scales`` finds.
-        preprocessing: what the weights in a file were trained on: "torchvision" (RGB, standardised; None means this)
-            or "caffe" (BGR in 0 ... 255 minus a mean), as those converted from Simonyan and Zisserman's.
+            alone, and "distilled" was trained on normalised features. For other weights, give the scales from
+            ``measure_activation_scales``.
+        preprocessing: input that the weights in a file were trained on: "torchvision" (RGB, standardised; the default)
+            or "caffe" (BGR in 0 ... 255 minus a mean), as for weights converted from Simonyan and Zisserman's.
         convolution: "direct"; "winograd", which on the CPU takes a quarter of the multiplications, for the value and
             for the gradient of the picture; or "auto", the faster of the two for each layer and size. "winograd"
             rounds about twice as much as "direct", so results differ in their last bits; each repeats to the bit.
@@ -93,8 +90,8 @@ class FeatureExtractor(nn.Module):
         ValueError: an unknown option, the closest match is suggested; ``normalize=True`` without scales, or
             ``normalize=False`` where there is no raw network; weights or scales that do not fit the network.
         FileNotFoundError: no such file, or the weights are not installed.
-        ImportError: torchvision's weights are wanted and it does not import.
-        ConnectionError: torchvision cannot download them.
+        ImportError: torchvision's weights are needed, and it does not import.
+        ConnectionError: torchvision cannot download its weights.
 
     Example:
         ```python
@@ -154,7 +151,7 @@ class FeatureExtractor(nn.Module):
         record = load_weights(network, source, preprocessing, self._layers)
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
-        # Weights stay quantized where the compiled functions take them.
+        # Weights stay quantized if the compiled functions can use them.
         convolutions = _convolutions(record, scales, quantized=convolution != "direct" and library.is_built())
         self.convolutions = nn.ModuleDict({name: convolutions[name] for name in self._layers if name in convolutions})
         self.requires_grad_(False)
@@ -171,11 +168,11 @@ class FeatureExtractor(nn.Module):
 
     @property
     def pins_colors(self) -> bool:
-        """Whether a style loss on the features alone keeps the colours of the style; not so for "compact19"."""
+        """Whether a style loss on the features alone keeps the colours of the style; False for "compact19"."""
         return find_network(self.network).pins_colors
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of a picture by name, (B, C, H // stride, W // stride), as ``Encoder`` says."""
+        """Return features of a picture by name, (B, C, H // stride, W // stride), see ``Encoder``."""
         features: dict[str, Tensor] = {}
 
         def keep(name: str, maps: Tensor) -> Tensor:
@@ -187,15 +184,15 @@ class FeatureExtractor(nn.Module):
         return {name: features[name] for name in wanted}
 
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Show each layer's features as soon as they are computed, so that they need not be kept.
+        """Pass each layer's features to ``visit`` as soon as they are computed, so that they need not stay in memory.
 
         Statistics computed in ``visit`` are back-propagated when the backward pass reaches that layer.
 
         Args:
             image: (B, 3, H, W), RGB in [0, 1].
             layers: names of layers, one or more.
-            visit: called with a layer's name and features, in the network's order. Returns what the network goes on
-                with: the features, or a tensor equal to them with a gradient of its own.
+            visit: called with a layer's name and features, in the network's order. Returns the tensor that the network
+                continues with: the features, or an equal tensor with a custom gradient.
 
         Raises:
             ValueError: an unknown layer, or a picture that is too small for the deepest one.
@@ -229,12 +226,12 @@ class FeatureExtractor(nn.Module):
                 if is_last and pooled is not None and output.name not in wanted:
                     fusion, output = pooled, next(order)
             missing.discard(output.name)
-            # A wanted map is in the visitor's hands, and pooling saves its input.
+            # The visitor may keep a wanted map, and pooling saves its input.
             steps.append(_Step(layer, fusion, output.name, kept=output.name in wanted or is_last))
         return steps
 
     def _scales(self, source: str | os.PathLike[str]) -> Mapping[str, Tensor]:
-        """The scales of each convolution that ``normalize`` asks for; none where nothing is rescaled."""
+        """The scales of each convolution under ``normalize``; empty if nothing is rescaled."""
         if not isinstance(self.normalize, bool):
             return check_scales(self.normalize, vgg_layers(self.network))
         network = find_network(self.network)
@@ -248,7 +245,7 @@ class FeatureExtractor(nn.Module):
             return shipped_scales(network, self.pooling)
         if network.normalized and known:
             raise ValueError(
-                f"{self.network} is normalised as it was trained and has no raw network; leave normalize=True"
+                f"{self.network} was trained on normalised features and has no raw version; leave normalize=True"
             )
         return {}
 
@@ -261,7 +258,7 @@ class FeatureExtractor(nn.Module):
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureExtractor:
-        """Called by ``to``, ``double`` and their like: dequantizes weights that leave float32 on the CPU."""
+        """Called by ``to``, ``double`` and similar methods: dequantizes weights that leave float32 on the CPU."""
         there = fn(self.mean)
         if there.device.type != "cpu" or there.dtype != torch.float32:
             for name, convolution in self.convolutions.items():
@@ -304,24 +301,24 @@ class FeatureExtractor(nn.Module):
 
 
 def has_scales(network: str, weights: str | os.PathLike[str] | None = None) -> bool:
-    """Whether ``normalize=True`` works with these weights of a network; None: the network's own.
+    """Tell whether ``normalize=True`` works with these weights of a network; None: the network's default.
 
     Raises:
-        ValueError: as ``FeatureExtractor``.
+        ValueError: as for ``FeatureExtractor``.
 
     """
     return has_shipped_scales(find_network(network), check_source(network, weights))
 
 
 def _up_to(names: Iterable[str], layers: Mapping[str, Layer]) -> dict[str, Layer]:
-    """All layers up to the deepest of these names, and "conv1_1" always."""
+    """All layers up to the deepest of these names, "conv1_1" always among them."""
     order = list(layers)
     deepest = max(order.index(name) for name in ("conv1_1", *names))
     return {name: layers[name] for name in order[: deepest + 1]}
 
 
 def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor], *, quantized: bool) -> dict[str, nn.Module]:
-    """Every convolution of a record, rescaled; quantized weights stay so if wanted."""
+    """Every convolution of a record, rescaled; ``quantized`` keeps quantized weights quantized."""
     modules: dict[str, nn.Module] = {}
     before = torch.ones(3)
     for name, (weight, bias) in record.convolutions.items():

@@ -1,4 +1,4 @@
-"""ModuleExtractor: any network, one's own or torchvision's, as an encoder."""
+"""ModuleExtractor: any network as an encoder, yours or torchvision's."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ class ModuleExtractor(nn.Module):
     frozen, in evaluation mode, and given $(x - \text{mean}) / \text{std}$. Layers are called as in
     ``network.named_modules()``: "layer1.0.conv1", "layer1", ...; "image" is the picture itself. If a module runs
     several times in one pass, "layer1.0.relu" is its first output and "layer1.0.relu:1" the second. A module is a layer
-    if its output is a map that grows with the picture. Nothing past the deepest layer asked for is computed, and no
+    if its output is a map that grows with the picture. Layers past the deepest requested one are not computed, and no
     later operation overwrites the features of a layer.
 
     Channels, stride and reach are measured by running the network; the reach by how far a NaN in the picture spreads.
-    Features are (B, C, H // stride, W // stride). Maps that are larger, as where a network rounds odd sizes up, are cut
-    off; maps that are smaller, where convolutions do not pad, have their last row and column repeated.
+    Features are (B, C, H // stride, W // stride). Larger maps, of networks that round odd sizes up, are cropped.
+    Smaller maps, of convolutions without padding, have their last row and column repeated.
 
     A layer has ``Layer.is_global`` if an operation on the whole picture comes before it (squeeze and excitation,
-    attention, instance normalisation), or if its features depend on where in the picture they are. Tiles cannot be
-    used with it.
+    attention, instance normalisation), or if its features depend on their place in the picture. Tiles cannot be used
+    with it.
 
     Args:
-        network: a module, or a name of torchvision's such as "resnet50".
-        layers: names of the layers that are needed; None: all. With names, only these are measured, and what comes
-            after them may be a network that takes a single size of pictures.
-        weights: of a network of torchvision's: "torchvision", its default ones, downloaded on first use; the path of a
-            file, safetensors or a state dict saved by torch; None: random. A module keeps its own.
+        network: a module, or the name of a torchvision network such as "resnet50".
+        layers: names of the layers that are needed; None: all. With names, only these are measured, and the part of the
+            network after them may take a single size of pictures.
+        weights: weights of a torchvision network: "torchvision", its default weights, downloaded on first use; the path
+            of a file, safetensors or a state dict saved by torch; None: random. A module keeps its own weights.
         mean: subtracted from the colours, by channel. The default is ImageNet's, which most networks are trained on.
-        std: the colours are then divided by it.
+        std: divides the colours after that, by channel.
 
     Raises:
-        ValueError: an unknown network or layer, the closest match is suggested; a layer that is no map; a network that
-            does not take pictures of any size; a file that does not fit.
+        ValueError: an unknown network or layer, the closest match is suggested; a layer that is not a map; a network
+            that does not take pictures of any size; a file that does not fit.
         TypeError: the network is neither a module nor a name.
         FileNotFoundError: no such file.
         ImportError: a name is given and torchvision does not import.
@@ -96,14 +96,14 @@ class ModuleExtractor(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=first.dtype).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
         names = None if layers is None else self._check_paths((layers,) if isinstance(layers, str) else layers)
-        # On the CPU, as the fast algorithms of accelerators spread a NaN over their own blocks.
+        # On the CPU, since fast algorithms of accelerators spread a NaN over whole blocks.
         self.network.cpu()
         self._layers = {"image": Layer("image", "image", 3, 1, 0), **probe_layers(self.network, names)}
         self.to(first.device)
         for name in names or ():
             if name not in self._layers:
                 raise ValueError(
-                    f"layer {name!r} of {self.name} puts out no map (B, C, H // stride, W // stride) of a picture, or "
+                    f"layer {name!r} of {self.name} gives no map (B, C, H // stride, W // stride) of a picture, or "
                     "does not run; choose another"
                 )
 
@@ -113,7 +113,7 @@ class ModuleExtractor(nn.Module):
         return self._layers
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of a picture by name, (B, C, H // stride, W // stride), as ``Encoder`` says."""
+        """Return features of a picture by name, (B, C, H // stride, W // stride), see ``Encoder``."""
         wanted = check_names(layers, self._layers, self.name)
         check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
         features = {"image": image} if "image" in wanted else {}
@@ -129,7 +129,7 @@ class ModuleExtractor(nn.Module):
         return {name: features[name] for name in wanted}
 
     def train(self, mode: bool = True) -> ModuleExtractor:
-        """Do nothing: the network is frozen and stays in evaluation mode."""
+        """Stay in evaluation mode, since the network is frozen."""
         return super().train(False)
 
     def extra_repr(self) -> str:

@@ -1,50 +1,46 @@
-"""An encoder in a precision: of its convolutions alone, whose features come in the picture's dtype."""
+"""An encoder whose convolutions compute in a precision; features keep the picture's dtype."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import PRECISIONS, Precision
 from neuralstyle.encoders.base import Encoder, Layer, Walker, encoder_name, on_encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.encoders.walking import visit_all, walks
 
-Precision = Literal["float32", "tf32", "bfloat16"]
-"""Numbers that a network's convolutions compute in."""
-
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
 MAX_COMPILED_SIZES = 64
-"""For how many sizes of pictures and tiles the network is compiled; further sizes are computed without."""
+"""Number of sizes of pictures and tiles for which the network is compiled; it runs uncompiled for further sizes."""
 
 _cuda: Any = torch.backends.cuda
 _cudnn: Any = torch.backends.cudnn  # types differ between versions of torch
 
 
 class InPrecision(nn.Module):
-    """An encoder in a precision, compiled or not; an encoder itself.
+    """An encoder in a precision, compiled or not; it is an encoder too.
 
-    Only convolutions use the precision: features have the picture's dtype, and so have statistics and gradients.
-    Moving it (``to``) moves the encoder inside.
+    Only convolutions use the precision: features, statistics and gradients keep the picture's dtype. ``to`` moves the
+    encoder inside.
 
     Args:
-        encoder: in float32; a ``FeatureExtractor``, or anything like it.
+        encoder: the encoder, in float32, such as a ``FeatureExtractor``.
         precision: "float32"; "tf32", on CUDA alone: float32 with factors rounded to 11 bits; "bfloat16": 8 bits, by
-            torch's autocast, which also halves the memory of features. None: as torch is set, which on CUDA means
-            TF32. torch's settings are put back after each evaluation.
-        compile: compile the network and its gradient with ``torch.compile``. This takes a minute or so at the first
+            torch's autocast, which also halves the memory of features. None: torch's settings, which on CUDA mean
+            TF32. torch's settings are restored after each evaluation.
+        compile: compile the network and its gradient with ``torch.compile``. This takes about a minute at the first
             evaluation of each size of picture or tile. For GPUs: on the CPU a compiled network does not use this
             package's own convolutions.
 
     Raises:
-        ValueError: an unknown precision; ``compile`` with another encoder than a ``FeatureExtractor``. When it is
-            used: a network that is not in float32, or "tf32" on another device than CUDA.
+        ValueError: an unknown precision, or ``compile`` with another encoder than a ``FeatureExtractor``. In use: a
+            network that is not in float32, or "tf32" on another device than CUDA.
 
     Example:
         ```python
@@ -76,21 +72,21 @@ class InPrecision(nn.Module):
 
     @property
     def name(self) -> str:
-        """What messages call the encoder."""
+        """The encoder's name for messages."""
         return encoder_name(self.encoder)
 
     @property
     def pins_colors(self) -> bool:
-        """Whether the encoder's features determine colours."""
+        """Whether a style loss on the encoder's features alone keeps the colours of the style."""
         return bool(getattr(self.encoder, "pins_colors", True))
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The encoder's features, in the picture's dtype."""
+        """Return the encoder's features, in the picture's dtype."""
         with self.arithmetic():
             return self._features(image, tuple(layers))
 
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Show each layer's features: as soon as they are computed, where the encoder can and is not compiled."""
+        """Pass each layer's features to ``visit``: as they are computed, if the encoder can and is not compiled."""
         wanted = tuple(layers)
         with self.arithmetic():
             if self._uses_program(image) or not walks(self.encoder):
@@ -102,10 +98,10 @@ class InPrecision(nn.Module):
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
-        """Set torch to this precision. The backward pass reads them too, so keep them until it is done.
+        """Set torch to this precision. The backward pass needs it too, so stay inside until that is done.
 
         Raises:
-            ValueError: the network, or its device, does not have this precision.
+            ValueError: the network, or its device, does not support this precision.
 
         """
         check_precision(self.precision, self.encoder)
@@ -113,7 +109,7 @@ class InPrecision(nn.Module):
             yield
 
     def without_compiling(self) -> InPrecision:
-        """The same encoder in the same precision, not compiled."""
+        """Return the same encoder in the same precision, not compiled."""
         return InPrecision(self.encoder, self.precision)
 
     def extra_repr(self) -> str:
@@ -124,7 +120,7 @@ class InPrecision(nn.Module):
         return f"{inside}, precision={self.precision!r}, compile={self.compiled}"
 
     def _uses_program(self, image: Tensor) -> bool:
-        """A program is compiled for pictures whose gradient is wanted."""
+        """Whether the compiled network is used: for pictures whose gradient is needed."""
         return self.compiled and image.requires_grad
 
     def _features(self, image: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
@@ -135,7 +131,7 @@ class InPrecision(nn.Module):
 
 
 def check_precision(precision: Precision | None, encoder: Encoder) -> None:
-    """Check that an encoder, where it is, can compute in a precision.
+    """Check that an encoder, on its present device, can compute in a precision.
 
     Raises:
         ValueError: a network that is not in float32, or "tf32" on another device than CUDA.
@@ -157,7 +153,7 @@ def check_precision(precision: Precision | None, encoder: Encoder) -> None:
 
 @contextmanager
 def arithmetic(precision: Precision | None) -> Iterator[None]:
-    """Within, CUDA's products of float32 are exact, and with "float32" its convolutions too."""
+    """Make CUDA's matrix products of float32 exact, and with "float32" its convolutions too; None changes nothing."""
     if precision is None:
         yield
         return
@@ -173,15 +169,15 @@ def arithmetic(precision: Precision | None) -> Iterator[None]:
 
 
 def _products() -> tuple[Callable[[Any], object], Any, Any]:
-    """How to set the precision of CUDA's products of float32, what it is now, and the word for exact ones."""
+    """The setter for CUDA's matrix products of float32, the present setting, and the setting for exact products."""
     try:
         return torch.set_float32_matmul_precision, torch.get_float32_matmul_precision(), "highest"
-    except RuntimeError:  # somebody has used torch's newer words, which the older functions cannot read
+    except RuntimeError:  # the process uses torch's newer settings, which the older functions cannot read
         return partial(setattr, _cuda.matmul, "fp32_precision"), _cuda.matmul.fp32_precision, "ieee"
 
 
 def _convolutions() -> tuple[Callable[[Any], object], Any, tuple[Any, Any]]:
-    """The same of convolutions, with the words for exact ones and for TF32."""
+    """The same for convolutions, with the settings for exact ones and for TF32."""
     try:
         return partial(setattr, _cudnn, "allow_tf32"), _cudnn.allow_tf32, (False, True)
     except RuntimeError:
@@ -201,7 +197,7 @@ def _features(
 def _walk_in_bfloat16(
     encoder: Walker, image: Tensor, layers: tuple[str, ...], visit: Callable[[str, Tensor], Tensor]
 ) -> None:
-    """Features come in bfloat16; whoever reads them converts as much as it reads at once."""
+    """Walk with features in bfloat16; ``visit`` converts the part that it reads."""
 
     def visit_in_full(name: str, maps: Tensor) -> Tensor:
         with torch.autocast(image.device.type, enabled=False):
@@ -213,5 +209,5 @@ def _walk_in_bfloat16(
 
 @cache
 def _compiled() -> Callable[..., dict[str, Tensor]]:
-    # No CUDA graphs: they keep the memory of every size, and overwrite what an earlier call has put out.
+    # No CUDA graphs: they keep the memory of every size, and overwrite the results of earlier calls.
     return torch.compile(_features, dynamic=False)

@@ -1,4 +1,4 @@
-"""Probing a network: the geometry of its layers, measured by running it on strips of pictures."""
+"""Probing a network: it runs on narrow strips, which shows the geometry of its layers."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ Run: TypeAlias = Callable[[Tensor, Collection[str], Callable[[Tensor], Tensor]],
 
 BREADTHS = (16, 32, 64, 128, 256)  # short side of a strip in pixels; the first that the network takes is used
 GROWTH = 1024  # pixels by which two pictures differ, to measure strides: 2 to 22 and powers of 2 are exact
-LENGTHS = (320, 1152, 3072)  # of a strip in pixels; a layer that sees all of the longest is taken to see any picture
+LENGTHS = (320, 1152, 3072)  # of a strip in pixels; a layer that sees all of the longest counts as global
 
 
 def probe_layers(network: nn.Module, names: Collection[str] | None) -> dict[str, Layer]:
-    """The layers of a network whose outputs are maps (B, C, H // stride, W // stride) or nearly so, in running order.
+    """Return the layers of a network, in running order: outputs that are about (B, C, H // stride, W // stride).
 
     The stride follows from the outputs for pictures of two sizes. For the reach, one end of a strip is filled with
-    NaN, which spreads to every position that sees it: how far it spreads is how far the layer sees. The reach is
-    ``WHOLE_PICTURE`` if the NaN fills the layer, or if the features of a crop, at a whole number of strides, differ
-    from those of the larger picture (attention windows, position codes).
+    NaN, which spreads to every position that sees it, and so as far as the layer sees. The reach is ``WHOLE_PICTURE``
+    if the NaN fills the layer, or if the features of a crop, at a whole number of strides, differ from those of the
+    larger picture (attention windows, position codes).
 
     Args:
         network: on the CPU and in evaluation mode; takes (B, 3, H, W).
-        names: of the outputs to look at, as ``run_with_hooks`` calls them; None: all.
+        names: names of the outputs to probe, as in ``run_with_hooks``; None: all.
 
     Raises:
-        ValueError: the network takes none of the sizes that are tried.
+        ValueError: the network fails at every size that is tried.
 
     """
     breadth, shapes = _shapes(network, names)
@@ -75,7 +75,7 @@ def _shapes(network: nn.Module, names: Collection[str] | None) -> tuple[int, dic
         return breadth, {name: (square[name], wide[name], tall[name]) for name in square if name in both}
     raise ValueError(
         f"the network fails on pictures of {breadth} x {breadth} or {breadth} x {long} pixels ({failure}); give "
-        "the part of it that takes any size, or name the layers to look at: nothing past them is run"
+        "the part of it that takes any size, or name the layers to use: modules after them do not run"
     ) from failure
 
 
@@ -150,7 +150,7 @@ def _misplaced(run: Run, strides: Mapping[str, int], reaches: Mapping[str, int],
 def _run_strips(
     network: nn.Module, strips: Tensor, names: Collection[str], look: Callable[[Tensor], Tensor], *, upright: bool
 ) -> dict[str, Tensor]:
-    """Run the network on strips, upright or not, and show outputs that lie."""
+    """Run the network on strips, upright or not; ``look`` receives outputs that lie flat, (B, C, breadth, length)."""
     if not upright:
         return _run(network, strips, names, look)
     return _run(network, strips.transpose(2, 3), names, lambda output: look(output.transpose(2, 3)))
@@ -159,7 +159,7 @@ def _run_strips(
 def _run(
     network: nn.Module, pictures: Tensor, names: Collection[str] | None, look: Callable[[Tensor], T]
 ) -> dict[str, T]:
-    """``look(output)`` for some outputs of a network, or for all, by name."""
+    """Return ``look(output)`` by name, for some outputs of a network or for all."""
     found: dict[str, T] = {}
 
     def keep(name: str, output: Tensor) -> bool:

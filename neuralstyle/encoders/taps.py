@@ -15,21 +15,21 @@ class _Enough(Exception):  # noqa: N818 - a signal, not an error
 
 
 def module_path(name: str) -> str:
-    """The path of the module behind the name of an output: "layer1.0.relu" for "layer1.0.relu:2"."""
+    """Return the path of the module with this output: "layer1.0.relu" for "layer1.0.relu:2"."""
     return name.partition(":")[0]
 
 
 def run_with_hooks(
     network: nn.Module, image: Tensor, paths: Iterable[str], on_output: Callable[[str, Tensor], bool]
 ) -> None:
-    """Run a network and show outputs of its modules, each before a later operation can overwrite it.
+    """Run a network, and call ``on_output`` with outputs of its modules before a later operation can overwrite them.
 
     Args:
         network: the network to run.
         image: its input.
-        paths: the modules inside it to look at, such as "layer1.0.relu".
-        on_output: called with the name of an output and the tensor. The first output of a module has its path for a
-            name, the following ones are "layer1.0.relu:1", "layer1.0.relu:2" and so on. Returns whether to stop there.
+        paths: paths of the modules to observe, such as "layer1.0.relu".
+        on_output: called with the name of an output and the tensor. A module's first output has its path as name, the
+            next ones "layer1.0.relu:1", "layer1.0.relu:2" and so on. Returns whether to stop.
 
     """
     runs: Counter[str] = Counter()

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import Padding, Pooling
 from neuralstyle.encoders.base import Layer
-
-Pooling = Literal["max", "average", "l2"]
-Padding = Literal["zeros", "replicate", "reflect"]
-
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
 @dataclass(frozen=True)
@@ -21,14 +15,14 @@ class Network:
     """A network of 3x3 convolutions, each with a ReLU; a 2x2 pooling of stride 2 ends each block of them.
 
     Args:
-        name: its name.
+        name: name of the network.
         depths: the number of convolutions in each block.
         widths: the output channels of each block's convolutions.
         batch_norm: whether a batch normalisation follows each convolution.
         sources: names of its trained weights; the first is the default. Those called "distilled" are the file of the
             package that has the network's name.
-        pooling: the one that it was trained with.
-        padding: the border that it was trained with.
+        pooling: pooling in its training.
+        padding: border of the picture in its training.
         normalized: whether the weights of these sources have mean activations of 1 already, and no raw version.
         pins_colors: whether a style loss on its features alone keeps the colours of the style. If not, the recipes add
             terms on the pixels.
@@ -47,7 +41,7 @@ class Network:
 
 
 COMPACT = "compact19"
-"""The name of the narrow student of VGG-19 that ``benchmarks/distill`` has trained."""
+"""Name of the compact encoder, a narrow student of VGG-19 trained by ``benchmarks/distill``."""
 
 _VGG = (
     Network("vgg11", (1, 1, 2, 2, 2)),
@@ -84,7 +78,7 @@ Paper: Simonyan and Zisserman, arXiv 1409.1556.
 
 
 def find_network(name: str) -> Network:
-    """The network of a name.
+    """Return the network of this name.
 
     Raises:
         ValueError: an unknown network; the closest match is suggested.
@@ -96,7 +90,7 @@ def find_network(name: str) -> Network:
 
 
 def convolution_blocks(network: str) -> list[list[str]]:
-    """The names of a network's convolutions, block by block: [["conv1_1", "conv1_2"], ...].
+    """Return the names of a network's convolutions, block by block: [["conv1_1", "conv1_2"], ...].
 
     Raises:
         ValueError: an unknown network; the closest match is suggested.
@@ -107,7 +101,7 @@ def convolution_blocks(network: str) -> list[list[str]]:
 
 
 def vgg_layers(network: str = "vgg19") -> dict[str, Layer]:
-    """Every layer of a network by name, in order: "image", "conv1_1", "relu1_1", ..., "pool5". Loads no weights.
+    """Return every layer of a network by name, in order: "image", "conv1_1", ..., "pool5". Loads no weights.
 
     Raises:
         ValueError: an unknown network; the closest match is suggested.

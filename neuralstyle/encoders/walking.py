@@ -1,4 +1,4 @@
-"""Walking: an encoder's features one layer after another, as soon as each is computed where the encoder can."""
+"""Walking: an encoder's features one layer at a time, each as soon as it is computed if the encoder has ``walk``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def walk_features(
 ) -> None:
     """Call ``visit`` with each layer's name and features.
 
-    An encoder with a ``walk`` shows them as they are computed, and goes on with what ``visit`` returns. Any other
-    encoder computes them all first.
+    An encoder with ``walk`` passes them on as they are computed, and continues with the features that ``visit``
+    returns. Any other encoder computes all features first.
 
     Raises:
         TypeError: the encoder returns no features by layer name.
@@ -31,16 +31,16 @@ def walk_features(
 
 
 def walks(encoder: Encoder) -> TypeIs[Walker]:
-    """Whether ``walk`` shows what a call returns: not where a subclass has a call of its own and inherits ``walk``."""
+    """Tell whether ``walk`` gives the features of a call; it does not in a subclass that overrides the call alone."""
     call = "forward" if isinstance(encoder, nn.Module) else "__call__"
     return hasattr(encoder, "walk") and _origin(encoder, "walk") is _origin(encoder, call)
 
 
 def visit_all(encoder: Encoder, features: Any, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-    """Call ``visit`` with the features of these layers, out of what an encoder has returned.
+    """Call ``visit`` with the features of these layers, from the result of an encoder.
 
     Raises:
-        TypeError: they are not by layer name.
+        TypeError: the result is not a mapping by layer name.
 
     """
     if not isinstance(features, Mapping):

@@ -1,4 +1,4 @@
-"""What a network is trained to lower: any of the losses, on a batch of pictures at once."""
+"""The training objective: any of the losses, on a batch of pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from neuralstyle.images import load_image
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import Part, parts_of, read_maps, resolve
+from neuralstyle.objective.parts import Part, check_parts, parts_of, read_maps, resolve
+from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses
 from neuralstyle.styles import Style
 
@@ -21,16 +22,16 @@ from neuralstyle.styles import Style
 class Criterion:
     """The objective averaged over a batch: each picture against its own content and the styles.
 
-    The pictures go through the encoder together and are then compared one by one, so that any loss means for each
-    what it means for one picture alone. The styles' targets are computed once, here.
+    The pictures pass through the encoder together and are then compared one by one, so a loss has the same meaning as
+    for a single picture. The styles' targets are computed once, here.
 
     Args:
-        encoder: a ``FeatureExtractor``, or anything like it.
+        encoder: an encoder, such as a ``FeatureExtractor``.
         losses: a loss or a sum of losses.
         styles: styles; several are blended by their weights.
 
     Raises:
-        TypeError: an encoder that is none.
+        TypeError: ``encoder`` is not an encoder.
         ValueError: losses that do not fit (see ``Objective``), or a style with a mask or region.
 
     """
@@ -52,17 +53,18 @@ class Criterion:
         self._source = FeatureSource(encoder)
         like = on_encoder(encoder, torch.empty(0))
         self._parts: list[Part] = []
-        for term in resolve(losses):
+        terms = resolve(losses)
+        check_parts(terms, self._source.layers, like)
+        try_encoder(self._source, {layer: None for term in terms for layer in term.layers})
+        for term in terms:
             parts = parts_of(term)
             if term.loss.reference == "style":
                 shares = [(style.weight / total, style) for style in styles if style.weight]
                 parts = self._with_styles(parts, shares)
-            for part in parts:
-                part.check(part.loss, self._source.layers[part.layers[0]], like)
             self._parts += parts
 
     def __call__(self, pictures: Tensor, contents: Tensor) -> dict[str, Tensor]:
-        """The terms, weighted and averaged over the batch; their sum is the objective.
+        """Return the terms, weighted and averaged over the batch; their sum is the objective.
 
         Args:
             pictures: (B, 3, H, W); gradients flow to them.

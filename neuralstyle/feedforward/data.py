@@ -1,4 +1,4 @@
-"""Pictures to train on: files decoded in workers, in an order that a seed determines."""
+"""Training pictures: files decoded in worker processes, in an order that the seed determines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from neuralstyle.feedforward.options import Crop, Paths
+from neuralstyle._words import Crop
+from neuralstyle.feedforward.options import Paths
 from neuralstyle.images import load_image, resize_image
 
 Key: TypeAlias = tuple[int, int]
@@ -24,12 +25,12 @@ PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", "
 def find_pictures(paths: Paths) -> list[Path]:
     """List the pictures in files and folders.
 
-    A file counts whatever its suffix. A folder is searched with everything below it, in the order of the names, for
-    files with a suffix of ``PICTURE_SUFFIXES`` that are not hidden.
+    A file may have any suffix. A folder is searched with its subfolders, in the order of the names, for files with a
+    suffix of ``PICTURE_SUFFIXES`` that are not hidden.
 
     Raises:
         FileNotFoundError: a path does not exist.
-        ValueError: there is no picture at all.
+        ValueError: there is no picture.
 
     """
     found: list[Path] = []
@@ -55,13 +56,13 @@ class Pictures(Dataset[tuple[Tensor, list[str]]]):
     """Square crops of pictures, each with the reasons why files before it were skipped.
 
     The shorter side is resized to ``size``, and the crop is the centre or a random square that the seed determines. A
-    file that cannot be read is replaced by the next one that can, so that every batch is full.
+    file that cannot be read is replaced by the next one that can, so every batch is full.
 
     Args:
         files: the pictures.
         size: side of the crops in pixels, at least 16.
         crop: "center" or "random".
-        seed: of the random crops.
+        seed: seed of the random crops.
 
     """
 
@@ -95,16 +96,16 @@ class Pictures(Dataset[tuple[Tensor, list[str]]]):
 class Batches:
     """The keys of the pictures of each batch, for one process among several.
 
-    A pass visits the pictures in an order drawn from the seed. Its last batch is filled up from the beginning of that
-    order. All processes have equally many batches.
+    A pass visits the pictures in an order drawn from the seed. Its last batch is filled up from the start of that
+    order. All processes have the same number of batches.
 
     Args:
         picture_count: number of pictures.
         batch_size: pictures in a batch of one process.
-        steps: the steps whose batches are wanted.
-        seed: of the order.
+        steps: the steps that need batches.
+        seed: seed of the order.
         rank: number of this process.
-        processes: how many there are.
+        processes: number of processes.
 
     """
 
@@ -142,9 +143,9 @@ def load_batches(
 
     Args:
         pictures: the crops.
-        batches: which of them make a batch.
+        batches: the keys of the crops of each batch.
         workers: as in ``TrainingData``.
-        pin: keep the batches in pinned memory, from where they are copied to a GPU faster.
+        pin: keep the batches in pinned memory, from which copies to a GPU are faster.
 
     """
     if workers is None:

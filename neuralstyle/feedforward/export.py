@@ -15,17 +15,17 @@ from neuralstyle.feedforward.network import Stage, TransformerNet
 
 OPSET, IR_VERSION = 17, 8
 WHITE_KEY = "neuralstyle.range"
-"""Metadata of a file: the value of white. A file without it is taken for one of fast_neural_style, 0 to 255."""
+"""Key of a file's metadata for the value of white. A file without it counts as one of fast_neural_style, 0 to 255."""
 
 MAX_DIFFERENCE = 1e-3  # of the exported network's output from the original's
 _NO_ONNX = "needs the packages onnx and onnxruntime; run 'pip install neuralstyle[onnx]'"
 
 
 class OnnxModel:
-    """A network in a .onnx file, run by onnxruntime: called like a ``TransformerNet``, with whole pictures only.
+    """A network in a .onnx file, run by onnxruntime: call it like a ``TransformerNet``, with whole pictures only.
 
-    A file of ``export_onnx`` takes and gives values in [0, 1] and any size. Another file is taken for one of
-    fast_neural_style, which takes and gives values from 0 to 255, and sometimes pictures of one size only.
+    A file of ``export_onnx`` has values in [0, 1] and takes any size. Any other file counts as one of
+    fast_neural_style, which has values from 0 to 255, and sometimes takes pictures of one size only.
 
     Args:
         path: the file.
@@ -48,16 +48,18 @@ class OnnxModel:
             self._session = onnxruntime.InferenceSession(
                 self.path.read_bytes(), options, providers=onnxruntime.get_available_providers()
             )
-        except Exception as error:  # onnxruntime's own exceptions have no common class
-            raise ValueError(f"{path} is damaged or no ONNX model ({_first_line(error)}); use a whole one") from error
+        except Exception as error:  # onnxruntime's exceptions have no common class
+            raise ValueError(
+                f"{path} is damaged or not an ONNX model ({_first_line(error)}); give a complete one"
+            ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
-            raise ValueError(f"{path} is no network from one picture (B, 3, H, W) of 32-bit floats to another")
+            raise ValueError(f"{path} is not a network from a picture (B, 3, H, W) of 32-bit floats to another")
         self._input = inputs[0].name
         self.white = float(self._session.get_modelmeta().custom_metadata_map.get(WHITE_KEY, 255))
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Paint a picture: ``(B, 3, H, W)`` in [0, 1] to the same.
+        """Paint a picture, ``(B, 3, H, W)`` in [0, 1] -> ``(B, 3, H, W)`` in [0, 1].
 
         Raises:
             ValueError: the file takes only pictures of another size.
@@ -69,7 +71,7 @@ class OnnxModel:
         except Exception as error:  # of no common class, as above
             wanted = self._session.get_inputs()[0].shape
             raise ValueError(
-                f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, it wants {wanted} "
+                f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, but {wanted} "
                 f"({_first_line(error)})"
             ) from error
         styled = (torch.from_numpy(np.asarray(result)) / self.white).clamp(0, 1)
@@ -80,24 +82,24 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     """Write a network as an ONNX file, for batches and pictures of any size, and check it.
 
     The graph has one input, ``image``, and one output, ``stylized``, both ``(B, 3, H, W)``, RGB in [0, 1], and only
-    standard operators of opset 17. Before the file takes its place, onnxruntime's output for pictures of two sizes is
-    compared with PyTorch's.
+    standard operators of opset 17. Before the file is renamed to ``path``, onnxruntime's output for pictures of two
+    sizes is compared with PyTorch's.
 
     Args:
         network: the network.
-        path: ends in .onnx; replaced if it exists.
+        path: the file; it ends in .onnx, and is replaced if it exists.
 
     Raises:
         ImportError: onnx or onnxruntime is not installed (``pip install neuralstyle[onnx]``).
-        ValueError: another suffix.
-        FileNotFoundError: its folder does not exist.
+        ValueError: ``path`` has another suffix.
+        FileNotFoundError: the folder of ``path`` does not exist.
         ArithmeticError: onnxruntime's output differs from PyTorch's by more than 1e-3.
 
     Example:
         ```python
         import tempfile
         import torch
-        from neuralstyle import TransformerNet, export_onnx, load_model
+        from neuralstyle.feedforward import TransformerNet, export_onnx, load_model
 
         network = TransformerNet(width=4, blocks=1).eval()
         image = torch.rand(1, 3, 40, 56)

@@ -1,4 +1,4 @@
-"""Pictures in files, painted batch by batch; files that fail are noted and do not stop the others."""
+"""Painting files batch by batch; files that fail are recorded and do not stop the others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from neuralstyle.images import MIN_SIDE, check_output, load_image, resize_image,
 from neuralstyle.machine.devices import find_device
 
 Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
-"""A file or the name of a shipped network, as for ``load_model``; or what that returns."""
+"""A file or the name of a shipped network, as for ``load_model``; or a loaded network."""
 
 Batch: TypeAlias = list[tuple[Path, Path, Tensor]]
 """Pictures of one size: the file, the file of the result, the picture."""
 
 _WITHOUT_WRITER = (".gif", ".bmp")
-_WAITING_BATCHES = 2  # while more pictures than in so many batches wait for others of their size, some are painted
+_WAITING_BATCHES = 2  # if more pictures than this many batches wait for others of their size, some are painted
 
 
 def load_on_device(model: Model, device: str | torch.device | None) -> Callable[[Tensor], Tensor]:
@@ -53,7 +53,7 @@ def divide_size(image: Tensor, scale: float) -> Tensor:
 
 
 def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
-    """Find the pictures, and for each the file that its result is saved in.
+    """Find the pictures, and for each the file for its result.
 
     Raises:
         ValueError: no picture, several pictures for one file, or two with the same result.
@@ -86,7 +86,7 @@ def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
 def group_by_size(
     results: dict[Path, Path], scale: float, batch_size: int, overwrite: bool, failures: dict[Path, str]
 ) -> Iterator[Batch]:
-    """Yield the pictures in batches of one size each, in the order of the files as far as sizes allow."""
+    """Yield the pictures in batches of one size each, in about the order of the files."""
     waiting: dict[torch.Size, Batch] = {}
     for file, result in results.items():
         with _noting(file, failures):
@@ -107,7 +107,7 @@ def group_by_size(
 def paint_batch(
     network: Callable[[Tensor], Tensor], batch: Batch, tile: int | None, overwrite: bool, failures: dict[Path, str]
 ) -> None:
-    """Paint a batch and save the results; a failure of the network is one of every picture in the batch."""
+    """Paint a batch and save the results; a failure of the network counts for every picture in the batch."""
     before = len(failures)
     with _noting(batch[0][0], failures):
         painted = run_model(network, torch.cat([image for _, _, image in batch]), tile)
@@ -121,7 +121,7 @@ def paint_batch(
 
 @contextmanager
 def _noting(file: Path, failures: dict[Path, str]) -> Iterator[None]:
-    """Note that a file fails, and go on."""
+    """Record in ``failures`` that a file fails, and continue."""
     try:
         yield
     except (ValueError, OSError, RuntimeError, MemoryError) as error:

@@ -1,6 +1,6 @@
 """Painting with a trained network: one picture, or many files.
 
-Importing this file does not import torch, so that the command line can show the defaults quickly.
+Importing this file does not import torch, so the command line can show the defaults quickly.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def apply_model(
     Args:
         model: a file or a shipped network's name (see ``load_model``), or a network.
         picture: a path, PIL image, numpy array, or tensor ``(3, H, W)`` or ``(1, 3, H, W)`` in [0, 1].
-        content_scale: divides the sides of the picture before it is painted.
-        tile: side in pixels of the tiles in which a picture of more than ``tile * tile`` pixels is painted, to bound
-            the memory. The result is the same up to rounding, takes half as long again, and needs a temporary file of
-            3 ``width`` bytes a pixel. None paints the picture whole. ONNX models always see the whole picture.
+        content_scale: divides the sides of the picture before painting.
+        tile: side of the tiles in pixels, for pictures of more than ``tile * tile`` pixels; it bounds the memory. The
+            result is the same to rounding, takes 1.5 times as long, and needs temporary files of 3 ``width`` bytes per
+            pixel. None paints the picture whole. ONNX models always see the whole picture.
         device: for example "cpu" or "cuda"; None: the accelerator that torch finds, else the CPU. A network is moved
             there.
 
@@ -51,7 +51,8 @@ def apply_model(
 
     Example:
         ```python
-        from neuralstyle import TransformerNet, apply_model, samples
+        from neuralstyle import samples
+        from neuralstyle.feedforward import TransformerNet, apply_model
 
         network = TransformerNet(width=8)  # not trained: load_model("mosaic.safetensors") gives one that is
         image = apply_model(network, samples.photo(), content_scale=4)
@@ -80,33 +81,33 @@ def apply_files(
     overwrite: bool = False,
     progress: bool = True,
 ) -> dict[Path, str]:
-    """Paint files, and everything in folders, into a folder; files that fail do not stop the others.
+    """Paint files, and all pictures in folders, into a folder; files that fail do not stop the others.
 
-    A result keeps its file's name, and below a folder its place in it. Formats that cannot be written (GIF, BMP) become
-    PNG.
+    A result keeps the name of its file, and its subfolder. Formats that cannot be written (GIF, BMP) become PNG.
 
     Args:
         model: as in ``apply_model``.
         pictures: a file or folder, or a list of them.
         output: the folder, created if it does not exist; for one picture also the name of a file.
         content_scale: as in ``apply_model``.
-        batch_size: pictures of equal size that are painted at once.
+        batch_size: number of pictures of equal size to paint at once.
         tile: as in ``apply_model``.
         device: as in ``apply_model``.
-        overwrite: replace files that exist; False counts them as failures.
+        overwrite: replace existing files; False counts them as failures.
         progress: show a progress bar.
 
     Returns:
-        The files that failed, and why; empty if there were none.
+        The files that failed, with reasons; empty if there were none.
 
     Raises:
-        ValueError: a bad model or option, or no picture at all.
+        ValueError: a bad model or option, or no picture.
         FileNotFoundError: a file or folder does not exist.
 
     Example:
         ```python
         import tempfile
-        from neuralstyle import TransformerNet, apply_files, samples
+        from neuralstyle import samples
+        from neuralstyle.feedforward import TransformerNet, apply_files
 
         with tempfile.TemporaryDirectory() as folder:
             samples.photo().resize((48, 32)).save(f"{folder}/cat.jpg")

@@ -1,4 +1,4 @@
-"""What a training run writes on its way: checkpoints, a table of losses, snapshots."""
+"""Files that a training run writes: checkpoints, a table of losses, snapshots."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _STATE_FILE = "state.safetensors"
 
 
 class Run(Protocol):
-    """A training run, as far as it is written down."""
+    """The part of a training run that is written to files."""
 
     step: int
     elapsed: float
     network: TransformerNet
 
     def state(self) -> State:
-        """Return everything that is needed to continue."""
+        """Return everything from which the run can continue."""
 
 
 class Checkpoints:
-    """A folder with the network at every so many steps, and the state from which the run continues.
+    """A folder with the network at regular steps, and the state from which the run continues.
 
     Args:
         options: the folder; None writes nothing.
-        settings: what has to be the same for a run to be continued, by name; compared as text.
+        settings: settings that a continued run has to share, by name; compared as text.
 
     Raises:
-        ValueError: the state found there belongs to a run with other settings; the message names the first.
+        ValueError: the folder's state belongs to a run with other settings; the message names the first difference.
 
     """
 
@@ -70,12 +70,12 @@ class Checkpoints:
 
 
 class AveragedLosses:
-    """A table of losses with a row every so many steps, averaged since the row before.
+    """A table of losses with a row at regular steps, averaged since the previous row.
 
     Args:
-        records: the file and how often a row is written.
-        names: of the terms of the loss.
-        start: the last step that is not taken again; rows of later steps are removed.
+        records: the file, and the number of steps between two rows.
+        names: names of the terms of the loss.
+        start: the last step that is not repeated; rows of later steps are removed.
 
     """
 
@@ -104,10 +104,10 @@ class AveragedLosses:
 
 
 class Snapshots:
-    """Pictures painted by the network every so many steps.
+    """Pictures painted by the network at regular steps.
 
     Raises:
-        OSError: pictures cannot be saved there.
+        OSError: the pictures cannot be saved.
 
     """
 
@@ -119,21 +119,21 @@ class Snapshots:
             self._image = _snapshot_picture(samples.photo() if records.snapshots_of is None else records.snapshots_of)
 
     def record(self, run: Run, *, last: bool) -> None:
-        """Paint and save, if it is due or this is the last step."""
+        """Paint and save a picture, if one is due or this is the last step."""
         if self._files is not None and (last or run.step % self.every == 0):
             save_image(run_model(run.network, self._image), self._files.path(run.step), overwrite=True)
 
 
 @dataclass(frozen=True)
 class Journal:
-    """Everything that is written during a run, by the first process alone."""
+    """All files that a run writes, in its first process alone."""
 
     checkpoints: Checkpoints
     losses: AveragedLosses
     snapshots: Snapshots
 
     def record(self, run: Run, epoch: int, terms: Mapping[str, float], *, last: bool) -> None:
-        """Write what is due after a step; after the last one, everything."""
+        """Write the files that are due after a step; after the last step, all."""
         self.losses.record(run, epoch, terms, last=last)
         self.checkpoints.record(run, last=last)
         self.snapshots.record(run, last=last)

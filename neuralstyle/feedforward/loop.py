@@ -1,4 +1,4 @@
-"""The loop of a training run: its steps, what its callback is told, and where it can be continued."""
+"""The loop of a training run: its steps, its progress for callbacks, and its state."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from neuralstyle import distributed
+from neuralstyle._words import TrainingPrecision
 from neuralstyle.checkpoint import State
 from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.journal import Journal
 from neuralstyle.feedforward.network import TransformerNet
-from neuralstyle.feedforward.options import TrainingPrecision
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.images import Picture, load_image, to_pil
 
@@ -26,7 +26,7 @@ LAST_STAGE_LR_FACTOR = 0.1
 """The learning rate of the last convolution, relative to that of the others.
 
 It adds up 81 ``width`` numbers to a value from 0 to 1, not from 0 to 255, so equal steps of all its weights make a
-large change. With the same rate, contrast shoots up, is punished, and the network settles on an even grey.
+large change. With the same rate, contrast first grows too much, and the network then converges to an even grey.
 """
 
 _logger = logging.getLogger(__name__)
@@ -34,20 +34,21 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class TrainingProgress:
-    """The state of a training run after a step; handed to the callback.
+    """Progress of a training run after a step; the callback receives it.
 
     Attributes:
-        step: steps taken, from 1.
-        steps: steps in all.
+        step: number of steps so far.
+        steps: number of steps planned.
         epoch: number of the pass over the pictures, from 1.
         loss: the loss, averaged over the batch and all processes.
         terms: the weighted terms of the loss, by name.
-        elapsed: seconds since the start; a continued run counts on.
+        elapsed: seconds of training so far, including those before a run was continued.
         network: the network so far.
 
     Example:
         ```python
-        from neuralstyle import TrainingProgress, samples
+        from neuralstyle import samples
+        from neuralstyle.feedforward import TrainingProgress
 
         def on_step(progress: TrainingProgress) -> bool:
             if progress.step % 100 == 0:
@@ -77,14 +78,14 @@ class Loop:
     """A network, its optimiser, and the number of steps taken.
 
     Args:
-        network: trained in place.
+        network: the network, trained in place.
         criterion: the loss.
-        device: where to compute.
-        steps: steps in all.
-        lr: learning rate of Adam; that of the last stage is ``LAST_STAGE_LR_FACTOR`` times as large.
+        device: device of the training.
+        steps: number of steps in all.
+        lr: learning rate of Adam; the last stage's is ``LAST_STAGE_LR_FACTOR`` times as large.
         decay: whether the learning rate falls to zero along half a cosine.
-        precision: "bfloat16" computes convolutions in bfloat16; None in full precision.
-        seed: of what losses draw at random.
+        precision: "bfloat16" computes convolutions in bfloat16; None computes them in full precision.
+        seed: seed of the random numbers of losses.
 
     """
 
@@ -139,7 +140,7 @@ class Loop:
         Args:
             batches: pictures ``(B, 3, size, size)`` for each step, with the reasons why files were skipped.
             epoch_steps: steps in one pass over the pictures.
-            journal: writes what is due after each step.
+            journal: writes the files that are due after each step.
             callback: called after each step; returning False stops.
             show: whether to show a progress bar.
 
@@ -150,7 +151,7 @@ class Loop:
         reported: set[str] = set()
         begun = time.monotonic() - self.elapsed
         bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=not (show and distributed.is_writer()))
-        # Losses may draw random numbers: at each step the same ones, whether the run was continued or not.
+        # Losses may draw random numbers: the same at each step, even if the run was continued.
         with torch.random.fork_rng(self._cuda()), bar:
             for images, failures in batches:
                 _report(failures, reported)
@@ -188,7 +189,7 @@ class Loop:
         return dict(zip(terms, values, strict=True))
 
     def _stopped(self, callback: TrainingCallback, progress: TrainingProgress) -> bool:
-        """Call the callback in the first process; whether all processes have to stop."""
+        """Call the callback in the first process, and return whether all processes have to stop."""
         wanted = False
         if distributed.is_writer():
             try:

@@ -1,4 +1,4 @@
-"""Trained networks in files: those of this package, of fast_neural_style, and those that come with the package."""
+"""Trained networks in files: of this package, of fast_neural_style, and those shipped with the package."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
 
     Args:
         network: the network.
-        path: ends in .safetensors; replaced if it exists.
+        path: the file; it ends in .safetensors, and is replaced if it exists.
         half: store 16-bit floats, which halves the file.
 
     Raises:
-        ValueError: another suffix.
+        ValueError: ``path`` has another suffix.
         OSError: the file cannot be written.
 
     Example:
         ```python
         import tempfile
-        from neuralstyle import TransformerNet, load_model, save_model
+        from neuralstyle.feedforward import TransformerNet, load_model, save_model
 
         with tempfile.TemporaryDirectory() as folder:
             path = save_model(TransformerNet(width=8), f"{folder}/mosaic.safetensors")
@@ -58,11 +58,11 @@ def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
     No file can run code: .safetensors and .onnx files hold none, and only tensors are read from a .pth file.
 
     Args:
-        model: the name of one of ``shipped_models()``, or a file: .safetensors, as ``save_model`` and ``train`` write
-            it; .onnx; or .pth, .pt or .model, a state dict of fast_neural_style, whose running statistics are ignored.
+        model: a name of ``shipped_models()``, or a file: .safetensors, from ``save_model`` or ``train``; .onnx; or
+            .pth, .pt or .model, a state dict of fast_neural_style, whose running statistics are ignored.
 
     Returns:
-        The network; for a .onnx file an ``OnnxModel``, which is called in the same way and runs in onnxruntime.
+        The network; for a .onnx file an ``OnnxModel``, which has the same call and runs in onnxruntime.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -73,7 +73,7 @@ def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
         ```python
         import tempfile
         import torch
-        from neuralstyle import TransformerNet, load_model, save_model
+        from neuralstyle.feedforward import TransformerNet, load_model, save_model
 
         with tempfile.TemporaryDirectory() as folder:
             network = load_model(save_model(TransformerNet(width=8), f"{folder}/mosaic.safetensors"))
@@ -105,11 +105,11 @@ def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
 
 
 def shipped_models() -> tuple[str, ...]:
-    """Return the names of the networks that come with the package, for ``load_model`` and ``apply_model``.
+    """Return the names of the networks shipped with the package, for ``load_model`` and ``apply_model``.
 
     Example:
         ```python
-        from neuralstyle import load_model, shipped_models
+        from neuralstyle.feedforward import load_model, shipped_models
 
         for name in shipped_models():
             print(name, load_model(name))
@@ -126,8 +126,8 @@ def check_model_output(path: str | os.PathLike[str]) -> Path:
     """Check before the work that a model can be saved at a path.
 
     Raises:
-        ValueError: the name does not end in .safetensors.
-        FileNotFoundError: its folder does not exist.
+        ValueError: ``path`` does not end in .safetensors.
+        FileNotFoundError: the folder of ``path`` does not exist.
 
     """
     path = Path(path)
@@ -141,13 +141,13 @@ def check_model_output(path: str | os.PathLike[str]) -> Path:
 def load_published(state: dict[str, Tensor], name: str = "the state dict") -> TransformerNet:
     """Make a network from a state dict of fast_neural_style's ``TransformerNet``, whose values are from 0 to 255.
 
-    The factor of 255 is multiplied into the first and the last convolution, so that the network takes and gives [0, 1]
-    and paints the same pictures. Width and number of blocks follow from the shapes of the tensors.
+    The factor of 255 is multiplied into the first and the last convolution, so the network has values in [0, 1] and
+    paints the same pictures. Width and number of blocks follow from the shapes of the tensors.
 
     Args:
         state: tensors by fast_neural_style's names. ``running_mean``, ``running_var`` and ``num_batches_tracked``,
             which its early versions saved, are ignored.
-        name: what messages call it.
+        name: name of the state dict for messages.
 
     Raises:
         ValueError: a tensor is missing, unknown, or of another shape.
@@ -158,17 +158,19 @@ def load_published(state: dict[str, Tensor], name: str = "the state dict") -> Tr
     blocks = sum(key.startswith("res") and key.endswith(".conv1.conv2d.weight") for key in state)
     if first is None or first.ndim != 4 or not blocks:
         raise ValueError(
-            f"{name} is no network of fast_neural_style: it has no conv1.conv2d.weight or no residual blocks; "
+            f"{name} is not a network of fast_neural_style: it has no conv1.conv2d.weight or no residual blocks; "
             "give a state dict of its TransformerNet"
         )
-    network = TransformerNet(first.shape[0], blocks, seed=0)  # with a seed, torch's generators are left alone
+    network = TransformerNet(first.shape[0], blocks, seed=0)  # with a seed, torch's generators do not advance
     renamed: dict[str, Tensor] = {}
     for own, published in _published_names(network):
         if published not in state:
             raise ValueError(f"{name} lacks the tensor {published}; give the whole state dict of a TransformerNet")
         renamed[own] = state.pop(published).float()
     if state:
-        raise ValueError(f"{name} has tensors that a TransformerNet has not: {', '.join(sorted(state)[:4])}")
+        raise ValueError(
+            f"{name} has tensors that a TransformerNet lacks: {', '.join(sorted(state)[:4])}; give its state dict alone"
+        )
     _load_weights(network, renamed, name)
     down, _, up = network.parts()
     with torch.no_grad():
@@ -216,12 +218,12 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a .pth file without running any code that the file contains."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # nearly any kind, depending on which bytes are wrong
+    except Exception as error:  # of nearly any class, depending on the wrong bytes
         reason = " ".join(str(error).split())[:120]
         raise ValueError(
-            f"{path} is damaged or holds more than tensors, which is not read, as it could run code ({reason}); "
+            f"{path} is damaged, or holds more than tensors, which could run code and is not read ({reason}); "
             "give a state dict of fast_neural_style"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no state dict; give one of fast_neural_style's")
+        raise ValueError(f"{path} does not hold a state dict; give one of fast_neural_style")
     return state

@@ -38,7 +38,7 @@ class Stage(nn.Module):
         inputs: channels of the input.
         outputs: channels of the output.
         kernel: side of the kernel, odd.
-        stride: of the convolution.
+        stride: stride of the convolution.
         upsample: factor by which both sides of the input are enlarged.
         norm: whether there is an instance norm.
         relu: whether there is a ReLU.
@@ -110,14 +110,14 @@ class TransformerNet(nn.Module):
     convolution to RGB. All pad by reflection. All but the last have an affine instance norm. All but the last and the
     second of each block have a ReLU.
 
-    The input is an RGB picture ``(B, 3, H, W)`` in [0, 1] of at least 16 pixels a side; the output has the same shape.
-    In training mode it may leave [0, 1], so that the loss can pull it back; in evaluation mode (``eval()``) it is
-    clipped.
+    The input is an RGB picture ``(B, 3, H, W)`` in [0, 1] of at least 16 pixels per side; the output has the same
+    shape. In training mode it may leave [0, 1], so that the loss has a gradient there; in evaluation mode (``eval()``)
+    it is clipped.
 
     Args:
-        width: channels of the first stage. The paper's 32 makes 1.7 million parameters; they grow with its square.
+        width: channels of the first stage. The paper's 32 gives 1.7 million parameters; they grow with its square.
         blocks: number of residual blocks.
-        seed: of the initial weights, which then leave torch's generators alone; None draws from torch's generator.
+        seed: seed of the initial weights, without a change to torch's generators; None draws from torch's generator.
 
     Raises:
         ValueError: ``width`` or ``blocks`` is not a positive whole number.
@@ -125,7 +125,7 @@ class TransformerNet(nn.Module):
     Example:
         ```python
         import torch
-        from neuralstyle import TransformerNet
+        from neuralstyle.feedforward import TransformerNet
 
         network = TransformerNet(width=8).eval()
         assert network(torch.rand(1, 3, 30, 41)).shape == (1, 3, 30, 41)

@@ -1,6 +1,6 @@
-"""Options of ``train`` in three groups: the pictures, the state to continue from, and what is recorded on the way.
+"""Options of ``train`` in three groups: the pictures, the state to continue from, and the records to write.
 
-Importing this file does not import torch, so that the command line can show the defaults quickly.
+Importing this file does not import torch, so the command line can show the defaults quickly.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias
 
 from neuralstyle._errors import unknown, whole_number
 from neuralstyle._records import LossTable, NumberedFiles
+from neuralstyle._words import CROPS, Crop
 
 if TYPE_CHECKING:
     from neuralstyle.images import Picture
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-Crop = Literal["center", "random"]
-CROPS: tuple[Crop, ...] = get_args(Crop)
-TrainingPrecision = Literal["bfloat16"]
-TRAINING_PRECISIONS: tuple[TrainingPrecision, ...] = get_args(TrainingPrecision)
 
 DEFAULT_WIDTH, DEFAULT_BLOCKS = 32, 5
 """Channels of the first stage and number of residual blocks of a ``TransformerNet``: those of the paper."""
@@ -29,19 +26,19 @@ DEFAULT_WIDTH, DEFAULT_BLOCKS = 32, 5
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The pictures that a network is trained on, and how many passes are made over them.
+    """The training pictures, and the number of passes over them.
 
     Args:
-        pictures: a folder, searched with everything below it, or a list of folders and files. A file that cannot be
-            read is replaced by the next one; the log of the program names it (``logging``, logger "neuralstyle").
-        size: side of the square crops, in pixels: the shorter side of a picture is resized to it.
+        pictures: a folder, searched with its subfolders, or a list of folders and files. A file that cannot be read is
+            replaced by the next one, and logged (``logging``, logger "neuralstyle").
+        size: side of the square crops in pixels; the shorter side of a picture is resized to it.
         crop: "center", or "random", which takes another square in each pass.
-        batch_size: pictures in a batch, of each process.
-        epochs: passes over the pictures.
-        steps: batches in all, instead of ``epochs``.
-        hold_out: number of pictures, the last ones by name, that are not trained on.
-        workers: processes that decode pictures; 0 decodes in this one; None takes two, or one on a single core.
-        seed: determines the initial weights, the order, the random crops and what losses draw at random.
+        batch_size: pictures in a batch, for each process.
+        epochs: number of passes over the pictures.
+        steps: number of batches in all, instead of ``epochs``.
+        hold_out: number of pictures to leave out of the training, the last by name.
+        workers: number of processes that decode pictures; 0 decodes in this one; None: two, or one on a single core.
+        seed: determines the initial weights, the order, the random crops and the random numbers of losses.
 
     Raises:
         ValueError: a number out of its range, or an unknown crop.
@@ -85,13 +82,13 @@ class TrainingData:
 class StateFolder:
     """A folder for the state of a training run, from which it continues.
 
-    It holds the state in state.safetensors, and the network of each of these steps in step-00002000.safetensors and so
-    on. On the CPU a continued run ends with the same weights, to the bit.
+    It holds the state in state.safetensors, and the network at each saved step in step-00002000.safetensors and so on.
+    On the CPU a continued run ends with the same weights, to the bit.
 
     Args:
         folder: the folder; it is created if it does not exist.
         every: steps between two states.
-        resume: continue the run whose state lies in the folder, if there is one; False starts again.
+        resume: continue the run whose state is in the folder, if there is one; False starts again.
 
     Raises:
         ValueError: ``every`` is not a positive whole number.
@@ -118,16 +115,16 @@ class StateFolder:
 
 @dataclass(frozen=True)
 class Records:
-    """What a training run records on its way: its losses, and pictures painted by the network so far.
+    """Records of a training run: its losses, and pictures painted by the network so far.
 
     Args:
         log: a .csv or .jsonl file for the losses; a row has the step, the epoch, the seconds, the loss and its terms,
-            averaged since the row before.
+            averaged since the previous row.
         log_every: steps between two rows.
-        snapshots: names of pictures painted on the way, with one field for the step: "step-{}.png", "step-{:06d}.png",
+        snapshots: file names of the pictures, with one field for the step: "step-{}.png", "step-{:06d}.png",
             "step-%d.png" or "step-%06d.png".
-        snapshots_every: steps between two of them.
-        snapshots_of: the picture that they show, repainted; None: the package's photograph.
+        snapshots_every: steps between two pictures.
+        snapshots_of: the picture to paint; None: the package's photograph.
 
     Raises:
         ValueError: a number out of its range, a log of another format, or a name without a field for the step.

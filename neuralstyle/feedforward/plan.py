@@ -1,4 +1,4 @@
-"""What is settled before the first step of a training run: losses, pictures, network, device, number of steps."""
+"""The plan of a training run before its first step: losses, pictures, network, device, number of steps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuralstyle import distributed
 from neuralstyle._errors import number, unknown
+from neuralstyle._words import TRAINING_PRECISIONS, TrainingPrecision
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.default import default_encoder
@@ -19,7 +20,7 @@ from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.data import Batches, Pictures, find_pictures, load_batches, steps_per_epoch
 from neuralstyle.feedforward.loop import Loop
 from neuralstyle.feedforward.network import TransformerNet
-from neuralstyle.feedforward.options import TRAINING_PRECISIONS, TrainingData, TrainingPrecision
+from neuralstyle.feedforward.options import TrainingData
 from neuralstyle.images import Picture, load_image
 from neuralstyle.losses import ContentLoss, GramStyleLoss, Loss, LossSum, TotalVariationLoss
 from neuralstyle.losses.base import as_sum
@@ -31,23 +32,23 @@ TRAINING_LOSSES = (
     + 30 * GramStyleLoss(("relu1_1", "relu2_1", "relu3_1", "relu4_1"), normalization="relative")
     + 10 * TotalVariationLoss()
 )
-"""What ``train`` minimises unless it is told otherwise. No layer is deeper than relu4_1, to save time."""
+"""Default losses of ``train``. No layer is deeper than relu4_1, to save time."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingPlan:
-    """A training run whose options have been checked.
+    """A training run with checked options.
 
     Attributes:
         styles: the paintings, loaded.
-        losses: what is minimised.
+        losses: the losses to minimise.
         data: options of the data.
-        pictures: the crops that are trained on.
+        pictures: the crops for the training.
         network: the network to train, a copy of the caller's.
-        encoder: the network through which losses look, on ``device``.
-        device: where to compute.
+        encoder: the encoder for the losses, on ``device``.
+        device: device of the training.
         lr: learning rate of Adam.
-        decay: whether it falls to zero.
+        decay: whether the learning rate falls to zero.
         precision: "bfloat16" or None.
 
     """
@@ -74,7 +75,7 @@ class TrainingPlan:
         return self.data.epochs * self.epoch_steps if self.data.steps is None else self.data.steps
 
     def settings(self) -> dict[str, object]:
-        """Return what has to be the same for a run to be continued, by name."""
+        """Return, by name, the settings that a continued run has to share."""
         names = "/".join(path.name for path in self.pictures.files)
         return {
             "losses": self.losses,
@@ -127,7 +128,7 @@ def plan_training(
     decay: bool,
     precision: TrainingPrecision | None,
 ) -> TrainingPlan:
-    """Check the options of ``train`` and load what they name.
+    """Check the options of ``train``, and load the pictures and networks that they name.
 
     Raises:
         ValueError: a bad option.

@@ -1,9 +1,9 @@
 """A feed-forward network applied to a picture of any size in tiles, with the exact result.
 
 An instance norm needs the moments of its whole input. So each norm takes one pass over the tiles to add them up, and
-what follows the norm takes another pass. Between passes the feature maps of the narrow middle, a sixteenth of the
-picture's positions, are kept in a temporary file. The wide maps at either end are computed again in every pass, which
-makes the work half as much again.
+the layers after it another pass. Between passes the feature maps of the narrow middle, with a sixteenth of the
+picture's positions, are stored in temporary files. The wide maps at either end are computed again in every pass, which
+makes the work 1.5 times as large.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Box(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a stage reads along a side for an interval of its output."""
+    """The input of a stage along one side, for an interval of its output."""
 
     interval: Interval  # of the input
     window: Interval  # of that interval, upsampled
-    before: int  # positions added by reflection, in front and behind
-    after: int
+    before: int  # positions added by reflection at the start
+    after: int  # positions added by reflection at the end
 
 
 def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None = None) -> Tensor:
@@ -63,8 +63,8 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
     Args:
         model: a ``TransformerNet``, or another function of a picture, such as an ``OnnxModel``.
         image: ``(B, 3, H, W)`` in [0, 1].
-        tile: side in pixels of the tiles in which a picture of more than ``tile * tile`` pixels is painted; None paints
-            it whole. Functions other than a ``TransformerNet`` always see the whole picture.
+        tile: side of the tiles in pixels, for pictures of more than ``tile * tile`` pixels; None paints the picture
+            whole. Functions other than a ``TransformerNet`` always see the whole picture.
 
     Raises:
         ValueError: a tile of less than 32 pixels.
@@ -73,7 +73,7 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
     Example:
         ```python
         import torch
-        from neuralstyle import TransformerNet, run_model
+        from neuralstyle.feedforward import TransformerNet, run_model
 
         network, image = TransformerNet(width=4), torch.rand(1, 3, 96, 64)
         assert torch.allclose(run_model(network, image), run_model(network, image, tile=48), atol=1e-4)
@@ -96,10 +96,10 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
 
 @torch.no_grad()
 def run_tiled(network: TransformerNet, image: Tensor, tile: int) -> Tensor:
-    """Compute the network's output in evaluation mode tile by tile, without gradients: the same up to rounding.
+    """Compute the network's output in evaluation mode tile by tile, without gradients: the same to rounding.
 
-    Beside the picture and the result, memory depends on the tile and not on the picture. The temporary files take
-    3 x 4 x ``width`` / 16 floats a pixel (96 bytes for a width of 32).
+    Apart from the picture and the result, memory depends on the tile and not on the picture. The temporary files take
+    3 x 4 x ``width`` / 16 floats per pixel (96 bytes for a width of 32).
 
     Args:
         network: the network.
@@ -108,7 +108,7 @@ def run_tiled(network: TransformerNet, image: Tensor, tile: int) -> Tensor:
 
     Raises:
         ValueError: the tile is too small.
-        OSError: the temporary folder has not enough room.
+        OSError: the temporary folder does not have enough space.
 
     """
     small = whole_number("tile", tile, MIN_TILE_SIDE, hint=" pixels") // DOWNSAMPLING
@@ -136,7 +136,7 @@ def run_tiled(network: TransformerNet, image: Tensor, tile: int) -> Tensor:
 
 
 class _File:
-    """Feature maps in a file, mapped only while they are read or written, so that they take no memory."""
+    """Feature maps in a file, mapped only for a read or a write, so that they take no memory."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], like: Tensor) -> None:
         self.path, self.shape, self.device = path, shape, like.device
@@ -144,7 +144,7 @@ class _File:
         size = int(np.prod(shape)) * self.dtype.itemsize
         with path.open("wb") as file:
             file.truncate(size)
-            # A full disk has to be an error here: later, writing to a mapped file would kill the process.
+            # A full disk is an error here; later, a write to the mapped file would kill the process.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
 
@@ -160,14 +160,14 @@ class _File:
 
 
 def _moments_of(stages: Sequence[Stage], size: Size, read: Read, tile: int, keep: _File | None = None) -> list[Moments]:
-    """Compute the moments of each stage's convolution, in a pass over the tiles each.
+    """Compute the moments of each stage's convolution, with one pass over the tiles for each.
 
     Args:
         stages: the stages, one after the other.
-        size: of the input of the first stage.
-        read: gives a rectangle of that input.
+        size: (height, width) of the input of the first stage.
+        read: returns a rectangle of that input.
         tile: side of the tiles of the input.
-        keep: a file in which the last stage's convolution is kept.
+        keep: a file for the last stage's convolution.
 
     """
     found: list[Moments] = []
@@ -205,7 +205,7 @@ def _piece(stages: Sequence[Stage], moments: Sequence[Moments], size: Size, read
 
 
 def _source(stage: Stage, output: Interval, side: int) -> Source:
-    """Find what a stage reads of an input of ``side`` positions for an interval of its output."""
+    """Find the part of an input of ``side`` positions that a stage reads for an interval of its output."""
     grid, pad = side * stage.upsample, stage.kernel // 2
     start, stop = output.start * stage.stride - pad, (output.stop - 1) * stage.stride + pad + 1
     inside = Interval(max(start, 0), min(stop, grid))
@@ -232,7 +232,7 @@ def _normalized(file: _File, stage: Stage, moments: Moments) -> Read:
 
 
 def _rewrite(file: _File, size: Size, tile: int, change: Callable[[Tensor, Box], Tensor]) -> None:
-    """Replace each rectangle of the maps in a file by a function of it and of its place."""
+    """Replace each rectangle of the maps in a file by ``change(piece, box)``."""
     for box in _boxes(size, tile):
         file.write(box, change(file.read(box), box))
 

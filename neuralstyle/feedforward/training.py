@@ -1,6 +1,6 @@
 """Training a network to paint in a style.
 
-Importing this file does not import torch, so that the command line can show the defaults quickly.
+Importing this file does not import torch, so the command line can show the defaults quickly.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData, TrainingPrecision
+from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
 
 if TYPE_CHECKING:
     import torch
 
+    from neuralstyle._words import TrainingPrecision
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.feedforward.loop import TrainingCallback
     from neuralstyle.feedforward.network import TransformerNet
@@ -48,24 +49,24 @@ def train(
 
     over batches of pictures; L is a sum of losses, as in ``stylize``.
 
-    When torchrun starts several processes, each takes its share of the pictures and gradients are averaged over all of
-    them; only the first process writes files.
+    If torchrun starts several processes, each takes its share of the pictures, and gradients are averaged over all
+    processes. Only the first process writes files.
 
     Args:
-        style: as in ``stylize``; several are blended. It is taken at its own size: for another one give
-            ``load_image("painting.jpg", 320)``.
-        data: the pictures to train on, a ``TrainingData``; or only the folder, or a list of folders and files.
-        losses: what is minimised; None: ``TRAINING_LOSSES``.
+        style: as in ``stylize``; several are blended. A style is not resized; give ``load_image("painting.jpg", 320)``
+            for another size.
+        data: the training pictures, a ``TrainingData``; or only the folder, or a list of folders and files.
+        losses: the losses to minimise; None: ``TRAINING_LOSSES``.
         network: the network to start from, which is not changed; None: ``TransformerNet(seed=data.seed)``.
-        encoder: a ``FeatureExtractor`` or anything like it, or a network's name; None: ``default_encoder()``.
+        encoder: an encoder such as a ``FeatureExtractor``, or a network's name; None: ``default_encoder()``.
         lr: learning rate of Adam.
         decay: lower the learning rate to zero along half a cosine; False keeps it, as the paper does.
         device: for example "cpu" or "cuda"; None: the accelerator that torch finds, else the CPU.
         precision: "bfloat16" computes convolutions in bfloat16 (torch's autocast) and losses in full precision, for
             GPUs; None computes everything in full precision.
-        output: a .safetensors file for the network; None: it is only returned.
+        output: a .safetensors file for the network; None: the network is only returned.
         half: store 16-bit floats in ``output``.
-        state: a ``StateFolder`` from which the run continues if it was stopped, or only its path; None keeps no state.
+        state: a ``StateFolder`` from which a stopped run continues, or only its path; None saves no state.
         records: the log of the losses and the snapshots to write, a ``Records``; None writes none.
         callback: called with a ``TrainingProgress`` after each step. Returning False stops; the result is the network
             so far.
@@ -82,8 +83,8 @@ def train(
     Example:
         ```python
         import tempfile
-        from neuralstyle import GramStyleLoss, TransformerNet, samples, train
-        from neuralstyle.feedforward import TrainingData
+        from neuralstyle import GramStyleLoss, samples
+        from neuralstyle.feedforward import TrainingData, TransformerNet, train
 
         with tempfile.TemporaryDirectory() as folder:
             samples.photo().save(f"{folder}/cat.png")

@@ -1,7 +1,7 @@
 """Pictures in and out: from every kind of picture to one kind of tensor, and back.
 
 Inside the library a picture is an sRGB float tensor of shape (B, 3, H, W) with values in [0, 1]. Only this package
-knows about files, modes, profiles, orientation and transparency.
+handles files, modes, profiles, orientation and transparency.
 """
 
 from neuralstyle.images.reading import Picture, load_image

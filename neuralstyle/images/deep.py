@@ -1,4 +1,4 @@
-"""16 bits per channel and files of more than 4 GB, through libvips; Pillow has neither for colour."""
+"""16 bits per channel and files of more than 4 GB, through libvips; Pillow supports neither for colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neuralstyle.images.profiles import is_grey, is_srgb, needed_profile
 from neuralstyle.images.strips import Raster, decoding, spans
 
 MAX_TIFF_BYTES = 4_000_000_000
-"""Bytes of pixels up to which a TIFF is an ordinary one, of at most 2^32 bytes in all; larger ones are BigTIFF."""
+"""Most bytes of pixels in an ordinary TIFF, which has at most 2^32 bytes in all; larger files are BigTIFF."""
 
 _BITS, _PHOTOMETRIC = 258, 262  # TIFF tags
 _MINIMUM_IS_BLACK, _RGB = 1, 2
@@ -31,7 +31,7 @@ def vips(purpose: str) -> Any:
     """Import pyvips, the module of libvips.
 
     Raises:
-        ImportError: it is not installed; the message names the ``purpose`` and the command that installs it.
+        ImportError: pyvips is not installed; the message names the ``purpose`` and the command that installs it.
 
     """
     try:
@@ -43,7 +43,7 @@ def vips(purpose: str) -> Any:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Tell whether Pillow would decode a picture, which it has opened, to fewer bits than the file has."""
+    """Tell whether Pillow would decode an opened picture to fewer bits than its file has."""
     if image.format == "PNG":
         deep = any(";16" in str(tile[3]) for tile in image.tile)  # type: ignore[attr-defined]
         grey = image.mode == "I;16"
@@ -87,7 +87,7 @@ def deep_raster(path: Path, image: Image.Image, name: str, orientation: int) -> 
     Args:
         path: the file.
         image: the same picture, opened by Pillow and not decoded.
-        name: what errors call the picture.
+        name: name of the picture in errors.
         orientation: EXIF's number, 1 to 8.
 
     """

@@ -19,7 +19,7 @@ Profile: TypeAlias = bytes | str | os.PathLike[str]
 def to_srgb(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
     """Return a function that converts a picture or strips of it to sRGB, in mode RGB or, if transparent, RGBA."""
     transparent = image.has_transparency_data
-    if image.mode == "LAB":  # absolute colours; a profile has no say
+    if image.mode == "LAB":  # absolute colours, independent of a profile
         mode, transform = "LAB", _from_lab()
     else:  # a palette's profile applies to the colours in the palette
         mode = "CMYK" if image.mode == "CMYK" else "L" if image.mode in ("1", "L", "LA") else "RGB"
@@ -63,12 +63,12 @@ def is_srgb(data: bytes) -> bool:
 
 
 def read_profile(profile: Profile) -> bytes | None:
-    """Return the profile to save a picture with, or None if the path is that of a picture without one.
+    """Return the profile to save a picture with, or None for the path of a picture without one.
 
     Raises:
         TypeError: ``profile`` is neither bytes nor a path.
         FileNotFoundError: there is no such file.
-        ValueError: it is no ICC profile, not for RGB, or colours cannot be converted into it.
+        ValueError: ``profile`` is not an ICC profile or not for RGB, or colours cannot be converted into it.
 
     """
     if isinstance(profile, bytes):
@@ -134,7 +134,7 @@ def _between(source: Any, target: Any, mode: str) -> Any:
 
 
 def _from_lab() -> Any:
-    """Build the conversion that Pillow would build again for every strip."""
+    """Build the conversion from Lab once; Pillow would build it again for every strip."""
     return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _srgb(), "LAB", "RGB")
 
 

@@ -1,4 +1,4 @@
-"""Reading: from a path, a PIL image, an array or a tensor to a tensor of sRGB values in [0, 1]."""
+"""Reading: a path, a PIL image, an array or a tensor becomes a tensor of sRGB values in [0, 1]."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
 
     Files and PIL images are turned upright by their EXIF orientation and converted to sRGB from their colour profile.
     PNG and TIFF files with 16 bits per channel keep them: colour, and grey with a profile, needs libvips
-    (``pip install 'neuralstyle[large]'``; without it they are read at 8 bits, with a warning). A file with several
-    frames or pages gives the first. Transparent pixels are blended with white. Grey becomes three equal channels.
-    Besides the result, a file or PIL image takes memory for its decoded bytes at most, and for a few rows.
+    (``pip install 'neuralstyle[large]'``; without it they are read at 8 bits, with a warning). Of several frames or
+    pages the first is read. Transparent pixels are blended with white. Grey becomes three equal channels. Besides the
+    result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
 
     Args:
         picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
@@ -44,8 +44,8 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
             enlarged or reduced to it. None keeps the picture's own size.
 
     Returns:
-        A float32 tensor on the CPU. From a tensor: one on the same device, detached, that keeps a floating dtype and
-            shares the memory if nothing had to be changed.
+        A float32 tensor on the CPU. For a tensor: a detached tensor on the same device that keeps a floating dtype,
+            and shares the memory if nothing changes.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -54,7 +54,7 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
             nested or on the meta device.
         ValueError: the file is broken, empty, not a picture, or so large that Pillow suspects an attack; an array or
             tensor has another shape; a value is NaN, infinite or outside [0, 1]; a side is below 16 pixels, before
-            or after resizing; or ``size`` is no size.
+            or after resizing; or ``size`` is not a size.
 
     Example:
         ```python
@@ -88,7 +88,7 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
     """Read the rows of a PIL image.
 
     Raises:
-        ValueError: it cannot be decoded, or holds integers beyond 16 bits.
+        ValueError: the image cannot be decoded, or holds integers beyond 16 bits.
 
     """
     with decoding(name):
@@ -133,7 +133,7 @@ def _from_file(path: Path, name: str) -> Raster:
         if not file.peek(1):
             raise ValueError(f"{path} is an empty file; give a picture")
         with _OPEN_LOCK, warnings.catch_warnings(), decoding(name):
-            # Large pictures are welcome. Beyond twice Pillow's limit it raises an error, which stays.
+            # Large pictures need no warning. Beyond twice its limit Pillow still raises an error.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file)
         if is_deep(image) and can_read_deep(name):
@@ -146,7 +146,7 @@ def _orientation(image: Image.Image, name: str) -> int:
     try:
         exif = Image.Image.getexif(image)  # the override of PngImageFile would decode the picture
         return int(exif.get(ExifTags.Base.Orientation, 1))
-    except Exception as error:  # a malformed EXIF block makes the parser raise many kinds
+    except Exception as error:  # the parser raises many classes for a malformed EXIF block
         warnings.warn(f"{name}: the EXIF orientation cannot be read and is ignored ({error})", stacklevel=2)
         return 1
 

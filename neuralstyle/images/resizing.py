@@ -22,7 +22,7 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
             itself if it has that size already.
 
     Raises:
-        TypeError: ``image`` is no dense floating tensor.
+        TypeError: ``image`` is not a dense floating tensor.
         ValueError: ``image`` has another shape, or ``size`` is not made of whole numbers of at least 1.
 
     Example:

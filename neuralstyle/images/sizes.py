@@ -78,7 +78,7 @@ def check_size(size: Size) -> Size:
     """Check a size and return it.
 
     Raises:
-        ValueError: it is neither a whole number of at least 16, nor a ``Width``, nor ``Pixels``.
+        ValueError: ``size`` is neither a whole number of at least 16, nor a ``Width``, nor ``Pixels``.
 
     """
     if not isinstance(size, (Width, Pixels)):
@@ -87,19 +87,19 @@ def check_size(size: Size) -> Size:
 
 
 def longest_side(size: Size, height: int, width: int) -> int:
-    """Return the longest side, in pixels, of a picture of ``height`` x ``width`` pixels once it has a size.
+    """Return the longest side, in pixels, of a picture of ``height`` x ``width`` pixels after resizing to a size.
 
     ``fit_size(height, width, longest)`` then has exactly that ``Width``, or as many of the ``Pixels`` as the aspect
     allows.
 
     Args:
-        size: the size wanted.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
+        size: the size of the result.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
 
     Raises:
-        ValueError: ``size`` is no size, or a side would be shorter than 16 pixels; the message then names a size that
-            is large enough.
+        ValueError: ``size`` is not a size, or a side would be shorter than 16 pixels; the message then names a size
+            that is large enough.
 
     Example:
         ```python

@@ -1,4 +1,4 @@
-"""Large pictures, strip by strip: only a few rows of a picture are in memory twice."""
+"""Large pictures, strip by strip, so that only a few rows of a picture are in memory twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Raster:
     """A picture that is read once, from top to bottom.
 
     Attributes:
-        name: what errors call the picture.
+        name: name of the picture in errors.
         height: number of rows, as stored.
         width: pixels in a row, as stored.
         strips: groups of rows, each (h, width) or (h, width, C) with C 1, 3 or 4 (RGB and alpha); bool, uint8 or uint16
@@ -80,7 +80,7 @@ def assemble(raster: Raster, sides: tuple[int, int]) -> Tensor:
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Turn any error of a decoder into one that names the picture."""
+    """Convert any error of a decoder into a ``ValueError`` that names the picture."""
     try:
         yield
     except Image.DecompressionBombError as error:
@@ -97,7 +97,7 @@ def check_range(low: float, high: float, name: str) -> None:
     """Check that values between ``low`` and ``high`` lie in [0, 1].
 
     Raises:
-        ValueError: they do not, or are not finite.
+        ValueError: a value outside [0, 1], or not finite.
 
     """
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -111,7 +111,7 @@ def check_dtype(dtype: np.dtype[Any], name: str) -> None:
     """Check that the numbers of an array have a known range.
 
     Raises:
-        TypeError: they are neither floating nor bool, uint8 or uint16.
+        TypeError: the dtype is neither floating nor bool, uint8 or uint16.
 
     """
     if dtype.kind != "f" and dtype.name not in _FULL_SCALE:

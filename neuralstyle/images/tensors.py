@@ -1,4 +1,4 @@
-"""What a tensor has to be to hold a picture: dense, with data, of real floating numbers."""
+"""Checks of tensors that hold pictures: dense, with data, of real floating numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_dense(image: object, name: str) -> Tensor:
     """Check that a value is a dense tensor with data, and return it.
 
     Raises:
-        TypeError: it is no tensor, or a sparse, nested or meta one.
+        TypeError: ``image`` is not a tensor, or a sparse, nested or meta one.
 
     """
     if not isinstance(image, Tensor):
@@ -34,7 +34,7 @@ def check_floating(image: object, name: str) -> Tensor:
     """Check that a value is a dense tensor of one of ``FLOATS``, and return it.
 
     Raises:
-        TypeError: it is no such tensor.
+        TypeError: ``image`` is not such a tensor.
 
     """
     tensor = check_dense(image, name)

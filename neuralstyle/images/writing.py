@@ -1,9 +1,8 @@
-"""Writing: from a tensor to a PIL image or to a file, which is written completely or not at all."""
+"""Writing: a tensor becomes a PIL image, or a file that is written completely or not at all."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
 from neuralstyle.images.tensors import HALF, check_floating
+from neuralstyle.machine.folders import check_writable
 
 ROUNDING_VARIANCE = 1 / (12 * 255**2)
-"""The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance does not show."""
+"""The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 _LOSSLESS = ("PNG", "TIFF")
@@ -36,8 +36,8 @@ def to_pil(image: Tensor) -> Image.Image:
         image: (1, 3, H, W) or (3, H, W), floating, on any device.
 
     Raises:
-        TypeError: it is no dense floating tensor.
-        ValueError: it has another shape, or a value is NaN or infinite.
+        TypeError: ``image`` is not a dense floating tensor.
+        ValueError: ``image`` has another shape, or a value is NaN or infinite.
 
     Example:
         ```python
@@ -71,12 +71,12 @@ def save_image(
     """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
     The file is written under a temporary name beside ``path`` and renamed when it is complete, so a failure leaves
-    neither half a file nor a damaged old one. A PIL image is first converted as ``load_image`` does it.
+    neither half a file nor a damaged old one. A PIL image is first converted as in ``load_image``.
 
     Args:
         image: a tensor (1, 3, H, W) or (3, H, W) in [0, 1], or a PIL image.
         path: the file; it ends in .png, .jpg, .jpeg, .webp, .tif or .tiff.
-        overwrite: replace an existing file instead of refusing.
+        overwrite: replace an existing file.
         quality: 1 to 100, for JPEG and WebP; PNG and TIFF are lossless (TIFF is compressed by deflate).
         depth: bits per channel: 8, or 16 for PNG and TIFF. A tensor is rounded to that many levels; a PIL image has
             only 8 bits. 16 needs libvips (``pip install 'neuralstyle[large]'``), and so does a TIFF of more than 4 GB
@@ -139,7 +139,7 @@ def save_image(
 def check_output(
     path: str | os.PathLike[str], overwrite: bool = False, *, depth: int = 8, profile: Profile | None = None
 ) -> Path:
-    """Check, before the work, that a picture can be saved at ``path``.
+    """Check before the work that a picture can be saved at ``path``.
 
     Args:
         path: the output file; its suffix names the format.
@@ -183,12 +183,7 @@ def check_output(
         raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; create it first")
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
-    try:  # os.access says yes to root, even where the disk is read-only
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise PermissionError(f"cannot write in folder {path.parent} ({reason}); use another") from error
+    check_writable(path.parent, "use another")
     return path
 
 
@@ -242,7 +237,7 @@ def _to_rgb(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Tell whether a PIL image can be saved unchanged: it is RGB and has nothing but pixels, no profile, no EXIF."""
+    """Tell whether a PIL image can be saved unchanged: RGB pixels, without a profile or EXIF."""
     return image.mode == "RGB" and not image.info and not image.getexif()
 
 

@@ -1,4 +1,4 @@
-"""Losses, one family a file: tensors in and out; they know no encoders, masks, tiles or optimisers."""
+"""Losses, one family per file: tensors in and out, without encoders, masks, tiles or optimisers."""
 
 from neuralstyle.losses.base import Loss, LossSum, PointwiseLoss, StatisticLoss, Term
 from neuralstyle.losses.content import ContentLoss

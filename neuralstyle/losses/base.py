@@ -1,4 +1,4 @@
-"""What a loss is: an immutable description, of one of three kinds, and the arithmetic that keeps sums of them data."""
+"""Losses: immutable descriptions of three kinds, and weighted sums of them, which are data too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
 
 Reference = Literal["content", "style", "previous"]
-"""What a loss compares with: the content, the styles, or the frame before. A regulariser's reference is None."""
+"""What a loss compares with: the content, the styles, or the previous frame. A regulariser's reference is None."""
 
 REFERENCES: tuple[Reference, ...] = get_args(Reference)
 
@@ -27,16 +27,16 @@ REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 class Loss(ABC):
     """A comparison of a picture's features with those of a target. This general kind sees whole feature maps.
 
-    Derive from it, set ``layers`` and ``reference``, and write ``forward``. Where you can, derive from
-    ``PointwiseLoss`` or ``StatisticLoss`` instead: then regions and tiles need no code of yours.
-    ``neuralstyle.testing.check_loss`` tells whether a loss of yours keeps the rules.
+    Derive from it, set ``layers`` and ``reference``, and write ``forward``. Derive from ``PointwiseLoss`` or
+    ``StatisticLoss`` instead where you can: then regions and tiles need no code of yours.
+    ``neuralstyle.testing.check_loss`` checks that a loss of yours keeps the rules.
 
-    A loss is applied at each of its layers on its own, and the values are added with ``layer_weights``. It is an
-    immutable description, and holds no target: ``loss(x, target)`` compares features with those of a target.
+    A loss is applied at each of its layers separately, and the values are added with ``layer_weights``. It is an
+    immutable description without a target: ``loss(x, target)`` compares features with those of a target.
     ``weight * loss`` and ``loss + loss`` give a ``LossSum``.
 
-    A loss with options is best written as a frozen dataclass: its attributes are then checked at construction. Those
-    of an ordinary class are checked when it is multiplied, added or used.
+    Write a loss with options as a frozen dataclass, so that its attributes are checked at construction. Those of an
+    ordinary class are checked when it is multiplied, added or used.
 
     Attributes:
         layers: names of encoder layers, one or several, such as "relu4_2"; "image" is the picture itself, RGB in
@@ -45,10 +45,10 @@ class Loss(ABC):
         layer_weights: a weight for each layer; None weighs each 1 / (number of layers), as in the paper. A layer of
             weight 0 is not computed.
         joint: True if ``forward`` takes all layers at once, as dicts by layer name.
-        reach: how many positions away ``error`` looks, on the layer's own grid.
+        reach: distance in positions, on the layer's own grid, of the farthest neighbour that ``error`` uses.
 
     Raises:
-        ValueError: no layers, a layer named twice, not as many weights as layers, a weight that is not finite, or an
+        ValueError: no layers, a repeated layer, more or fewer weights than layers, a weight that is not finite, or an
             unknown reference.
 
     Example:
@@ -81,14 +81,14 @@ class Loss(ABC):
         """The loss between features ``x`` and those of its target, both (B, C, h, w), as a scalar."""
 
     def __call__(self, x: Any, target: Any = None) -> Tensor:
-        """The loss between feature maps, as ``forward`` computes it: a scalar that can be differentiated.
+        """Return the loss between feature maps, from ``forward``: a scalar that can be differentiated.
 
         Args:
-            x: features (B, C, h, w) of one layer; of a joint loss a dict of them by layer name.
-            target: the same of what ``x`` is compared with; None for a regulariser.
+            x: features (B, C, h, w) of one layer; for a joint loss, a dict of features by layer name.
+            target: features of the target, in the same form; None for a regulariser.
 
         Raises:
-            TypeError: a loss that compares, and no target.
+            TypeError: the loss has a reference, and there is no target.
 
         """
         if target is None and self.reference is not None:
@@ -121,7 +121,7 @@ class PointwiseLoss(Loss):
     The value is the sum of the error over positions, weighted by the region if there is one, and with
     ``reduction="mean"`` divided by the sum of the weights. With ``reference="content"`` or "previous" the target is a
     map of the same shape as ``x``, cut to the same place; with "style" it is the whole map of the style. An error that
-    looks at neighbours says how many positions away, with ``reach``.
+    uses neighbours sets ``reach`` to the distance of the farthest.
 
     Example:
         ```python
@@ -146,17 +146,17 @@ class PointwiseLoss(Loss):
         """The error at each position: (B, C, h, w) and a target -> (B, 1, h, w)."""
 
     def forward(self, x: Tensor, target: Any) -> Tensor:
-        """The whole map's loss, every position weighing the same."""
+        """The loss of a whole map, with equal weights of all positions."""
         error = self.error(x, target)
         return error.mean() if self.reduction == "mean" else error.sum()
 
 
 class StatisticLoss(Loss):
-    """A loss that compares statistics which forget positions, such as Gram matrices.
+    """A loss that compares statistics without positions, such as Gram matrices.
 
     Write ``statistic``, a weighted SUM over positions that is linear in the weight, and ``distance``. The objective
-    adds the sums up over tiles and bands of rows and divides them by the sum of the weights. So ``distance`` sees
-    weighted means over positions, and pictures of different sizes can be compared.
+    adds the sums over tiles and bands of rows, and divides them by the sum of the weights. So ``distance`` compares
+    weighted means over positions, and pictures may differ in size.
 
     Example:
         ```python
@@ -185,17 +185,17 @@ class StatisticLoss(Loss):
         """The distance between two mean statistics (B, ...), as a scalar."""
 
     def forward(self, x: Tensor, target: Any) -> Tensor:
-        """The whole map's loss, every position weighing the same; x and target may differ in size."""
+        """The loss of a whole map, with equal weights of all positions; x and target may differ in size."""
         return self.distance(self.mean_statistic(x), None if target is None else self.mean_statistic(target))
 
     def mean_statistic(self, x: Tensor) -> Tensor:
-        """The statistic of a whole map (B, C, H, W), divided by its number of positions."""
+        """Return the statistic of a whole map (B, C, H, W), divided by its number of positions."""
         positions = x.flatten(2)
         return self.statistic(positions, constant_weight(positions)) / positions.shape[2]
 
 
 def constant_weight(positions: Tensor) -> Tensor:
-    """A weight of 1 for each of the positions (B, C, N): (B, 1, N), with one number in memory."""
+    """Return a weight of 1 for each of the positions (B, C, N): (B, 1, N), with one number in memory."""
     return positions.new_ones(()).expand(positions.shape[0], 1, positions.shape[2])
 
 
@@ -204,7 +204,7 @@ class Term:
     """A loss and its weight in a sum.
 
     Raises:
-        TypeError: no loss, or a weight that is no number.
+        TypeError: ``loss`` is not a ``Loss``, or ``weight`` is not a number.
         ValueError: a weight that is not finite, or a loss without ``layers`` or ``reference``.
     """
 
@@ -220,7 +220,7 @@ class Term:
 
 @dataclass(frozen=True, repr=False)
 class LossSum:
-    """A weighted sum of losses that stays data: it can be iterated over, scaled, added to and printed.
+    """A weighted sum of losses, as data: iterate over it, scale it, add to it or print it.
 
     Example:
         ```python
@@ -235,6 +235,16 @@ class LossSum:
 
     terms: tuple[Term, ...]
 
+    def __post_init__(self) -> None:
+        terms = tuple(self.terms) if isinstance(self.terms, Sequence) else (self.terms,)
+        for term in terms:
+            if not isinstance(term, Term):
+                raise TypeError(
+                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {term!r}; or write "
+                    "ContentLoss() + 2 * MyLoss()"
+                )
+        object.__setattr__(self, "terms", terms)
+
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each term: its class, numbered from the second of a kind ("ContentLoss", "ContentLoss#2")."""
@@ -246,7 +256,7 @@ class LossSum:
         return tuple(names)
 
     def scaled(self, reference: Reference | None, factor: float) -> LossSum:
-        """The same sum with the terms that compare with ``reference`` multiplied by ``factor``."""
+        """Return the sum with the terms that compare with ``reference`` multiplied by ``factor``."""
         factor = _weight(factor)
         return LossSum(
             tuple(Term(t.loss, t.weight * factor) if t.loss.reference == reference else t for t in self.terms)
@@ -276,64 +286,68 @@ class LossSum:
         return " + ".join(f"{term.weight!r} * {term.loss!r}" for term in self.terms) or "LossSum(())"
 
 
-def _weight(value: float) -> float:
+def _weight(value: float, of: str = "a loss") -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"the weight of a loss is a number, received {value!r}")
+        raise TypeError(f"the weight of {of} is a number, received {value!r}")
     if not math.isfinite(value):
-        raise ValueError(f"the weight of a loss is a finite number, received {value!r}")
+        raise ValueError(f"the weight of {of} is a finite number, received {value!r}")
     return float(value)
 
 
-def as_sum(losses: Loss | LossSum) -> LossSum:
-    """A loss or a sum of losses, as a sum.
+def as_sum(losses: Loss | LossSum, what: str = "losses") -> LossSum:
+    """A loss or a sum of losses, as a sum; ``what`` is what messages call them.
 
     Raises:
-        TypeError: anything else.
-        ValueError: a sum of nothing.
+        TypeError: ``losses`` is neither.
+        ValueError: the sum is empty.
     """
     if isinstance(losses, Loss):
         return 1 * losses
     if not isinstance(losses, LossSum):
+        hint = f"; give {losses.__name__}()" if isinstance(losses, type) and issubclass(losses, Loss) else ""
         raise TypeError(
-            f"losses are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}"
+            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}{hint}"
         )
     if not losses.terms:
-        raise ValueError("losses are a sum of nothing; add one at least")
+        raise ValueError(f"{what} are a sum of nothing; add one at least")
     return losses
 
 
 def weights_per_layer(loss: Loss) -> dict[str, float]:
-    """The weight of each of a loss's layers, in order.
+    """Return the weight of each of a loss's layers, in order.
 
     Raises:
-        ValueError: no layers, or not as many weights as layers.
+        ValueError: no layers, or more or fewer weights than layers.
     """
+    name = type(loss).__name__
     if getattr(loss, "layers", None) is None:
-        raise ValueError(f"{type(loss).__name__} names no layers; set its layers, for example layers = ('relu4_2',)")
-    layers = layer_tuple(loss.layers)
+        raise ValueError(f"{name} names no layers; set its layers, for example layers = ('relu4_2',)")
+    layers = layer_tuple(loss.layers, f"layers of {name}")
     if loss.layer_weights is None:
         return dict.fromkeys(layers, 1 / len(layers))
     weights = tuple(loss.layer_weights) if isinstance(loss.layer_weights, Iterable) else (loss.layer_weights,)
     if len(weights) != len(layers):
         raise ValueError(
-            f"{type(loss).__name__} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give "
-            "one weight for each layer"
+            f"{name} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give one weight for "
+            "each layer"
         )
-    return dict(zip(layers, map(_weight, weights), strict=True))
+    pairs = zip(layers, weights, strict=True)
+    return {layer: _weight(weight, f"layer {layer!r} of {name}") for layer, weight in pairs}
 
 
 def weights_in_use(loss: Loss) -> dict[str, float]:
-    """The layers of a loss that have to be computed: those whose weight is not 0, or the first if all are 0."""
+    """Return the layers of a loss to compute, with weights: all if joint, else those not 0, or the first if all are."""
     weights = weights_per_layer(loss)
     used = {layer: weight for layer, weight in weights.items() if weight or loss.joint}
     return used or dict([next(iter(weights.items()))])
 
 
 def check_attributes(loss: Loss) -> None:
-    """Check that a loss says what the objective has to know of it.
+    """Check the attributes of a loss that the objective uses.
 
     Raises:
-        ValueError: its layers, layer weights, reference, reduction, reach or ``joint`` is missing or wrong.
+        ValueError: ``layers``, ``layer_weights``, ``reference``, ``reduction``, ``reach`` or ``joint`` is missing or
+            wrong.
     """
     name = type(loss).__name__
     weights_per_layer(loss)
@@ -346,18 +360,20 @@ def check_attributes(loss: Loss) -> None:
         raise ValueError(
             f"{name}.reference is {loss.reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
         )
+    if not isinstance(loss.joint, bool):
+        raise ValueError(f"{name}.joint is True or False, received {loss.joint!r}")
     if loss.joint and isinstance(loss, (StatisticLoss, PointwiseLoss)):
         raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
     whole_number(f"reach of {name}", loss.reach, 0, hint=" positions")
     if isinstance(loss, PointwiseLoss) and loss.reduction not in REDUCTIONS:
-        raise unknown("reduction", loss.reduction, REDUCTIONS)
+        raise unknown(f"reduction of {name}", loss.reduction, REDUCTIONS)
 
 
 def freeze_layers(loss: Loss) -> None:
     """Check a dataclass's attributes, and make tuples of its layers and layer weights.
 
     Raises:
-        ValueError: as ``check_attributes``.
+        ValueError: as for ``check_attributes``.
     """
     check_attributes(loss)
     weights = weights_per_layer(loss)

@@ -1,4 +1,4 @@
-"""Style as features of which each has a partner of its own in the result."""
+"""Style as features, each with its own partner in the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DISTANCE_OFFSET = 1e-5  # added to the smallest cosine distance, by which the ot
 
 @dataclass(frozen=True)
 class ContextualLoss(Loss):
-    r"""How uncertain it is that each feature of the style has a partner of its own in the result.
+    r"""Uncertainty that each feature of the style has its own partner in the result.
 
     With cosine distances $d_{pq}$ between features $f_p$ of the result and $s_q$ of the style, both less the style's
     mean,
@@ -31,17 +31,17 @@ class ContextualLoss(Loss):
     L_l = -\frac{1}{\log M'} \log \frac{1}{M'} \sum_q \max_p \mathrm{CX}_{pq}
     $$
 
-    A feature of the result is the partner of one of the style if it is much nearer to it than to all others. The loss
+    A feature of the result is the partner of a style feature if it is much nearer to it than to all others. The loss
     lies between 0, for a copy, and 1, for a result without features. It leaves the lengths of vectors free: add
     ``MeanStdLoss`` for colours and contrast. It sees whole maps: it is exact in tiles, and takes no masks and regions.
-    Distances are computed for some rows at a time, and again for the gradient, so memory does not grow with the product
-    of the numbers of positions.
+    Distances are computed in chunks, and again for the gradient, so memory does not grow with the product of the
+    numbers of positions.
 
     Args:
         bandwidth: h; a smaller one picks fewer partners.
-        samples: how many positions of each picture count at most, drawn by the seed; None: all. Positions that are
-            not drawn have no gradient of their own.
-        seed: of the draw, which depends on nothing else than the number of positions.
+        samples: largest number of positions of each picture to use, drawn by the seed; None: all. Positions that are
+            not drawn have no direct gradient.
+        seed: seed of the draw, which depends on the number of positions alone.
 
     Raises:
         ValueError: a bandwidth that is not positive, samples below 1, or a negative seed.
@@ -49,14 +49,14 @@ class ContextualLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import ContextualLoss
+        from neuralstyle.losses import ContextualLoss
 
         S = torch.rand(1, 8, 16, 16)
         loss = ContextualLoss("relu3_2")
         assert loss(S.flip(3), S) < 0.01 < loss(torch.rand(1, 8, 12, 20), S)
         ```
 
-    Paper: Mechrez, Talmi and Zelnik-Manor, arXiv 1803.02077, as here with h = 0.5 and relu3_2, relu4_2 for style.
+    Paper: Mechrez, Talmi and Zelnik-Manor, arXiv 1803.02077, also with h = 0.5 and relu3_2, relu4_2 for style.
     Departure: the divisor $\log M'$, without which the scale depends on the size of the style.
 
     """

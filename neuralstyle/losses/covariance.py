@@ -24,14 +24,14 @@ class CovarianceLoss(StatisticLoss):
     + \frac{1}{2} \frac{|\mu - \mu_S|^2}{|\mu_S|^2}
     $$
 
-    A Gram matrix is $\Sigma + \mu \mu^\top$, and after a ReLU mostly the second summand. Here both count alike. Each
-    share is divided by its value for a result without features, for which the loss is then about 1. The small summand
-    in the divisor keeps it finite for a style without any structure.
+    A Gram matrix is $\Sigma + \mu \mu^\top$, and after a ReLU mostly the second summand. Here both have equal weight.
+    Each is divided by its value for a result without features, for which the loss is then about 1. The small summand in
+    the divisor keeps the loss finite for a style without structure.
 
     Example:
         ```python
         import torch
-        from neuralstyle import CovarianceLoss
+        from neuralstyle.losses import CovarianceLoss
 
         F, S = torch.rand(1, 64, 32, 32), torch.rand(1, 64, 40, 24)
         assert CovarianceLoss("relu1_1")(S, S) == 0

@@ -30,7 +30,7 @@ class HistogramLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import HistogramLoss
+        from neuralstyle.losses import HistogramLoss
 
         S = torch.rand(1, 8, 32, 32)
         assert HistogramLoss("relu1_1")(S.flip(3), S) == 0

@@ -13,7 +13,7 @@ from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count
 
-# Mean squared Laplacian. Of a thousand photographs at 512 pixels, averaged over 8 x 8, none has less.
+# Mean squared Laplacian. No photograph of a thousand, at 512 pixels and averaged over 8 x 8, has less.
 MIN_LAPLACIAN_POWER = 1e-3
 
 
@@ -27,14 +27,14 @@ class LaplacianLoss(Loss):
     (\Delta x)_{ij} = 4 x_{ij} - x_{i-1,j} - x_{i+1,j} - x_{i,j-1} - x_{i,j+1}
     $$
 
-    Used beside ``ContentLoss``, it keeps lines and small detail of a photograph that deep features lose. The divisor
-    makes it 1 for a flat picture. As a mean over positions and channels the divisor is at least 0.001, so that faint
-    edges are not held at any price. The average over p x p pixels ignores noise and the style's finest texture. It sees
-    whole maps and is exact in tiles.
+    Add it to ``ContentLoss`` to keep lines and small detail of a photograph that deep features lose. The divisor
+    makes it 1 for a flat picture. As a mean over positions and channels the divisor is at least 0.001, so faint edges
+    do not get a large weight. The average over p x p pixels ignores noise and the style's finest texture. It sees whole
+    maps and is exact in tiles.
 
-    An average over a box pulls all its pixels the same way, so with a large weight the boxes show in flat areas.
-    ``smooth`` averages over twice the width with weights that fall off linearly: neighbouring windows overlap, and the
-    pull changes evenly from one to the next.
+    The average over a box has the same gradient at all its pixels, so with a large weight the boxes show in flat areas.
+    ``smooth`` averages over twice the width with linearly falling weights: neighbouring windows overlap, and the
+    gradient changes evenly from one to the next.
 
     Args:
         pool: p, in positions; the paper uses 4, 16, or a sum of both.
@@ -42,12 +42,12 @@ class LaplacianLoss(Loss):
         reference: "content" or "previous".
 
     Raises:
-        ValueError: a pool below 1.
+        ValueError: ``pool`` is below 1.
 
     Example:
         ```python
         import torch
-        from neuralstyle import LaplacianLoss
+        from neuralstyle.losses import LaplacianLoss
 
         photo = torch.rand(1, 3, 64, 48)
         loss = LaplacianLoss() + LaplacianLoss(pool=16)
@@ -84,7 +84,7 @@ def _laplacian(x: Tensor) -> Tensor:
 
 
 def _boxes(x: Tensor, pool: int) -> Tensor:
-    """Averages over boxes side by side; the last boxes are smaller where the size is no multiple of the pool."""
+    """Averages over boxes side by side; the last boxes are smaller if the size is not a multiple of the pool."""
     return F.avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False) if pool > 1 else x
 
 

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from neuralstyle._errors import number
 
 
-def layer_tuple(layers: str | Sequence[str]) -> tuple[str, ...]:
-    """Layer names as a tuple, from one name or several.
+def layer_tuple(layers: str | Sequence[str], what: str = "layers") -> tuple[str, ...]:
+    """Return layer names as a tuple, from one name or several; ``what`` is what messages call them.
 
     Raises:
-        ValueError: no layer, one that is no string, or one that is named twice.
+        ValueError: no layer, a name that is not a string, or a repeated name.
     """
-    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, Iterable) else ()
+    # A set has no order, and an iterator would be empty the second time.
+    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, Sequence) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"layers are one or more names such as 'relu4_2', received {layers!r}")
+        raise ValueError(f"{what} are one or more names such as 'relu4_2', received {layers!r}")
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"layer {name!r} is named twice in {names}; name it once and double its layer weight")
+            raise ValueError(
+                f"layer {name!r} is named twice in the {what}, {names}; name it once and double its layer weight"
+            )
     return names
 
 
 def geometric_weights(layers: str | Sequence[str], ratio: float) -> tuple[float, ...]:
-    r"""Layer weights that grow or shrink from each layer to the next by the same factor, and add up to 1.
+    r"""Return layer weights that grow or shrink from each layer to the next by the same factor, and add up to 1.
 
     $$ w_{l+1} = q\, w_l, \qquad \sum_l w_l = 1 $$
 
-    They serve as ``layer_weights`` of any loss. A ratio above 1 favours the later layers, which are the deeper ones
-    if they are named in order, and so larger structures; a ratio below 1 favours colours and fine texture. 1 weighs
-    all layers alike, and 0 uses only the first. (``--style-layer-weight-exp`` of anishathalye/neural-style.)
+    Use them as ``layer_weights`` of any loss. A ratio above 1 favours the later layers, usually the deeper ones, and so
+    larger structures; a ratio below 1 favours colours and fine texture. 1 gives equal weights, and 0 uses only the
+    first layer. (``--style-layer-weight-exp`` of anishathalye/neural-style.)
 
     Args:
         layers: names of layers, in the order in which the weights grow.
@@ -43,7 +46,8 @@ def geometric_weights(layers: str | Sequence[str], ratio: float) -> tuple[float,
 
     Example:
         ```python
-        from neuralstyle import GramStyleLoss, geometric_weights
+        from neuralstyle import GramStyleLoss
+        from neuralstyle.losses import geometric_weights
 
         layers = ("relu1_1", "relu2_1", "relu3_1")
         assert geometric_weights(layers, 2) == (1 / 7, 2 / 7, 4 / 7)

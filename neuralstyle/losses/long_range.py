@@ -1,4 +1,4 @@
-"""Style as which features occur together at a distance."""
+"""Style as features that occur together at a distance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import is_whole
 from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.relative import relative
 
@@ -26,7 +27,7 @@ class LongRangeLoss(Loss):
     result without features. It sees whole maps: it is exact in tiles, and takes no masks and regions.
 
     Args:
-        shifts: distances in positions of the layer's own grid. Shifts that do not fit into both maps are left out.
+        shifts: distances in positions of the layer's grid. Shifts that do not fit into both maps are left out.
 
     Raises:
         ValueError: no shifts, or one below 1.
@@ -34,7 +35,7 @@ class LongRangeLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import LongRangeLoss
+        from neuralstyle.losses import LongRangeLoss
 
         stripes = (torch.arange(32) % 8 < 4).float().expand(1, 1, 32, 32)
         loss = LongRangeLoss("image", shifts=(4, 8))
@@ -56,7 +57,7 @@ class LongRangeLoss(Loss):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "shifts", tuple(self.shifts))
-        if not self.shifts or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in self.shifts):
+        if not self.shifts or any(not is_whole(shift) or shift < 1 for shift in self.shifts):
             raise ValueError(f"shifts of LongRangeLoss are whole numbers of at least 1, received {self.shifts!r}")
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:

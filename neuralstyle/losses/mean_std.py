@@ -24,12 +24,13 @@ class MeanStdLoss(StatisticLoss):
     \qquad \sigma_i^2 = \operatorname{var}_i + 10^{-6}
     $$
 
-    The divisor is the style's own value, so that the loss is about 1 for a result without features and one weight
-    serves all styles. Two numbers a channel say little about texture, but they pin brightness and contrast, which Gram
-    matrices leave free. Both together:
+    The divisor is the style's own value, so the loss is about 1 for a result without features, and one weight suits all
+    styles. Two numbers per channel say little about texture, but they pin brightness and contrast, which Gram matrices
+    leave free. Both together:
 
     ```python
-    from neuralstyle import GramStyleLoss, MeanStdLoss
+    from neuralstyle import GramStyleLoss
+    from neuralstyle.losses import MeanStdLoss
 
     style = GramStyleLoss(normalization="relative") + MeanStdLoss()
     ```
@@ -37,7 +38,7 @@ class MeanStdLoss(StatisticLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import MeanStdLoss
+        from neuralstyle.losses import MeanStdLoss
 
         S = torch.rand(1, 64, 32, 32)
         assert MeanStdLoss("relu1_1")(S.flip(3), S) < 1e-9
@@ -45,7 +46,7 @@ class MeanStdLoss(StatisticLoss):
         ```
 
     Paper: Li, Wang, Liu and Hou, arXiv 1701.01036 (matching of BN statistics). Departures: the divisor, which there is
-    the number of channels, and what is added to the variance.
+    the number of channels, and the summand 1e-6 in the variance.
 
     """
 

@@ -17,7 +17,7 @@ from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count, check_seed, normal
 
 FREQUENCIES_PER_CHUNK = 32
-MIN_DISTANCE_FROM_ZERO = 1e-6  # squared and per frequency, of a style's means from those of features that are zero
+MIN_DISTANCE_FROM_ZERO = 1e-6  # squared and per frequency, between a style's means and those of zero features
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class MMDLoss(StatisticLoss):
     {\sum_k |1 - \overline{e^{i \omega_k^\top S}}|^2}
     $$
 
-    Bars are means over positions, which are sums: memory is set by the tile, and masks and regions work. The divisor is
-    the value for a result without features, but at least $10^{-6} K$, for a style that has next to none. The same with
-    a polynomial kernel compares Gram matrices; the Gaussian kernel bounds the influence of a single strong feature.
+    Bars are means over positions, so the tile sets the memory, and masks and regions work. The divisor is the value for
+    a result without features, but at least $10^{-6} K$, for a style that has almost none. A polynomial kernel would
+    compare Gram matrices; the Gaussian kernel bounds the influence of a single strong feature.
 
     Args:
         bandwidth: b, the kernel's width as a root mean square over channels; the default is for networks whose mean
-            activations are 1 (``normalize=True``). A narrow kernel tells fine differences apart but does not pull from
-            far away: at 1 a result started from the content does not find the style's colours.
+            activations are 1 (``normalize=True``). A narrow kernel separates fine differences, but has no gradient at
+            large distances: with 1, a result that starts from the content does not reach the style's colours.
         frequencies: K; the error of the approximation falls with its square root.
-        seed: of the frequencies, which depend on nothing else than the number of channels.
+        seed: seed of the frequencies, which depend on the number of channels alone.
 
     Raises:
         ValueError: a bandwidth that is not positive, a number of frequencies below 1, or a negative seed.
@@ -51,7 +51,7 @@ class MMDLoss(StatisticLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import MMDLoss
+        from neuralstyle.losses import MMDLoss
 
         F, S = torch.rand(1, 8, 32, 32), torch.rand(1, 8, 40, 24)
         loss = MMDLoss("relu1_1")
@@ -80,14 +80,14 @@ class MMDLoss(StatisticLoss):
         """Sums of cosines and sines of K projections: (B, C, N), (B, 1, N) -> (B, K, 2)."""
         channels = x.shape[1]
         frequencies = normal(self.frequencies, channels, self.seed, x) / (self.bandwidth * math.sqrt(channels))
-        # Waves are many more numbers than features, so they are computed in chunks, and again for the gradient.
+        # Waves take far more memory than features, so they are computed in chunks, and again for the gradient.
         waves: list[Tensor] = [
             _Waves.apply(part, x, weight) for part in torch.split(frequencies, FREQUENCIES_PER_CHUNK)
         ]
         return torch.cat(waves, 1)
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
-        """The squared difference, relative to that of features that are zero, averaged over the batch."""
+        """The squared difference, relative to that of zero features, averaged over the batch."""
         zero = torch.cat([target.new_ones(1), target.new_zeros(1)])
         size = (zero - target).square().sum((1, 2)).clamp(min=MIN_DISTANCE_FROM_ZERO * self.frequencies)
         return relative((actual - target).square().sum((1, 2)), size)
@@ -106,7 +106,7 @@ class _Waves(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         frequencies, x, weight = ctx.saved_tensors
         phase, a, b = frequencies @ x, gradient[..., :1], gradient[..., 1:]
-        if torch.is_grad_enabled():  # the gradient is to be differentiated once more
+        if torch.is_grad_enabled():  # a second derivative is wanted
             waves = b * phase.cos() - a * phase.sin()
         else:  # the same as one wave, |(a, b)| cos(p + arg(b, a)): half the work
             waves = phase.add_(torch.atan2(a, b)).cos_().mul_(torch.hypot(a, b))

@@ -25,14 +25,14 @@ class MRFLoss(PointwiseLoss):
     $$
 
     with $\Psi_p$ (9 C numbers) the features at a position and around it. It keeps whole pieces of the style where the
-    result has something like them. The divisor is the mean square of the style's patches. Time grows with the product
-    of the numbers of positions of result and style; memory does not.
+    result has similar ones. The divisor is the mean square of the style's patches. Time grows with the product of the
+    numbers of positions of result and style; memory does not.
 
     It compares position by position: regions and tiles work, masks of the style do not.
 
     Args:
-        samples: how many of the style's patches are searched at most, drawn by the seed; None: all.
-        seed: of the draw, which depends on nothing else than the number of patches.
+        samples: largest number of the style's patches to search, drawn by the seed; None: all.
+        seed: seed of the draw, which depends on the number of patches alone.
 
     Raises:
         ValueError: samples below 1, or a negative seed.
@@ -40,7 +40,7 @@ class MRFLoss(PointwiseLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import MRFLoss
+        from neuralstyle.losses import MRFLoss
 
         S = torch.rand(1, 8, 16, 16)
         assert MRFLoss("relu3_1")(S, S) == 0

@@ -19,14 +19,14 @@ class NearestNeighborLoss(PointwiseLoss):
     $$ L_l = \frac{1}{M} \sum_p \min_q \left(1 - \cos(f_p, s_q)\right) $$
 
     It gives sharp local detail. It leaves free how often a feature of the style is used, and how long vectors are: add
-    ``MeanStdLoss`` for colours and contrast. It lies between 0 and 1 for features after a ReLU, so one weight serves
-    all styles. Time grows with the product of the numbers of positions of result and style; memory does not.
+    ``MeanStdLoss`` for colours and contrast. It lies between 0 and 1 for features after a ReLU, so one weight suits all
+    styles. Time grows with the product of the numbers of positions of result and style; memory does not.
 
     It compares position by position: regions and tiles work, masks of the style do not.
 
     Args:
-        samples: how many of the style's positions are searched at most, drawn by the seed; None: all.
-        seed: of the draw, which depends on nothing else than the number of positions.
+        samples: largest number of the style's positions to search, drawn by the seed; None: all.
+        seed: seed of the draw, which depends on the number of positions alone.
 
     Raises:
         ValueError: samples below 1, or a negative seed.
@@ -34,7 +34,7 @@ class NearestNeighborLoss(PointwiseLoss):
     Example:
         ```python
         import torch
-        from neuralstyle import NearestNeighborLoss
+        from neuralstyle.losses import NearestNeighborLoss
 
         S = torch.rand(1, 8, 16, 16)
         loss = NearestNeighborLoss("relu3_1")
@@ -43,8 +43,8 @@ class NearestNeighborLoss(PointwiseLoss):
         ```
 
     Papers: Zhang et al., ARF, arXiv 2206.06360 (NNFM, which joins the layers of a block into one vector); Kolkin et
-    al., arXiv 2203.13215 (NNST, which first subtracts each picture's mean). Departure: every layer is matched on its
-    own.
+    al., arXiv 2203.13215 (NNST, which first subtracts each picture's mean). Departure: every layer is matched
+    separately.
 
     """
 

@@ -1,4 +1,4 @@
-"""Range: how far colours lie outside of what a file can hold."""
+"""Range: how far colours lie outside the values that a file can store."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class RangeLoss(PointwiseLoss):
 
     $$ L = \frac{1}{C H W} \sum_{c,p} \max(0, -x_{cp}, x_{cp} - 1)^2 $$
 
-    A regulariser: it compares with nothing. It serves optimisers that let the picture leave its range, unlike
-    ``LBFGS`` and ``Adam`` here: such a picture is clipped when it is saved, and what is saved is not what was
-    optimised. A value that lies 0.1 outside costs 0.01, so weights of 100 and more are usual.
+    A regulariser: it compares with nothing. It is for optimisers that let the picture leave its range, unlike ``LBFGS``
+    and ``Adam`` here: saving clips such a picture, so the saved picture is not the optimised one. A value 0.1 outside
+    costs 0.01, so weights of 100 and more are usual.
 
     Example:
         ```python
         import torch
-        from neuralstyle import RangeLoss
+        from neuralstyle.losses import RangeLoss
 
         picture = torch.rand(1, 3, 16, 16)
         assert RangeLoss()(picture, None) == 0

@@ -1,4 +1,4 @@
-"""Style as a set of feature vectors, all of which are to occur."""
+"""Style as a set of feature vectors, all of which have to occur."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class RelaxedEMDLoss(Loss):
     Memory does not grow with the product of the numbers of positions.
 
     Args:
-        samples: how many positions of each picture count at most, drawn by the seed; None: all. Positions that are
-            not drawn have no gradient of their own, so at shallow layers draw enough to cover the picture.
-        seed: of the draw, which depends on nothing else than the number of positions.
+        samples: largest number of positions of each picture to use, drawn by the seed; None: all. Positions that are
+            not drawn have no direct gradient, so at shallow layers draw enough to cover the picture.
+        seed: seed of the draw, which depends on the number of positions alone.
 
     Raises:
         ValueError: samples below 1, or a negative seed.
@@ -38,7 +38,7 @@ class RelaxedEMDLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import RelaxedEMDLoss
+        from neuralstyle.losses import RelaxedEMDLoss
 
         S = torch.rand(1, 8, 16, 16)
         loss = RelaxedEMDLoss("relu3_1")
@@ -46,8 +46,8 @@ class RelaxedEMDLoss(Loss):
         assert loss(S[..., :4], S) > 0.01  # not all of the style occurs
         ```
 
-    Paper: Kolkin, Salavon and Shakhnarovich, STROTSS, arXiv 1904.12785. Departures: every layer is matched on its own,
-    not all of them joined into hypercolumns; the sample stays the same during an optimisation.
+    Paper: Kolkin, Salavon and Shakhnarovich, STROTSS, arXiv 1904.12785. Departures: every layer is matched separately,
+    instead of all layers joined into hypercolumns; the sample stays the same during an optimisation.
 
     """
 

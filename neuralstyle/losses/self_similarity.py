@@ -1,4 +1,4 @@
-"""Content as which places of the picture are alike."""
+"""Content as similarity between the places of a picture."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.nearest import direction
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
-MIN_MEAN_DISTANCE = 1e-6  # between positions; smaller ones are rounding, where all positions are alike
+MIN_MEAN_DISTANCE = 1e-6  # between positions; where all positions are alike, smaller distances are rounding
 
 
 @dataclass(frozen=True)
 class SelfSimilarityLoss(Loss):
     r"""Difference between the distances among the features of one picture and those of the other.
 
-    With $D_{pq}$ the cosine distances among n positions of the result, and $D^C_{pq}$ among the same of the content,
+    With $D_{pq}$ the cosine distances among n positions of the result, and $D^C_{pq}$ those of the content,
 
     $$ L_l = \frac{1}{n} \sum_{pq} \left| \frac{D_{pq}}{\sum_r D_{rq}} - \frac{D^C_{pq}}{\sum_r D^C_{rq}} \right| $$
 
-    Places that were alike stay alike and places that differed stay different, but colours and brightness may change
-    altogether: it is freer than ``ContentLoss``. It lies between 0 and 2 for any n. It sees whole maps and is exact in
-    tiles.
+    Similar places stay similar and different places stay different, but all colours and brightness may change: it is
+    freer than ``ContentLoss``. It lies between 0 and 2 for any n. It sees whole maps and is exact in tiles.
 
     Args:
-        samples: how many positions count at most, drawn by the seed; None: all. Memory and time grow with the square.
-        seed: of the draw, which depends on nothing else than the number of positions.
+        samples: largest number of positions to use, drawn by the seed; None: all. Memory and time grow with its square.
+        seed: seed of the draw, which depends on the number of positions alone.
         reference: "content" or "previous".
 
     Raises:
@@ -37,7 +36,7 @@ class SelfSimilarityLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import SelfSimilarityLoss
+        from neuralstyle.losses import SelfSimilarityLoss
 
         F, P = torch.rand(2, 1, 8, 16, 16)
         loss = SelfSimilarityLoss("relu4_2")
@@ -45,7 +44,7 @@ class SelfSimilarityLoss(Loss):
         ```
 
     Paper: Kolkin, Salavon and Shakhnarovich, STROTSS, arXiv 1904.12785. Departures: 1 / n instead of 1 / n^2, which
-    makes the value independent of the sample's size; every layer on its own instead of all layers joined; the same
+    makes the value independent of the sample's size; every layer separately instead of all layers joined; the same
     sample at each step.
 
     """

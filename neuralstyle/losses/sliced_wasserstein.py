@@ -27,8 +27,8 @@ class SlicedWassersteinLoss(Loss):
     takes no masks and regions. It needs the memory of a few copies of the projections.
 
     Args:
-        directions: how many; None: as many as the layer has channels.
-        seed: of the directions, which depend on nothing else than the number of channels.
+        directions: number of directions; None: the layer's number of channels.
+        seed: seed of the directions, which depend on the number of channels alone.
 
     Raises:
         ValueError: a number of directions below 1, or a negative seed.
@@ -36,7 +36,7 @@ class SlicedWassersteinLoss(Loss):
     Example:
         ```python
         import torch
-        from neuralstyle import SlicedWassersteinLoss
+        from neuralstyle.losses import SlicedWassersteinLoss
 
         F, S = torch.rand(1, 8, 32, 32), torch.rand(1, 8, 40, 24)
         loss = SlicedWassersteinLoss("relu1_1")

@@ -22,11 +22,10 @@ class TotalVariationLoss(PointwiseLoss):
     $$
 
     A regulariser: it compares with nothing and smooths the fine grain of a result. ``power=2`` (default) mostly
-    penalises strong steps, ``power=1`` keeps edges and flattens the rest. ``reduction="sum"`` leaves the division
-    out.
+    penalises strong steps, ``power=1`` keeps edges and flattens the rest. ``reduction="sum"`` does not divide.
 
     Args:
-        layers: "image", or features to be smoothed.
+        layers: "image", or the layers whose features to smooth.
         power: the exponent p, at least 1.
         reduction: "mean" or "sum".
 

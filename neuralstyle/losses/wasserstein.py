@@ -13,7 +13,7 @@ from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.moments import mean_and_covariance, moment_sums
 from neuralstyle.losses.tools.relative import MIN_SCALE, relative
 
-COVARIANCE_RIDGE = 1e-5  # of the mean squared channel; well above the rounding of sums in single precision
+COVARIANCE_RIDGE = 1e-5  # as a share of the mean squared channel; well above the rounding of float32 sums
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class WassersteinLoss(StatisticLoss):
     pins means and variances separately.
 
     The trace of the root is a sum of roots of eigenvalues, so its derivative needs no differences between eigenvalues.
-    Both diagonals are raised by $10^{-5}$ times the style's mean squared channel, which keeps it finite where features
-    do not vary. It is computed in double precision, with an eigendecomposition of C x C at each layer, which takes
-    most of the time at small sizes.
+    Both diagonals are raised by $10^{-5}$ times the style's mean squared channel, which keeps the derivative finite
+    where features do not vary. The loss is computed in double precision, with a C x C eigendecomposition at each layer,
+    which takes most of the time at small sizes.
 
     Example:
         ```python
         import torch
-        from neuralstyle import WassersteinLoss
+        from neuralstyle.losses import WassersteinLoss
 
         S = torch.rand(1, 8, 32, 32)
         moved = WassersteinLoss("relu1_1")(S + 1, S)  # every channel by 1

@@ -1,4 +1,4 @@
-"""Where to compute: the device that is asked for, or the accelerator that torch finds."""
+"""The device to compute on: a requested one, or the accelerator that torch finds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 
 
 def find_device(name: str | torch.device | None = None) -> torch.device:
-    """The device of a name; None: CUDA, MPS or XPU where torch finds one, else the CPU.
+    """Return the device of a name; None: CUDA, MPS or XPU if torch finds one, else the CPU.
 
     Raises:
-        ValueError: there is no such device here.
+        ValueError: the device is not available.
 
     """
     if name is None:
@@ -19,7 +19,7 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
             return torch.device("mps")
         return torch.device("xpu" if torch.xpu.is_available() else "cpu")
     try:
-        # Only an allocation tells whether a device is there; torch raises AssertionError where it was built without.
+        # Only an allocation shows that a device exists; torch raises AssertionError if it was built without support.
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

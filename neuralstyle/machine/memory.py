@@ -1,4 +1,4 @@
-"""How much memory a device has free, and giving memory that was freed back to the system."""
+"""The free memory of a device, and the return of freed memory to the system."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-# Of glibc's malloc.h.
+# From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-LARGE_BLOCK_BYTES = 8 * 2**20  # from which on a block is given back as soon as it is freed
+LARGE_BLOCK_BYTES = 8 * 2**20  # blocks of at least this size are returned as soon as they are freed
+
+FREE_MEMORY_SHARE = 0.5
+"""Share of the free memory that tiles, or the pairs of L-BFGS, may take; the rest is for all else."""
 
 _CGROUP_FILES = (  # of versions 2 and 1 of Linux's control groups: folder, limit, usage
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -24,11 +27,11 @@ _CGROUP_FILES = (  # of versions 2 and 1 of Linux's control groups: folder, limi
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a device has free: of an accelerator, or of the machine within its container's limit."""
+    """Return the free bytes of an accelerator, or of the machine within its container's limit."""
     if device.type == "cuda":
         import torch
 
-        # What torch has reserved and does not use is free as well.
+        # Memory that torch has reserved and does not use is free too.
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
     import psutil
@@ -39,17 +42,17 @@ def free_memory(device: torch.device) -> int:
 
 @cache
 def _limit_files() -> list[tuple[str, str]]:
-    """The files of this process, read once it asks for its free memory."""
+    """The files of this process; cached at the first use, not on import."""
     return _cgroup_files("/proc/self/cgroup")
 
 
 def _cgroup_files(groups: str) -> list[tuple[str, str]]:
-    """The files with limit and usage of a process's control groups and of all those around them, by its list."""
+    """The files with limit and usage of a process's control groups and their parents, from its list of groups."""
     try:
         lines = [line.split(":", 2) for line in Path(groups).read_text().splitlines()]
     except OSError:
         lines = []
-    # Version 2 names no controllers. In a container the path may be the one outside, which does not exist.
+    # Version 2 names no controllers. In a container the path may be the host's, which does not exist.
     paths = ["/", *(path for _, controllers, path in lines if controllers in ("", "memory"))]
     places = dict.fromkeys(str(place) for path in paths for place in (Path(path), *Path(path).parents))
     return [
@@ -58,7 +61,7 @@ def _cgroup_files(groups: str) -> list[tuple[str, str]]:
 
 
 def _bytes_left(limit: str, usage: str) -> float:
-    """The bytes between usage and limit; infinite where there is no limit."""
+    """The bytes between usage and limit; infinite without a limit."""
     try:
         left = int(Path(limit).read_text()) - int(Path(usage).read_text())
     except (OSError, ValueError):  # there is no such limit, or it is "max"
@@ -67,7 +70,7 @@ def _bytes_left(limit: str, usage: str) -> float:
 
 
 def _reclaimable(statistics: Path) -> int:
-    """Bytes that count as used, but only cache files, and are freed when they are needed."""
+    """Bytes that count as used but only cache files; the system frees them when needed."""
     try:
         values = dict(line.split() for line in statistics.read_text().splitlines())
     except (OSError, ValueError):
@@ -76,10 +79,10 @@ def _reclaimable(statistics: Path) -> int:
 
 
 def trim_heap() -> None:
-    """Give the system what has been freed of the CPU's memory, unless environment variables configure malloc.
+    """Return freed CPU memory to the system, unless environment variables configure malloc.
 
-    glibc keeps freed blocks in its heap, where holes between blocks of many sizes add up, to 40% of what a tile takes.
-    It only gives back what nobody uses; how the process allocates stays the same.
+    glibc keeps freed blocks in its heap, where holes between blocks of many sizes add up to 40% of a tile's memory.
+    Only unused memory is returned; the process allocates as before.
     """
     library = _glibc()
     if library is not None:
@@ -87,16 +90,16 @@ def trim_heap() -> None:
 
 
 def return_large_blocks() -> None:
-    """Make glibc give large blocks back to the system as soon as they are freed, in the whole process.
+    """Make glibc return large blocks to the system as soon as they are freed, in the whole process.
 
-    For programs, such as the command line, and not for libraries, as it changes the allocator of everything in the
-    process. glibc by itself comes to keep blocks of up to 32 MiB in its heap. Does nothing where environment variables
-    configure malloc, or where there is no glibc.
+    For programs such as the command line, not for libraries, since it changes the allocator of the whole process. By
+    default glibc keeps blocks of up to 32 MiB in its heap. Does nothing if environment variables configure malloc, or
+    without glibc.
     """
     library = _glibc()
     if library is not None:
         library.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
-        library.mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BLOCK_BYTES)  # glibc's own ratio
+        library.mallopt(_M_TRIM_THRESHOLD, 2 * LARGE_BLOCK_BYTES)  # glibc's ratio of the two thresholds
 
 
 @cache

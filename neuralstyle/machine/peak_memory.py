@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes at its peak, measured by doing it."""
+"""The peak memory of a piece of work, measured by running it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 
 
 def peak_memory(device: torch.device, work: Callable[[], object]) -> int:
-    """Bytes that a piece of work holds at its peak beyond what is held before it.
+    """Run a piece of work, and return its peak memory in bytes, beyond the memory in use before.
 
-    On CUDA they are the allocator's own count, which includes the workspaces of its libraries. Elsewhere they are
-    those of all tensors that torch's operations make, the ones saved for the backward pass among them, from their
-    making until nothing refers to them; what a single operation uses within itself is not seen.
+    On CUDA this is the allocator's count, which includes the workspaces of its libraries. Elsewhere it is the memory of
+    all tensors that torch's operations make, with those saved for the backward pass, from their creation until nothing
+    refers to them. The temporary memory inside a single operation is not counted.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -32,7 +32,7 @@ def peak_memory(device: torch.device, work: Callable[[], object]) -> int:
 
 
 class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the storages that operations make while it is active, and takes off those that are let go."""
+    """Counts the bytes of storages that operations make while it is active, until they are freed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -44,7 +44,7 @@ class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = {_address(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
-            # A view or an operation in place returns memory that was there before.
+            # A view or an operation in place returns existing memory.
             if isinstance(leaf, torch.Tensor) and _address(leaf) not in inputs:
                 self._note(leaf)
         return result
@@ -63,7 +63,7 @@ class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _memory(tensor: torch.Tensor) -> torch.UntypedStorage | torch.Tensor:
-    """What holds a tensor's numbers: its storage, or, in a library's own format (oneDNN), the tensor itself."""
+    """The owner of a tensor's memory: its storage, or in a library's own format (oneDNN) the tensor itself."""
     return tensor if tensor.is_mkldnn else tensor.untyped_storage()
 
 

@@ -1,7 +1,7 @@
 """Measures of a result: how close it is to the style, how much of the content it keeps, which artefacts it has.
 
-By default none of them uses the network that pictures are painted with: a result always does well by the features that
-it was optimised for.
+By default none of them uses the network of the painting: a result always scores well by the features that it was
+optimised for.
 """
 
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess

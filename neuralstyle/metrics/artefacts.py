@@ -12,7 +12,7 @@ from neuralstyle.metrics.references import lightness, with_content, with_style
 
 GRID_PERIODS = (2, 4, 8)  # pixels between the dots that pooling leaves
 PATCH_SIDE = 64  # pixels, a multiple of all periods
-FLATTEST_STYLE_SHARE = 0.05  # the share of the style below whose contrast a picture counts as flat
+FLATTEST_STYLE_SHARE = 0.05  # a picture is flat where its contrast is below that of this share of the style
 
 
 def high_frequency_excess(picture: Picture, style: Picture, content: Picture | None = None) -> float:
@@ -22,13 +22,13 @@ def high_frequency_excess(picture: Picture, style: Picture, content: Picture | N
 
     $$ E = 10 \log_{10} \frac{P}{\max(P^S, P^C)} $$
 
-    Positive: grain that neither of them has; 3 dB is twice the power. Strongly negative: blurred. Power below that of
-    rounding to 8 bits counts as that of rounding.
+    Positive: grain that neither of them has; 3 dB is twice the power. Strongly negative: blurred. P is at least the
+    power of rounding to 8 bits.
 
     Args:
         picture: the result, at least 64 pixels on each side.
-        style: the painting; it is compared at the longest side of the picture, and never enlarged.
-        content: the photograph; it is resized to the picture. None compares with the style alone.
+        style: the painting, reduced to the longest side of the picture, and never enlarged.
+        content: the photograph, resized to the picture. None compares with the style alone.
 
     Raises:
         ValueError: a picture is too small, or the content has another aspect.
@@ -56,7 +56,7 @@ def high_frequency_excess(picture: Picture, style: Picture, content: Picture | N
 
 
 def grid_energy(picture: Picture) -> float:
-    r"""Measure how far a grid of 2, 4 or 8 pixels stands out of the spectrum, in decibels. Lower is better.
+    r"""Measure the power of a grid of 2, 4 or 8 pixels above the spectrum around it, in decibels. Lower is better.
 
     With P(u, v) the power of lightness (Welch's mean over patches of 64 pixels) and $N(u, v)$ its geometric mean around
     that frequency,
@@ -111,7 +111,7 @@ def flat_area(picture: Picture, style: Picture) -> float:
 
     Args:
         picture: the result, at least 64 pixels on each side.
-        style: the painting; it is compared at the longest side of the picture, and never enlarged.
+        style: the painting, reduced to the longest side of the picture, and never enlarged.
 
     Raises:
         ValueError: the picture is too small.
@@ -197,7 +197,7 @@ def _around(row: int, column: int) -> list[tuple[int, int]]:
 
 def _contrast(light: Tensor, window: int) -> Tensor:
     """Return the standard deviation in each window that fits into the picture: (H, W) -> (1, 1, h, w)."""
-    # Centred, so that the difference of squares loses little precision.
+    # Centred, since the difference of squares then loses little precision.
     centred = (light - light.mean())[None, None]
     mean, square = (avg_pool2d(x, window, stride=1) for x in (centred, centred.square()))
     return (square - mean.square()).clamp(min=0).sqrt()

@@ -1,4 +1,4 @@
-"""Comparing several results of one content and style by every measure: as numbers and as a table."""
+"""Comparison of several results of one content and style by every measure, as numbers and as a table."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def compare(
         content: the photograph: a path, PIL image, array or tensor.
         style: the painting.
         pictures: results by name, each at least 64 pixels on each side.
-        size: the size at which all are measured, such as the longest side in pixels; None: each at its own.
+        size: the size for all measures, such as the longest side in pixels; None: each picture's own size.
 
     Returns:
         The scores by name.

@@ -21,8 +21,8 @@ from neuralstyle.metrics.references import with_content, with_style
 StyleMethod = Literal["gram", "sliced-wasserstein"]
 STYLE_METHODS: tuple[StyleMethod, ...] = get_args(StyleMethod)
 STRUCTURE_LAYERS = ("filters22", "filters44", "filters88")
-MAX_POSITIONS = 1024  # whose distances are compared with each other
-FEATURE_DIRECTIONS = 16  # of each layer, along which distributions are compared
+MAX_POSITIONS = 1024  # of a feature map, whose pairwise distances are compared
+FEATURE_DIRECTIONS = 16  # for each layer, along which distributions are compared
 
 
 def style_distance(
@@ -44,10 +44,10 @@ def style_distance(
 
     Args:
         picture: the result: a path, PIL image, array or tensor.
-        style: the painting; it is compared at the longest side of the picture, and never enlarged.
+        style: the painting, reduced to the longest side of the picture, and never enlarged.
         method: "gram" (which features occur together) or "sliced-wasserstein" (their whole distribution, along 16
             directions).
-        encoder: the network that gives the features; None: ``RandomFilters()``.
+        encoder: the encoder of the features; None: ``RandomFilters()``.
         layers: names of layers; required with an encoder of yours, None: all layers of ``RandomFilters()``.
 
     Raises:
@@ -63,8 +63,8 @@ def style_distance(
         assert style_distance(samples.photo(), painting) > 0.2
         ```
 
-    Papers: Gatys, Ecker and Bethge, arXiv 1508.06576; Heitz et al., arXiv 2006.07229; as a judge, on random filters,
-    after Ustyuzhaninov et al., arXiv 1606.00021.
+    Papers: Gatys, Ecker and Bethge, arXiv 1508.06576; Heitz et al., arXiv 2006.07229; random filters after
+    Ustyuzhaninov et al., arXiv 1606.00021.
 
     """
     if method not in STYLE_METHODS:

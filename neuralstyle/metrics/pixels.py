@@ -1,4 +1,4 @@
-"""Distances between pixels, without an encoder: of the colours, and of the power of each size of detail."""
+"""Distances between pixels, without an encoder: of the colours, and of the power at each size of detail."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LOWEST_OCTAVE = -6  # the lowest frequency is 2^-6 cycles per pixel
 
 
 def color_distance(picture: Picture, style: Picture) -> float:
-    r"""Measure how far colours have to move, on average, to become those of the style. Lower is closer.
+    r"""Measure the average distance that colours have to move to become those of the style. Lower is closer.
 
     The sliced Wasserstein-1 distance in OkLab: with $Q_\theta$ the quantiles of the colours along a direction,
 
     $$ D = 2 \operatorname{mean}_\theta \int_0^1 \left|Q_\theta(t) - Q^S_\theta(t)\right| dt $$
 
-    over 32 directions. With the factor 2 a common shift of all colours has its length as the distance: black is about 1
+    over 32 directions. With the factor 2, the distance of a common shift of all colours is its length: black is about 1
     from white. 0 for equal palettes.
 
     Args:
@@ -60,11 +60,11 @@ def spectrum_distance(picture: Picture, style: Picture) -> float:
 
     $$ D = \sqrt{\frac{1}{10} \sum_b \left(10 \log_{10} \frac{P_b}{P^S_b}\right)^2} $$
 
-    0 for the style itself. Power below that of rounding to 8 bits counts as that of rounding.
+    0 for the style itself. $P_b$ is at least the power of rounding to 8 bits.
 
     Args:
         picture: the result, at least 64 pixels on each side.
-        style: the painting; it is compared at the longest side of the picture, and never enlarged.
+        style: the painting, reduced to the longest side of the picture, and never enlarged.
 
     Raises:
         ValueError: a picture that is too small.
@@ -79,7 +79,7 @@ def spectrum_distance(picture: Picture, style: Picture) -> float:
         assert spectrum_distance(painting.resize((32, 32)).resize((128, 128)), painting) > 3
         ```
 
-    Source: pictures have spectra that fall with the frequency, each kind in its own way: Torralba and Oliva, Statistics
+    Source: the spectra of pictures fall with the frequency, differently for each kind: Torralba and Oliva, Statistics
     of natural image categories, 2003.
 
     """

@@ -1,4 +1,4 @@
-"""RandomFilters: an encoder that is not trained, and not used for painting."""
+"""RandomFilters: an untrained encoder for measuring pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuralstyle.encoders.base import check_image, check_names
 STRIDE_OF_SIDE = {3: 1, 7: 1, 11: 1, 22: 2, 44: 4, 88: 8}
 """Side of the filters in pixels -> side of the cells over which the picture is averaged for them, in pixels."""
 
-# The model of photographs that filters are scaled by.
+# The model of photographs that scales the filters.
 CHANNEL_CORRELATION = 0.9  # between two colour channels
 CORRELATION_LENGTH = 32.0  # pixels over which the correlation of brightness falls to 1 / e
 BRIGHTNESS_DEVIATION = 0.25
@@ -35,9 +35,9 @@ class RandomFilters(nn.Module):
     pixels. Every second filter sums to 0 in each colour channel, and so responds to texture without brightness and
     colour. $\sigma_i$ is the standard deviation of the filter's response to a model of photographs (correlation
     $e^{-d/32}$ at a distance of d pixels, 0.9 between colour channels, standard deviation 0.25), so that filters of all
-    sizes and frequencies count alike.
+    sizes and frequencies have equal weight.
 
-    It can be used wherever an encoder is taken; its features are (B, C, H // stride, W // stride).
+    It is an ``Encoder``; its features are (B, C, H // stride, W // stride).
 
     Args:
         filters: number of filters of each size, at least 2.

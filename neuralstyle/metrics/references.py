@@ -1,4 +1,4 @@
-"""The pictures that a result is compared with, at the size of the comparison."""
+"""The reference pictures of a comparison, at its size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def with_content(picture: Picture, content: Picture) -> tuple[Tensor, Tensor]:
     """Return a result, and the content at its size.
 
     Raises:
-        ValueError: they differ in aspect.
+        ValueError: result and content differ in aspect.
 
     """
     image, other = load_image(picture), load_image(content)

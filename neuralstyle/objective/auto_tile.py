@@ -1,4 +1,4 @@
-"""The largest tile that fits the memory: how much is free, over how much a pixel takes, both measured."""
+"""The largest tile that fits the memory: the free memory over the memory per pixel, both measured."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.machine.memory import free_memory
+from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.readers import Reader, cut
 from neuralstyle.objective.readings import read
 from neuralstyle.objective.tiling import Tile, largest_tile, tiles
 
-FREE_MEMORY_SHARE = 0.5
-"""How much of the free memory is used; the rest is for the optimiser and for what is not measured."""
-
 SAMPLE_SIDE = 256
-"""Longest side in pixels, about, of the view on which the memory is measured."""
+"""Approximate longest side in pixels of the view on which memory is measured."""
 
 
 def largest_fitting_tile(
     source: FeatureSource, image: Tensor, readers: Sequence[Reader], stride: int, reach: int
 ) -> int | None:
-    """The largest tile that half of the free memory holds; None where it holds the whole picture.
+    """Return the largest tile that fits half of the free memory, or None if the whole picture fits.
 
-    A forward and a backward pass are made for one small tile of the picture. Their peak memory is divided by the
-    number of pixels in that tile's view. Processes that work together agree on the smallest of their tiles.
+    One small tile of the picture is evaluated forward and backward, and its peak memory divided by the number of pixels
+    in its view. Processes that work together agree on the smallest of their tiles.
 
     Args:
-        source: of the features.
-        image: (B, 3, H, W), where it is going to be evaluated.
-        readers: what is read from the features.
+        source: source of the features.
+        image: (B, 3, H, W), on the device of the evaluation.
+        readers: readers of the features.
         stride: the deepest stride of the layers in use.
         reach: how many pixels beyond its cell the farthest-seeing layer sees.
 
@@ -46,7 +43,7 @@ def largest_fitting_tile(
     free = FREE_MEMORY_SHARE * free_memory(image.device)
     if image.device.type == "cpu":
         free /= distributed.neighbours()
-    # As large as the picture however small the tile: its gradient, and each map with its gradient and a copy.
+    # As large as the picture for any tile: its gradient, and each whole map with its gradient and a copy.
     whole = image.nbytes + 3 * _map_bytes(source, image, readers)
     pixels = distributed.least(max(free - whole, 0) / per_pixel, image.device)
     try:
@@ -60,7 +57,7 @@ def largest_fitting_tile(
 
 
 def _sample(height: int, width: int, stride: int, reach: int) -> Tile:
-    """A tile that is typical of a larger one: the one with the largest view among small tiles."""
+    """A small tile that is typical of larger ones: the one with the largest view."""
     side = max(SAMPLE_SIDE - 2 * reach, stride)
     return max(tiles(height, width, side, stride, reach), key=_pixels)
 
@@ -77,12 +74,12 @@ def _bytes_per_pixel(source: FeatureSource, image: Tensor, tile: Tile, readers: 
             readings = read(source, view, tile, readers)
         torch.autograd.grad(readings, view, [torch.ones_like(reading) for reading in readings])
 
-    work()  # what is made once, such as weights in another format, is not each pixel's
+    work()  # warm-up: work done once, such as converting weights, does not count
     return peak_memory(image.device, work) / _pixels(tile)
 
 
 def _map_bytes(source: FeatureSource, image: Tensor, readers: Sequence[Reader]) -> int:
-    """The size of all maps that are wanted whole."""
+    """The bytes of all maps that are stored whole."""
     height, width = image.shape[2:]
     elements = sum(reader.stored_elements(source.layers[reader.layer], height, width) for reader in readers)
     return elements * image.shape[0] * image.element_size()

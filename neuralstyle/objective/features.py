@@ -1,26 +1,31 @@
-"""What the objective sees of an encoder: its layers and the picture itself, feature map by feature map, checked."""
+"""An encoder as the objective uses it: with a layer "image", one layer at a time, and with checked shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, encoder_name
 from neuralstyle.encoders.precision import InPrecision
-from neuralstyle.encoders.walking import walk_features
+from neuralstyle.encoders.walking import visit_all, walk_features
 
 IMAGE = Layer("image", "image", channels=3, stride=1, reach=0)
 
 
+Visit: TypeAlias = Callable[[str, Tensor], Tensor]
+"""Called with a layer's name and features; returns what the network goes on with."""
+
+
 def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
-    """An encoder's layers, and "image", the picture itself, which every encoder has.
+    """Return an encoder's layers, with "image", the picture itself, if it is missing.
 
     Raises:
-        TypeError: it is no encoder.
+        TypeError: the object is not an encoder.
 
     """
     check_is_encoder(encoder)
@@ -31,10 +36,10 @@ def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
 class FeatureSource:
     """An encoder as the objective uses it.
 
-    It has a layer "image" whatever the encoder, shows features one layer after another, and checks their shapes.
+    It always has the layer "image", passes features on one layer at a time, and checks their shapes.
 
     Raises:
-        TypeError: the encoder is none.
+        TypeError: the object is not an encoder.
 
     """
 
@@ -43,7 +48,7 @@ class FeatureSource:
         self.encoder = encoder
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features by layer name."""
+        """Return features by layer name."""
         features: dict[str, Tensor] = {}
 
         def keep(name: str, maps: Tensor) -> Tensor:
@@ -54,12 +59,27 @@ class FeatureSource:
         return features
 
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Call ``visit`` with each layer's name and features; it returns what the network goes on with.
+        """Call ``visit`` with each layer's name and features; the network continues with the features it returns.
 
         Raises:
-            ValueError: features are missing, or their shape is not what the layer says.
+            ValueError: features are missing, are not what the layer says, or have no gradient.
 
         """
+        self._walk(image, layers, visit, partial(walk_features, self.encoder, image))
+
+    def check(self, features: Any, layers: Iterable[str], image: Tensor) -> None:
+        """Check what a call of the encoder has returned for a picture.
+
+        Raises:
+            TypeError: it is no features by layer name.
+            ValueError: as ``walk``.
+
+        """
+        self._walk(image, layers, lambda name, maps: maps, partial(visit_all, self.encoder, features))
+
+    def _walk(
+        self, image: Tensor, layers: Iterable[str], visit: Visit, show: Callable[[Iterable[str], Visit], None]
+    ) -> None:
         wanted = dict.fromkeys(layers)
         missing = set(wanted)
 
@@ -72,19 +92,19 @@ class FeatureSource:
             del wanted[IMAGE.name]
             visit_checked(IMAGE.name, image)
         if wanted:
-            walk_features(self.encoder, image, wanted, visit_checked)
+            show(wanted, visit_checked)
         if missing:
             raise ValueError(
                 f"{encoder_name(self.encoder)} returns no features of layer {min(missing)!r}, which is among its "
-                "layers; return those of every layer that is asked for"
+                "layers; return the features of every layer that is asked for"
             )
 
     @contextmanager
     def arithmetic(self, device: torch.device) -> Iterator[None]:
-        """Set torch for the value and the gradient: to the encoder's precision, and to no other autocast.
+        """Set torch to the encoder's precision, without any other autocast, for the value and the gradient.
 
         Raises:
-            ValueError: the network or its device does not have the encoder's precision.
+            ValueError: the network or its device does not support the encoder's precision.
 
         """
         settings: Callable[[], AbstractContextManager[object]] = getattr(self.encoder, "arithmetic", nullcontext)
@@ -92,7 +112,7 @@ class FeatureSource:
             yield
 
     def without_compiling(self) -> FeatureSource:
-        """The same without ``torch.compile``, to look at its memory."""
+        """Return the same source without ``torch.compile``, for measuring memory."""
         return FeatureSource(self.encoder.without_compiling()) if isinstance(self.encoder, InPrecision) else self
 
     def _check(self, name: str, maps: Any, image: Tensor) -> None:
@@ -110,4 +130,15 @@ class FeatureSource:
                 f"layer {name!r} of {encoder_name(self.encoder)} has features of the shape {received}, and its "
                 f"Layer says (B, C, h, w) = {expected} for a picture of {width} x {height} pixels (stride "
                 f"{layer.stride}); correct the Layer, or cut or pad the features"
+            )
+        if maps.layout != torch.strided or maps.device != image.device or not maps.is_floating_point():
+            raise ValueError(
+                f"layer {name!r} of {encoder_name(self.encoder)} has features of {maps.dtype}, {maps.layout} and on "
+                f"{str(maps.device)!r} for a picture on {str(image.device)!r}; return dense floating tensors on the "
+                "picture's device"
+            )
+        if image.requires_grad and torch.is_grad_enabled() and not maps.requires_grad:
+            raise ValueError(
+                f"layer {name!r} of {encoder_name(self.encoder)} has no gradient with respect to the picture, which "
+                "could not change; leave no_grad() and detach() out of the call"
             )

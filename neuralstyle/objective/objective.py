@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.encoders.base import Encoder
+from neuralstyle.encoders.base import Encoder, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
@@ -30,7 +30,14 @@ from neuralstyle.styles import Style
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A value of the objective: the loss, each term's part of it, and the gradient in the shape of the image."""
+    """A value of the objective.
+
+    Attributes:
+        loss: the weighted sum of all losses.
+        terms: the weighted value of each term by name; they add up to ``loss``.
+        gradient: the gradient, in the shape of the image, or None.
+
+    """
 
     loss: float
     terms: dict[str, float]
@@ -46,35 +53,36 @@ class Objective:
 
     over loss terms k, their layers l, the regions r with their share $a_r$ of the picture's area, and the
     styles s of a region with their shares $b_s$, which add up to 1. Losses that compare with the content, and
-    regularisers, have one region, everywhere. Statistics are taken under a region's weight and divided by the sum of
-    that weight; ``Style.edges`` says how a region becomes weights of a layer's positions.
+    regularisers, have one region: everywhere. A statistic is weighted by its region and divided by the sum of the
+    weights; ``Style.edges`` says how a region becomes weights of a layer's positions.
 
-    Targets are computed once, here. In tiles the result is the same to rounding: what each loss needs is first added
-    up over all tiles and differentiated there, and that gradient is then carried back tile by tile. Each tile sees a
-    halo as wide as the network's reach, so the memory for features is set by the tile and not by the picture.
+    Targets are computed once, here. Tiles give the same result to rounding: a first pass over the tiles adds up what
+    each loss needs, the losses are differentiated with respect to these totals, and a second pass back-propagates that
+    gradient through each tile. A tile includes a halo as wide as the network's reach, so the tile, not the picture,
+    sets the memory for features.
 
-    Losses and encoders are checked against their contracts: shapes as they come, and once for each loss and layer that
-    a statistic is linear in the weight.
+    Losses and encoders are checked against their contracts: shapes at each evaluation, and linearity of a statistic in
+    the weight once for each loss and layer.
 
     Args:
-        encoder: a ``FeatureExtractor``, or anything with its ``layers`` and call. It may be compiled or compute in
-            another precision, see ``InPrecision``. It need not have the layer "image", which is the picture itself.
+        encoder: a ``FeatureExtractor``, or any object with ``layers`` and a call. ``InPrecision`` compiles it or
+            changes its precision. It need not have the layer "image", which is the picture itself.
         losses: a loss or a sum of losses.
         content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content".
         styles: pictures or ``Style``; needed by losses that compare with "style".
         previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous".
-        tile: longest side in pixels of the tiles in which the targets are computed; None: whole; "auto": see
-            ``evaluate``.
+        tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
+            "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
             in tiles, the maps of losses that see them whole with their gradients (in bfloat16 where this is float16).
             They are brought back for one tile, or one loss, at a time. None: their own, exact.
         map_device: where they are stored, for example "cpu"; None: where they are computed.
 
     Raises:
-        TypeError: an encoder that is none, such as a bare ``nn.Module``.
-        ValueError: an unknown layer, a reference that is missing, no losses, a mask or region with a loss that sees
-            whole maps, tiles or ``edges="strict"`` with a layer that depends on the whole picture; a loss or an encoder
-            that breaks its contract; a precision that the network or its device does not have.
+        TypeError: an encoder of another type, such as a bare ``nn.Module``.
+        ValueError: an unknown layer, a missing reference, no losses, a mask or region with a loss that sees whole maps,
+            tiles or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an encoder that breaks
+            its contract, or a precision that the network or its device does not have.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -117,6 +125,7 @@ class Objective:
         self._source = FeatureSource(encoder)
         self._planner = TilePlanner(self._source, terms)
         self._planner.check(tile)
+        self._tile = tile
         self._parts = Targets(self._source, self._planner, self._storage, tile).parts(terms, references)
         self._position_weights = PositionWeights(self._source, self._parts)
         self._size = size_of_result(references)
@@ -129,13 +138,13 @@ class Objective:
         with_gradient: bool = True,
         on_tile: Callable[[int, int], object] | None = None,
     ) -> Evaluation:
-        """Value and gradient at a picture.
+        """Return value and gradient at a picture.
 
-        Where several processes work together (``torchrun``), each sees its share of tiles, and all return the same.
+        Several processes (``torchrun``) share the tiles, and all return the same.
 
         Args:
             image: (B, 3, H, W) in [0, 1], on the encoder's device and of its dtype.
-            tile: longest side of a tile in pixels, at least the deepest layer's stride; None: the whole at once;
+            tile: longest side of a tile in pixels, at least the deepest layer's stride; None: the objective's own;
                 "auto": the whole if half of the memory that the device has free holds it, else the largest tile that
                 fits. It is chosen at the first evaluation of a size and kept; on another day it may be another, and
                 the result differ by rounding. A number gives the same to the byte.
@@ -144,16 +153,23 @@ class Objective:
                 twice for a gradient in tiles.
 
         Raises:
-            TypeError: the picture is no tensor.
-            ValueError: a picture of another size than the content, or too small for the deepest layer, or not a dense
-                floating tensor; tiles with a layer that depends on the whole picture; a loss or an encoder that breaks
-                its contract.
+            TypeError: the picture is not a tensor.
+            ValueError: a picture that differs in size from the content, is too small for the deepest layer, or is not a
+                dense floating tensor; tiles with a layer that depends on the whole picture; a loss or an encoder that
+                breaks its contract.
             FloatingPointError: a term, or the gradient, is not finite; the message names it.
             MemoryError: ``tile="auto"``, and no tile fits.
 
         """
         check_picture(image)
+        like = on_encoder(self.encoder, image[:0])
+        if (image.dtype, image.device) != (like.dtype, like.device):
+            raise ValueError(
+                f"the image is {image.dtype} on {str(image.device)!r}, and {encoder_name(self.encoder)} {like.dtype} "
+                f"on {str(like.device)!r}; convert it with .to({like.dtype}) or .to({str(like.device)!r})"
+            )
         size = size_of(image)
+        tile = self._tile if tile is None else tile
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
         with self._source.arithmetic(image.device):
@@ -176,7 +192,7 @@ class Objective:
         with_gradient: bool,
         on_tile_done: Callable[[], None],
     ) -> tuple[Tensor, Tensor | None]:
-        """The terms and the gradient at a picture seen whole: one forward and one backward pass."""
+        """The terms and the gradient of a whole picture: one forward and one backward pass."""
         leaf = image.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
             found = iter(read_all(self._source, leaf, plan, _flat(readers), on_tile_done=on_tile_done))
@@ -202,18 +218,18 @@ class Objective:
         with_gradient: bool,
         on_tile_done: Callable[[], None],
     ) -> tuple[Tensor, Tensor | None]:
-        """The same in tiles: read all, differentiate the values by the readings, and carry that back tile by tile."""
+        """The same in tiles: read all, differentiate with respect to the readings, back-propagate tile by tile."""
         image = image.detach()
         flat = _flat(readers)
-        # Before the tiles: what they free is then in one piece, and the same from picture to picture.
+        # Allocated before the tiles, so that they free memory in one piece, as for every picture.
         gradient = torch.zeros_like(image) if with_gradient else None
-        graphs: list[TileGraph] = []  # of the last tile; the others are read again
+        graphs: list[TileGraph] = []  # the last tile's; the others are read again
         keep_last_graph = graphs.append if with_gradient else None
         with torch.no_grad():
             found = iter(read_all(self._source, image, plan, flat, self._storage, on_tile_done, keep_last_graph))
         terms = _Terms()
         cotangents: list[Tensor] = []
-        # Part by part, so that the whole maps of one loss at most are there in full.
+        # One part at a time, so that the whole maps of only one loss are converted back from storage.
         for part, group, count in zip(self._parts, readers, counts, strict=True):
             with torch.set_grad_enabled(with_gradient):
                 leaves = [reader.as_leaf(next(found), image, with_gradient) for reader in group]
@@ -229,7 +245,7 @@ class Objective:
         return values, gradient
 
     def _cotangents(self, value: Tensor, readers: Sequence[Reader], readings: Sequence[Tensor]) -> list[Tensor]:
-        """The derivative of a part's value with respect to each reading, as it is stored."""
+        """The derivative of a part's value with respect to each reading, in its stored form."""
         if value.requires_grad:
             found = torch.autograd.grad(value, readings, materialize_grads=True)
         else:  # a loss that ignores the picture
@@ -240,7 +256,7 @@ class Objective:
 class PositionWeights:
     """Each part's region at its layer, as weights of positions (None: everywhere) and their sum.
 
-    Those of the last size are remembered, since one picture after another has the same size.
+    The weights for the last size are cached, since successive pictures have the same size.
     """
 
     def __init__(self, source: FeatureSource, parts: Sequence[Part]) -> None:
@@ -286,7 +302,7 @@ class _Terms:
 
 
 class _Count:
-    """Called after each tile; tells ``on_tile`` how many of all are done."""
+    """Counts tiles, and calls ``on_tile`` with (tiles done, tiles in all)."""
 
     def __init__(self, on_tile: Callable[[int, int], object] | None, total: int) -> None:
         self._on_tile, self._total, self._done = on_tile, total, 0
@@ -302,12 +318,12 @@ def _flat(groups: Sequence[Sequence[Reader]]) -> list[Reader]:
 
 
 def _evaluation(names: Iterable[str], values: Tensor, gradient: Tensor | None) -> Evaluation:
-    """The evaluation, if all of it is finite."""
+    """Check that values and gradient are finite, and return them as an evaluation."""
     if gradient is None:
         terms = _finite(names, values.tolist())
         return Evaluation(sum(terms.values()), terms, None)
-    # The largest, as a mask of the finite ones would take more memory than the gradient. It is read together with
-    # the values, for an accelerator waits each time that something is read.
+    # The maximum norm, as isfinite() would take more memory than the gradient. It is read together with the values,
+    # since each read waits for the accelerator.
     largest = torch.linalg.vector_norm(gradient, math.inf)
     *found, steepest = torch.cat([values, largest[None]]).tolist()
     terms = _finite(names, found)
@@ -320,7 +336,7 @@ def _evaluation(names: Iterable[str], values: Tensor, gradient: Tensor | None) -
 
 
 def _finite(names: Iterable[str], found: Sequence[float]) -> dict[str, float]:
-    """The values of terms by name."""
+    """Check that the values of terms are finite, and return them by name."""
     values = dict(zip(names, found, strict=True))
     for name, value in values.items():
         if not math.isfinite(value):

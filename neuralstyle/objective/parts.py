@@ -10,21 +10,23 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import is_ours
 from neuralstyle.encoders.base import Layer
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import weights_in_use
 from neuralstyle.objective.contract import check_linear, check_scalar
 from neuralstyle.objective.readers import ErrorReader, MapReader, Reader, StatisticReader
 from neuralstyle.objective.regions import Region
+from neuralstyle.objective.rehearsal import try_distance, try_error, try_forward
 from neuralstyle.objective.tiling import Span, Tile
 
 ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
-NO_TARGET = ((1.0, None),)  # of a regulariser
+NO_TARGET = ((1.0, None),)  # the targets of a regulariser
 
 
 @dataclass(frozen=True, eq=False)
 class ResolvedTerm:
-    """A term of a sum of losses with its name and its layers in use, each with its weight."""
+    """A term of a sum of losses, with its name, and its layers in use with their weights."""
 
     name: str
     loss: Loss
@@ -32,17 +34,17 @@ class ResolvedTerm:
     layers: Mapping[str, float]
 
     def groups(self, factor: float = 1.0) -> list[tuple[tuple[str, ...], float]]:
-        """The layers that are compared at once, and the weight of their comparison times a factor."""
+        """Return groups of layers that are compared together, each with its weight times ``factor``."""
         if self.loss.joint:
             return [(tuple(self.layers), self.weight * factor)]
         return [((layer,), self.weight * factor * weight) for layer, weight in self.layers.items()]
 
 
 def resolve(losses: LossSum) -> tuple[ResolvedTerm, ...]:
-    """The terms of a sum of losses with their names and layers.
+    """Return the terms of a sum of losses with their names and layers.
 
     Raises:
-        ValueError: a loss without layers, or not as many weights as layers.
+        ValueError: a loss without layers, or with more or fewer weights than layers.
 
     """
     return tuple(
@@ -55,7 +57,7 @@ def resolve(losses: LossSum) -> tuple[ResolvedTerm, ...]:
 class Part(ABC):
     """One loss at one layer (at all of its layers if joint) in one region, and its targets with their shares.
 
-    A target whose style has nothing to show at the layer is left out.
+    A target is left out if its mask leaves no position at the layer.
     """
 
     takes_region: ClassVar[bool] = True
@@ -71,24 +73,24 @@ class Part(ABC):
     @classmethod
     @abstractmethod
     def area(cls, loss: Any, region: Region | None) -> float:
-        """The factor by which a loss of this kind counts in a region: its share of the picture."""
+        """The factor of a loss of this kind in a region: usually the region's share of the picture."""
 
     @classmethod
     @abstractmethod
-    def check(cls, loss: Any, layer: Layer, like: Tensor) -> None:
-        """Check what can be checked of a loss before it is used, on features of this layer and dtype."""
+    def check(cls, loss: Any, layers: Sequence[Layer], like: Tensor) -> None:
+        """Check what can be checked of a loss before it is used, on features of the part's layers and this dtype."""
 
     @abstractmethod
     def readers(self, weight: Tensor | None) -> list[Reader]:
-        """What ``value`` needs of the picture, under weights of positions; None: each has the weight 1."""
+        """Readers for ``value``, with weights of positions; None: every weight is 1."""
 
     @abstractmethod
     def target_readers(self, weight: Tensor | None) -> list[Reader]:
-        """What ``target`` needs of a reference picture, likewise."""
+        """Readers of a reference picture for ``target``, with weights of positions."""
 
     @abstractmethod
     def target(self, readings: Sequence[Tensor], count: float) -> Any:
-        """The target, from the readings of a whole reference picture; ``count`` is the sum of its weights."""
+        """The target, from the readings of a whole reference picture; ``count`` is the sum of position weights."""
 
     @abstractmethod
     def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
@@ -105,13 +107,15 @@ class StatisticPart(Part):
 
     @classmethod
     def area(cls, loss: StatisticLoss, region: Region | None) -> float:
-        """The region's share: a mean does not grow with it by itself."""
+        """The region's share, since a mean does not grow with the region."""
         return 1.0 if region is None else region.area
 
     @classmethod
-    def check(cls, loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
-        """The statistic is linear in the weight."""
-        check_linear(loss, layer, like)
+    def check(cls, loss: StatisticLoss, layers: Sequence[Layer], like: Tensor) -> None:
+        """The statistic is a sum over positions that is linear in the weight, and the distance a scalar."""
+        if not is_ours(loss):
+            check_linear(loss, layers[0], like)
+        try_distance(loss, layers[0], like)
 
     def readers(self, weight: Tensor | None) -> list[Reader]:
         """The statistic."""
@@ -142,12 +146,13 @@ class PointwisePart(Part):
 
     @classmethod
     def area(cls, loss: PointwiseLoss, region: Region | None) -> float:
-        """The region's share; a sum over positions grows with the region by itself."""
+        """The region's share for a mean; 1 for a sum over positions, which grows with the region."""
         return 1.0 if region is None or loss.reduction == "sum" else region.area
 
     @classmethod
-    def check(cls, loss: PointwiseLoss, layer: Layer, like: Tensor) -> None:
-        """Nothing yet: errors are checked as they are read."""
+    def check(cls, loss: PointwiseLoss, layers: Sequence[Layer], like: Tensor) -> None:
+        """There is an error for each position, which looks no further than it says."""
+        try_error(loss, layers[0], like)
 
     def readers(self, weight: Tensor | None) -> list[Reader]:
         """The error against each target."""
@@ -180,12 +185,13 @@ class WholeMapPart(Part):
 
     @classmethod
     def area(cls, loss: Loss, region: Region | None) -> float:
-        """All of the picture."""
+        """1, since there is no region."""
         return 1.0
 
     @classmethod
-    def check(cls, loss: Loss, layer: Layer, like: Tensor) -> None:
-        """Nothing yet: the value is checked when it is computed."""
+    def check(cls, loss: Loss, layers: Sequence[Layer], like: Tensor) -> None:
+        """The value is a scalar."""
+        try_forward(loss, layers, like)
 
     def readers(self, weight: Tensor | None) -> list[Reader]:
         """The map of each layer."""
@@ -200,7 +206,7 @@ class WholeMapPart(Part):
         return dict(zip(self.layers, readings, strict=True)) if self.loss.joint else readings[0]
 
     def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
-        """What ``forward`` says."""
+        """The weighted sum of ``forward`` over the targets."""
         if count == 0 or not self.targets:
             return _nothing(readings)
         x = self.target(readings, count)
@@ -209,42 +215,59 @@ class WholeMapPart(Part):
 
 
 def part_for(loss: Loss) -> type[Part]:
-    """The kind of part that a loss makes."""
+    """Return the class of a loss's parts."""
     if isinstance(loss, StatisticLoss):
         return StatisticPart
     return PointwisePart if isinstance(loss, PointwiseLoss) else WholeMapPart
 
 
 def parts_of(term: ResolvedTerm, region: Region | None = None) -> list[Part]:
-    """A term's parts in a region, or everywhere, still without targets."""
+    """Return a term's parts in a region, or everywhere, without targets."""
     kind = part_for(term.loss)
     area = kind.area(term.loss, region)
     return [kind(term.name, term.loss, weight, layers, region) for layers, weight in term.groups(area)]
 
 
+def check_parts(terms: Sequence[ResolvedTerm], layers: Mapping[str, Layer], like: Tensor) -> None:
+    """Check losses against their contract, on a few random features.
+
+    Args:
+        terms: the losses.
+        layers: of the encoder.
+        like: a tensor of the features' dtype and device.
+
+    Raises:
+        ValueError: a loss breaks its contract.
+
+    """
+    for term in terms:
+        for names, _ in term.groups():
+            part_for(term.loss).check(term.loss, [layers[name] for name in names], like)
+
+
 def read_maps(readers: Sequence[Reader], features: Mapping[str, Tensor]) -> tuple[list[Tensor], float]:
-    """Readings of whole feature maps, and the number of positions of the first."""
+    """Return readings of whole feature maps, and the number of positions of the first."""
     readings = [reader.read(features[reader.layer], _whole(features[reader.layer]), 1) for reader in readers]
     return readings, features[readers[0].layer].shape[2:].numel()
 
 
 def reach_of(loss: Loss, layer: Layer) -> int:
-    """How many pixels beyond its cell a position of this loss at this layer sees."""
+    """Return how many pixels beyond its cell a position of this loss at this layer sees."""
     return layer.reach + loss.reach * layer.stride
 
 
 def size_of(image: Tensor) -> tuple[int, int]:
-    """Height and width."""
+    """Return height and width."""
     return image.shape[2], image.shape[3]
 
 
 def positions(weight: Tensor | None, size: tuple[int, int], stride: int) -> float:
-    """The sum of the weights of a layer's positions; their number, where each has the weight 1."""
+    """Return the sum of the weights of a layer's positions: their number if ``weight`` is None."""
     return float(weight.sum()) if weight is not None else (size[0] // stride) * (size[1] // stride)
 
 
 def _nothing(readings: Sequence[Tensor]) -> Tensor:
-    """Zero, for a layer without a position in a region or without a target; it can be differentiated."""
+    """A differentiable zero, for a layer without positions in a region or without targets."""
     return readings[0].sum() * 0
 
 
@@ -259,7 +282,7 @@ def _whole(maps: Tensor) -> Tile:
 
 
 def _like_map(target: Any, map_: Tensor) -> Any:
-    """A target that was stored elsewhere or in another dtype, as the map that it is compared with."""
+    """A stored target, in the dtype and on the device of the map that it is compared with."""
     if isinstance(target, dict):
         return {layer: _like_map(each, map_) for layer, each in target.items()}
     return target if target is None else target.to(map_)

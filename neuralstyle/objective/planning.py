@@ -1,4 +1,4 @@
-"""Which tiles a picture is read in: as asked for, as the memory allows, and as many as there are processes."""
+"""The tiles of a picture: as requested, as the memory allows, and at least one for each process."""
 
 from __future__ import annotations
 
@@ -13,23 +13,26 @@ from neuralstyle.objective.auto_tile import largest_fitting_tile
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.parts import ResolvedTerm, reach_of, size_of
 from neuralstyle.objective.readers import Reader
+from neuralstyle.objective.rehearsal import try_reach
 from neuralstyle.objective.tiling import Tile, TileSize, tiles
 
 
 class TilePlanner:
-    """The tiles of pictures of any size, for the layers of some losses; an automatic tile is chosen once for a size."""
+    """Plans the tiles of pictures of any size, for the layers of some losses. Chooses an automatic tile once a size."""
 
     def __init__(self, source: FeatureSource, terms: Sequence[ResolvedTerm]) -> None:
         used = [(term.loss, source.layers[layer]) for term in terms for layer in term.layers]
+        self.layers = tuple(dict.fromkeys(layer.name for _, layer in used))
         # Whole cells of every layer; the deepest stride, where each divides the next.
         self.stride = math.lcm(*(layer.stride for _, layer in used))
         self.reach = max(reach_of(loss, layer) for loss, layer in used)
         self.global_layer = next((layer.name for _, layer in used if layer.is_global), None)
         self._source = source.without_compiling()
         self._chosen: dict[Any, int | None] = {}
+        self._reach_is_tried = False
 
     def check(self, tile: TileSize) -> None:
-        """Check that a picture can be read in tiles.
+        """Check that a picture can be read in tiles of this size.
 
         Raises:
             ValueError: a layer depends on the whole picture.
@@ -42,23 +45,36 @@ class TilePlanner:
             )
 
     def plan(self, image: Tensor, tile: TileSize, readers: Sequence[Reader]) -> list[Tile]:
-        """The tiles of a picture, as many as there are processes to share them.
+        """Return the tiles of a picture, at least one for each process if the picture is large enough.
 
         Raises:
-            ValueError: a tile that is no whole number or too small, or tiles with a layer that depends on the whole
-                picture.
+            ValueError: a tile that is not a whole number or is too small, or tiles with a layer that depends on the
+                whole picture.
             MemoryError: ``tile="auto"``, and no tile fits.
 
         """
-        self.check(tile)
         size = size_of(image)
+        pixels = self._automatic(image, readers) if tile == "auto" and self.global_layer is None else tile
+        return self.lay(*size, None if pixels == "auto" else pixels, at_least=distributed.world())
+
+    def lay(self, height: int, width: int, tile: int | None, *, at_least: int = 1) -> list[Tile]:
+        """The tiles of a picture of this height and width, ``at_least`` so many where it is large enough.
+
+        Raises:
+            ValueError: as ``plan``, or an encoder that sees further than it says.
+
+        """
+        self.check(tile)
         if self.global_layer is not None:  # one tile, whether or not it fits the memory
-            return tiles(*size, None, self.stride, 0)
-        pixels = self._automatic(image, readers) if tile == "auto" else tile
-        return tiles(*size, pixels, self.stride, self.reach, at_least=distributed.world())
+            return tiles(height, width, None, self.stride, 0)
+        found = tiles(height, width, tile, self.stride, self.reach, at_least=at_least)
+        if len(found) > 1 and not self._reach_is_tried:
+            try_reach(self._source, self.layers)
+            self._reach_is_tried = True
+        return found
 
     def _automatic(self, image: Tensor, readers: Sequence[Reader]) -> int | None:
-        """The largest tile that fits; it stays what it was, so that a run does not change with the free memory."""
+        """The largest tile that fits; cached, so that a run does not change with the free memory."""
         kind = (image.shape, image.dtype, image.device, tuple(type(reader) for reader in readers))
         if kind not in self._chosen:
             self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.stride, self.reach)

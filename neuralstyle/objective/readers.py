@@ -1,4 +1,4 @@
-"""Readers: what is read from a layer's features, tile by tile, and how readings of tiles become one of the picture."""
+"""Readers: what a loss reads from a layer's features in each tile, and how readings of tiles are combined."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from neuralstyle.objective.tiling import Tile
 
 
 def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
-    """A view of some rows and columns of (B, C, H, W)."""
+    """Return a view of some rows and columns of (B, C, H, W)."""
     rows, columns = place
     return maps[:, :, rows, columns]
 
 
 @dataclass(frozen=True)
 class MapStorage:
-    """How maps as large as the picture are stored between passes; None leaves their dtype or device.
+    """Dtype and device of stored maps as large as the picture; None leaves them unchanged.
 
     Raises:
         ValueError: a dtype that is not floating.
@@ -37,20 +37,20 @@ class MapStorage:
     device: torch.device | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype is not None and not self.dtype.is_floating_point:
-            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {self.dtype}")
+        if self.dtype is not None and not (isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point):
+            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {self.dtype!r}")
 
     def empty(self, like: Tensor, *shape: int) -> Tensor:
-        """Room for a map."""
+        """An uninitialised map."""
         return like.new_empty(*shape, dtype=self.dtype, device=self.device)
 
     def store(self, maps: Tensor) -> Tensor:
-        """The map as it is stored."""
+        """The map in its stored form."""
         return maps.to(device=self.device or maps.device, dtype=self.dtype or maps.dtype)
 
     def store_gradient(self, maps: Tensor) -> Tensor:
-        """The gradient with respect to a map as it is stored."""
-        # That of a mean over millions of positions underflows in float16.
+        """The gradient with respect to a map, in its stored form."""
+        # The gradient of a mean over millions of positions underflows in float16.
         dtype = torch.bfloat16 if self.dtype == torch.float16 else self.dtype
         return MapStorage(dtype, self.device).store(maps)
 
@@ -59,10 +59,10 @@ NATIVE_STORAGE = MapStorage()
 
 
 class Reader(ABC):
-    """What one loss needs of one layer.
+    """Reads what one loss needs from one layer, tile by tile.
 
-    A reader reads each tile of a picture. The readings are added to a total, and the derivative with respect to the
-    total, its cotangent, goes back to each tile. A subclass says how.
+    The readings of tiles are added to a total. The derivative with respect to the total, its cotangent, is passed back
+    to each tile.
     """
 
     layer: str
@@ -73,7 +73,7 @@ class Reader(ABC):
 
     @abstractmethod
     def empty(self, reading: Tensor, storage: MapStorage, height: int, width: int) -> Tensor:
-        """A total for a layer of this height and width, before any reading is added; the first one is ``reading``."""
+        """An empty total for a layer of this height and width; ``reading`` is the first reading, not added yet."""
 
     @abstractmethod
     def add(self, total: Tensor, reading: Tensor, tile: Tile, stride: int) -> None:
@@ -81,19 +81,19 @@ class Reader(ABC):
 
     @abstractmethod
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
-        """Add, in place, what other processes have read."""
+        """Add the readings of other processes to the total, in place."""
 
     @abstractmethod
     def as_leaf(self, total: Tensor, image: Tensor, requires_grad: bool) -> Tensor:
-        """The total to compute with, in the picture's dtype and on its device, however it was stored."""
+        """The total as a leaf tensor for autograd, converted back from its stored form."""
 
     @abstractmethod
     def as_target(self, total: Tensor, image: Tensor, storage: MapStorage) -> Tensor:
-        """The total of a reference picture as it is stored, in memory that is not the picture's."""
+        """The total of a reference picture in its stored form; it shares no memory with the picture."""
 
     @abstractmethod
     def store_cotangent(self, cotangent: Tensor, storage: MapStorage) -> Tensor:
-        """The derivative with respect to the total as it is stored."""
+        """The derivative with respect to the total, in its stored form."""
 
     @abstractmethod
     def cotangent_at(self, cotangent: Tensor, reading: Tensor, tile: Tile, stride: int) -> Tensor:
@@ -101,12 +101,12 @@ class Reader(ABC):
 
     @abstractmethod
     def stored_elements(self, layer: Layer, height: int, width: int) -> int:
-        """How many numbers of a picture of this size the total holds that grow with the picture."""
+        """Number of elements of the total that grow with the picture, for a picture of this size."""
 
 
 @dataclass(frozen=True, eq=False)
 class MapReader(Reader):
-    """The whole feature map."""
+    """Reads the whole feature map."""
 
     layer: str
 
@@ -115,15 +115,15 @@ class MapReader(Reader):
         return cut(features, tile.core_in_view(stride))
 
     def empty(self, reading: Tensor, storage: MapStorage, height: int, width: int) -> Tensor:
-        """Room for the map."""
+        """An uninitialised map."""
         return storage.empty(reading, *reading.shape[:2], height, width)
 
     def add(self, total: Tensor, reading: Tensor, tile: Tile, stride: int) -> None:
-        """Fill in the core."""
+        """Copy the core into the map."""
         cut(total, tile.core(stride)).copy_(reading)
 
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
-        """Fill in the cores of the other processes' tiles; exact, since nothing is added."""
+        """Copy the cores of other processes' tiles into the map; exact, since nothing is added."""
         for index, tile in enumerate(plan):
             place = cut(total, tile.core(stride))
             piece = place.to(device).contiguous()
@@ -131,29 +131,29 @@ class MapReader(Reader):
             place.copy_(piece)
 
     def as_leaf(self, total: Tensor, image: Tensor, requires_grad: bool) -> Tensor:
-        """The map, in full."""
+        """The map in the picture's dtype and on its device."""
         return total.to(image).detach().requires_grad_(requires_grad)
 
     def as_target(self, total: Tensor, image: Tensor, storage: MapStorage) -> Tensor:
-        """The map as it is stored; at layer "image" it is a copy of the picture."""
+        """The map in its stored form; a copy if it shares memory with the picture, as at layer "image"."""
         stored = storage.store(total)
         return stored.clone() if stored.untyped_storage().data_ptr() == image.untyped_storage().data_ptr() else stored
 
     def store_cotangent(self, cotangent: Tensor, storage: MapStorage) -> Tensor:
-        """As large as the map, and stored likewise."""
+        """The derivative, stored like the map."""
         return storage.store_gradient(cotangent)
 
     def cotangent_at(self, cotangent: Tensor, reading: Tensor, tile: Tile, stride: int) -> Tensor:
-        """The part of the core."""
+        """The derivative at the core."""
         return cut(cotangent, tile.core(stride)).to(reading)
 
     def stored_elements(self, layer: Layer, height: int, width: int) -> int:
-        """All of the map's."""
+        """All elements of the map."""
         return layer.channels * (height // layer.stride) * (width // layer.stride)
 
 
 class SumReader(Reader):
-    """A sum over positions, which is small and whose tiles are added up."""
+    """Reads a sum over positions: it is small, and the sums of tiles add up."""
 
     def empty(self, reading: Tensor, storage: MapStorage, height: int, width: int) -> Tensor:
         """Zero."""
@@ -176,21 +176,21 @@ class SumReader(Reader):
         return total
 
     def store_cotangent(self, cotangent: Tensor, storage: MapStorage) -> Tensor:
-        """The derivative, in full."""
+        """The derivative, unchanged."""
         return cotangent
 
     def cotangent_at(self, cotangent: Tensor, reading: Tensor, tile: Tile, stride: int) -> Tensor:
-        """The same for every tile."""
+        """The same derivative for every tile."""
         return cotangent
 
     def stored_elements(self, layer: Layer, height: int, width: int) -> int:
-        """None: a sum has the same size for every picture."""
+        """0, since a sum has the same size for every picture."""
         return 0
 
 
 @dataclass(frozen=True, eq=False)
 class StatisticReader(SumReader):
-    """A statistic, summed over positions with their weights; None: every position has the weight 1."""
+    """Reads a statistic, summed over positions with their weights; None: every weight is 1."""
 
     layer: str
     loss: StatisticLoss
@@ -201,7 +201,7 @@ class StatisticReader(SumReader):
         return self.read_positions(cut(features, tile.core_in_view(stride)).flatten(2), tile.core(stride))
 
     def read_positions(self, positions: Tensor, place: tuple[slice, slice]) -> Tensor:
-        """The part of some positions, (B, C, N), which lie at these rows and columns of the layer."""
+        """The part of the sum from positions (B, C, N) at these rows and columns of the layer."""
         if self.weight is None:
             weight = constant_weight(positions)
         else:
@@ -211,7 +211,7 @@ class StatisticReader(SumReader):
 
 @dataclass(frozen=True, eq=False)
 class ErrorReader(SumReader):
-    """A pointwise error, summed over positions with their weights; an aligned target is cut to the tile."""
+    """Reads a pointwise error, summed over positions with their weights. An aligned target is cut to the tile."""
 
     layer: str
     loss: PointwiseLoss
@@ -220,7 +220,7 @@ class ErrorReader(SumReader):
     aligned: bool
 
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
-        """The core's part of the sum. The loss sees the whole view, since it may look at neighbours."""
+        """The core's part of the sum. The loss sees the whole view, since it may use neighbours."""
         target = cut(self.target, tile.view(stride)) if self.aligned else self.target
         target = target.to(features) if isinstance(target, Tensor) else target
         error = check_error(self.loss, self.loss.error(features, target), features)

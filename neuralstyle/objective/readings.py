@@ -1,4 +1,4 @@
-"""Readings: a picture read tile by tile, and the gradient carried back the same way."""
+"""Readings: reading a picture tile by tile, and back-propagating the gradient the same way."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from neuralstyle.objective.readers import NATIVE_STORAGE, MapStorage, Reader, St
 from neuralstyle.objective.tiling import Tile
 
 ELEMENTS_PER_BAND = {"cpu": 2**20, "cuda": 2**24}
-"""Elements of a layer's features, by device, that go into its statistics at once; their gradient is as large."""
+"""Elements of a layer's features, by device, per chunk of its statistics; bounds the memory of their gradient."""
 
 
 class _Band(torch.autograd.Function):
-    """Features as the network goes on with them, and a band of their rows as positions, (B, C, N).
+    """The features unchanged, for the next layer, and a band of their rows as positions, (B, C, N).
 
     ``backward`` adds the band's gradient in place to that of the features; no other tensor shares that buffer.
     """
@@ -48,7 +48,7 @@ class _Band(torch.autograd.Function):
 
 @dataclass(frozen=True, eq=False)
 class TileGraph:
-    """A tile's view of the picture, and each reader's reading of it, which can be differentiated."""
+    """A tile's view of the picture, and each reader's reading of it, with the graph for autograd."""
 
     tile: Tile
     view: Tensor
@@ -56,7 +56,7 @@ class TileGraph:
 
 
 def read(source: FeatureSource, view: Tensor, tile: Tile, readers: Sequence[Reader]) -> list[Tensor]:
-    """Each reader's reading of one tile, given the tile's view of the picture."""
+    """Return each reader's reading of one tile, given the tile's view of the picture."""
     readings: dict[int, Tensor] = {}
 
     def visit(layer: str, features: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def read(source: FeatureSource, view: Tensor, tile: Tile, readers: Sequence[Read
 
 
 def read_with_graph(source: FeatureSource, image: Tensor, tile: Tile, readers: Sequence[Reader]) -> TileGraph:
-    """The readings of one tile of a picture, to be differentiated."""
+    """Return the readings of one tile of a picture, with the graph for autograd."""
     view = cut(image, tile.view()).detach().requires_grad_()
     with torch.enable_grad():
         return TileGraph(tile, view, read(source, view, tile, readers))
@@ -96,17 +96,17 @@ def read_all(
     on_tile_done: Callable[[], object] = lambda: None,
     keep_last_graph: Callable[[TileGraph], object] | None = None,
 ) -> list[Tensor]:
-    """Each reader's reading of a whole picture: sums added up over the tiles, maps put together.
+    """Return each reader's reading of a whole picture: sums added up over the tiles, maps joined.
 
     Args:
-        source: of the features.
+        source: source of the features.
         image: (B, 3, H, W).
-        plan: its tiles; where processes share them, each reads its own.
-        readers: what is read.
-        storage: how maps put together from several tiles are stored.
+        plan: the picture's tiles; each process reads its share.
+        readers: the readers.
+        storage: dtype and device of maps that are joined from several tiles.
         on_tile_done: called after each tile.
-        keep_last_graph: called with the last of several tiles and its graph, for ``add_gradient``; None: no graph is
-            made.
+        keep_last_graph: called with the graph of the last tile, if there are several, for ``add_gradient``; None: no
+            graph is made.
 
     """
     if len(plan) == 1:
@@ -152,8 +152,8 @@ def add_gradient(
 ) -> None:
     """Add the gradient of sum(cotangent * reading) with respect to the picture to ``result``.
 
-    Only one tile's features are in memory at a time. ``graphs`` of tiles are taken out of their list, and used instead
-    of a forward pass.
+    Only one tile's features are in memory at a time. ``graphs`` replace the forward pass of their tiles; each is
+    removed from the list when it is used.
     """
     seen = graphs or []
     done = {graph.tile for graph in seen}
@@ -166,7 +166,7 @@ def add_gradient(
             reader.cotangent_at(cotangent, reading, graph.tile, source.layers[reader.layer].stride)
             for reader, reading, cotangent in zip(readers, graph.readings, cotangents, strict=True)
         ]
-        # The halo's gradient is added too: its pixels touch positions of this tile's core.
+        # The halo's gradient is added too, since positions of this tile's core depend on its pixels.
         cut(result, graph.tile.view()).add_(torch.autograd.grad(graph.readings, graph.view, weights)[0])
         del graph  # before the next one is made
         on_tile_done()
@@ -175,12 +175,12 @@ def add_gradient(
 
 
 def is_shared(plan: Sequence[Tile]) -> bool:
-    """Whether each process sees only a part of the tiles."""
+    """Tell whether each process sees only a part of the tiles."""
     return 1 < distributed.world() <= len(plan)
 
 
 def _bands(features: Tensor, tile: Tile, stride: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Bands of the core's rows, one at least: where each lies in the view, and on the layer's whole grid."""
+    """Yield one or more bands of the core's rows: the slices of each in the view, and on the layer's whole grid."""
     rows, columns = tile.core_in_view(stride)
     top, left = tile.core(stride)
     count, shift = rows.stop - rows.start, top.start - rows.start

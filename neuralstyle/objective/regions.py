@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from neuralstyle._words import Edges
 from neuralstyle.images import Picture, load_image, resize_image
-from neuralstyle.styles import Edges, Style
+from neuralstyle.styles import Style
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Where on the result some styles go: a weight (1, 1, H, W) in [0, 1], and what happens at its edges."""
+    """Where on the result some styles go: a weight (1, 1, H, W) in [0, 1], and the options of its edges."""
 
     weight: Tensor
     softness: float
@@ -27,16 +28,16 @@ class Region:
 
     @property
     def area(self) -> float:
-        """Its share of the picture."""
+        """The region's share of the picture."""
         return float(self.weight.mean())
 
     def pixels(self, size: tuple[int, int], like: Tensor) -> Tensor:
-        """The weights of the pixels of a picture of this (height, width), with soft edges, as ``like``."""
+        """The weights of the pixels of a picture of this (height, width), softened, in ``like``'s dtype and device."""
         return _soften(stretch(self.weight, size, like), self.softness * max(size))
 
 
 def load_mask(mask: Picture | None) -> Tensor | None:
-    """A mask as weights (1, 1, H, W) in [0, 1], transparency counting as black; None stays None."""
+    """Return a mask as weights (1, 1, H, W) in [0, 1], with transparent pixels black; None for None."""
     if mask is None:
         return None
     if isinstance(mask, Tensor):
@@ -45,25 +46,25 @@ def load_mask(mask: Picture | None) -> Tensor | None:
     weights, alpha = load_image(mask).mean(1, keepdim=True), _alpha(mask)
     if alpha is None:
         return weights
-    # load_image blends with white; a mask is blended with black, so the white is taken away again.
+    # load_image blends with white, and a mask blends with black, so the white is subtracted.
     return (weights - (1 - load_image(alpha).mean(1, keepdim=True))).clamp(0, 1)
 
 
 def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
-    """A mask (1, 1, H, W) as the weights of the pixels of a picture of this (height, width)."""
+    """Return a mask (1, 1, H, W) as the weights of the pixels of a picture of this (height, width)."""
     return resize_image(mask.to(like), size)
 
 
 def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges) -> Tensor:
-    """The weight of each position of a layer, from those of the pixels.
+    """Return the weight of each position of a layer, from the weights of the pixels.
 
     Args:
-        pixels: (1, 1, H, W).
-        stride: of the layer; the side of a position's cell in pixels.
+        pixels: weights of the pixels, (1, 1, H, W).
+        stride: stride of the layer: the side of a position's cell in pixels.
         reach: how many pixels beyond its cell a position sees.
-        edges: "blended": the mean over the cell. "strict": the least weight of the pixels of the picture that the
-            position sees, or 0 if that is less than half of the greatest weight in the picture, since the rim of a soft
-            region is not inside it.
+        edges: "blended": the mean over the cell. "strict": the least weight of the picture's pixels that the position
+            sees, or 0 if that is less than half of the greatest weight in the picture, since the rim of a soft region
+            is not inside it.
 
     Returns:
         (1, 1, H // stride, W // stride).
@@ -71,7 +72,7 @@ def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges) -> T
     """
     if edges == "blended":
         return F.avg_pool2d(pixels, stride)
-    # Rows first, then columns; the padding of a maximum, minus infinity, never counts.
+    # Rows first, then columns. Max pooling pads with minus infinity, which never counts.
     field = stride + 2 * reach
     rows = F.max_pool2d(-pixels, (field, 1), (stride, 1), (reach, 0))
     least = -F.max_pool2d(rows, (1, field), (1, stride), (0, reach))
@@ -79,7 +80,7 @@ def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges) -> T
 
 
 def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]]:
-    """Styles grouped by equal regions; None is everywhere.
+    """Group styles by equal regions; None is everywhere.
 
     Raises:
         ValueError: styles of one region that differ in softness or edges.
@@ -108,7 +109,7 @@ def _equal(a: Tensor | None, b: Tensor | None) -> bool:
 
 
 def _alpha(picture: Picture) -> Picture | None:
-    """The opacity of a picture that has one, as a grey picture."""
+    """The alpha channel of a picture as a grey picture, or None."""
     if isinstance(picture, Tensor):
         return picture[..., 3:, :, :] if picture.shape[-3] == 4 else None
     if isinstance(picture, np.ndarray):
@@ -122,9 +123,9 @@ def _alpha(picture: Picture) -> Picture | None:
 
 
 def _soften(mask: Tensor, width: float) -> Tensor:
-    """Blur by a Gaussian that turns a step into a slope from 2% to 98% over ``width`` pixels, two deviations each way.
+    """Blur by a Gaussian that turns a step into a slope from 2% to 98% over ``width`` pixels: 4 standard deviations.
 
-    Beyond the picture its border goes on, so that weights which add up to 1 still do.
+    The border is replicated, so that weights that add up to 1 still do.
     """
     if not width:
         return mask

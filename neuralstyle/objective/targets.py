@@ -1,34 +1,44 @@
-"""The targets of losses: what each has to come near, computed once from the reference pictures."""
+"""The targets of losses, computed once from the reference pictures."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from neuralstyle.encoders.base import Encoder, check_names, encoder_name, on_encoder
+from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture, load_image
-from neuralstyle.losses import LossSum, PointwiseLoss, StatisticLoss
-from neuralstyle.losses.base import Reference, weights_per_layer
+from neuralstyle.losses import LossSum
+from neuralstyle.losses.base import weights_per_layer
 from neuralstyle.objective.features import FeatureSource, layers_of
-from neuralstyle.objective.parts import ALIGNED, Part, ResolvedTerm, part_for, parts_of, positions, reach_of, size_of
+from neuralstyle.objective.parts import (
+    ALIGNED,
+    Part,
+    ResolvedTerm,
+    check_parts,
+    part_for,
+    parts_of,
+    positions,
+    reach_of,
+    size_of,
+)
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.readers import MapStorage
 from neuralstyle.objective.readings import read_all
 from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights, stretch
+from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.styles import Style, as_styles
-
-REFERENCES: tuple[Reference, ...] = get_args(Reference)
 
 
 def references_of(
     content: Picture | None, styles: Picture | Style | Sequence[Picture | Style], previous: Picture | None
 ) -> dict[str, list[Style]]:
-    """The pictures to compare with, by the ``reference`` of a loss, each as a ``Style`` with its picture loaded."""
+    """Return the pictures to compare with, by the ``reference`` of a loss, each loaded, as a ``Style``."""
     return {
         "content": [] if content is None else [Style(load_image(content))],
         "style": [replace(style, image=load_image(style.image)) for style in as_styles(styles)],
@@ -37,7 +47,7 @@ def references_of(
 
 
 def size_of_result(references: Mapping[str, Sequence[Style]]) -> tuple[int, int] | None:
-    """Height and width of any picture that is compared with these position by position; None: they leave it open.
+    """Return the (height, width) that content and previous require of a result; None if both are missing.
 
     Raises:
         ValueError: content and previous differ in size.
@@ -53,28 +63,110 @@ def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> Non
     """Check losses before anything is computed.
 
     Args:
-        losses: the sum to check.
-        encoder: whose layers they name.
-        given: which of "content", "style" and "previous" there are to compare with.
+        losses: the sum of losses to check.
+        encoder: the encoder whose layers they name.
+        given: which of "content", "style" and "previous" were given.
 
     Raises:
-        TypeError: the encoder is none.
-        ValueError: an unknown layer, or a reference that is unknown or missing.
+        TypeError: the encoder is not an encoder.
+        ValueError: an unknown layer, an unknown or missing reference, or a joint loss that sees no whole maps.
 
     """
     layers, network = layers_of(encoder), encoder_name(encoder)
     for name, term in zip(losses.names, losses, strict=True):
         check_names(weights_per_layer(term.loss), layers, network)
-        if term.loss.joint and isinstance(term.loss, (StatisticLoss, PointwiseLoss)):
-            raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
-        reference = getattr(term.loss, "reference", "nothing")
-        if reference is None or reference in given:
-            continue
-        if reference not in REFERENCES:
-            raise ValueError(
-                f"{name}.reference is {reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
-            )
-        raise ValueError(f"{name} compares with the {reference}, and no {reference} was given")
+        reference = term.loss.reference  # known, as each Term has checked it
+        if reference is not None and reference not in given:
+            raise ValueError(f"{name} compares with the {reference}, and no {reference} was given")
+
+
+def check_styles(
+    terms: Sequence[ResolvedTerm],
+    layers: Mapping[str, Layer],
+    styles: Sequence[Style],
+    sizes: Sequence[tuple[int, int]] | None = None,
+) -> None:
+    """Check that losses take the masks and regions of styles, and that these leave something, before long work.
+
+    Args:
+        terms: the losses.
+        layers: of the encoder.
+        styles: the styles.
+        sizes: (height, width) of each one's picture; None: whether a mask leaves anything is not looked at.
+
+    Raises:
+        ValueError: a mask or region with a loss that sees whole maps, or with ``edges="strict"`` at a layer that does;
+            a mask that leaves nothing; weights of a region that are all 0, or add up to infinity.
+
+    """
+    compared = [term for term in terms if term.loss.reference == "style"]
+    for region, members in by_region(styles) if compared else []:
+        shares(members)
+        for term in compared:
+            if region is not None and not part_for(term.loss).takes_region:
+                raise ValueError(
+                    f"{term.name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
+                    "PointwiseLoss, or give its styles no region"
+                )
+            _check_edges(term, layers, [each for each in members if each.mask is not None or region is not None])
+    for index, style in enumerate(styles):
+        for term in compared if style.mask is not None and style.weight else []:
+            if not part_for(term.loss).takes_mask:
+                raise ValueError(
+                    f"{term.name} compares with whole maps of the style and cannot use a mask; derive it from "
+                    "StatisticLoss, or give its styles no mask"
+                )
+            if sizes is not None:
+                _mask_weights(term, layers, style, sizes[index], torch.empty(0))
+
+
+def shares(styles: Sequence[Style]) -> list[float]:
+    """The share of each style of a region.
+
+    Raises:
+        ValueError: the weights are all 0, or add up to infinity.
+
+    """
+    total = sum(style.weight for style in styles)
+    if not total:
+        raise ValueError("the weights of the styles of a region are all 0; give one of them a positive weight")
+    if total == math.inf:
+        raise ValueError("the weights of the styles of a region add up to infinity; divide them all by one number")
+    return [style.weight / total for style in styles]
+
+
+def _check_edges(term: ResolvedTerm, layers: Mapping[str, Layer], styles: Sequence[Style]) -> None:
+    strict = any(style.edges == "strict" for style in styles)
+    whole = next((layer for layer in term.layers if strict and layers[layer].is_global), None)
+    if whole is not None:
+        raise ValueError(
+            f"edges='strict' leaves nothing at layer {whole!r}, whose positions see the whole picture; give the "
+            "style edges='blended', or use earlier layers"
+        )
+
+
+def _mask_weights(
+    term: ResolvedTerm, layers: Mapping[str, Layer], style: Style, size: tuple[int, int], like: Tensor
+) -> dict[str, tuple[Tensor | None, float]]:
+    """The weights of a style picture's positions at each of a term's layers, and their sum; None: all are 1.
+
+    Raises:
+        ValueError: a mask that leaves nothing at any layer.
+
+    """
+    mask = load_mask(style.mask)
+    pixels = None if mask is None else stretch(mask, size, like)
+    found: dict[str, tuple[Tensor | None, float]] = {}
+    for name in term.layers:
+        stride, reach = layers[name].stride, reach_of(term.loss, layers[name])
+        weight = None if pixels is None else position_weights(pixels, stride, reach, style.edges)
+        found[name] = weight, positions(weight, size, stride)
+    if mask is not None and not any(count for _, count in found.values()):
+        raise ValueError(
+            "the mask of a style is black all over, or too narrow for any position to see it alone, so nothing of "
+            "its picture counts; draw it white where it is to count"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -82,9 +174,9 @@ class Targets:
     """Makes the parts of an objective with their targets.
 
     Args:
-        source: of the features.
-        planner: of the tiles in which reference pictures are read.
-        storage: how whole maps are stored.
+        source: source of the features.
+        planner: planner of the tiles in which reference pictures are read.
+        storage: dtype and device of stored whole maps.
         tile: longest side of these tiles.
 
     """
@@ -95,69 +187,45 @@ class Targets:
     tile: TileSize
 
     def parts(self, terms: Sequence[ResolvedTerm], references: Mapping[str, Sequence[Style]]) -> list[Part]:
-        """All parts: each term in each region of its reference, at each of its layers.
+        """Return all parts: each term in each region of its reference, at each of its layers.
 
         Raises:
-            ValueError: a mask or region with a loss that sees whole maps, or that leaves nothing; styles whose weights
-                are all 0; a loss that breaks its contract.
+            ValueError: as ``check_styles``; a loss or an encoder that breaks its contract.
 
         """
-        groups = {reference: by_region(pictures) for reference, pictures in references.items()}
+        check_styles(terms, self.source.layers, references["style"])
         like = self._sample(references)
         parts: list[Part] = []
         with self.source.arithmetic(like.device):
+            check_parts(terms, self.source.layers, like)
+            try_encoder(self.source, self.planner.layers)
+            groups = {reference: by_region(pictures) for reference, pictures in references.items()}
             for term in terms:
                 reference = term.loss.reference
-                for region, styles in [(None, [])] if reference is None else groups[reference]:
-                    parts += self._parts_in(term, region, styles)
-                for layer in term.layers:
-                    part_for(term.loss).check(term.loss, self.source.layers[layer], like)
+                for region, members in [(None, [])] if reference is None else groups[reference]:
+                    parts += self._parts_in(term, region, members)
         return parts
 
     def _parts_in(self, term: ResolvedTerm, region: Region | None, styles: Sequence[Style]) -> list[Part]:
         """A term's parts in a region, with their targets."""
-        if region is not None and not part_for(term.loss).takes_region:
-            raise ValueError(
-                f"{term.name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
-                "PointwiseLoss, or give its styles no region"
-            )
-        self._check_edges(term, [style for style in styles if style.mask is not None or region is not None])
-        total = sum(style.weight for style in styles)
-        if styles and not total:
-            raise ValueError("the weights of the styles of a region are all 0; give one of them a positive weight")
         parts = parts_of(term, region)
         if not styles:
             return parts
-        found = [(style.weight / total, self._targets(parts, style)) for style in styles if style.weight]
+        found = [
+            (share, self._targets(term, parts, style))
+            for share, style in zip(shares(styles), styles, strict=True)
+            if share
+        ]
         return [
             replace(part, targets=tuple((share, each[index]) for share, each in found if index in each))
             for index, part in enumerate(parts)
         ]
 
-    def _targets(self, parts: Sequence[Part], style: Style) -> dict[int, Any]:
+    def _targets(self, term: ResolvedTerm, parts: Sequence[Part], style: Style) -> dict[int, Any]:
         """What a reference picture gives each part, by its number; none where a mask leaves a layer nothing."""
-        loss = parts[0].loss
-        if style.mask is not None and not parts[0].takes_mask:
-            raise ValueError(
-                f"{parts[0].name} sees whole maps of the style and cannot use a mask; derive it from StatisticLoss, or "
-                "give its styles no mask"
-            )
-        image, mask = on_encoder(self.source.encoder, load_image(style.image)), load_mask(style.mask)
-        size = size_of(image)
-        pixels = None if mask is None else stretch(mask, size, image)
-        counts: list[float] = []
-        groups = []
-        for part in parts:
-            layer = self.source.layers[part.layers[0]]
-            reach = reach_of(loss, layer)
-            weight = None if pixels is None else position_weights(pixels, layer.stride, reach, style.edges)
-            groups.append(part.target_readers(weight))
-            counts.append(positions(weight, size, layer.stride))
-        if mask is not None and not any(counts):
-            raise ValueError(
-                "the mask of a style is black all over, or too narrow for any position to see it alone, so nothing of "
-                "its picture counts; draw it white where it is to count"
-            )
+        image = on_encoder(self.source.encoder, load_image(style.image))
+        weights = _mask_weights(term, self.source.layers, style, size_of(image), image)
+        groups = [part.target_readers(weights[part.layers[0]][0]) for part in parts]
         readers = [reader for group in groups for reader in group]
         with torch.no_grad():
             readings = read_all(self.source, image, self.planner.plan(image, self.tile, readers), readers, self.storage)
@@ -165,20 +233,12 @@ class Targets:
             [reader.as_target(each, image, self.storage) for reader, each in zip(readers, readings, strict=True)]
         )
         found = [[next(stored) for _ in group] for group in groups]
+        counts = [weights[part.layers[0]][1] for part in parts]
         return {
             index: part.target(each, count)
             for index, (part, each, count) in enumerate(zip(parts, found, counts, strict=True))
             if count
         }
-
-    def _check_edges(self, term: ResolvedTerm, styles: Sequence[Style]) -> None:
-        strict = any(style.edges == "strict" for style in styles)
-        whole = next((layer for layer in term.layers if strict and self.source.layers[layer].is_global), None)
-        if whole is not None:
-            raise ValueError(
-                f"edges='strict' leaves nothing at layer {whole!r}, whose positions see the whole picture; give the "
-                "style edges='blended', or use earlier layers"
-            )
 
     def _sample(self, references: Mapping[str, Sequence[Style]]) -> Tensor:
         """An empty tensor of the dtype and on the device of the features."""

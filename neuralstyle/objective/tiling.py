@@ -1,9 +1,11 @@
-"""Tile geometry: which rectangles of a picture to look at, in whole numbers and without tensors."""
+"""Tile geometry: the rectangles of a picture to evaluate, in whole numbers and without tensors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from neuralstyle._errors import is_whole
 
 TileSize: TypeAlias = int | Literal["auto"] | None
 """Longest side of a tile in pixels; "auto": as large as the free memory allows; None: the whole picture at once."""
@@ -11,9 +13,9 @@ TileSize: TypeAlias = int | Literal["auto"] | None
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of pixels along one side: the core counts, the view around it is what the network is shown.
+    """An interval of pixels along one side: the core, and the view around it that the network sees.
 
-    All but the picture's own end are multiples of the deepest stride, so every layer's grid falls on them.
+    All ends except the picture's own are multiples of the deepest stride, so they lie on every layer's grid.
     """
 
     start: int
@@ -37,41 +39,41 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of a picture: the cores of all tiles cover the picture once, their views overlap by the halo."""
+    """A rectangle of a picture. The cores of all tiles cover the picture once; their views overlap by the halo."""
 
     rows: Span
     columns: Span
 
     def view(self, stride: int = 1) -> tuple[slice, slice]:
-        """Rows and columns that the network is shown, on the whole picture's grid at a layer of this stride."""
+        """Rows and columns of the view, on the whole picture's grid at a layer of this stride."""
         return self.rows.view(stride), self.columns.view(stride)
 
     def core(self, stride: int = 1) -> tuple[slice, slice]:
-        """Rows and columns that count, on the whole picture's grid at a layer of this stride."""
+        """Rows and columns of the core, on the whole picture's grid at a layer of this stride."""
         return self.rows.core(stride), self.columns.core(stride)
 
     def core_in_view(self, stride: int = 1) -> tuple[slice, slice]:
-        """Rows and columns that count, in the view's own features at a layer of this stride."""
+        """Rows and columns of the core, in the view's features at a layer of this stride."""
         return self.rows.core_in_view(stride), self.columns.core_in_view(stride)
 
 
 def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *, at_least: int = 1) -> list[Tile]:
-    """The tiles of a picture, row by row; one that is the whole picture where ``tile`` is None.
+    """Return the tiles of a picture, row by row; one tile, the whole picture, if ``tile`` is None.
 
     Args:
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-        tile: longest side of a core in pixels. What the network is shown is made even, so cores may be smaller: by a
-            margin those with a neighbour on either side, if the tile is three margins or more.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
+        tile: longest side of a core in pixels. Views are made equally large if the tile has three halos or more: cores
+            with a neighbour on either side are then smaller, by about a halo.
         stride: the deepest stride of the layers in use.
         reach: how many pixels beyond its cell the farthest-seeing layer sees.
-        at_least: how many tiles are wanted, for as many processes; there are fewer where the picture is too small.
+        at_least: least number of tiles, one for each process; there are fewer if the picture is too small.
 
     Raises:
-        ValueError: a tile that is no whole number or smaller than the stride.
+        ValueError: a tile that is not a whole number, or is smaller than the stride.
 
     """
-    if tile is not None and (isinstance(tile, bool) or not isinstance(tile, int) or tile < stride):
+    if tile is not None and (not is_whole(tile) or tile < stride):
         raise ValueError(
             f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {tile!r}'
         )
@@ -83,7 +85,7 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *,
 
 
 def largest_tile(height: int, width: int, stride: int, reach: int, pixels: float) -> int | None:
-    """The largest tile whose views all have at most so many pixels; None where the whole picture has no more.
+    """Return the largest tile whose views have at most ``pixels`` pixels each; None if the picture has no more.
 
     Raises:
         ValueError: even the smallest tile, of one stride, has a larger view.
@@ -101,7 +103,7 @@ def largest_tile(height: int, width: int, stride: int, reach: int, pixels: float
 
 
 def _split(height: int, width: int, at_least: int, stride: int, halo: int) -> tuple[list[Span], list[Span]]:
-    """The rows and columns of at least so many tiles that leave the busiest of as many processes least to do."""
+    """The rows and columns of at least ``at_least`` tiles with the least work for the busiest of as many processes."""
     found: list[tuple[int, int, list[Span], list[Span]]] = []
     for count in range(1, at_least + 1):
         rows = _cut(height, count, stride, halo)
@@ -113,14 +115,14 @@ def _split(height: int, width: int, at_least: int, stride: int, halo: int) -> tu
 
 
 def _lay(side: int, tile: int | None, stride: int, halo: int) -> list[Span]:
-    """The spans of one side, with views as even as can be."""
+    """The spans of one side, with views as equal as possible."""
     longest = side if tile is None else tile // stride * stride
     count = -(-side // longest)
-    if count <= 2 or longest < 3 * halo:  # even views would leave too little of small cores
+    if count <= 2 or longest < 3 * halo:  # equal views would make small cores too small
         return _spans(side, _step(side, count, stride), halo)
     count = -(-(side - 2 * halo) // (longest - halo))
     middle = _step(side - 2 * halo, count, stride)
-    # The first and last have a margin on one side only, and may be longer by one.
+    # The first and last have a halo on one side only, so their cores may be longer by a halo.
     starts = [0, middle + halo]
     while side - starts[-1] > middle + halo:
         starts.append(starts[-1] + middle)
@@ -131,12 +133,12 @@ def _lay(side: int, tile: int | None, stride: int, halo: int) -> list[Span]:
 
 
 def _step(side: int, count: int, stride: int) -> int:
-    """The length of so many spans of one side, or of a few less: whole strides, and as even as can be."""
+    """The length of ``count`` spans of one side, or a few fewer: whole strides, as equal as possible."""
     return _up(-(-side // count), stride)
 
 
 def _cut(side: int, count: int, stride: int, halo: int) -> list[Span]:
-    """At least so many spans, or as many as there are strides."""
+    """At least ``count`` spans, or as many as there are strides."""
     step = _step(side, count, stride)
     return _spans(side, step if -(-side // step) >= count else max(step - stride, stride), halo)
 

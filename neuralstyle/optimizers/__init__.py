@@ -1,9 +1,10 @@
-"""Optimisers: strategies that walk a picture downhill inside its range, and the loop that counts, reports and stops."""
+"""Optimisers: strategies that minimise over a picture inside its range, and the loop that counts, reports and stops."""
 
+from neuralstyle._words import RESULTS, Result
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.base import Evaluate, FromFactory, Optimizer, OptimizerFactory, State, Strategy
 from neuralstyle.optimizers.lbfgs import LBFGS
-from neuralstyle.optimizers.minimize import RESULTS, Minimum, Result, minimize
+from neuralstyle.optimizers.minimize import Minimum, minimize
 from neuralstyle.optimizers.strategies import OPTIMIZERS, as_strategy
 
 __all__ = [

@@ -16,7 +16,7 @@ from neuralstyle.optimizers.base import Evaluate, FromFactory, State
 class Adam:
     r"""Adam, each step followed by clipping to [0, 1].
 
-    It takes less memory than L-BFGS (3 copies of the picture) and tolerates noise in the loss, but it converges more
+    It takes less memory than L-BFGS (3 copies of the picture) and tolerates noise in the loss, but converges more
     slowly and leaves more fine grain.
 
     Args:
@@ -47,7 +47,7 @@ class Adam:
             raise ValueError(f"the learning rate of Adam is a positive number, received {self.lr!r}")
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Walk downhill from ``image``, as ``Strategy`` says, without an end."""
+        """Minimise from ``image`` without an end, see ``Strategy``."""
         return FromFactory(self._optimizer).walk(image, evaluate, state)
 
     def _optimizer(self, x: Tensor) -> torch.optim.Optimizer:

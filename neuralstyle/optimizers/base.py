@@ -1,4 +1,4 @@
-"""What an optimiser is: a strategy that walks a picture downhill, or any torch optimiser made into one."""
+"""Optimisers: strategies that minimise over a picture, and any torch optimiser as a strategy."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import torch
 from torch import Tensor
 
 Evaluate: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
-"""A picture -> its loss and gradient. It raises an exception to end the walk, which a strategy lets through."""
+"""A picture -> its loss and gradient. It raises an exception to end the walk; a strategy does not catch it."""
 
 
 State: TypeAlias = dict[str, Any]
-"""What a strategy needs to continue: plain data and tensors, the present picture under "image"."""
+"""State from which a strategy continues: plain data and tensors, with the current picture under "image"."""
 
 
 class Strategy(Protocol):
-    """A way of minimising: starts at a picture, evaluates others, and goes on until stopped or converged."""
+    """An optimisation method: it starts at a picture, evaluates others, and continues until stopped or converged."""
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Walk downhill from a picture; usually a generator.
+        """Minimise from a picture, step by step; usually a generator.
 
         Args:
-            image: the start, (1, 3, H, W) in [0, 1]; not to be changed.
-            evaluate: gives the loss and gradient of a picture of that shape in [0, 1].
-            state: one that an earlier walk has yielded; this walk then continues it exactly.
+            image: the start, (1, 3, H, W) in [0, 1]; do not change it.
+            evaluate: returns the loss and gradient of a picture of that shape in [0, 1].
+            state: a state that an earlier walk yielded; this walk continues it exactly.
 
         Yields:
-            The state after each step of one or several evaluations: a dict with the present picture, of the shape of
+            The state after each step of one or several evaluations: a dict with the current picture, of the shape of
             the start and in [0, 1], under "image". The next step may change its tensors in place.
 
         """
@@ -54,15 +54,16 @@ class FromFactory:
     factory: OptimizerFactory
 
     def __repr__(self) -> str:
-        """The factory by its name, which is the same in every process."""
+        """Name the factory, in the same way in every process."""
         name = getattr(self.factory, "__qualname__", None)
         return f"FromFactory({self.factory!r})" if name is None else f"FromFactory({self.factory.__module__}.{name})"
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Step for ever.
+        """Minimise from ``image`` without an end, see ``Strategy``.
 
         Raises:
             TypeError: the factory makes no optimiser of torch.
+            ValueError: it makes one of other tensors.
 
         """
         start: Tensor = image if state is None else state["image"]
@@ -70,6 +71,11 @@ class FromFactory:
         optimizer = self.factory(x)
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {optimizer!r}")
+        if not any(held is x for group in optimizer.param_groups for held in group["params"]):
+            raise ValueError(
+                f"the {type(optimizer).__name__} of an optimizer factory does not hold the picture, which could not "
+                f"change; give it the argument of the factory: lambda x: {type(optimizer).__name__}([x], ...)"
+            )
         if state is not None:
             optimizer.load_state_dict(state["optimizer"])
 

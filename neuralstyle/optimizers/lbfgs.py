@@ -13,16 +13,15 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle.machine.memory import free_memory
+from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.optimizers.base import Evaluate, State
 
-MIN_PAIRS, MAX_PAIRS = 3, 20  # that are kept if no history is given
-FREE_MEMORY_SHARE = 0.5  # that the pairs may take then
+MIN_PAIRS, MAX_PAIRS = 3, 20  # limits of the history by default
 
-MAX_TRIALS = 12  # of one line search
+MAX_TRIALS = 12  # evaluations of one line search
 ARMIJO = 1e-4  # share of the predicted decrease that a step has to reach
-MIN_CUT, MAX_CUT = 0.1, 0.5  # what a step that fails is multiplied by
-MIN_CURVATURE = 1e-10  # of a pair that is kept, relative to the square of its change of gradient
+MIN_CUT, MAX_CUT = 0.1, 0.5  # limits of the factor after a step that fails
+MIN_CURVATURE = 1e-10  # of a pair to store, relative to the square of its change of gradient
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,20 @@ class LBFGS:
     d = -H g
     $$
 
-    over the pixels that are free to move: all but those that lie on a bound and would be pushed across it. H comes
-    from the last ``history`` pairs $s = \Delta x, y = \Delta g$. The step is projected,
-    $x \leftarrow \mathrm{clip}(x + t d, 0, 1)$, and t is cut until the loss has fallen enough. A picture that is
-    optimised inside its range loses nothing when it is saved. Clipping it afterwards instead raised the loss by a
-    factor of 1.3 to 5.7 in our measurements.
+    over the free pixels: all but those that lie on a bound and would cross it. H comes from the last ``history`` pairs
+    $s = \Delta x, y = \Delta g$. The step is projected, $x \leftarrow \mathrm{clip}(x + t d, 0, 1)$, and t is reduced
+    until the loss has fallen enough. A picture that is optimised inside its range loses nothing when it is saved.
+    Clipping afterwards instead raised the loss by a factor of 1.3 to 5.7 in our measurements.
 
     Args:
-        history: number of pairs, each of two copies of the picture; with more, fewer evaluations are needed. None: 20,
-            or what half of the free memory holds, but at least 3.
+        history: number of pairs, each of two copies of the picture; more pairs need fewer evaluations. None: 20, or as
+            many as half of the free memory holds, but at least 3.
         first_step: root mean square of the first step, in units of the pixel range.
-        store: where the pairs are kept: "device", with the picture; "cpu", in the machine's memory; or a folder, in
-            memory-mapped files that vanish with the program.
+        store: where to store the pairs: "device", with the picture; "cpu", in the machine's memory; or a folder, in
+            memory-mapped files that disappear with the program.
 
     Raises:
-        ValueError: a history below 1, a first step that is not positive, or a store that is neither of these.
+        ValueError: a history below 1, a first step that is not positive, or an unknown store.
 
     Example:
         ```python
@@ -76,7 +74,7 @@ class LBFGS:
             raise ValueError(f"the first step of LBFGS is a positive number, received {self.first_step!r}")
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
-        """Walk downhill from ``image``, as ``Strategy`` says; ends when no step along the gradient lowers the loss."""
+        """Minimise from ``image``, see ``Strategy``; ends when no step along the gradient lowers the loss."""
         if state is None:
             loss, gradient = evaluate(image)
             state = {"image": image, "loss": loss, "gradient": gradient, "pairs": [], "history": self._history(image)}
@@ -97,7 +95,7 @@ class LBFGS:
             if found is None:
                 if not pairs:
                     return
-                pairs = []  # the pairs mislead: try again along the gradient
+                pairs = []  # the direction is bad: try again along the gradient
                 continue
             next_x, next_loss, next_gradient = found
             s, y = next_x - x, next_gradient - gradient
@@ -118,7 +116,7 @@ class LBFGS:
         return int(distributed.least(max(MIN_PAIRS, min(MAX_PAIRS, pairs)), image.device))
 
     def _stored(self, tensor: Tensor) -> Tensor:
-        """A copy of the tensor in the store; with "device", the tensor itself."""
+        """Return a copy of the tensor in the store; with "device", the tensor itself."""
         if self.store == "device":
             return tensor
         if self.store == "cpu":
@@ -126,7 +124,7 @@ class LBFGS:
         with tempfile.NamedTemporaryFile(dir=self.store, prefix="neuralstyle-") as file:
             if hasattr(os, "posix_fallocate"):  # a full disk is an error here; later it would kill the program
                 os.posix_fallocate(file.fileno(), 0, tensor.numel() * tensor.element_size())
-            # The mapping outlives the file's name, so no file is left behind, whatever happens.
+            # The mapping outlives the file's name, so no file remains, even after a crash.
             mapped = torch.from_file(file.name, shared=True, size=tensor.numel(), dtype=tensor.dtype)
         return mapped.copy_(tensor.flatten()).view(tensor.shape)
 
@@ -134,9 +132,9 @@ class LBFGS:
 def _search(
     x: Tensor, loss: float, gradient: Tensor, direction: Tensor, step: float, evaluate: Evaluate
 ) -> tuple[Tensor, float, Tensor] | None:
-    """A step that lowers the loss enough, by Armijo's rule on the projected path: (picture, loss, gradient).
+    """Find a step that lowers the loss enough, by Armijo's rule on the projected path: (picture, loss, gradient).
 
-    None if there is none among smaller and smaller steps.
+    Returns None if ``MAX_TRIALS`` ever smaller steps fail.
     """
     for _ in range(MAX_TRIALS):
         candidate = (x + step * direction).clamp(0, 1)
@@ -146,13 +144,13 @@ def _search(
         value, candidate_gradient = evaluate(candidate)
         if value <= loss + ARMIJO * predicted:
             return candidate, value, candidate_gradient
-        # To the minimum of the parabola through both values and the slope, within limits.
+        # Step to the minimum of the parabola through both values and the slope, within limits.
         step *= min(max(-predicted / (2 * (value - loss - predicted)), MIN_CUT), MAX_CUT)
     return None
 
 
 def _inverse_hessian(pairs: list[tuple[Tensor, Tensor, float]], vector: Tensor) -> Tensor:
-    """H times a vector, by the two-loop recursion, without reading numbers of the device: that would wait for it."""
+    """Return H times a vector, by the two-loop recursion. Reads no number, since each read waits for the device."""
     result = vector.clone()
     factors: list[Tensor] = []
     for s, y, curvature in reversed(pairs):
@@ -172,11 +170,11 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _wide(number: Tensor) -> Tensor:
-    """A number in float64, which Python's floats are, if the device has it."""
+    """Return a number in float64, like Python's floats, if the device has it."""
     return number.double() if number.device.type in ("cpu", "cuda") else number
 
 
 def _read(*numbers: Tensor) -> list[float]:
-    """Numbers of a device in one transfer, as each transfer waits for it."""
+    """Read numbers in one transfer, since each transfer waits for the device."""
     found: list[float] = torch.stack(numbers).tolist()
     return found

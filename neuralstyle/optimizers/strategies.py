@@ -1,4 +1,4 @@
-"""Which strategy an ``optimizer=`` argument means: a strategy itself, a name, or a function for torch's optimisers."""
+"""The strategy for an ``optimizer=`` argument: a strategy, a name, or a function that makes an optimiser of torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPTIMIZERS: Mapping[str, Callable[[], Strategy]] = {"lbfgs": LBFGS, "adam": Adam
 
 
 def as_strategy(optimizer: Optimizer | str | None) -> Strategy:
-    """The strategy that an optimiser is.
+    """Return the strategy for an ``optimizer=`` argument.
 
     Args:
         optimizer: a strategy such as ``LBFGS()``; a name, "lbfgs" or "adam"; a function (image tensor) ->
@@ -24,7 +24,7 @@ def as_strategy(optimizer: Optimizer | str | None) -> Strategy:
 
     Raises:
         ValueError: an unknown name; the closest match is suggested.
-        TypeError: anything else; the message says what to give instead.
+        TypeError: another object; the message says what to give instead.
 
     Example:
         ```python
@@ -56,7 +56,7 @@ def as_strategy(optimizer: Optimizer | str | None) -> Strategy:
 
 
 def _check_is_object(optimizer: object) -> None:
-    """Refuse a class where its object is meant, and an optimiser of torch, which is for tensors that it was given."""
+    """Refuse a class instead of its object, and an optimiser of torch, which already has its tensors."""
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         home = "torch.optim." if optimizer.__module__.startswith("torch.optim") else ""
         raise TypeError(

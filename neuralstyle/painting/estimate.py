@@ -1,4 +1,4 @@
-"""How long a plan takes and how much memory, forecast from one small evaluation through each encoder."""
+"""Forecast of a plan's time and memory, from one small evaluation through each encoder."""
 
 from __future__ import annotations
 
@@ -10,35 +10,32 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
-from neuralstyle.machine.memory import free_memory
+from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.machine.peak_memory import peak_memory
-from neuralstyle.objective.auto_tile import FREE_MEMORY_SHARE
+from neuralstyle.objective.auto_tile import SAMPLE_SIDE
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.optimizers.base import Optimizer
 from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
 from neuralstyle.painting.stages import PlannedStage
 from neuralstyle.styles import Style
 
-SAMPLE_SIDE = 256
-"""Longest side in pixels of the picture that is evaluated."""
-
 TILED_WORK = 1.5
-"""Work of a pixel in tiles, which are shown twice, relative to the whole picture: 3 passes instead of 2."""
+"""Work per pixel in tiles, relative to the whole picture: 3 passes (forward twice, backward once) instead of 2."""
 
 AUTO_TILED_WORK = 2.5
-"""The same with the overlap of tiles whose size is not known yet."""
+"""The same for automatic tiles, whose size is not known yet; includes an assumed overlap."""
 
 PICTURES_KEPT = 5
-"""Copies of the picture that any optimiser keeps: picture, gradient, direction, best picture, trial step."""
+"""Copies of the picture that every optimiser keeps: picture, gradient, direction, best picture, trial step."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan is going to take.
+    """Forecast of the time and memory of a plan.
 
     Attributes:
         seconds: time of all evaluations and targets.
-        bytes: memory of the device at the peak, beyond what is in use now.
+        bytes: peak memory of the device, beyond what is in use now.
 
     """
 
@@ -53,7 +50,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Rate:
-    """Time and memory of an evaluation with gradient, for each pixel."""
+    """Time and memory per pixel of an evaluation with gradient."""
 
     seconds: float
     bytes: float
@@ -90,7 +87,7 @@ def _measure(stage: PlannedStage, start: Tensor, content: Tensor | None, styles:
     small = replace(stage, size=max(height, width), height=height, width=width)
     image = on_encoder(stage.encoder, resize_image(start, small.shape))
     objective = small.objective(content, styles, None)
-    objective.evaluate(image)  # what is made once, such as weights in another format, does not count
+    objective.evaluate(image)  # warm-up: work done once, such as converting weights, does not count
     started = time.perf_counter()
     objective.evaluate(image)
     seconds = time.perf_counter() - started
@@ -100,7 +97,7 @@ def _measure(stage: PlannedStage, start: Tensor, content: Tensor | None, styles:
 
 
 def _work(stage: PlannedStage, tile: TileSize, rate: _Rate, start: Tensor) -> tuple[float, float]:
-    """The work of an evaluation relative to the whole picture at once, and the pixels that the encoder sees at once."""
+    """Return the work of an evaluation relative to an untiled one, and the pixels that the encoder sees at once."""
     picture = stage.height * stage.width
     if tile == "auto":
         most = FREE_MEMORY_SHARE * free_memory(start.device) / rate.bytes

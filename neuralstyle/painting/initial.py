@@ -1,13 +1,14 @@
-"""The picture that the work starts from. Importing this file imports no torch."""
+"""The picture that painting starts from. Importing this file does not import torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import number, unknown
+from neuralstyle._errors import is_whole, number, unknown
+from neuralstyle._words import NOISE_KINDS, NoiseKind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,31 +16,22 @@ if TYPE_CHECKING:
     from neuralstyle.images import Picture
     from neuralstyle.styles import Style
 
-NoiseKind = Literal["uniform", "gaussian", "style"]
-"""Kinds of noise, each drawn for every pixel on its own.
-
-"uniform": every value from 0 to 1 alike. "gaussian": around middle grey, with a standard deviation of 0.25. "style":
-with the mean and covariance of the first style's colours. All are clipped to [0, 1].
-"""
-
-NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
-
 Start: TypeAlias = "str | Picture | Callable[[Tensor], Tensor]"
-"""A start without noise: "content", "style", a picture, or a function from the content, (1, 3, H, W) in [0, 1], to
-one."""
+"""A start without noise: "content", "style", a picture, or a function that takes the content, (1, 3, H, W) in [0, 1],
+and returns a picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """A start of noise, or of a picture with noise mixed into it: ``(1 - blend) * over + blend * noise``.
+    """Noise to start from, alone or blended with a picture: ``(1 - blend) * over + blend * noise``.
 
     Args:
         kind: "uniform", "gaussian" (around grey) or "style" (the first style's colours); see ``NoiseKind``.
-        blend: share of the noise, from 0 to 1. 1 is noise alone.
-        over: what the noise is mixed into: "content", "style", a picture, or a function from the content to one.
+        blend: share of the noise in [0, 1]; 1 is noise alone.
+        over: the picture to blend with: "content", "style", a picture, or a function from the content to a picture.
 
     Raises:
-        ValueError: an unknown kind, a share outside [0, 1], or noise over noise.
+        ValueError: an unknown kind, a ``blend`` outside [0, 1], or noise over noise.
 
     Example:
         ```python
@@ -67,7 +59,7 @@ class Noise:
 
 
 Init: TypeAlias = "Start | Noise"
-"""A ``Start``, "noise", which is ``Noise()``, or a ``Noise``."""
+"""A ``Start``, a ``Noise``, or "noise", which means ``Noise()``."""
 
 INITS = ("content", "noise", "style")
 
@@ -78,20 +70,20 @@ def initial_picture(
     """Return the start, (1, 3, height, width) in [0, 1].
 
     Args:
-        init: what to start from.
-        shape: (height, width); pictures are stretched to it.
-        content: (1, 3, H, W) in [0, 1], or None where there is none.
-        styles: the styles, of which the first may be asked for.
-        seed: of the noise, a whole number of at most 64 bits. It is drawn on the CPU, so that a seed means the same on
-            every device.
+        init: the start, as in ``stylize``.
+        shape: (height, width); pictures are resized to it.
+        content: (1, 3, H, W) in [0, 1], or None.
+        styles: the styles; "style" and ``Noise("style")`` use the first.
+        seed: seed of the noise, a whole number of at most 64 bits. Noise is drawn on the CPU, so a seed means the same
+            on every device.
 
     Raises:
-        ValueError: an unknown name that is no file either, something that is not there, or a bad seed.
+        ValueError: an unknown name that is not a file either, a missing content or style, or a bad seed.
 
     """
     from neuralstyle.images import resize_image
 
-    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+    if not is_whole(seed) or not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed is a whole number of at most 64 bits, received {seed!r}")
     if isinstance(init, str) and init == "noise":
         init = Noise()
@@ -119,7 +111,7 @@ def _picture(start: Start, content: Tensor | None, styles: Sequence[Style]) -> T
         if content is None:
             raise ValueError("init is a function of the content, and there is no content; give a picture or 'noise'")
         with torch.no_grad():
-            return load_image(start(content.clone()))  # it may write on its argument
+            return load_image(start(content.clone()))  # the function may change its argument in place
     return load_image(start)
 
 
@@ -128,7 +120,7 @@ def _noise(kind: NoiseKind, shape: tuple[int, int], styles: Sequence[Style], see
 
     from neuralstyle.images import load_image
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     if kind == "uniform":
         return torch.rand(1, 3, *shape, generator=generator)
     normal = torch.randn(1, 3, *shape, generator=generator)

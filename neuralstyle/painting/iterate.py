@@ -1,4 +1,4 @@
-"""The painting functions as iterators, for programs that keep the loop in their own hands."""
+"""The painting functions as iterators, for programs that run the loop themselves."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ P = ParamSpec("P")
 
 
 def iterate(function: Callable[P, object], /, *arguments: P.args, **options: P.kwargs) -> Iterator[Progress]:
-    """Paint step by step: yield a ``Progress`` after each evaluation, and wait until the next one is asked for.
+    """Paint step by step: yield a ``Progress`` after each evaluation, then wait for the next request.
 
-    Another thread does the work, one step at a time: nothing happens between two steps of the loop. Leaving the loop
-    stops the work. The last ``Progress`` holds the result: ``image()`` as 8 bits, ``tensor()`` in full precision.
+    Another thread paints, and pauses while the loop handles a ``Progress``. Leaving the loop stops the painting. The
+    last ``Progress`` holds the result: ``image()`` as 8 bits, ``tensor()`` in full precision.
 
     Args:
         function: ``stylize``, ``synthesize_texture``, ``reconstruct_content``, or ``paint`` with a ``Plan``.
-        *arguments: for the function.
-        **options: for the function; its callbacks are called too.
+        *arguments: arguments of the function.
+        **options: options of the function; its callbacks are called too.
 
     Yields:
         A ``Progress`` after each evaluation.
 
     Raises:
-        Exception: any that the function raises; for bad input at the first step.
+        Exception: any exception of the function; bad input raises at the first step.
 
     Example:
         ```python
@@ -43,6 +43,8 @@ def iterate(function: Callable[P, object], /, *arguments: P.args, **options: P.k
         ```
 
     """
+    from neuralstyle.painting.plan import as_callbacks
+
     steps: SimpleQueue[Progress | BaseException | None] = SimpleQueue()
     answers: SimpleQueue[bool] = SimpleQueue()
 
@@ -51,8 +53,7 @@ def iterate(function: Callable[P, object], /, *arguments: P.args, **options: P.k
         return answers.get()
 
     given: Any = options.get("callback")
-    callbacks = [] if given is None else [given] if callable(given) else list(given)
-    with_wait: Any = {**options, "callback": [*callbacks, wait]}
+    with_wait: Any = {**options, "callback": [*as_callbacks(given), wait]}
 
     def work() -> None:
         try:
@@ -73,5 +74,5 @@ def iterate(function: Callable[P, object], /, *arguments: P.args, **options: P.k
             yield step
             answers.put(True)
     finally:
-        answers.put(False)  # if the loop was left, the step that waits for an answer is the last
+        answers.put(False)  # if the caller left the loop, the waiting evaluation is the last
         thread.join()

@@ -1,4 +1,4 @@
-"""The options that the painting functions share, with their defaults. Importing this file imports no torch."""
+"""The options that the painting functions share, with their defaults. Importing this file does not import torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from neuralstyle._errors import number, unknown
 if TYPE_CHECKING:
     import torch
 
-    from neuralstyle.color import Color
+    from neuralstyle._words import Color, Result
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.images import Size
     from neuralstyle.losses import Loss, LossSum
     from neuralstyle.objective.tiling import TileSize
     from neuralstyle.optimizers.base import Optimizer
-    from neuralstyle.optimizers.minimize import Result
     from neuralstyle.painting.initial import Init
     from neuralstyle.painting.progress import Callback
     from neuralstyle.schedule import Schedule, Stage
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StateFile:
-    """A file in which a run keeps its state, so that it can be killed and continued.
+    """A file for the state of a run, so that a killed run can continue.
 
-    If the file exists, the run continues from it, and ends with the same bytes as a run that was never stopped. A
-    run with other settings, pictures or versions than those in the file is refused.
+    If the file exists, the run continues from it, and ends with the same bytes as an uninterrupted run. A run whose
+    settings, pictures or versions differ from those in the file is refused.
 
     Args:
         path: the file; its folder has to exist.
-        every: minimum seconds between two writes. Writing takes time: up to 0.5 GB for each megapixel of the picture.
+        every: minimum seconds between two writes. Each writes up to 0.5 GB per megapixel of the picture.
 
     Raises:
         ValueError: ``every`` is not a number of at least 0.
@@ -60,7 +59,7 @@ class StateFile:
 
 
 class Options(TypedDict, total=False):
-    """The options of ``stylize`` that ``synthesize_texture`` and ``reconstruct_content`` share; see there."""
+    """Options that ``synthesize_texture`` and ``reconstruct_content`` share with ``stylize``, which describes them."""
 
     optimizer: Optimizer | str | None
     init: Init
@@ -75,7 +74,7 @@ class Options(TypedDict, total=False):
 
 
 class PaintingOptions(Options, total=False):
-    """The same with those that each of the three functions names itself."""
+    """``Options``, and the options in the signatures of all three functions."""
 
     losses: Loss | LossSum | None
     iterations: int | None
@@ -108,14 +107,14 @@ DEFAULTS: StylizeOptions = {
     "result": "best",
     "state": None,
 }
-"""The defaults in the signature of ``stylize``, for ``plan``, which takes the same options."""
+"""The defaults of ``stylize``'s signature, for ``plan``, which takes the same options."""
 
 
 def with_defaults(options: PaintingOptions) -> StylizeOptions:
-    """Return all options: those that are given, and the defaults of the others.
+    """Return the given options, and defaults for all others.
 
     Raises:
-        TypeError: an option that does not exist; the closest match is suggested.
+        TypeError: an unknown option; the closest match is suggested.
 
     """
     for name in options:

@@ -1,4 +1,4 @@
-"""The work itself: the picture of a plan, optimised at one stage after another."""
+"""Painting a plan: the picture is optimised stage by stage."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
     """Paint a plan.
 
     Args:
-        plan: what ``plan`` gives.
+        plan: the plan, from ``plan``.
         callback: one callback or several, called after those of the plan.
 
     Returns:
         An 8-bit RGB picture.
 
     Raises:
-        ValueError: the state file has come to belong to another run, or a mask or region leaves a loss nothing.
-        FloatingPointError: a loss is not finite; the message names it. This and any other exception during the work
-            (KeyboardInterrupt too) carries the best picture so far as its attribute ``image``.
+        ValueError: the state file now belongs to another run, a mask or region does not suit a loss, or a loss or an
+            encoder breaks its contract.
+        FloatingPointError: a loss is not finite; the message names it.
+        Exception: any exception after the first evaluation, KeyboardInterrupt too, has the result so far as its
+            attribute ``image``.
 
     Example:
         ```python
@@ -46,7 +48,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
     image, saved = plan.start, state.found
     if saved is not None:
         run.resume(saved["iteration"], saved["elapsed"])
-        image = saved["minimum"]["kept"]  # the picture to show if the work ends before it has begun again
+        image = saved["minimum"]["kept"]  # the result so far, for an error before the next evaluation
     try:
         for number in range(0 if saved is None else saved["stage"], len(plan.stages)):
             found = _paint_stage(plan, number, image, run, state, None if saved is None else saved["minimum"])
@@ -63,17 +65,21 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
 
 
 def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunState, resume: State | None) -> Minimum:
-    """Minimise the objective of a stage, from a picture or from a state in the middle of the stage."""
+    """Minimise the objective of a stage, from a picture or from a state within the stage."""
     stage = plan.stages[number]
     image = on_encoder(stage.encoder, resize_image(image, stage.shape))
     objective = stage.objective(plan.content, plan.styles, plan.tile)
     run.enter(number, 0 if resume is None else resume["count"])
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
-        return run.record(objective.evaluate(x, plan.tile, on_tile=run.on_tile))
+        return run.record(objective.evaluate(x, on_tile=run.on_tile))
 
     def save(minimum: State) -> None:
-        state.save_if_due({"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum})
+        found = {"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum}
+        try:
+            state.save_if_due(found)
+        except TypeError as error:
+            raise TypeError(f"{type(plan.optimizer).__name__} yields a state that cannot be saved: {error}") from error
 
     return minimize(
         plan.optimizer,

@@ -1,25 +1,26 @@
-"""What is going to be painted, checked and resolved, with nothing begun."""
+"""Plans: everything that a painting needs, checked and resolved before any work."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import takes, unknown
+from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
-from neuralstyle.color import Color, recolor_result, recolor_style
+from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Strategy
-from neuralstyle.optimizers.minimize import RESULTS, Result
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
@@ -33,23 +34,23 @@ from neuralstyle.styles import Style, as_styles
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan:
-    """Everything that ``paint`` needs: checked, resolved, and nothing begun.
+    """Everything that ``paint`` needs, checked and resolved.
 
-    ``print(plan)`` shows it as a table. A plan may be painted several times, and gives the same bytes each time.
+    ``print(plan)`` shows it as a table. A plan can be painted again; on the CPU it gives the same bytes each time.
 
     Attributes:
         stages: the stages, coarse to fine, each with height, width, iterations, encoder, losses and cost.
-        start: the picture that the work starts from, (1, 3, H, W) in [0, 1], at the first stage's size.
+        start: the picture to start from, (1, 3, H, W) in [0, 1], at the first stage's size.
         content: (1, 3, H, W) in [0, 1], or None.
-        styles: the styles, in the colours that ``color`` gives them.
+        styles: the styles, recoloured as ``color`` says.
         optimizer: the strategy.
         tile: longest side of a tile in pixels, "auto" or None.
         result: which picture is the result: "best", "last" or "average".
         color: whose colours the result has.
         callbacks: called after each evaluation.
         progress: whether to show a progress bar.
-        state: the file that keeps the state of the run, or None.
-        notes: what is not as the call or its schedule says, and why, a line each.
+        state: the file for the state of the run, or None.
+        notes: a line for each departure from the call or its schedule, with the reason.
 
     Example:
         ```python
@@ -79,13 +80,13 @@ class Plan:
     def estimate(self) -> Estimate:
         """Forecast the time and the memory, from one small evaluation with gradient through each encoder.
 
-        Both are scaled by the number of pixels: of the pictures for the time, of the largest tile for the memory. It
-        takes about as long as 4 evaluations at 256 pixels.
+        Time scales with the pixels of the pictures, memory with those of the largest tile. For each encoder the
+        forecast takes about as long as 4 evaluations at 256 pixels.
         """
         return estimate(self.stages, self.start, self.content, self.styles, self.tile, self.optimizer)
 
     def settings(self) -> dict[str, str]:
-        """Return what has to be the same for a run to be continued, by name."""
+        """Return, by name, the settings that a continued run has to share."""
         return settings_of(
             {
                 "device": self.start.device,
@@ -108,7 +109,7 @@ class Plan:
 
         Args:
             found: (1, 3, H, W) in [0, 1].
-            levels: of each channel in the picture that will be saved: 256 for 8 bits, None for more.
+            levels: number of values of each channel in the saved picture: 256 for 8 bits; None does not round.
 
         """
         if self.content is None:
@@ -118,7 +119,7 @@ class Plan:
         )
 
     def picture(self, found: Tensor) -> Image.Image:
-        """Return a picture of any stage as the result: at the final size, in its final colours, with 8 bits."""
+        """Return a picture of any stage as an 8-bit result, at the final size and in its final colours."""
         return to_pil(self.render(resize_image(found, self.stages[-1].shape), 256))
 
     def __repr__(self) -> str:
@@ -140,7 +141,7 @@ class Plan:
 def plan(
     content: Picture, style: Picture | Style | Sequence[Picture | Style], **options: Unpack[StylizeOptions]
 ) -> Plan:
-    """Check and resolve everything that ``stylize`` needs, and begin nothing.
+    """Check and resolve everything that ``stylize`` needs, without painting.
 
     Args:
         content: the photograph, as in ``stylize``.
@@ -148,7 +149,7 @@ def plan(
         **options: as in ``stylize``.
 
     Returns:
-        A ``Plan``, for ``paint``. Modules among its encoders are moved to the device.
+        A ``Plan``, for ``paint``. Encoders that are modules on another device are copied.
 
     Raises:
         ValueError: bad input, named in the message.
@@ -159,8 +160,7 @@ def plan(
         ```python
         from neuralstyle import plan, samples
 
-        what = plan(samples.photo(), samples.painting("swirl"), size=512)
-        print(what)
+        print(plan(samples.photo(), samples.painting("swirl"), size=512))
         ```
 
     """
@@ -221,23 +221,24 @@ def _resolve(
     shape: Callable[[int], tuple[int, int]],
     options: StylizeOptions,
 ) -> Plan:
-    """The plan for losses over a picture whose longest side at the end is ``longest`` pixels."""
+    """Return the plan for a result whose longest side is ``longest`` pixels."""
     if options["result"] not in RESULTS:
         raise unknown("result", options["result"], RESULTS)
     optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
+    pictures = [replace(style, image=load_image(style.image)) for style in styles]
     stages, left_out = resolve_stages(
         listed,
         shape,
         losses,
         encoder=encoder,
         device=options["device"],
-        references=[name for name, given in (("content", content is not None), ("style", styles)) if given],
+        content=content is not None,
+        styles=pictures,
         color=color,
         tile=tile,
     )
-    pictures = [replace(style, image=load_image(style.image)) for style in styles]
     if content is not None:
         pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
@@ -261,12 +262,30 @@ def _resolve(
 
 
 def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
-    """Return one callback, several or none as a tuple."""
-    return () if callback is None else (callback,) if callable(callback) else tuple(callback)
+    """Return one callback, several or none as a tuple.
+
+    Raises:
+        TypeError: something that cannot be called with a ``Progress``.
+
+    """
+    found: tuple[Any, ...]
+    if callable(callback) or not isinstance(callback, Iterable) or isinstance(callback, (str, Mapping)):
+        found = () if callback is None else (callback,)
+    else:
+        found = tuple(callback)
+    for each in found:
+        if isinstance(each, type):
+            raise TypeError(f"a callback is an object, received the class {each.__name__}; make one of that class")
+        if not callable(each) or not takes(each, None):
+            raise TypeError(
+                "a callback is a function that takes one argument, the Progress, such as "
+                f"lambda progress: print(progress.loss), received {each!r}"
+            )
+    return found
 
 
 def _once(values: Iterable[object]) -> str:
-    """The descriptions of the values, or one of them if they are all the same."""
+    """Describe the values, or only the first if all descriptions are equal."""
     written = [describe(value) for value in values]
     return written[0] if len(set(written)) == 1 else str(written)
 

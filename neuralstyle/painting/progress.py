@@ -1,4 +1,4 @@
-"""How far a run is, and who is told: the callbacks and the progress bar."""
+"""Progress of a run, as callbacks and the progress bar receive it."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far a run is after an evaluation; callbacks receive it.
+    """Progress of a run after an evaluation; callbacks receive it.
 
     Attributes:
-        iteration: evaluations so far, over all stages, from 1.
-        total: evaluations in all; an optimiser that converges needs fewer.
-        stage: number of the present stage of the schedule, from 1.
+        iteration: number of evaluations so far, over all stages.
+        total: number of evaluations planned; an optimiser that converges early makes fewer.
+        stage: number of the current stage, from 1.
         stages: number of stages.
         size: longest side of the picture at this stage, in pixels.
         loss: the objective at this evaluation.
-        terms: the part of each loss, weighted; 0 for one that this stage does not have.
-        elapsed: seconds since the start; a continued run counts on.
-        picture: a function from the number of levels of each channel, or None for no rounding, to the picture that
-            would be the result if the work stopped now; ``tensor`` and ``image`` call it.
+        terms: weighted value of each loss by name; 0 for a loss that this stage lacks.
+        elapsed: seconds of work so far, including those before a run was continued.
+        picture: function that renders the result as if the work stopped now, (1, 3, H, W) in [0, 1]. It takes the
+            number of values of each channel, or None for no rounding. ``tensor`` and ``image`` call it.
 
     Example:
         ```python
         from neuralstyle import Progress, samples, stylize
 
-        def watch(progress: Progress) -> bool:
+        def stop_after_a_minute(progress: Progress) -> bool:
             print(progress.iteration, progress.terms)
             return progress.elapsed < 60
 
-        stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, callback=watch)
+        stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2, callback=stop_after_a_minute)
         ```
 
     """
@@ -64,11 +64,11 @@ class Progress:
     picture: Function[[int | None], Tensor] = field(repr=False)
 
     def tensor(self) -> Tensor:
-        """Return what the result would be if the work stopped now: (1, 3, H, W) in [0, 1], at this stage's size."""
+        """Return the result as if the work stopped now: (1, 3, H, W) in [0, 1], at this stage's size."""
         return self.picture(None)
 
     def image(self) -> Image.Image:
-        """Return the same as an 8-bit RGB picture; it is rendered only when called."""
+        """Return that result as an 8-bit RGB picture."""
         return to_pil(self.picture(256))
 
 
@@ -77,14 +77,14 @@ Callback: TypeAlias = Function[[Progress], "bool | None"]
 
 
 class Run:
-    """Counts evaluations over all stages, and tells the progress bar and the callbacks.
+    """Counts evaluations over all stages, and reports them to the progress bar and the callbacks.
 
     Args:
         stages: the stages of the plan.
-        callbacks: called after each evaluation, by one process of several.
-        show: whether there is a bar.
+        callbacks: called after each evaluation, in one process only.
+        show: whether to show a progress bar.
         render: gives pictures their final colours.
-        notes: lines that are logged, and shown once above the bar.
+        notes: lines to log, and to show once above the bar.
 
     """
 
@@ -101,7 +101,7 @@ class Run:
         self.show = show and distributed.is_writer()
         self.render = render
         self.notes = notes
-        # Every evaluation reports the terms of all stages, in one order: a log then has the same columns throughout.
+        # Every evaluation reports the terms of all stages in one order, so a log keeps its columns.
         self.terms = dict.fromkeys((name for stage in stages for name in stage.losses.names), 0.0)
         self.iteration = 0
         self.stage = 0
@@ -110,7 +110,7 @@ class Run:
         self.shown = ""
 
     def resume(self, iteration: int, elapsed: float) -> None:
-        """Count on from another run."""
+        """Continue the counts of another run."""
         self.iteration = iteration
         self.started -= elapsed
 
@@ -120,9 +120,9 @@ class Run:
         return time.monotonic() - self.started
 
     def enter(self, stage: int, done: int = 0) -> None:
-        """Begin a stage, of which ``done`` evaluations are already made.
+        """Begin a stage after ``done`` of its evaluations.
 
-        Evaluations that a converged optimiser has left out count as made.
+        The bar counts evaluations that a converged optimiser skipped in earlier stages.
         """
         self.stage = stage
         ahead = sum(_work(earlier) for earlier in self.stages[:stage]) + done * _step(self.stages[stage])
@@ -166,7 +166,7 @@ class Run:
             elapsed=self.elapsed,
             picture=partial(self.render, kept),
         )
-        # All of them are called, also after one that wants to stop; one process of several asks, for all.
+        # All callbacks are called, even after one has asked to stop. One process asks them, and all processes obey.
         callbacks = self.callbacks if distributed.is_writer() else ()
         answers = [_answer(callback, progress) for callback in callbacks]
         return distributed.least(float(all(answers)), kept.device) > 0
@@ -182,26 +182,26 @@ class Run:
     def _bar(self, ahead: int) -> Any:
         from tqdm.auto import tqdm
 
-        # The bar counts pixels at their cost, not evaluations: its forecast of the time left then holds across stages.
+        # The bar counts pixels times cost, so its forecast of the time left holds across stages.
         return tqdm(
             total=sum(_work(stage) for stage in self.stages),
-            initial=ahead,  # work of another run, whose pace does not count
+            initial=ahead,  # done by an earlier run, so not part of this run's pace
             disable=not self.show,
             bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
         )
 
 
 def _answer(callback: Callback, progress: Progress) -> bool:
-    """Whether a callback lets the work go on."""
+    """Call a callback, and return whether the work continues."""
     try:
         answer = callback(progress)
     except StopIteration:
         return False
-    return not (isinstance(answer, (bool, np.bool_)) and not answer)  # comparisons in NumPy give its own kind
+    return not (isinstance(answer, (bool, np.bool_)) and not answer)  # NumPy comparisons return np.bool_
 
 
 def _step(stage: PlannedStage) -> int:
-    """The work of an evaluation, in pixels at their cost."""
+    """Return the work of an evaluation: the square of the longest side in pixels, times cost."""
     return int(stage.size**2 * stage.cost)
 
 

@@ -1,8 +1,7 @@
-"""Runs that can be killed and continued: the file with the state of a run and the settings it belongs to."""
+"""State files: the state of a run and its settings, so that a killed run can continue."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ import torch
 from neuralstyle import distributed
 from neuralstyle.checkpoint import (
     State,
+    check_savable,
     clear_leftovers,
     compare_settings,
     describe,
@@ -23,6 +23,7 @@ from neuralstyle.checkpoint import (
     save_state,
 )
 from neuralstyle.images import load_image
+from neuralstyle.machine.folders import check_writable
 from neuralstyle.objective.regions import load_mask
 from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
@@ -30,19 +31,19 @@ from neuralstyle.styles import Style
 _KIND = "neuralstyle run"
 
 Settings: TypeAlias = Mapping[str, str]
-"""What has to be the same for a run to be continued, by name."""
+"""Settings that a continued run has to share, by name."""
 
 
 class RunState:
-    """The state of a run in a file, written anew at most every ``StateFile.every`` seconds.
+    """The state of a run in a file, rewritten at most every ``StateFile.every`` seconds.
 
-    The file is there from the beginning, with nothing but the settings; a run that was killed before its first state
-    starts anew, with these settings or others.
+    The file exists from the start, with the settings alone. A run that was killed before its first state starts again,
+    with the same settings or others.
 
     Args:
-        file: which file; None keeps no state.
-        settings: the settings of the run, as ``settings_of`` gives them.
-        device: where the tensors of a state go that were on an accelerator.
+        file: the file; None saves no state.
+        settings: the settings of the run, from ``settings_of``.
+        device: device for those tensors of the state that were on an accelerator.
 
     Raises:
         ValueError: the file is damaged, or belongs to a run with other settings; the message names the first.
@@ -54,6 +55,7 @@ class RunState:
         self.file = file
         self.settings = settings
         self.written = time.monotonic()
+        self._is_checked = False
         self.found: State | None = None
         if file is None:
             return
@@ -63,7 +65,15 @@ class RunState:
             self._write(file, {})
 
     def save_if_due(self, state: State) -> None:
-        """Write a state if the last one is old enough."""
+        """Write a state if ``StateFile.every`` seconds have passed since the last one.
+
+        Raises:
+            TypeError: the state cannot be saved; the first one is checked at once.
+
+        """
+        if self.file is not None and not self._is_checked:
+            check_savable(state)
+            self._is_checked = True
         if self.file is not None and time.monotonic() - self.written >= self.file.every:
             self._write(self.file, state)
 
@@ -74,7 +84,7 @@ class RunState:
 
 
 def check_state(file: StateFile, settings: Settings, device: torch.device | str = "cpu") -> State | None:
-    """Check that a run may keep its state in a file, and return the state to continue from, or None.
+    """Check that a run can use a state file, and return the state to continue from, or None.
 
     Raises:
         ValueError: the file is damaged, or belongs to a run with other settings; the message names the first.
@@ -93,7 +103,7 @@ def check_state(file: StateFile, settings: Settings, device: torch.device | str 
 
 
 def settings_of(run: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as text that is the same in every process, after the versions that they depend on.
+    """Return settings as text that is the same in every process, with the versions of neuralstyle and torch.
 
     Raises:
         ValueError: a setting that ``describe`` cannot describe.
@@ -104,20 +114,15 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe_style(style: Style) -> str:
-    """Return a style's options, with fingerprints for its pictures."""
+    """Return a style's options as text, with fingerprints for its pictures."""
     mask, region = (None if m is None else fingerprint(load_mask(m)) for m in (style.mask, style.region))
     return repr(replace(style, image=fingerprint(load_image(style.image)), mask=mask, region=region))
 
 
 def _check_place(path: Path) -> None:
-    """Check that the state can be written, before the work."""
+    """Check before the work that the state can be written."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it for the state of the run")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for the state of the run; create it first")
-    try:  # os.access says yes to root, even where the disk is read-only
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise PermissionError(f"cannot write in folder {path.parent} ({reason}); put the state elsewhere") from error
+    check_writable(path.parent, "put the state elsewhere")

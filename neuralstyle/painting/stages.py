@@ -1,32 +1,33 @@
-"""Stages with everything resolved: the picture's shape, the encoder, and the losses that are minimised."""
+"""Resolved stages: the picture's shape, the encoder, and the losses to minimise."""
 
 from __future__ import annotations
 
+import copy
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown, whole_number
-from neuralstyle.color import Color
-from neuralstyle.encoders import Layer
-from neuralstyle.encoders.base import Encoder, on_encoder
+from neuralstyle._errors import takes, unknown, whole_number
+from neuralstyle._words import Color
+from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, on_encoder
 from neuralstyle.encoders.default import default_encoder
-from neuralstyle.images import MIN_SIDE, resize_image
-from neuralstyle.losses import Loss, LossSum
+from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
+from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
-from neuralstyle.objective.features import layers_of
+from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.objective import Objective
-from neuralstyle.objective.parts import reach_of, resolve
-from neuralstyle.objective.targets import check_losses
-from neuralstyle.objective.tiling import Tile, TileSize, tiles
+from neuralstyle.objective.parts import check_parts, resolve, size_of
+from neuralstyle.objective.planning import TilePlanner
+from neuralstyle.objective.rehearsal import try_encoder
+from neuralstyle.objective.targets import check_losses, check_styles
+from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
-from neuralstyle.schedule import Schedule, Stage, check_is_encoder, check_stages, encoder_name
-from neuralstyle.styles import Style, at_scale
+from neuralstyle.schedule import Schedule, Stage, check_stages
+from neuralstyle.styles import Style, at_scale, side_at_scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +36,12 @@ class PlannedStage:
 
     Attributes:
         size: longest side of the picture in pixels.
-        height: its height.
-        width: its width.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
         iterations: number of evaluations.
         encoder: the encoder, on its device.
-        losses: what is minimised.
-        cost: time of an evaluation of a pixel, relative to VGG-19.
+        losses: the losses to minimise.
+        cost: time of an evaluation per pixel, relative to VGG-19.
 
     """
 
@@ -76,27 +77,36 @@ class PlannedStage:
         """Return the tiles of the picture.
 
         Raises:
-            ValueError: the tile is smaller than the deepest stride, or a layer depends on the whole picture.
+            ValueError: the tile is smaller than the deepest stride, a layer depends on the whole picture, or an
+                encoder sees further than it says.
 
         """
-        used = self._used()
-        whole = next((layer.name for _, layer in used if layer.is_global), None)
-        if tile is not None and whole is not None:
-            raise ValueError(
-                f"tiles cannot be exact with layer {whole!r}: its positions depend on the whole picture; leave tile "
-                "out, or use earlier layers"
-            )
-        stride = math.lcm(*(layer.stride for _, layer in used))
-        reach = 0 if whole is not None else max(reach_of(loss, layer) for loss, layer in used)
-        return tiles(self.height, self.width, tile, stride, reach)
+        return TilePlanner(FeatureSource(self.encoder), resolve(self.losses)).lay(self.height, self.width, tile)
 
     def least_side(self) -> int:
         """Return the shortest side in pixels at which every layer has a position."""
-        return max(MIN_SIDE, *(layer.stride for _, layer in self._used()))
-
-    def _used(self) -> list[tuple[Loss, Layer]]:
         layers = layers_of(self.encoder)
-        return [(term.loss, layers[name]) for term in resolve(self.losses) for name in term.layers]
+        return max(MIN_SIDE, *(layers[name].stride for term in resolve(self.losses) for name in term.layers))
+
+    def check(self, styles: Sequence[Style], tile: TileSize) -> None:
+        """Check what can be refused of this stage without its targets: masks, regions, tiles, and other people's code.
+
+        Raises:
+            TypeError: an encoder that returns no features by layer name.
+            ValueError: a mask, region or tile that does not fit; a loss or an encoder that breaks its contract.
+
+        """
+        source, terms = FeatureSource(self.encoder), resolve(self.losses)
+        like = on_encoder(self.encoder, torch.empty(0))
+        sizes = []
+        for style in styles:
+            height, width = size_of(load_image(style.image))
+            sizes.append(fit_size(height, width, side_at_scale(style, self.size, height, width)))
+        check_styles(terms, source.layers, styles, sizes)
+        with source.arithmetic(like.device):
+            check_parts(terms, source.layers, like)
+            try_encoder(source, {layer: None for term in terms for layer in term.layers})
+            self.tiles(None if tile == "auto" else tile)
 
 
 def list_stages(
@@ -106,7 +116,7 @@ def list_stages(
     losses: LossSum,
     encoder: Encoder | str | None,
 ) -> tuple[tuple[Stage, ...], list[str]]:
-    """Return the stages of a schedule, and a note for everything that is not as its name or the call says.
+    """Return the stages of a schedule, and a note for each departure from its name or the call.
 
     Args:
         schedule: a name of ``SCHEDULES``, a function, or a sequence of stages.
@@ -117,7 +127,7 @@ def list_stages(
 
     Raises:
         ValueError: an unknown name, a bad number of evaluations, no stages, or a last stage of another size.
-        TypeError: a schedule of another type, or one that gives something else than stages.
+        TypeError: a schedule of another type, or one that does not give a list of stages.
 
     """
     if iterations is not None:
@@ -130,6 +140,11 @@ def list_stages(
             return check_stages(function(size, iterations), size), []
         return check_stages(function(size, iterations, compact=None), size), [reason]  # type: ignore[call-arg]
     if callable(schedule):
+        if not takes(schedule, size, iterations):
+            raise TypeError(
+                f"a schedule is called with two arguments, the size and the iterations (or None); {schedule!r} cannot "
+                "be: give a function such as lambda size, iterations: [Stage(size, iterations or 60)]"
+            )
         return check_stages(schedule(size, iterations), size), []
     stages = check_stages(schedule, size)
     if iterations in (None, stages[-1].iterations):
@@ -144,42 +159,48 @@ def resolve_stages(
     *,
     encoder: Encoder | str | None,
     device: str | torch.device | None,
-    references: Sequence[str],
+    content: bool,
+    styles: Sequence[Style],
     color: Color,
     tile: TileSize,
 ) -> tuple[tuple[PlannedStage, ...], list[str]]:
-    """Resolve stages, and leave out those at which the deepest layer has no position; the last one always stays.
+    """Resolve stages. Leaves out those too small for the deepest layer, but never the last one.
 
     Args:
-        stages: what the schedule says.
-        shape: from the longest side to (height, width).
+        stages: the stages of the schedule.
+        shape: function from the longest side to (height, width).
         losses: the losses of the call.
         encoder: the encoder of the call, or None for the default one.
-        device: where modules are moved; None: the accelerator that torch finds, else the CPU.
-        references: which of "content" and "style" there are to compare with.
+        device: where modules are, or are copied to; None: the accelerator that torch finds, else the CPU.
+        content: whether there is a content to compare with.
+        styles: the styles, with their pictures loaded.
         color: whose colours the result has.
         tile: longest side of a tile.
 
     Returns:
-        The stages, and a note on those that are left out.
+        The stages, and a note for each that is left out.
 
     Raises:
-        ValueError: an unknown network, layer or device, a reference that is missing, or a bad tile.
+        ValueError: an unknown network, layer or device, a reference that is missing, or as ``PlannedStage.check``.
         TypeError: something that is no encoder, or losses of a stage that are none.
 
     """
-    check_is_encoder(encoder)
+    if encoder is not None and not isinstance(encoder, str):
+        check_is_encoder(encoder)
     otherwise = DEFAULT_NETWORK if encoder is None else encoder
     encoders = _encoders([otherwise if stage.encoder is None else stage.encoder for stage in stages], device)
+    references = [name for name, given in (("content", content), ("style", styles)) if given]
     planned: list[PlannedStage] = []
     for stage, network in zip(stages, encoders, strict=True):
-        minimised = losses_through(network, losses, color) if stage.losses is None else as_sum(stage.losses(losses))
+        minimised = losses_through(network, losses, color)
+        if stage.losses is not None:
+            minimised = as_sum(stage.losses(losses), f"the losses of a stage of {stage.size} pixels")
         check_losses(minimised, network, references)
         height, width = shape(stage.size)
         planned.append(PlannedStage(stage.size, height, width, stage.iterations, network, minimised, stage.cost))
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]
     for each in kept:
-        each.tiles(None if tile == "auto" else tile)
+        each.check(styles, tile)
     return tuple(kept), [_left_out(stage) for stage in planned if stage not in kept]
 
 
@@ -189,10 +210,24 @@ def _left_out(stage: PlannedStage) -> str:
 
 
 def _encoders(encoders: Sequence[Encoder | str], device: str | torch.device | None) -> list[Encoder]:
-    """The encoders, each on its device; a name gives one network, however often it occurs."""
+    """Return the encoders on their device; each name makes one network."""
     named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
     networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
-    for network in networks:
-        if isinstance(network, torch.nn.Module):
-            network.to(find_device(device))
-    return networks
+    place = torch.empty(0, device=find_device(device)).device  # with its number, as tensors have it
+    placed = {id(network): encoder_on(network, place) for network in networks}
+    return [placed[id(network)] for network in networks]
+
+
+def encoder_on(encoder: Encoder, device: torch.device) -> Encoder:
+    """The encoder on a device: itself if it is there, else a copy, as it may be in use where it is."""
+    if not isinstance(encoder, torch.nn.Module):
+        return encoder
+    if all(tensor.device == device for tensor in (*encoder.parameters(), *encoder.buffers())):
+        return encoder
+    try:
+        return copy.deepcopy(encoder).to(device)
+    except (TypeError, RuntimeError, copy.Error) as error:
+        raise ValueError(
+            f"{encoder_name(encoder)} is not on {str(device)!r}, and it cannot be copied there ({error}); move it with "
+            f".to({str(device)!r}) first, or choose its device"
+        ) from error

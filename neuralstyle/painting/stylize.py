@@ -1,6 +1,6 @@
-"""Style transfer, texture synthesis and content reconstruction: plan, then paint. Importing this file imports no torch.
+"""Style transfer, texture synthesis and content reconstruction: plan, then paint.
 
-The signature of ``stylize`` is where the command line reads the defaults.
+The command line reads its defaults from the signature of ``stylize``. Importing this file does not import torch.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import Unpack
 
-    from neuralstyle.color import Color
+    from neuralstyle._words import Color, Result
     from neuralstyle.encoders.base import Encoder
     from neuralstyle.images import Picture, Size
     from neuralstyle.losses import Loss, LossSum
     from neuralstyle.objective.tiling import TileSize
     from neuralstyle.optimizers.base import Optimizer
-    from neuralstyle.optimizers.minimize import Result
     from neuralstyle.painting.initial import Init
     from neuralstyle.painting.options import Options, StateFile
     from neuralstyle.painting.progress import Callback
@@ -52,45 +51,46 @@ def stylize(
     r"""Paint the content in the style.
 
     Minimises $\alpha L_\text{content} + \beta L_\text{style}$ over the pixels of the result, from coarse to
-    fine. It is ``paint(plan(content, style, ...))``.
+    fine. The same as ``paint(plan(content, style, ...))``.
 
     Args:
         content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
-        style: the painting, of the same kinds; a ``Style``, with a weight, scale, mask or region; or a list of these.
-        losses: what is minimised; None: ``DEFAULT_LOSSES``. ``losses.scaled("style", 3)`` weighs one side more.
+        style: the painting, of the same types; a ``Style``, with a weight, scale, mask or region; or a list of these.
+        losses: the losses to minimise; None: ``DEFAULT_LOSSES``. ``losses.scaled("style", 3)`` triples the style's.
         size: longest side of the result in pixels, at least 16, or ``Width(800)``, or ``Pixels(1_000_000)``; the
             aspect is the content's.
         iterations: number of evaluations at the final size. The schedule sets those of earlier stages. None: the
             schedule's own number.
         optimizer: "lbfgs", "adam", ``LBFGS(...)``, ``Adam(...)``, another strategy, or a function (image tensor) ->
             ``torch.optim.Optimizer``; None: ``LBFGS()``.
-        init: where to start: "content", "noise", "style", a picture, a function from the content to one, or a
-            ``Noise`` mixed into any of these.
-        encoder: an ``Encoder`` such as a ``FeatureExtractor``, or a network's name, for all stages that name none.
-            None: ``default_encoder()``, VGG-19, after the compact encoder where the schedule says so.
-        tile: longest side in pixels of the tiles in which the picture is evaluated, to bound the memory; the result
-            is the same to rounding. None: the whole picture at once. "auto": chosen from free memory.
-        seed: of the noise. On the CPU the same seed on the same machine gives the same picture, to the byte.
+        init: the start: "content", "style", "noise", a picture, a function from the content to a picture, or a
+            ``Noise``, which may be blended with any of these.
+        encoder: an ``Encoder`` such as a ``FeatureExtractor``, or a network's name, for every stage without its own.
+            None: VGG-19 (``default_encoder()``), after the compact encoder if the schedule uses it.
+        tile: longest side of a tile in pixels. Tiles bound the memory; the result is the same to rounding. None: the
+            whole picture at once. "auto": chosen from free memory.
+        seed: seed of the noise. On the CPU, the same seed on the same machine gives the same bytes.
         device: for example "cpu" or "cuda:1"; None: the accelerator that torch finds, else the CPU. Encoders that are
-            modules are moved there.
-        callback: called with a ``Progress`` after each evaluation; or several. Returning False, or raising
-            StopIteration, stops the work; the result is then chosen from the pictures so far.
+            modules on another device are copied there.
+        callback: one function or several, called with a ``Progress`` after each evaluation. Returning False, or
+            raising StopIteration, stops the work; the result is then chosen from the pictures so far.
         progress: show a progress bar, on the terminal or in a notebook.
-        schedule: "preview", a few seconds' look through the compact encoder; "draft", through the compact encoder
-            alone; "standard", from coarse to fine through the compact encoder and at the end through VGG-19; "fine",
-            through VGG-19 alone, at length; "single", all at the final size; a function (size, iterations) -> list of
-            ``Stage``; or such a list. If you give an encoder, or losses at layers that "compact19" does not have, a
-            schedule by name leaves the compact encoder out, and one line says so.
-        strength: one dial for the balance, from 0, nearly the photograph, over 0.5, the default, to 1, nearly all
-            style: multiplies $\alpha$ by $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$.
-        color: whose colours the result has. "style": the painting's. The content's are kept by "luminance" (afterwards:
-            the result's lightness with the content's chroma, in OkLab), "match" (beforehand: the painting's mean and
-            covariance of colour are made the content's) or "histogram" (beforehand, channel by channel).
-        result: which picture is the result: "best", the one with the lowest loss; "last", where the last step ended;
-            "average", the running average of the steps' pictures, with a decay of 0.99. Each stage starts from the
-            same of the stage before.
-        state: a file that keeps the state of the run, or a ``StateFile`` that also says how often. If it exists, the
-            run continues from there, and ends with the same bytes as one that was never stopped.
+        schedule: "preview": a quick look through the compact encoder. "draft": the compact encoder alone. "standard":
+            from coarse to fine through the compact encoder, then VGG-19. "fine": VGG-19 alone, with three times the
+            evaluations. "single": the final size alone. Or a function (size, iterations) -> list of ``Stage``, or such
+            a list. A named schedule leaves the compact encoder out, and says so, if you give an encoder or losses at
+            layers that "compact19" lacks.
+        strength: balance s from 0 (nearly the photograph) to 1 (nearly all style): multiplies $\alpha$ by
+            $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$. The default, 0.5, leaves both as they are.
+        color: whose colours the result has. "style": the painting's. All others keep the content's. "luminance"
+            replaces the chroma of the result with the content's, in OkLab. "match" gives the painting the content's
+            mean and covariance of colours before painting, "histogram" the content's histogram of each channel.
+            "match-pca" and "match-cholesky": see ``match_color``.
+        result: "best": the picture with the lowest loss. "last": the picture after the last step. "average": the
+            running average of the pictures after each step, with a decay of 0.99. Each stage starts from the result
+            of the stage before.
+        state: a file for the state of the run, or a ``StateFile``, which also says how often to write it. If the file
+            exists, the run continues from it, and ends with the same bytes as an uninterrupted run.
 
     Returns:
         An 8-bit RGB picture.
@@ -98,8 +98,9 @@ def stylize(
     Raises:
         ValueError: bad input, named in the message, before any long work.
         FileNotFoundError: a picture that does not exist.
-        FloatingPointError: a loss is not finite; the message names it. This and any other exception during the work
-            (KeyboardInterrupt too) carries the best picture so far as its attribute ``image``.
+        FloatingPointError: a loss is not finite; the message names it.
+        Exception: any exception after the first evaluation, KeyboardInterrupt too, has the result so far as its
+            attribute ``image``.
 
     Example:
         ```python
@@ -110,9 +111,9 @@ def stylize(
         ```
 
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
-    content, L2 pooling, pixels bounded to their range, the content at relu2_1 and as a mean over positions, Gram
-    matrices compared relative to the style's own and mostly at relu4_1, a little total variation, and a compact
-    encoder for most of the way; ``gatys()`` gives the paper's own settings.
+    content, L2 pooling, pixels bounded to [0, 1], the content at relu2_1 and as a mean over positions, Gram matrices
+    compared relative to the style's and mostly at relu4_1, a small total variation term, and a compact encoder for
+    most evaluations. ``gatys()`` gives the paper's settings.
     """
     from neuralstyle.painting.paint import paint
     from neuralstyle.painting.plan import plan
@@ -154,11 +155,11 @@ def synthesize_texture(
 
     Args:
         style: the texture's source, as in ``stylize``.
-        losses: what is minimised; None: ``TEXTURE_LOSSES``. Fewer layers give smaller structures.
-        size: of the result in pixels: the side of a square, or (height, width).
+        losses: the losses to minimise; None: ``TEXTURE_LOSSES``. Fewer layers give smaller structures.
+        size: size of the result in pixels: the side of a square, or (height, width).
         iterations: number of evaluations at the final size; None: the schedule's own number.
         schedule: as in ``stylize``.
-        **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
+        **options: as in ``stylize``; the default of ``init`` is "noise".
 
     Raises:
         ValueError: bad input, or losses that compare with the content.
@@ -192,18 +193,18 @@ def reconstruct_content(
     schedule: Schedule | Sequence[Stage] | str = "single",
     **options: Unpack[Options],
 ) -> Image.Image:
-    """Paint what a layer remembers of a picture: the content alone, from noise.
+    """Reconstruct a picture from the features of one layer: the content alone, from noise.
 
-    Shallow layers give the picture back nearly pixel by pixel; deep ones keep what is where and lose the rest.
+    Shallow layers recover nearly every pixel. Deep layers keep the arrangement of objects and lose the details.
 
     Args:
         content: the picture, as in ``stylize``.
         layer: the layer whose features are matched.
-        losses: what is minimised, instead of ``ContentLoss(layer)``.
-        size: of the result, as in ``stylize``.
+        losses: the losses to minimise; None: ``ContentLoss(layer)``.
+        size: size of the result, as in ``stylize``.
         iterations: number of evaluations at the final size; None: the schedule's own number.
         schedule: as in ``stylize``.
-        **options: as in ``stylize``; ``init`` is "noise" unless told otherwise.
+        **options: as in ``stylize``; the default of ``init`` is "noise".
 
     Raises:
         ValueError: bad input, an unknown layer, or losses that compare with a style.

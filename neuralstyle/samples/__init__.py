@@ -1,4 +1,4 @@
-"""A photograph and four painted styles that come with the package, so that a first try needs no download.
+"""A photograph and four painted styles that are part of the package, so that a first try needs no download.
 
 ``neuralstyle/data/ATTRIBUTION.md`` names the photograph's author and licence; the paintings are drawn by code.
 """
@@ -11,15 +11,13 @@ import numpy as np
 from PIL import Image
 
 from neuralstyle._errors import unknown, whole_number
+from neuralstyle._words import PAINTINGS
 from neuralstyle.samples import embers, mosaic, swirl, woodcut
 
 __all__ = ["PAINTINGS", "painting", "photo"]
 
 _DRAW = {"swirl": swirl.draw, "mosaic": mosaic.draw, "woodcut": woodcut.draw, "embers": embers.draw}
 _MIN_SIDE, _MAX_SIDE = 64, 4096  # pixels
-
-PAINTINGS: tuple[str, ...] = tuple(_DRAW)
-"""The names that ``painting`` knows."""
 
 
 def photo() -> Image.Image:
@@ -56,8 +54,8 @@ def painting(name: str, size: int = 512, seed: int = 0) -> Image.Image:
         seed: seed of the random details, at least 0.
 
     Raises:
-        ValueError: an unknown name, a size that is no whole number from 64 to 4096, or a seed that is no whole number
-            of at least 0.
+        ValueError: an unknown name, a size that is not a whole number from 64 to 4096, or a seed that is not a whole
+            number of at least 0.
 
     Example:
         ```python

@@ -24,7 +24,7 @@ _POINTS_PER_CHUNK = 400_000  # points that strokes are painted with at once; bou
 
 
 def supersampling(size: int) -> int:
-    """Return the number of pixels drawn for each final pixel, along a side; large pictures need no smoothing."""
+    """Return the number of pixels to draw for each final pixel, along a side; large pictures need no smoothing."""
     return 2 if size <= 1024 else 1
 
 

@@ -1,4 +1,4 @@
-"""Checks for losses, encoders and strategies of your own: the rules that the package's own ones keep."""
+"""Checks for your own losses, encoders and strategies: the rules that the package's own ones keep."""
 
 from neuralstyle.testing.encoder import check_encoder
 from neuralstyle.testing.loss import check_loss

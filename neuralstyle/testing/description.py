@@ -1,4 +1,4 @@
-"""A loss as a description: what it shows of itself, and whether a copy is the same loss."""
+"""Checks of a loss as a description: its repr, and its copies."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from neuralstyle.testing.tools import one_line
 
 
 class _Another:
-    """A value that no attribute has."""
+    """A value that differs from that of every attribute."""
 
     def __repr__(self) -> str:
         return "<another value>"
 
 
 def check_description(loss: Loss) -> None:
-    """Check how a loss reads.
+    """Check the repr and the copies of a loss.
 
     Raises:
-        ValueError: an attribute that ``repr`` hides, one that reads as an address in memory, or a copy that differs.
+        ValueError: ``repr`` hides an attribute or shows an address in memory, or a copy differs.
     """
     name, text = type(loss).__name__, repr(loss)
     for attribute in _settings(loss):
@@ -31,7 +31,7 @@ def check_description(loss: Loss) -> None:
         object.__setattr__(other, attribute, _Another())
         try:
             hidden = repr(other) == text
-        except Exception:  # a repr that fails for such a value looks at it
+        except Exception:  # a repr that fails for this value uses it
             hidden = False
         if hidden:
             raise ValueError(
@@ -47,7 +47,7 @@ def check_description(loss: Loss) -> None:
 
 
 def _settings(loss: Loss) -> list[str]:
-    """The attributes that make the difference between two losses of a class."""
+    """The attributes that distinguish two losses of a class."""
     if dataclasses.is_dataclass(loss):
         return [field.name for field in dataclasses.fields(loss) if field.init]
     return list(vars(loss))
@@ -58,14 +58,14 @@ def _check_copies(loss: Loss, text: str) -> None:
     found: object = sys.modules.get(kind.__module__)
     for part in kind.__qualname__.split("."):
         found = getattr(found, part, None)
-    # pickle finds classes by their name, so those of a function or of a snippet are copied only.
+    # pickle finds classes by name, so losses of classes inside functions or snippets are only copied.
     how = "pickled" if found is kind else "copied"
     try:
         copied = pickle.loads(pickle.dumps(loss)) if found is kind else copy.deepcopy(loss)
     except Exception as error:
         raise ValueError(
-            f"{name} cannot be {how}, and so not handed to another process: {one_line(error)}; keep functions, files "
-            "and the like out of its attributes"
+            f"{name} cannot be {how}, and so not sent to another process: {one_line(error)}; do not store functions or "
+            "open files in its attributes"
         ) from error
     if repr(copied) != text:
         raise ValueError(f"{name} differs when it is {how}: {text} becomes {copied!r}")

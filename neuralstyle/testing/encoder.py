@@ -1,4 +1,4 @@
-"""check_encoder: whether an encoder states its layers truly, which is what exact tiles rely on."""
+"""check_encoder: checks that an encoder describes its layers correctly, which exact tiles depend on."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from neuralstyle._errors import whole_number
 from neuralstyle.encoders import Layer
-from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_names, on_encoder
+from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_layer, check_names, on_encoder
 from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.testing.tools import difference, global_random_numbers, noise, one_line
 
-MIN_SIDE = 16  # of the pictures, in pixels
+MIN_PICTURE_SIDE = 16  # of the pictures, in pixels
 
 
 def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tolerance: float = 1e-3) -> None:
     """Check that an encoder keeps the rules, on small random pictures.
 
-    ``layers`` describes each layer truly: features are (B, channels, H // stride, W // stride), and a piece of a
-    picture has the features of the whole picture wherever ``reach`` says that they see the piece alone, so that tiles
-    are exact. Features are finite, of the picture's dtype, the same every time, the same whichever other layers are
-    asked for, and the same in a batch as alone; they can be differentiated. The picture is left as it was. Layer
-    "image", if there is one, is the picture itself.
+    ``layers`` describes each layer correctly: features are (B, channels, H // stride, W // stride), and features of a
+    piece of a picture equal those of the whole picture if by ``reach`` they see the piece alone, so that tiles are
+    exact. Features are finite, have the picture's dtype, repeat from call to call, do not depend on the other requested
+    layers or on the other pictures of a batch, and can be differentiated. The picture is not changed. Layer "image", if
+    there is one, is the picture itself.
 
     Args:
-        encoder: an object with ``layers`` and a call, as ``Encoder`` says.
-        layers: names of those to check; None: all.
+        encoder: an object with ``layers`` and a call, see ``Encoder``.
+        layers: names of the layers to check; None: all.
         tolerance: the largest difference that counts as rounding, relative to the layer's largest feature.
 
     Raises:
-        TypeError: no encoder; for a network ``ModuleExtractor`` is named.
-        ValueError: the first rule that is broken, in one line: the class and layer, what it gave, and what to do.
+        TypeError: ``encoder`` is not an encoder; for a network the message names ``ModuleExtractor``.
+        ValueError: a rule is broken; the message gives, in one line, the class and layer, the result, and what to do.
 
     Example:
         ```python
@@ -54,9 +53,11 @@ def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tole
         )
     wanted = tuple(stated) if layers is None else check_names(layers, stated, name)
     if not wanted:
-        raise ValueError(f"{name}.layers is empty; name one layer at least, such as {{'patch': Layer('patch', ...)}}")
+        raise ValueError(f"{name}.layers is empty; name at least one layer, such as {{'patch': Layer('patch', ...)}}")
     for layer in wanted:
-        _check_layer(name, layer, stated[layer])
+        if not isinstance(stated[layer], Layer):
+            raise ValueError(f"{name}.layers[{layer!r}] is {type(stated[layer]).__name__}; describe it by a Layer")
+        check_layer(name, layer, stated[layer])
     looked = _Looked(encoder, name, {layer: stated[layer] for layer in wanted}, tolerance)
     looked.check_features()
     looked.check_each_alone()
@@ -65,34 +66,23 @@ def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tole
     looked.check_pieces()
 
 
-def _check_layer(name: str, key: str, layer: object) -> None:
-    if not isinstance(layer, Layer):
-        raise ValueError(f"{name}.layers[{key!r}] is {type(layer).__name__}; describe it by a Layer")
-    if layer.name != key:
-        raise ValueError(f"{name}.layers[{key!r}] is called {layer.name!r}; give both the same name")
-    for what, least in (("channels", 1), ("stride", 1), ("reach", 0)):
-        whole_number(f"{what} of {name}'s layer {key!r}", getattr(layer, what), least)
-    if key == "image" and (layer.channels, layer.stride, layer.reach) != (3, 1, 0):
-        raise ValueError(f"layer 'image' of {name} is the picture itself: 3 channels, a stride of 1, a reach of 0")
-
-
 class _Looked:
-    """An encoder and the layers of it that are checked."""
+    """An encoder, and its layers to check."""
 
     def __init__(self, encoder: Encoder, name: str, layers: dict[str, Layer], tolerance: float) -> None:
         self.encoder, self.name, self.layers, self.tolerance = encoder, name, layers, tolerance
         self.stride = math.lcm(*(layer.stride for layer in layers.values()))
 
     def picture(self, height: int, width: int, seed: int = 0, batch: int = 1) -> Tensor:
-        """A random picture on the encoder's device and of its dtype."""
+        """Return a random picture on the encoder's device and of its dtype."""
         return on_encoder(self.encoder, noise(batch, 3, height, width, seed=seed, dtype=torch.float32))
 
     def features(self, image: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """What the encoder gives, with its form checked."""
+        """Return the encoder's features, after a check of their shapes."""
         asked = list(self.layers if names is None else names)
         try:
             found = self.encoder(image, asked)
-        except Exception as error:  # whatever somebody's own code raises
+        except Exception as error:  # user code may raise anything
             raise ValueError(
                 f"{self.name} fails for a picture {tuple(image.shape)} and the layers {asked}: {one_line(error)}"
             ) from error
@@ -117,20 +107,27 @@ class _Looked:
             )
         if maps.dtype != image.dtype:
             raise ValueError(f"layer {key!r} of {self.name} is {maps.dtype} for a picture of {image.dtype}; keep it")
+        if maps.layout != torch.strided or maps.device != image.device:
+            raise ValueError(
+                f"layer {key!r} of {self.name} is {maps.layout} on {str(maps.device)!r} for a picture on "
+                f"{str(image.device)!r}; return a dense tensor there"
+            )
 
     def _measured(self, key: str, what: str) -> str:
-        """What the geometry of a layer is, measured by running the encoder, as advice."""
+        """The geometry of a layer, measured by running the encoder, as advice."""
         try:
             found = probe_layers(_Tapped(self.encoder, key), ["tap"])["tap"]
-        except Exception:  # the encoder may fail on the strips that are shown to it
+        except Exception:  # the encoder may fail on the strips of the probe
             return f"state the {what} that it has"
         if what == "reach" and found.reach >= WHOLE_PICTURE:
             return "measured, it depends on the whole picture: state reach=WHOLE_PICTURE"
         return f"measured, its stride is {found.stride} and its reach {found.reach}"
 
     def check_features(self) -> None:
-        """Shapes, numbers and repeatability, for sizes that are no multiples of the stride."""
-        height, width = (max(side, MIN_SIDE) for side in (3 * self.stride + 1, 2 * self.stride + self.stride // 2))
+        """Check shapes, values and repeatability, for sizes that are not multiples of the stride."""
+        height, width = (
+            max(side, MIN_PICTURE_SIDE) for side in (3 * self.stride + 1, 2 * self.stride + self.stride // 2)
+        )
         image = self.picture(height, width, batch=2)
         before = image.clone()
         with torch.no_grad(), global_random_numbers(0) as drawn:
@@ -139,7 +136,7 @@ class _Looked:
             again = self.features(image)
             alone = {key: torch.cat(pair) for key, pair in self._one_by_one(image).items()}
         if not torch.equal(image, before):
-            raise ValueError(f"{self.name} changes the picture that it is given; compute with a copy")
+            raise ValueError(f"{self.name} changes its input picture; compute with a copy")
         for key, maps in both.items():
             if not torch.isfinite(maps).all():
                 raise ValueError(f"layer {key!r} of {self.name} is not finite for a random picture in [0, 1]")
@@ -151,30 +148,30 @@ class _Looked:
             if difference(alone[key], maps) > self.tolerance:
                 raise ValueError(
                     f"layer {key!r} of {self.name} differs between a picture in a batch and the same picture alone; "
-                    "use eval(), so that no normalisation looks at the whole batch"
+                    "use eval(), so that no normalisation uses the whole batch"
                 )
         if "image" in both and not torch.equal(both["image"], image):
-            raise ValueError(f"layer 'image' of {self.name} is not the picture that was given; return it as it is")
+            raise ValueError(f"layer 'image' of {self.name} is not the input picture; return that unchanged")
 
     def _one_by_one(self, image: Tensor) -> dict[str, list[Tensor]]:
         singles = [self.features(image[index : index + 1]) for index in range(len(image))]
         return {key: [single[key] for single in singles] for key in self.layers}
 
     def check_each_alone(self) -> None:
-        """A layer has the same features whatever else is asked for: no later layer overwrites it."""
-        image = self.picture(*2 * [max(2 * self.stride, MIN_SIDE)])
+        """Check that a layer's features do not depend on the other requested layers: no later layer overwrites them."""
+        image = self.picture(*2 * [max(2 * self.stride, MIN_PICTURE_SIDE)])
         with torch.no_grad():
             together = self.features(image)
             for key in self.layers:
                 if difference(self.features(image, [key])[key], together[key]) > self.tolerance:
                     raise ValueError(
-                        f"layer {key!r} of {self.name} differs when other layers are asked for beside it; an operation "
+                        f"layer {key!r} of {self.name} differs when other layers are requested with it; an operation "
                         "in place may overwrite it: return a copy, or use inplace=False"
                     )
 
     def check_gradient(self) -> None:
-        """Features can be differentiated with respect to the picture."""
-        image = self.picture(*2 * [max(2 * self.stride, MIN_SIDE)]).requires_grad_()
+        """Check that features can be differentiated with respect to the picture."""
+        image = self.picture(*2 * [max(2 * self.stride, MIN_PICTURE_SIDE)]).requires_grad_()
         features = self.features(image)
         for key, maps in features.items():
             if not maps.requires_grad:
@@ -188,14 +185,16 @@ class _Looked:
             raise ValueError(f"the gradient of {self.name}'s features is not finite for a random picture in [0, 1]")
 
     def check_reach(self) -> None:
-        """No cell sees further than the reach: pixels beyond it do not change its features."""
+        """Check that pixels beyond the reach of a position do not change its features."""
         for reach in sorted({layer.reach for layer in self.layers.values() if not layer.is_global}):
             layers = {key: layer for key, layer in self.layers.items() if layer.reach == reach}
             stride = math.lcm(*(layer.stride for layer in layers.values()))
-            beyond = -(-MIN_SIDE // stride) * stride
+            beyond = -(-MIN_PICTURE_SIDE // stride) * stride
             start = -(-reach // stride) * stride + beyond
             stop = start + 4 * stride  # cells from start to stop see pixels from start - reach to stop + reach
-            first, second = (self.picture(max(2 * stride, MIN_SIDE), stop + start, seed=seed) for seed in (3, 4))
+            first, second = (
+                self.picture(max(2 * stride, MIN_PICTURE_SIDE), stop + start, seed=seed) for seed in (3, 4)
+            )
             second[..., start - reach : stop + reach] = first[..., start - reach : stop + reach]
             for lying in (True, False):
                 pair = [self._strip(strip, layers, lying=lying) for strip in (first, second)]
@@ -205,15 +204,15 @@ class _Looked:
                     self._compare(layer, one, other, "pixels further away")
 
     def check_pieces(self) -> None:
-        """A piece of a picture has the features of the whole, but for those that see beyond it."""
+        """Check that features of a piece of a picture equal those of the whole, except those that see beyond it."""
         local = {key: layer for key, layer in self.layers.items() if not layer.is_global}
         if not local:
             return
         stride = math.lcm(*(layer.stride for layer in local.values()))
         furthest = -(-max(layer.reach for layer in local.values()) // stride) * stride
-        margin = -(-MIN_SIDE // stride) * stride
+        margin = -(-MIN_PICTURE_SIDE // stride) * stride
         length = 2 * furthest + 4 * stride
-        strip = self.picture(max(2 * stride, MIN_SIDE), length + 2 * margin, seed=3)
+        strip = self.picture(max(2 * stride, MIN_PICTURE_SIDE), length + 2 * margin, seed=3)
         for lying in (True, False):
             whole, piece = (
                 self._strip(each, local, lying=lying) for each in (strip, strip[..., margin : margin + length])
@@ -224,7 +223,7 @@ class _Looked:
                 self._compare(layer, piece[key][..., start:stop], inside, "its place in the picture")
 
     def _strip(self, strip: Tensor, names: Iterable[str], *, lying: bool) -> dict[str, Tensor]:
-        """Features of a strip that lies or stands, lying."""
+        """Return features of a strip, given to the encoder lying or upright, and always returned lying."""
         with torch.no_grad():
             if lying:
                 return self.features(strip, names)
@@ -239,7 +238,7 @@ class _Looked:
 
 
 class _Tapped(nn.Module):
-    """An encoder as a module whose output at one layer can be watched."""
+    """An encoder as a module, for hooks on its output at one layer."""
 
     def __init__(self, encoder: Encoder, layer: str) -> None:
         super().__init__()
@@ -247,6 +246,6 @@ class _Tapped(nn.Module):
         self.tap = nn.Identity()
 
     def forward(self, image: Tensor) -> Tensor:
-        """The features of the layer."""
+        """Return the features of the layer."""
         features: Tensor = self.tap(self.encoder(image, [self.layer])[self.layer])
         return features

@@ -1,4 +1,4 @@
-"""check_loss: whether a loss keeps the rules that masks, regions, tiles, batches and state files rely on."""
+"""check_loss: checks that a loss keeps the rules that masks, regions, tiles, batches and state files depend on."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from neuralstyle.testing.tools import difference, global_random_numbers, leaves,
 TOLERANCE = 1e-7  # of sums in double precision, relative
 GRADIENT_TOLERANCE = 1e-3  # of differences of values, relative
 STEP = 1e-6  # of those differences
-CORE = 8  # positions on each side of the piece that is cut out to find how far an error looks
-LONGEST_REACH = 14  # in positions, of those that are looked for
+CORE = 8  # positions on each side of the piece that is cut out to find the reach of an error
+LONGEST_REACH = 14  # in positions; the largest reach that is searched for
 
 
 def check_loss(loss: Loss, *, channels: int | Mapping[str, int] = 4, size: tuple[int, int] = (12, 10)) -> None:
     """Check that a loss keeps the rules, on small random maps and pictures.
 
-    The rules of all losses: ``layers`` and ``reference`` are named; the value is a finite scalar of the features' dtype
-    and depends on nothing but the features; its gradient exists, is its derivative, and is finite where features are
-    0, do not vary, or equal their target; features and attributes are left as they were; a batch of two works;
-    ``repr`` tells settings apart; a copy, and a pickled one, is the same loss; a picture in tiles has the value and
-    gradient of the whole picture.
+    The rules of all losses: ``layers`` and ``reference`` are set; the value is a finite scalar of the features' dtype
+    and depends on the features alone; its gradient exists, is its derivative, and is finite where features are 0, do
+    not vary, or equal their target; features and attributes do not change; a batch of two works; ``repr`` shows all
+    settings; a copy, and a pickled copy, is the same loss; a picture in tiles has the value and gradient of the whole
+    picture.
 
     The rules of a ``StatisticLoss``: ``statistic`` is a sum over positions, linear in the weight, that does not depend
-    on their order; ``distance`` is a scalar. Of a ``PointwiseLoss``: ``error`` is (B, 1, h, w) and looks no further
-    than ``reach``. Of both: no picture of a batch changes the value of another.
+    on their order; ``distance`` is a scalar. Of a ``PointwiseLoss``: ``error`` is (B, 1, h, w) and uses no neighbour
+    beyond ``reach``. Of both: no picture of a batch changes the value of another.
 
     Args:
         loss: an object such as ``MyLoss()``.
-        channels: of the features, for all layers or by layer; those of layer "image" are always 3.
+        channels: number of channels of the features, for all layers or by layer; layer "image" always has 3.
         size: height and width of the feature maps.
 
     Raises:
-        TypeError: no loss.
-        ValueError: the first rule that is broken, in one line: the class, what it gave, and what to do.
+        TypeError: ``loss`` is not a loss.
+        ValueError: a rule is broken; the message gives, in one line, the class, the result, and what to do.
 
     Example:
         ```python
@@ -95,7 +95,7 @@ class _Maps:
     size: tuple[int, int]
 
     def features(self, batch: int, seed: int, dtype: torch.dtype, size: tuple[int, int] | None = None) -> Any:
-        """Random features (batch, C, h, w)."""
+        """Return random features (batch, C, h, w)."""
         height, width = size or self.size
         if self.loss.joint:
             stand_in = StandIn(tuple(self.channels), self.channels, by_vgg=True)
@@ -106,7 +106,7 @@ class _Maps:
         return noise(batch, number, height, width, seed=seed, dtype=dtype)
 
     def target(self, batch: int, dtype: torch.dtype) -> Any:
-        """What they are compared with: maps of another size for a style, None for a regulariser."""
+        """Return a target: maps of another size for a style, None for a regulariser."""
         if self.loss.reference is None:
             return None
         height, width = self.size
@@ -114,7 +114,7 @@ class _Maps:
         return self.features(batch, 1, dtype, other)
 
     def pair(self, batch: int = 1, dtype: torch.dtype = torch.float64, target_batch: int | None = None) -> Any:
-        """Features and what they are compared with."""
+        """Return features and a target."""
         return self.features(batch, 0, dtype), self.target(target_batch or batch, dtype)
 
 
@@ -132,19 +132,19 @@ def _check_maps(loss: Loss, maps: _Maps) -> None:
 
 
 def _call(loss: Loss, method: str, *args: Any) -> Any:
-    """The result of a method of the loss, which has to leave its arguments as they were."""
+    """Call a method of the loss, and check that it does not change its arguments."""
     given = [each for argument in args for each in leaves(argument)]
     before = [each.detach().clone() for each in given]
     try:
         result = getattr(loss, method)(*args)
-    except Exception as error:  # whatever somebody's own code raises
+    except Exception as error:  # user code may raise anything
         shapes = " and ".join(map(_shape, given))
         advice = "; make constants with x.new_tensor(...) or .to(x)" if "dtype" in str(error) else ""
         raise ValueError(
             f"{_name(loss)}.{method} fails for {shapes} of {given[0].dtype}: {one_line(error)}{advice}"
         ) from error
     if not all(map(torch.equal, before, given)):
-        raise ValueError(f"{_name(loss)}.{method} changes in place what it is given; compute with a copy")
+        raise ValueError(f"{_name(loss)}.{method} changes its arguments in place; compute with a copy")
     return result
 
 
@@ -169,8 +169,10 @@ def _check_statistic(loss: StatisticLoss, maps: _Maps) -> None:
     count = positions.shape[2]
     a, b = (noise(2, 1, count, seed=seed) for seed in (2, 3))
     first = _call(loss, "statistic", positions, a)
-    if not isinstance(first, Tensor) or first.shape[:1] != (2,):
+    is_number = isinstance(first, Tensor) and (first.is_floating_point() or first.is_complex())
+    if not is_number or first.shape[:1] != (2,):
         what = f"the shape {_shape(first)}" if isinstance(first, Tensor) else type(first).__name__
+        what = what if is_number or not isinstance(first, Tensor) else f"a tensor of {first.dtype}"
         raise ValueError(
             f"{_name(loss)}.statistic returns {what} for features {_shape(positions)}; return a tensor (2, ...), a sum "
             "over the positions of each picture of the batch, such as (x * weight).sum(2)"
@@ -241,12 +243,12 @@ def _check_reach(loss: PointwiseLoss, maps: _Maps) -> None:
         return
     enough = next((reach for reach in range(loss.reach + 1, longest) if holds(reach)), None)
     advice = (
-        "it may look at the whole map: derive it from Loss, which does"
+        "if it uses the whole map, derive it from Loss, which sees whole maps"
         if enough is None
-        else f"it is the same with {enough}: set reach = {enough}"
+        else f"the error agrees with a reach of {enough}; set reach = {enough}"
     )
     raise ValueError(
-        f"{_name(loss)}.error looks further than its reach of {loss.reach}: a piece of the map with {loss.reach} "
+        f"{_name(loss)}.error uses positions beyond its reach of {loss.reach}: a piece of the map with {loss.reach} "
         f"positions around it has another error than in the whole map; {advice}"
     )
 
@@ -273,8 +275,8 @@ def _check_value(loss: Loss, maps: _Maps) -> None:
             raise ValueError(f"{_name(loss)} returns {first.item()} for random features in [0, 1]; check its formula")
         if not torch.equal(first, second):
             raise ValueError(
-                f"{_name(loss)} returns {first.item():.6g} and then {second.item():.6g} for the same features; let it "
-                "depend on nothing else"
+                f"{_name(loss)} returns {first.item():.6g} and then {second.item():.6g} for the same features; make "
+                "it depend on the features alone"
             )
         if repr(loss) != attributes:
             raise ValueError(
@@ -305,7 +307,7 @@ def _moved(x: Any, directions: list[Tensor], step: float) -> Any:
 
 
 def _differentiate(loss: Loss, x: Any, target: Any, where: str) -> tuple[float, list[Tensor]]:
-    """Value and gradient, which have to exist and to be finite."""
+    """Return value and gradient, after a check that both are finite and the gradient exists."""
     own = [each.detach().clone().requires_grad_() for each in leaves(x)]
     value = _forward(loss, dict(zip(x, own, strict=True)) if isinstance(x, dict) else own[0], target)
     if not value.requires_grad:
@@ -348,8 +350,8 @@ def _check_batch(loss: Loss, maps: _Maps) -> None:
     total = _forward(loss, x[:1], targets[0]) + _forward(loss, x[1:], targets[1])
     if min(difference(value, total), difference(value, total / 2)) > TOLERANCE:
         raise ValueError(
-            f"{_name(loss)} is {value.item():.6g} for a batch of two pictures, neither the sum nor the mean of what it "
-            f"is for each, {total.item():.6g} and {total.item() / 2:.6g}; keep the pictures of a batch apart"
+            f"{_name(loss)} is {value.item():.6g} for a batch of two pictures, neither the sum nor the mean of its "
+            f"values for each, {total.item():.6g} and {total.item() / 2:.6g}; do not mix the pictures of a batch"
         )
 
 

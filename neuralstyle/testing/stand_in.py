@@ -1,4 +1,4 @@
-"""An encoder without training, for the layers that a loss names."""
+"""An untrained encoder with the layers that a loss names."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class StandIn:
     """Random filters under the names of any layers, in double precision.
 
     Args:
-        names: of layers; "image" is the picture itself.
-        channels: of each.
-        by_vgg: layers called as VGG-19's have its strides, so that maps of several layers fit together as there; all
-            others have a stride of 2.
+        names: names of the layers; "image" is the picture itself.
+        channels: number of channels of each layer.
+        by_vgg: give layers with names of VGG-19's layers their strides, so that maps of several layers fit together.
+            All other layers have a stride of 2.
 
     """
 
@@ -43,7 +43,7 @@ class StandIn:
         return math.lcm(*(layer.stride for layer in self.layers.values()))
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features (B, C, H // stride, W // stride) of a picture (B, 3, H, W)."""
+        """Return features (B, C, H // stride, W // stride) of a picture (B, 3, H, W)."""
         return {name: self._see(image, name) for name in layers}
 
     def _see(self, image: Tensor, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""check_strategy: whether an optimiser can be counted, stopped and continued, and keeps the picture in its range."""
+"""check_strategy: checks that an optimiser can be stopped and continued, and keeps the picture in its range."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ RESUME_AFTER = 3  # steps
 def check_strategy(strategy: Optimizer, *, evaluations: int = EVALUATIONS) -> None:
     """Check that a strategy keeps the rules, on a quadratic function of a small picture.
 
-    It evaluates only finite pictures in [0, 1] of the shape that it was given, and lowers the loss. After each step it
-    yields its state, a dict of tensors and plain data with the present picture under "image", in [0, 1]. Started with
-    a state that has been saved to a file and read again, it evaluates the same pictures as if it had never stopped.
-    It lets through the exception by which the loop ends it, and leaves the picture that it was given as it was.
+    The strategy evaluates only finite pictures in [0, 1] of the start's shape, and lowers the loss. After each step it
+    yields its state, a dict of tensors and plain data with the current picture under "image", in [0, 1]. From a state
+    that was saved to a file and read again, it evaluates the same pictures as an uninterrupted walk. It does not catch
+    the exception that ends it, and does not change the start.
 
     Args:
         strategy: an object with ``walk``, or a function (image tensor) -> ``torch.optim.Optimizer``.
-        evaluations: how many it may make to lower the loss.
+        evaluations: number of evaluations in which to lower the loss.
 
     Raises:
-        TypeError: no strategy.
-        ValueError: the first rule that is broken, in one line: the class, what it did, and what to do.
+        TypeError: ``strategy`` is not a strategy.
+        ValueError: a rule is broken; the message gives, in one line, the class, what it did, and what to do.
 
     Example:
         ```python
@@ -67,7 +67,7 @@ def check_strategy(strategy: Optimizer, *, evaluations: int = EVALUATIONS) -> No
             f"{name}.walk has yielded nothing in {evaluations} evaluations; yield the state after each step"
         )
     if not torch.equal(given, start):
-        raise ValueError(f"{name}.walk changes the picture that it is given in place; start with a clone of it")
+        raise ValueError(f"{name}.walk changes its start in place; work on a clone of it")
     if not first.losses:
         raise ValueError(f"{name}.walk evaluates no picture; call evaluate(x) -> (loss, gradient) at each step")
     if not min(first.losses) < first.losses[0]:
@@ -81,11 +81,11 @@ def check_strategy(strategy: Optimizer, *, evaluations: int = EVALUATIONS) -> No
 
 
 class _Enough(Exception):  # noqa: N818 - a signal, as the loop's own
-    """The evaluations are used up."""
+    """All evaluations have been made."""
 
 
 class _Walk:
-    """A quadratic function that keeps account of where it was evaluated, and the walk down it."""
+    """A quadratic function that records its evaluations, and a walk that minimises it."""
 
     def __init__(self, name: str, evaluations: int) -> None:
         self.name, self.evaluations = name, evaluations
@@ -98,12 +98,12 @@ class _Walk:
         self.steepness = 0.2 + noise(*SHAPE, seed=2, dtype=torch.float32)
 
     def evaluate(self, x: Tensor) -> tuple[float, Tensor]:
-        """Value and gradient; raises once the evaluations are used up."""
+        """Return value and gradient; raises after the last evaluation."""
         if len(self.losses) >= self.evaluations:
             self.stopped += 1
             if self.stopped == 1:
                 raise _Enough
-        if self.refused is None:  # once; a strategy that goes on after it gets to its next step
+        if self.refused is None:  # raised once; a strategy that catches it continues to its next step
             self.refused = _wrong(x, f"{self.name}.walk evaluates")
             if self.refused is not None:
                 raise self.refused
@@ -113,17 +113,17 @@ class _Walk:
         return self.losses[-1], self.steepness * away
 
     def run(self, strategy: Strategy, image: Tensor, state: State | None = None) -> list[tuple[int, State]]:
-        """A copy of each state that is yielded, and how many evaluations there had been."""
+        """Return a copy of each yielded state, with the number of evaluations before it."""
         states: list[tuple[int, State]] = []
         try:
             for yielded in strategy.walk(image, self.evaluate, state):
                 self.refused = self.refused or self._wrong_state(yielded)
-                if self.refused or self.stopped or len(states) > 10 * self.evaluations:  # it goes on after an exception
+                if self.refused or self.stopped or len(states) > 10 * self.evaluations:  # it caught the exception
                     break
                 states.append((len(self.losses), copy.deepcopy(yielded)))
         except _Enough:
             pass
-        except Exception as error:  # whatever somebody's own code raises
+        except Exception as error:  # user code may raise anything
             if self.refused is None:
                 raise ValueError(f"{self.name}.walk fails on a quadratic function: {one_line(error)}") from error
         if self.refused is not None:
@@ -135,16 +135,21 @@ class _Walk:
             return _wrong(state["image"], f"{self.name}.walk yields")
         what = f"a dict with the keys {sorted(map(str, state))}" if isinstance(state, dict) else type(state).__name__
         return ValueError(
-            f"{self.name}.walk yields {what}; yield its state, a dict with the present picture under 'image', such as "
+            f"{self.name}.walk yields {what}; yield its state, a dict with the current picture under 'image', such as "
             "{'image': x}"
         )
 
 
 def _wrong(x: Any, what: str) -> ValueError | None:
-    """The error for a picture that is none."""
+    """Return the error for a wrong picture, or None."""
     if not isinstance(x, Tensor) or tuple(x.shape) != SHAPE:
         shape = f"the shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         return ValueError(f"{what} a picture of {shape}; it is given {SHAPE} and keeps that shape")
+    if x.dtype != torch.float32 or x.device.type != "cpu" or x.layout != torch.strided:
+        found = f"{x.dtype}, {x.layout}, on {str(x.device)!r}"
+        return ValueError(
+            f"{what} a picture of {found}; it is given a dense one of torch.float32 on 'cpu' and keeps that"
+        )
     low, high = float(x.detach().min()), float(x.detach().max())
     if not (low >= 0 and high <= 1):
         return ValueError(
@@ -155,17 +160,15 @@ def _wrong(x: Any, what: str) -> ValueError | None:
 
 
 def _check_stop(strategy: Strategy, name: str, start: Tensor) -> None:
-    """The exception that ends the walk goes through it."""
+    """Check that the walk does not catch the exception that ends it."""
     walk = _Walk(name, 2)
     walk.run(strategy, start.clone())
     if walk.stopped > 1:
-        raise ValueError(
-            f"{name}.walk goes on after the exception by which the loop ends it; let exceptions of evaluate through"
-        )
+        raise ValueError(f"{name}.walk continues after the exception that ends it; do not catch exceptions of evaluate")
 
 
 def _check_resuming(strategy: Strategy, name: str, start: Tensor, first: _Walk, steps: list[tuple[int, State]]) -> None:
-    """A walk from a state that was saved makes the same evaluations as the one that was not interrupted."""
+    """Check that a walk from a saved state makes the same evaluations as an uninterrupted one."""
     done, state = steps[min(RESUME_AFTER, len(steps)) - 1]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "state.safetensors"
@@ -173,8 +176,8 @@ def _check_resuming(strategy: Strategy, name: str, start: Tensor, first: _Walk, 
             save_state(file, state)
         except TypeError as error:
             raise ValueError(
-                f"{name}.walk yields a state that cannot be saved: {one_line(error)}; keep in it tensors, numbers, "
-                "strings, lists and dicts"
+                f"{name}.walk yields a state that cannot be saved: {one_line(error)}; store tensors, numbers, "
+                "strings, lists and dicts in it"
             ) from error
         loaded = load_state(file)
     again = _Walk(name, first.evaluations - done)
@@ -184,5 +187,5 @@ def _check_resuming(strategy: Strategy, name: str, start: Tensor, first: _Walk, 
         if number >= len(again.pictures) or not torch.equal(picture, again.pictures[number]):
             raise ValueError(
                 f"{name}.walk does not continue from the state that it has yielded: evaluation {number + 1} after it "
-                "is of another picture than without the interruption; take all that the steps depend on from state"
+                "differs from that of the uninterrupted walk; store everything that the steps depend on in the state"
             )

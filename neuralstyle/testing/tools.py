@@ -1,4 +1,4 @@
-"""What the checks share: random maps, comparisons of numbers, and watches over global random numbers."""
+"""Shared tools of the checks: random maps, comparisons of tensors, and detection of global random numbers."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from torch import Tensor
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Numbers in [0, 1], the same for the same shape and seed."""
+    """Return random numbers in [0, 1], the same for the same shape and seed."""
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 def difference(actual: Tensor, expected: Tensor) -> float:
-    """The largest difference between two tensors, relative to the largest number in either; infinite for NaN."""
+    """Return the largest difference between two tensors, relative to the largest number in either; infinite for NaN."""
     largest = max(float(actual.abs().max()), float(expected.abs().max()), 1e-300)
     found = float((actual - expected).abs().max()) / largest
     return found if found < torch.inf else torch.inf
 
 
 def one_line(error: BaseException) -> str:
-    """An exception in one line of at most 300 characters."""
+    """Return an exception in one line of at most 300 characters."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def leaves(maps: Any) -> list[Tensor]:
-    """The tensors of a map, of a dict of maps, or of None."""
+    """Return the tensors of a map, of a dict of maps, or of None."""
     if maps is None:
         return []
     return list(maps.values()) if isinstance(maps, dict) else [maps]
@@ -39,13 +39,13 @@ def leaves(maps: Any) -> list[Tensor]:
 
 @contextmanager
 def global_random_numbers(seed: int) -> Iterator[list[str]]:
-    """Seed torch's, numpy's and Python's global random numbers, and put them back afterwards.
+    """Seed torch's, numpy's and Python's global random numbers, and restore them afterwards.
 
-    Yields a list which holds, afterwards, the names of the generators that were drawn from.
+    Yields a list that afterwards holds the names of the generators that were used.
     """
     before = torch.random.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global one is watched
+    np.random.seed(seed)  # noqa: NPY002 - the global generator is observed
     random.seed(seed)
     seeded = _states()
     drawn: list[str] = []

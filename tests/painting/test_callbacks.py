@@ -30,13 +30,12 @@ from neuralstyle import (
     SavePictures,
     iterate,
     load_image,
-    plot_losses,
     reconstruct_content,
     samples,
     stylize,
     synthesize_texture,
 )
-from neuralstyle.callbacks import read_losses
+from neuralstyle.callbacks import plot_losses, read_losses
 
 Painter = tuple[Callable[..., Image.Image], list[Any], dict[str, Any]]
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
@@ -360,10 +359,18 @@ def test_a_plot_of_one_evaluation_is_a_picture(tmp_path: Path) -> None:
     plot_losses(log.path, tmp_path / "plot.jpg", overwrite=True)
 
 
+def test_a_log_begins_with_its_first_line(tmp_path: Path) -> None:
+    LossLog(tmp_path / "log.csv")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        LossLog(tmp_path / "missing" / "log.csv")
+
+
 def test_an_empty_log_cannot_be_plotted(tmp_path: Path) -> None:
-    log = LossLog(tmp_path / "log.csv")
+    log = tmp_path / "log.csv"
+    log.touch()
     with pytest.raises(ValueError, match="no line to plot"):
-        plot_losses(log.path, tmp_path / "plot.png")
+        plot_losses(log, tmp_path / "plot.png")
 
 
 def test_a_plot_leaves_the_users_own_figures_and_windows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,9 @@ from neuralstyle import (
     Style,
     load_image,
     samples,
-    single_scale,
     stylize,
 )
+from neuralstyle.schedule import single_scale
 from neuralstyle.styles import at_scale
 
 STYLE = GramStyleLoss(("relu1_1", "relu2_1"), normalization="relative")

@@ -12,7 +12,8 @@ import torch
 from doubles import Cells, Descent, Power, WeightedContent, filters, painting, sgd_of
 from PIL import Image
 
-from neuralstyle import FeatureExtractor, GramStyleLoss, ModuleExtractor, StateFile, samples, single_scale, stylize
+from neuralstyle import FeatureExtractor, GramStyleLoss, ModuleExtractor, StateFile, samples, stylize
+from neuralstyle.schedule import single_scale
 
 
 @pytest.mark.parametrize(

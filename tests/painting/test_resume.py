@@ -508,7 +508,7 @@ CHANGES = {
     ),
     "size": (lambda: {"size": 50}, "sizes and iterations"),
     "iterations": (lambda: {"iterations": 6}, "sizes and iterations"),
-    "schedule": (lambda: {"schedule": neuralstyle.single_scale}, "sizes and iterations"),
+    "schedule": (lambda: {"schedule": neuralstyle.schedule.single_scale}, "sizes and iterations"),
     "optimizer": (lambda: {"optimizer": Adam()}, "optimizer"),
     "optimizer's options": (lambda: {"optimizer": LBFGS(history=5)}, "optimizer"),
     "encoder's options": (lambda: {"encoder": FeatureExtractor(pooling="l2")}, "encoder"),
@@ -572,9 +572,9 @@ def test_the_same_command_goes_on_after_an_interrupt_and_ends_with_the_same_file
 ) -> None:
     def command(folder):
         out, log, steps, state = (str(folder / name) for name in ("out.png", "log.csv", "{:02d}.png", "run.state"))
-        files = ["-o", out, "--losses", log, "--checkpoint", steps, "--checkpoint-every", "2", "--resume", state]
+        files = ["-o", out, "--log", log, "--snapshots", steps, "--snapshots-every", "2", "--state", state]
         layers = ["--content-layers", "relu1_1", "--style-layers", "relu1_1"]
-        numbers = ["--size", "48", "--iterations", "2", "--resume-every", "0", "--depth", depth]
+        numbers = ["--size", "48", "--iterations", "2", "--state-every", "0", "--depth", depth]
         return main(["stylize", str(tmp_path / "photo.png"), str(tmp_path / "style.png"), "--quiet",
                      *files, *layers, *numbers])  # fmt: skip
 

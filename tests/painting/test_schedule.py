@@ -15,17 +15,13 @@ from PIL import Image
 
 from neuralstyle import (
     DEFAULT_LOSSES,
-    SCHEDULES,
-    STYLE_LOSSES,
     ContentLoss,
     GramStyleLoss,
-    MeanStdLoss,
     Plan,
     Progress,
     Stage,
     Style,
     TotalVariationLoss,
-    coarse_to_fine,
     default_encoder,
     load_image,
     plan,
@@ -35,10 +31,19 @@ from neuralstyle import (
     synthesize_texture,
     with_style_loss,
 )
-from neuralstyle.images import MIN_SIDE
+from neuralstyle.losses import MeanStdLoss
 from neuralstyle.metrics import color_distance
-from neuralstyle.recipes import LAST_ITERATIONS, compact_stage, draft, preview, standard, with_pixel_terms
-from neuralstyle.schedule import SMALLEST_SIZE, check_stages, fine
+from neuralstyle.recipes import (
+    LAST_ITERATIONS,
+    SCHEDULES,
+    STYLE_LOSSES,
+    compact_stage,
+    draft,
+    preview,
+    standard,
+    with_pixel_terms,
+)
+from neuralstyle.schedule import check_stages, coarse_to_fine, fine
 
 
 def work(stages: list[Stage]) -> float:
@@ -359,8 +364,12 @@ def test_terms_that_some_stages_lack_are_reported_as_zero_in_one_order() -> None
         ((64, math.nan), ValueError, "iterations of a stage"),
         ((64, True), ValueError, "iterations of a stage"),
         ((64, "x"), ValueError, "iterations of a stage"),
-        ((64, 1, 7), TypeError, "has `layers` and a call, received int"),
-        ((64, 1, torch.nn.Sequential()), TypeError, r"received Sequential; wrap .*: ModuleExtractor\(module\)"),
+        ((64, 1, 7), TypeError, "received 7; give FeatureExtractor"),
+        (
+            (64, 1, torch.nn.Sequential()),
+            TypeError,
+            r"Sequential is a network and .* ModuleExtractor\(network\)",
+        ),
         ((64, 1, None, DEFAULT_LOSSES), TypeError, "the losses of a stage are a function from the call's losses"),
         ((64, 1, None, None, 0), ValueError, "the cost of a stage is a finite number above 0, received 0"),
         ((64, 1, None, None, math.inf), ValueError, "cost of a stage"),
@@ -371,10 +380,6 @@ def test_terms_that_some_stages_lack_are_reported_as_zero_in_one_order() -> None
 def test_a_bad_stage_is_refused_when_it_is_made(arguments: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Stage(*arguments)
-
-
-def test_a_stage_is_as_small_as_a_picture_may_be() -> None:
-    assert SMALLEST_SIZE == MIN_SIDE
 
 
 def test_what_a_schedule_gives_is_checked_in_one_place() -> None:

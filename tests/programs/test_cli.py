@@ -1,20 +1,30 @@
+"""The command line: what it paints, plans, refuses and leaves behind."""
+
+from __future__ import annotations
+
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from neuralstyle import Objective, cli, metrics, samples
+from neuralstyle import Objective, Plan, cli, metrics, samples
+from neuralstyle.cli import painting, saving
+from neuralstyle.recipes import STYLE_LOSSES
+
+Run = Callable[[str], tuple[int, str, str]]
+Planned = Callable[[str], Plan]
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     samples.photo().resize((96, 64)).save(folder / "photo.jpg")
     samples.painting("swirl", size=96).save(folder / "swirl.png")
@@ -28,25 +38,48 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def run(files, tmp_path, monkeypatch, capsys):
+def run(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the command line in the folder of pictures: (exit code, stdout, stderr)."""
 
-    def run(command):
+    def run(command: str) -> tuple[int, str, str]:
         monkeypatch.chdir(files)
         words = command.replace("OUT", str(tmp_path / "out.png")).split()
         try:
             code = cli.main(words)
         except SystemExit as error:
-            code = error.code
+            code = int(error.code or 0)
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
     return run
 
 
-def size_of(path):
+@pytest.fixture
+def planned(run: Run, monkeypatch: pytest.MonkeyPatch) -> Planned:
+    """Run a command without its painting: the plan."""
+
+    def planned(command: str) -> Plan:
+        plans: list[Plan] = []
+
+        def paint(plan: Plan, **_: object) -> Image.Image:
+            plans.append(plan)
+            return Image.new("RGB", (48, 32))
+
+        monkeypatch.setattr(saving, "paint", paint)
+        code, _, err = run(f"{command} --overwrite")
+        assert code == 0, err
+        return plans[-1]
+
+    return planned
+
+
+def size_of(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         return image.size
+
+
+def left_in(*folders: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for folder in folders for path in folder.iterdir()}
 
 
 QUICK = "-o OUT --size 48 --iterations 2 --quiet"
@@ -55,64 +88,150 @@ QUICK = "-o OUT --size 48 --iterations 2 --quiet"
 @pytest.mark.parametrize(
     ("command", "size"),
     [
-        (f"stylize photo.jpg swirl.png {QUICK}", (48, 32)),
         (f"stylize photo.jpg swirl.png embers.png {QUICK} --content-weight 2 --style-weight 0.5 --tile 16", (48, 32)),
-        (
-            f"stylize photo.jpg swirl.png {QUICK} --recipe gatys --content-layers relu3_1 --style-layers relu1_1",
-            (48, 32),
-        ),
-        (f"stylize photo.jpg swirl.png {QUICK} --optimizer adam --init noise --seed 3 --schedule single", (48, 32)),
-        (f"stylize photo.jpg swirl.png {QUICK} --pooling max --padding reflect --no-normalize --device cpu", (48, 32)),
-        (f"stylize photo.jpg swirl.png {QUICK} --init embers.png", (48, 32)),
-        (f"texture swirl.png {QUICK} --layers relu1_1 relu2_1", (48, 48)),
         (f"texture swirl.png {QUICK} --style-loss sliced-wasserstein --layers relu1_1", (48, 48)),
         (f"reconstruct photo.jpg {QUICK} --layer relu2_2", (48, 32)),
         (f"demo {QUICK} --painting embers", (48, 32)),
     ],
 )
-def test_every_command_paints_a_picture(run, tmp_path, command, size):
+def test_every_command_paints_a_picture(run: Run, tmp_path: Path, command: str, size: tuple[int, int]) -> None:
     code, out, err = run(command)
     assert code == 0, err
     assert str(tmp_path / "out.png") in out
     assert size_of(tmp_path / "out.png") == size
 
 
-def painted(run, tmp_path, options):
-    code, _, err = run(f"stylize photo.jpg swirl.png {QUICK} --overwrite --iterations 4 {options}")
-    assert code == 0, err
-    with Image.open(tmp_path / "out.png") as image:
-        return np.asarray(image)
+EFFECTS = [  # each with what it is compared with, if not with no option
+    ("--size 40", ""),
+    ("--width 40", ""),
+    ("--pixels 1000", ""),
+    ("--schedule single", ""),
+    ("--iterations 5", ""),
+    ("--precision bfloat16", ""),
+    ("--compile", ""),
+    ("--content-weight 50", ""),
+    ("--style-weight 50", ""),
+    ("--tv-weight 50", ""),
+    ("--strength 0.9", ""),
+    ("--content-layers relu1_1", ""),
+    ("--content-layer-weights 2", ""),
+    ("--style-layers relu1_1", ""),
+    ("--style-layer-weights 1 1 1 1 1", ""),
+    ("--style-layer-ratio 2", ""),
+    ("--style-loss mean-std", ""),
+    ("--style-loss nearest-neighbor", ""),
+    ("--recipe gatys", ""),
+    ("--style-blend-weights 2", ""),
+    ("--style-scales 0.5", ""),
+    ("--enlarge-styles", ""),
+    ("--masks photo.jpg", ""),
+    ("--regions photo.jpg", ""),
+    ("--softness 0.1", ""),
+    ("--edges strict", ""),
+    ("--color luminance", ""),
+    ("--color match", "--color histogram"),
+    ("--init noise", ""),
+    ("--noise gaussian --init noise", "--init noise"),
+    ("--noise-blend 0.5", ""),
+    ("--seed 1 --init noise", "--init noise"),
+    ("--optimizer adam", ""),
+    ("--history 5", ""),
+    ("--history-store cpu", ""),
+    ("--lr 0.1 --optimizer adam", "--optimizer adam"),
+    ("--betas 0.5 0.9 --optimizer adam", "--optimizer adam"),
+    ("--eps 1 --optimizer adam", "--optimizer adam"),
+    ("--result last", ""),
+    ("--network compact19", ""),
+    ("--pooling max", ""),
+    ("--padding zeros", ""),
+    ("--no-normalize", ""),
+    ("--tile 16", ""),
+]
+ELSEWHERE = {  # what these do is tested by their own tests, here and in test_coming_from.py
+    *("--output", "--overwrite", "--depth", "--quality", "--keep-profile", "--device", "--dry-run", "--quiet"),
+    *("--print-every", "--snapshots", "--snapshots-every", "--log", "--plot", "--state", "--state-every"),
+    *("--weights", "--preprocessing"),
+}
+
+
+@pytest.mark.parametrize(("options", "plain"), EFFECTS)
+def test_every_option_changes_what_is_painted(planned: Planned, options: str, plain: str) -> None:
+    command = "stylize photo.jpg swirl.png -o OUT --quiet"
+    assert planned(f"{command} {options}").settings() != planned(f"{command} {plain}").settings()
+
+
+def test_no_option_of_stylize_is_forgotten() -> None:
+    groups = painting.STYLIZE.options or {}
+    tested = {options.split()[0] for options, _ in EFFECTS} | ELSEWHERE
+    assert {option.name for group in groups.values() for option in group} == tested
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(run: Run, files: Path, tmp_path: Path) -> None:
+    watching = "--log OUT.csv --plot OUT.png --snapshots OUT-{}.png --state OUT.state"
+    before = left_in(files, tmp_path)
+    for command, stages in (
+        ("stylize photo.jpg swirl.png --size 48", ["48 x 32", "48 x 32"]),
+        ("texture swirl.png --size 48 --schedule draft", ["48 x 48"]),
+        ("reconstruct photo.jpg --size 48 --layer relu2_2", ["48 x 32"]),
+        ("demo --size 64 --schedule single", ["64 x 43"]),
+    ):
+        code, out, err = run(f"{command} -o OUT {watching} --dry-run")
+        assert (code, err) == (0, "")
+        header, *rows, forecast = out.splitlines()
+        assert header.split() == ["stage", "pixels", "iterations", "through", "minimises"]
+        assert len(rows) == len(stages)
+        assert all(stage in row for stage, row in zip(stages, rows, strict=True))
+        assert "of memory" in forecast
+    assert left_in(files, tmp_path) == before
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("command", "message"),
     [
-        "--content-weight 50",
-        "--style-weight 50",
-        "--strength 0.9",
-        "--content-layers relu1_1",
-        "--style-layers relu1_1",
-        "--style-loss mean-std --style-layers relu1_1",
-        "--style-loss nearest-neighbor",
-        "--recipe gatys",
-        "--color luminance",
-        "--color match",
-        "--schedule single --iterations 5",
-        "--optimizer adam",
-        "--init noise",
-        "--init noise --seed 1",
-        "--pooling max",
-        "--padding zeros",
-        "--no-normalize",
-        "--precision bfloat16",
+        ("stylize photo.jpg swirl.png -o photo.jpg", "--overwrite"),
+        ("stylize photo.jpg swirl.png -o OUT --log text.csv", "text.csv exists"),
+        ("stylize photo.jpg swirl.png -o OUT --style-loss mdm", "did you mean 'mmd'"),
+        ("reconstruct photo.jpg -o OUT --layer relu6_1", "relu5_1"),
     ],
 )
-def test_every_option_has_an_effect(run, tmp_path, options):
-    plain = painted(run, tmp_path, "--init noise" if "--seed" in options else "")
-    assert not np.array_equal(plain, painted(run, tmp_path, options))
+def test_a_dry_run_refuses_what_is_wrong(run: Run, files: Path, command: str, message: str) -> None:
+    (files / "text.csv").write_text("precious")
+    code, out, err = run(f"{command} --dry-run --size 48")
+    assert (code, out) == (2, "")
+    assert message in err
+    (files / "text.csv").unlink()
 
 
-def test_compare_prints_a_table_and_writes_json(run, tmp_path):
+@pytest.mark.parametrize("schedule", ["preview", "draft", "standard", "fine", "single"])
+def test_a_precision_leaves_the_stages_as_they_are(planned: Planned, schedule: str) -> None:
+    command = f"stylize photo.jpg swirl.png -o OUT --quiet --size 192 --schedule {schedule}"
+    plain, exact = planned(command), planned(f"{command} --precision float32")
+    assert exact.notes == plain.notes == ()
+    for stage, other in zip(plain.stages, exact.stages, strict=True):
+        assert (stage.shape, stage.iterations, stage.through, stage.cost) == (
+            (other.shape, other.iterations, other.through, other.cost)
+        )
+        assert stage.losses == other.losses
+        assert getattr(other.encoder, "precision", None) == "float32"
+        assert not hasattr(stage.encoder, "precision")
+
+
+def test_a_precision_says_why_the_compact_encoder_is_left_out(planned: Planned) -> None:
+    command = "stylize photo.jpg swirl.png -o OUT --quiet --size 48 --content-layers relu3_3"
+    plain, exact = planned(command), planned(f"{command} --precision float32")
+    assert plain.notes == exact.notes
+    assert "compact19 has no layer 'relu3_3'" in exact.notes[0]
+    assert [stage.through for stage in plain.stages] == [stage.through for stage in exact.stages] == ["vgg19"]
+
+
+def test_a_precision_holds_for_the_papers_own_encoder(planned: Planned) -> None:
+    plan = planned("stylize photo.jpg swirl.png -o OUT --quiet --size 48 --recipe gatys --precision float32")
+    (stage,) = plan.stages
+    assert stage.encoder.precision == "float32"  # type: ignore[attr-defined]
+    assert stage.encoder.encoder.pooling == "average"  # type: ignore[attr-defined]
+
+
+def test_compare_prints_a_table_and_writes_json(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "scores.json"
     code, out, err = run(f"compare photo.jpg swirl.png photo.jpg blend.png --json {file}")
     assert (code, err) == (0, "")
@@ -129,18 +248,27 @@ def test_compare_prints_a_table_and_writes_json(run, tmp_path):
     assert json.loads(file.read_text())["large.png"]["structure"] > found["blend.png"]["structure"]
 
 
-def test_compare_warns_of_different_sizes(run):
+def test_compare_warns_of_different_sizes(run: Run) -> None:
     code, _, err = run("compare photo.jpg swirl.png blend.png large.png")
     assert code == 0
     assert "--size" in err
 
 
-def test_layers_are_listed(run):
+def test_layers_are_listed(run: Run) -> None:
     code, out, _ = run("layers")
     assert code == 0
     assert [line.split()[:5] for line in out.splitlines() if line.startswith("relu5_1")] == [
         ["relu5_1", "512", "16", "70", "156"]
     ]
+
+
+def test_style_losses_are_listed_with_a_line_each(run: Run) -> None:
+    code, out, _ = run("losses")
+    assert code == 0
+    rows = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert list(rows) == list(STYLE_LOSSES)
+    assert rows["gram"] == "Squared difference between Gram matrices"
+    assert rows["mrf"].endswith("with MeanStdLoss")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +279,9 @@ def test_layers_are_listed(run):
         (f"stylize photo.jpg empty.png {QUICK}", "empty.png"),
         (f"stylize . swirl.png {QUICK}", "folder"),
         (f"stylize photo.jpg swirl.png {QUICK} --size -3", "size"),
+        (f"stylize photo.jpg swirl.png {QUICK} --width 48", "--size and --width are ways to say one thing"),
         (f"stylize photo.jpg swirl.png {QUICK} --style-loss mmd --recipe gatys", "give one of them"),
+        (f"stylize photo.jpg swirl.png {QUICK} --style-loss mdm", "did you mean 'mmd'"),
         (f"stylize photo.jpg swirl.png {QUICK} --style-loss mrf --masks swirl.png", "cannot use a mask"),
         (f"stylize photo.jpg swirl.png {QUICK} --iterations 0", "iterations"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-weight nan", "finite"),
@@ -160,6 +290,8 @@ def test_layers_are_listed(run):
         (f"stylize photo.jpg swirl.png {QUICK} --init contnet", "did you mean 'content'"),
         (f"stylize photo.jpg swirl.png {QUICK} --tile 3", "tile"),
         (f"stylize photo.jpg swirl.png {QUICK} --device tpu9", "tpu9"),
+        (f"stylize photo.jpg swirl.png {QUICK} --print-every 0", "--print-every is a whole number of at least 1"),
+        (f"stylize photo.jpg swirl.png {QUICK} --masks - - -", "--masks takes one value, or one for each of the 1"),
         ("stylize photo.jpg swirl.png -o nowhere/out.png", "nowhere"),
         ("stylize photo.jpg swirl.png -o out.gif", ".png"),
         ("stylize photo.jpg swirl.png -o photo.jpg", "--overwrite"),
@@ -173,7 +305,7 @@ def test_layers_are_listed(run):
         ("compare photo.jpg swirl.png blend.png --json nowhere/out.json", "nowhere"),
     ],
 )
-def test_bad_input_is_one_line_on_stderr_and_exit_code_2(run, tmp_path, command, message):
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(run: Run, tmp_path: Path, command: str, message: str) -> None:
     code, out, err = run(command)
     assert code == 2
     assert out == ""
@@ -188,17 +320,19 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2(run, tmp_path, command,
     [
         ("stylize photo.jpg swirl.png", "-o"),
         (f"stylize photo.jpg swirl.png {QUICK} --pooling mean", "average"),
+        (f"stylize photo.jpg swirl.png {QUICK} --network vgg18", "vgg19"),
+        (f"stylize photo.jpg swirl.png {QUICK} --tile many", "'auto'"),
         ("paint photo.jpg", "stylize"),
         ("", "COMMAND"),
     ],
 )
-def test_bad_usage_lists_what_is_known_and_exits_with_2(run, command, message):
+def test_bad_usage_lists_what_is_known_and_exits_with_2(run: Run, command: str, message: str) -> None:
     code, _, err = run(command)
     assert code == 2
     assert message in err
 
 
-def test_an_existing_output_is_kept_without_overwrite_and_replaced_with_it(run, tmp_path):
+def test_an_existing_output_is_kept_without_overwrite_and_replaced_with_it(run: Run, tmp_path: Path) -> None:
     (tmp_path / "out.png").write_bytes(b"precious")
     assert run(f"stylize photo.jpg swirl.png {QUICK}")[0] == 2
     assert (tmp_path / "out.png").read_bytes() == b"precious"
@@ -206,10 +340,12 @@ def test_an_existing_output_is_kept_without_overwrite_and_replaced_with_it(run, 
     assert size_of(tmp_path / "out.png") == (48, 32)
 
 
-def test_an_error_midway_saves_the_best_so_far_and_says_where(run, tmp_path, monkeypatch):
+def test_an_error_midway_saves_the_best_so_far_and_says_where(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     evaluate, calls = Objective.evaluate, []
 
-    def failing(*arguments, **options):
+    def failing(*arguments, **options):  # type: ignore[no-untyped-def]
         calls.append(arguments)
         if len(calls) == 3:
             raise FloatingPointError("the loss term X is nan")
@@ -224,8 +360,8 @@ def test_an_error_midway_saves_the_best_so_far_and_says_where(run, tmp_path, mon
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory.\nTried to"), MemoryError()], ids=repr)
-def test_too_little_memory_says_what_to_do(run, monkeypatch, error):
-    def fail(*arguments, **options):
+def test_too_little_memory_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr(Objective, "evaluate", fail)
@@ -235,7 +371,7 @@ def test_too_little_memory_says_what_to_do(run, monkeypatch, error):
     assert err.count("\n") == 1
 
 
-def test_ctrl_c_saves_the_best_so_far_and_says_where(files, tmp_path):
+def test_ctrl_c_saves_the_best_so_far_and_says_where(files: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "neuralstyle", "stylize", "photo.jpg", "swirl.png"]
     process = subprocess.Popen(
         [*command, "-o", tmp_path / "out.png", "--size", "96", "--iterations", "100000"],
@@ -247,6 +383,7 @@ def test_ctrl_c_saves_the_best_so_far_and_says_where(files, tmp_path):
         # A shell that puts the tests in the background has its processes ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    assert process.stderr is not None
     try:
         seen = ""
         deadline = time.monotonic() + 60
@@ -262,13 +399,15 @@ def test_ctrl_c_saves_the_best_so_far_and_says_where(files, tmp_path):
     assert size_of(tmp_path / "out.png") == (96, 64)
 
 
-def test_the_traceback_is_there_for_who_asks(run, monkeypatch):
+def test_ctrl_c_before_there_is_a_picture_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(saving, "paint", stop)
+    assert run(f"stylize photo.jpg swirl.png {QUICK}") == (130, "", "neuralstyle: stopped before there was a picture\n")
+
+
+def test_the_traceback_is_there_for_who_asks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEURALSTYLE_TRACEBACK", "1")
     with pytest.raises(FileNotFoundError):
         run(f"stylize missing.jpg swirl.png {QUICK}")
-
-
-def test_defaults_shown_in_the_help_are_the_librarys(run):
-    _, out, _ = run("stylize --help")
-    assert "(default: 512)" in " ".join(out.split())
-    assert "(default: lbfgs)" in out

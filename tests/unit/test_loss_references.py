@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle import (
-    ContentLoss,
+from neuralstyle import ContentLoss, GramStyleLoss, TotalVariationLoss
+from neuralstyle.losses import (
     ContextualLoss,
     CovarianceLoss,
-    GramStyleLoss,
     HistogramLoss,
     LaplacianLoss,
     LongRangeLoss,
@@ -30,7 +29,6 @@ from neuralstyle import (
     RelaxedEMDLoss,
     SelfSimilarityLoss,
     SlicedWassersteinLoss,
-    TotalVariationLoss,
     WassersteinLoss,
 )
 from neuralstyle.losses.tools.sampling import normal, sample

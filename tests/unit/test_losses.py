@@ -23,9 +23,8 @@ from neuralstyle import (
     StatisticLoss,
     Style,
     TotalVariationLoss,
-    geometric_weights,
 )
-from neuralstyle.losses import Term
+from neuralstyle.losses import Term, geometric_weights
 from neuralstyle.losses.base import as_sum
 from neuralstyle.schedule import Stage
 
@@ -275,8 +274,12 @@ def test_wrong_layer_weights_are_refused(
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (ContentLoss, {"reduction": "men"}, "unknown reduction 'men': did you mean 'mean'"),
-        (TotalVariationLoss, {"reduction": "men"}, "unknown reduction 'men': did you mean 'mean'"),
+        (ContentLoss, {"reduction": "men"}, "unknown reduction of ContentLoss 'men': did you mean 'mean'"),
+        (
+            TotalVariationLoss,
+            {"reduction": "men"},
+            "unknown reduction of TotalVariationLoss 'men': did you mean 'mean'",
+        ),
         (ContentLoss, {"reference": "style"}, "unknown reference of ContentLoss 'style'"),
         (ContentLoss, {"reference": None}, "unknown reference of ContentLoss None"),
         (TotalVariationLoss, {"power": 0.5}, "at least 1, received 0.5"),
@@ -483,8 +486,8 @@ NO_LAYERS = "Nowhere names no layers; set its layers, for example layers = ('rel
         (Nothing(), NO_REFERENCE),
         (Nowhere(), NO_LAYERS),
         (Jointly(), "Jointly is joint, which only a general Loss can be; derive it from Loss"),
-        (with_attributes(layers=()), "layers are one or more names such as 'relu4_2', received ()"),
-        (with_attributes(layers=3), "layers are one or more names such as 'relu4_2', received 3"),
+        (with_attributes(layers=()), "layers of Mine are one or more names such as 'relu4_2', received ()"),
+        (with_attributes(layers=3), "layers of Mine are one or more names such as 'relu4_2', received 3"),
         (
             with_attributes(layers=["a", "b"], layer_weights=[1]),
             "Mine has 2 layers ('a', 'b') and 1 layer_weights (1,); give one weight for each layer",
@@ -495,7 +498,7 @@ NO_LAYERS = "Nowhere names no layers; set its layers, for example layers = ('rel
         ),
         (
             with_attributes(layer_weights=[float("nan")]),
-            "the weight of a loss is a finite number, received nan",
+            "the weight of layer 'image' of Mine is a finite number, received nan",
         ),
         (
             with_attributes(reference="stile"),

@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
 import neuralstyle
 from neuralstyle import callbacks, checkpoint, metrics, optimizers, samples
-from neuralstyle.encoders import base as encoder_base
 
 ROOT = Path(__file__).parents[2]
 API = ROOT / "docs" / "api"
-PUBLIC = {name: getattr(neuralstyle, name, None) for name in neuralstyle.__all__}
+STUB = ast.parse((ROOT / "neuralstyle" / "__init__.pyi").read_text(encoding="utf-8"))
+ALL = {name: getattr(neuralstyle, name) for name in neuralstyle.__all__}  # imports what is imported at first use
+PACKAGES = {name: value for name, value in ALL.items() if isinstance(value, ModuleType)}
+PUBLIC = {name: value for name, value in ALL.items() if name not in PACKAGES}
 MEASURES = {name: getattr(metrics, name) for name in metrics.__all__}
-CALLABLE = {name: value for name, value in (PUBLIC | MEASURES).items() if callable(value)}
+CALLABLE = {name: value for name, value in (PUBLIC | MEASURES).items() if isinstance(value, (type, FunctionType))}
 ALSO_DOCUMENTED = {
     "neuralstyle.samples.photo": samples.photo,
     "neuralstyle.samples.painting": samples.painting,
     "neuralstyle.optimizers.minimize.minimize": optimizers.minimize,
-    "neuralstyle.optimizers.base.Strategy": optimizers.Strategy,
-    "neuralstyle.encoders.base.Encoder": encoder_base.Encoder,
     "neuralstyle.callbacks.read_losses": callbacks.read_losses,
     "neuralstyle.checkpoint.save_state": checkpoint.save_state,
     "neuralstyle.checkpoint.load_state": checkpoint.load_state,
 }
-# Records that the library hands out: their example is in a snippet of the documentation, which test_docs runs.
+# Records that the library hands out, and protocols: their example is in a snippet of the documentation, which test_docs
+# runs.
 IN_SNIPPETS = {
+    "Encoder": ("docs/extending.md", "check_encoder("),
     "Evaluation": ("README.md", "evaluation.loss, evaluation.terms, evaluation.gradient"),
     "Layer": ("docs/extending.md", 'Layer("patch", '),
     "Progress": ("docs/getting-started.md", "progress.iteration"),
+    "Strategy": ("docs/extending.md", "check_strategy("),
 }
 
 
-def test_all_is_sorted_constants_then_classes_then_functions() -> None:
-    def place(name: str) -> tuple[int, str]:
-        return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
+def test_the_stub_lists_each_name_once_and_by_itself() -> None:
+    found = [alias for node in STUB.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert [alias.name for alias in found if alias.asname != alias.name] == []  # else it is private to type checkers
+    assert sorted(alias.name for alias in found) == neuralstyle.__all__ == dir(neuralstyle)
 
-    assert neuralstyle.__all__ == sorted(set(neuralstyle.__all__), key=place)
+
+def test_the_top_is_short_and_says_what_is_a_sub_package() -> None:
+    assert len(PUBLIC) <= 45
+    assert all(module.__name__ == f"neuralstyle.{name}" for name, module in PACKAGES.items())
 
 
-def test_all_names_exist_and_nothing_else_is_reexported() -> None:
-    assert [name for name in neuralstyle.__all__ if not hasattr(neuralstyle, name)] == []
+def test_a_name_that_left_the_top_is_no_longer_there() -> None:
+    assert not hasattr(neuralstyle, "MMDLoss")
+
+
+def test_a_star_import_gives_all_names_and_nothing_else() -> None:
+    names: dict[str, Any] = {}
+    exec("from neuralstyle import *", names)
+    assert {name: value for name, value in names.items() if name != "__builtins__"} == ALL
+
+
+def test_nothing_else_is_reexported() -> None:
     reexported = {
         name
         for name, value in vars(neuralstyle).items()
@@ -77,8 +94,9 @@ def _functions(name: str, value: Any) -> Iterator[tuple[str, Callable[..., Any]]
     if not inspect.isclass(value):
         yield name, value
         return
+    is_protocol = getattr(value, "_is_protocol", False)  # whose constructor is Python's
     for method, function in vars(value).items():
-        if method == "__init__" or not method.startswith("_"):
+        if (method == "__init__" and not is_protocol) or not method.startswith("_"):
             function = function.fget if isinstance(function, property) else function
             if inspect.isfunction(function):
                 yield f"{name}.{method}", function
@@ -127,6 +145,11 @@ def _directives() -> dict[str, Any]:
 def test_public_name_is_in_the_reference(name: str) -> None:
     shown = [value for path, value in _directives().items() if path.endswith(f".{name}")]
     assert any(value is (PUBLIC | MEASURES)[name] for value in shown)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_sub_package_is_in_the_reference(name: str) -> None:
+    assert any(f"{path}.".startswith(f"neuralstyle.{name}.") for path in _directives())
 
 
 @pytest.mark.parametrize("path", ALSO_DOCUMENTED)

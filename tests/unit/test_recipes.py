@@ -5,20 +5,17 @@ from doubles import Means
 
 from neuralstyle import (
     DEFAULT_LOSSES,
-    STYLE_LOSSES,
-    TEXTURE_LOSSES,
     ContentLoss,
-    CovarianceLoss,
     FeatureExtractor,
     GramStyleLoss,
-    MMDLoss,
     default_encoder,
     losses,
     with_style_loss,
 )
 from neuralstyle.color import Color
+from neuralstyle.losses import CovarianceLoss, MMDLoss
 from neuralstyle.losses.base import as_sum, weights_in_use
-from neuralstyle.recipes import LUMINANCE_PIXEL_WEIGHT, losses_through, with_pixel_terms
+from neuralstyle.recipes import LUMINANCE_PIXEL_WEIGHT, STYLE_LOSSES, TEXTURE_LOSSES, losses_through, with_pixel_terms
 
 
 def test_every_style_loss_of_the_package_has_a_name() -> None:

@@ -293,10 +293,10 @@ WRONG_LOSSES: dict[type[Any], str] = {
         "small number under roots, logarithms and in divisors"
     ),
     Mixed: (
-        "Mixed is 0.000185417 for a batch of two pictures, neither the sum nor the mean of what it is for "
-        "each, 0.000990212 and 0.000495106; keep the pictures of a batch apart"
+        "Mixed is 0.000185417 for a batch of two pictures, neither the sum nor the mean of its values for "
+        "each, 0.000990212 and 0.000495106; do not mix the pictures of a batch"
     ),
-    Written: "Written.statistic changes in place what it is given; compute with a copy",
+    Written: "Written.statistic changes its arguments in place; compute with a copy",
     Single: (
         "Single returns torch.float32 for features of torch.float64; keep their dtype, and make constants with "
         "x.new_tensor(...) or .to(x)"
@@ -316,8 +316,8 @@ WRONG_LOSSES: dict[type[Any], str] = {
         "keeps nothing"
     ),
     Overridden: (
-        "Overridden is 0.00602943 in an objective and 0.0120589 on the same feature maps; leave forward of a "
-        "StatisticLoss or PointwiseLoss as it is"
+        "Overridden is 0.00602943 in an objective and 0.0120589 on the same feature maps; do not override "
+        "forward of a StatisticLoss or PointwiseLoss"
     ),
     AllChannels: (
         "AllChannels.error returns the shape (2, 3, 12, 10) for features (2, 3, 12, 10); return one number for "
@@ -328,12 +328,12 @@ WRONG_LOSSES: dict[type[Any], str] = {
         "(2, 1, 12, 10), such as (x - target).square().mean(1, keepdim=True)"
     ),
     FarSighted: (
-        "FarSighted.error looks further than its reach of 0: a piece of the map with 0 positions around it has "
-        "another error than in the whole map; it is the same with 5: set reach = 5"
+        "FarSighted.error uses positions beyond its reach of 0: a piece of the map with 0 positions around it has "
+        "another error than in the whole map; the error agrees with a reach of 5; set reach = 5"
     ),
     Everywhere: (
-        "Everywhere.error looks further than its reach of 0: a piece of the map with 0 positions around it has "
-        "another error than in the whole map; it may look at the whole map: derive it from Loss, which does"
+        "Everywhere.error uses positions beyond its reach of 0: a piece of the map with 0 positions around it has "
+        "another error than in the whole map; if it uses the whole map, derive it from Loss, which sees whole maps"
     ),
     WholeVector: "WholeVector.forward returns the shape (1, 3); return a scalar, (), such as the mean",
     Failing: ("Failing.forward fails for (1, 3, 12, 10) and (1, 3, 9, 14) of torch.float32: RuntimeError: ..."),
@@ -357,8 +357,8 @@ WRONG_LOSSES: dict[type[Any], str] = {
         "that a state file cannot tell settings apart; give that attribute a repr, or make it a method"
     ),
     Unpicklable: (
-        "Unpicklable cannot be pickled, and so not handed to another process: TypeError: ...; "
-        "keep functions, files and the like out of its attributes"
+        "Unpicklable cannot be pickled, and so not sent to another process: TypeError: ...; "
+        "do not store functions or open files in its attributes"
     ),
 }
 
@@ -530,7 +530,7 @@ WRONG_ENCODERS: dict[type[Any], str] = {
     Bare: "Bare.layers['deep'] is tuple; describe it by a Layer",
     Padded: "channels of Padded's layer 'deep' is a whole number of at least 1, received 0",
     Overwritten: (
-        "layer 'patch' of Overwritten differs when other layers are asked for beside it; an operation in place "
+        "layer 'patch' of Overwritten differs when other layers are requested with it; an operation in place "
         "may overwrite it: return a copy, or use inplace=False"
     ),
     Complete: (
@@ -547,15 +547,15 @@ WRONG_ENCODERS: dict[type[Any], str] = {
     ),
     OverTheBatch: (
         "layer 'patch' of OverTheBatch differs between a picture in a batch and the same picture alone; use "
-        "eval(), so that no normalisation looks at the whole batch"
+        "eval(), so that no normalisation uses the whole batch"
     ),
     OverThePicture: (
         "layer 'deep' of OverThePicture states a reach of 4 pixels, and its features depend on pixels further "
         "away, so that tiles would not be exact; measured, it depends on the whole picture: state "
         "reach=WHOLE_PICTURE"
     ),
-    InPlace: "InPlace changes the picture that it is given; compute with a copy",
-    Lightened: "layer 'image' of Lightened is not the picture that was given; return it as it is",
+    InPlace: "InPlace changes its input picture; compute with a copy",
+    Lightened: "layer 'image' of Lightened is not the input picture; return that unchanged",
     OnlyOnes: (
         "OnlyOnes fails for a picture (2, 3, 16, 16) and the layers ['image', 'patch', 'deep']: RuntimeError: ..."
     ),
@@ -692,27 +692,25 @@ WRONG_STRATEGIES: dict[type[Any], str] = {
         "- step).clamp(0, 1)"
     ),
     YieldsTensor: (
-        "YieldsTensor.walk yields Tensor; yield its state, a dict with the present picture under 'image', such "
+        "YieldsTensor.walk yields Tensor; yield its state, a dict with the current picture under 'image', such "
         "as {'image': x}"
     ),
     YieldsPicture: (
-        "YieldsPicture.walk yields a dict with the keys ['picture']; yield its state, a dict with the present "
+        "YieldsPicture.walk yields a dict with the keys ['picture']; yield its state, a dict with the current "
         "picture under 'image', such as {'image': x}"
     ),
     YieldsNothing: "YieldsNothing.walk has yielded nothing in 60 evaluations; yield the state after each step",
     LooksNowhere: "LooksNowhere.walk evaluates no picture; call evaluate(x) -> (loss, gradient) at each step",
-    WritesInPlace: "WritesInPlace.walk changes the picture that it is given in place; start with a clone of it",
+    WritesInPlace: "WritesInPlace.walk changes its start in place; work on a clone of it",
     Forgetful: (
-        "Forgetful.walk does not continue from the state that it has yielded: evaluation 2 after it is of "
-        "another picture than without the interruption; take all that the steps depend on from state"
+        "Forgetful.walk does not continue from the state that it has yielded: evaluation 2 after it "
+        "differs from that of the uninterrupted walk; store everything that the steps depend on in the state"
     ),
     Unsaved: (
         "Unsaved.walk yields a state that cannot be saved: TypeError: ...; "
-        "keep in it tensors, numbers, strings, lists and dicts"
+        "store tensors, numbers, strings, lists and dicts in it"
     ),
-    Stubborn: (
-        "Stubborn.walk goes on after the exception by which the loop ends it; let exceptions of evaluate through"
-    ),
+    Stubborn: ("Stubborn.walk continues after the exception that ends it; do not catch exceptions of evaluate"),
     Broken: "Broken.walk fails on a quadratic function: KeyError: ...",
 }
 

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from neuralstyle import FeatureExtractor, default_encoder, measure_activation_scales
+from neuralstyle import FeatureExtractor, default_encoder
+from neuralstyle.encoders import measure_activation_scales
 from neuralstyle.encoders.vgg import NETWORKS, vgg_layers
 
 Noise = Callable[..., Tensor]
@@ -174,7 +175,7 @@ def without(key: str) -> Callable[[State], State]:
         (lambda state: state | {"features.21.weight": torch.zeros(7)}, r"'features\.21\.weight' is left over"),
         (
             lambda state: {f"net.{key}": value for key, value in state.items()},
-            "layout of torchvision's VGG state dicts",
+            "layout of torchvision's VGG networks",
         ),
     ],
     ids=["missing", "shape", "left over", "prefix"],
@@ -259,7 +260,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ),
         ({"network": "compact19", "weights": "simonyan"}, "those of vgg19, received .* use weights='distilled' or"),
         ({"network": "compact19", "weights": "torchvision"}, "of VGG networks, received the network 'compact19'"),
-        ({"network": "compact19", "normalize": False}, "normalised as it was trained and has no raw network"),
+        ({"network": "compact19", "normalize": False}, "was trained on normalised features and has no raw version"),
     ],
 )
 def test_weights_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:

@@ -23,7 +23,7 @@ from neuralstyle.encoders.kernels.pooling import l2_pool
 from neuralstyle.encoders.kernels.quantized import QuantizedConvolution, QuantizedWeight
 from neuralstyle.encoders.kernels.winograd import convolve
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMPACT_SHAPES = [(32, 32), (32, 128)]  # of the compact encoder
 VGG_SHAPES = [(64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
 FUSIONS = {None: Fusion.RELU, "max": Fusion.RELU_MAX, "l2": Fusion.RELU_L2}

@@ -21,7 +21,7 @@ BORDERS = ("zeros", "replicate", "reflect")  # their indices are winograd.c's nu
 
 
 class Fusion(IntEnum):
-    """What is computed together with a convolution, by its number in winograd.c."""
+    """Operations that are computed together with a convolution; the values are winograd.c's numbers."""
 
     NONE = 0
     RELU = 1
@@ -39,17 +39,17 @@ CONSTANTS: Mapping[str, float] = {
     **{fusion.name.lower(): int(fusion) for fusion in Fusion},
     **{border: number for number, border in enumerate(BORDERS)},
 }
-"""Facts that winograd.c states too. A library with others was built from another version, and is not used."""
+"""Constants that winograd.c has too. A library with other values comes from another version, and is not used."""
 
 
 def is_built() -> bool:
-    """Whether the functions are there, for this processor."""
+    """Tell whether the functions are built, and for this processor."""
     return library() is not None
 
 
 @cache
 def library() -> Any:
-    """The functions; None where they were not built, come from another version, or are for another processor."""
+    """Return the functions; None if they are not built, come from another version, or need another processor."""
     try:
         functions = ctypes.CDLL(str(LIBRARY))
         agrees = has_constants(functions)
@@ -64,6 +64,6 @@ def library() -> Any:
 
 
 def has_constants(functions: Any) -> bool:
-    """Whether a library has the same ``CONSTANTS`` as this file."""
+    """Tell whether a library has the same ``CONSTANTS`` as this file."""
     functions.constant.argtypes, functions.constant.restype = [ctypes.c_char_p], ctypes.c_double
     return all(functions.constant(name.encode()) == value for name, value in CONSTANTS.items())

@@ -1,4 +1,4 @@
-"""Padding a picture by one pixel, and the gradient of that."""
+"""Padding a picture by one pixel, and its gradient."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def pad(x: Tensor, mode: str) -> Tensor:
-    """A picture with one more pixel on each side, "replicate" or "reflect": (B, C, H, W) -> (B, C, H + 2, W + 2).
+    """Pad a picture by one pixel on each side, "replicate" or "reflect": (B, C, H, W) -> (B, C, H + 2, W + 2).
 
-    The same as ``torch.nn.functional.pad``, whose gradient is deterministic on the CPU only, and which torch 2.13
-    cannot compile for channels_last.
+    The result equals that of ``torch.nn.functional.pad``, whose gradient is deterministic on the CPU only, and which
+    torch 2.13 cannot compile for channels_last.
     """
     for dimension in (3, 2):
         first, last = _repeated_pixels(x.shape[dimension], mode)
@@ -19,7 +19,7 @@ def pad(x: Tensor, mode: str) -> Tensor:
 
 
 def fold(gradient: Tensor, mode: str) -> Tensor:
-    """The gradient of a picture from that of the padded one: (B, C, H + 2, W + 2) -> (B, C, H, W)."""
+    """Return the gradient of a picture from that of the padded one: (B, C, H + 2, W + 2) -> (B, C, H, W)."""
     for dimension in (2, 3):
         size = gradient.shape[dimension] - 2
         border = torch.cat([gradient.narrow(dimension, 0, 1), gradient.narrow(dimension, size + 1, 1)], dimension)

@@ -1,4 +1,4 @@
-"""Pooling operations that save less for the backward pass than torch's own."""
+"""Pooling operations that save less memory for the backward pass than torch's own."""
 
 from __future__ import annotations
 

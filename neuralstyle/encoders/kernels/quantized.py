@@ -1,4 +1,4 @@
-"""Convolutions whose weights stay quantized to 8 bits, as the installed file has them: a quarter of the memory."""
+"""Convolutions whose weights stay quantized to 8 bits, as in the installed file: a quarter of the memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class QuantizedWeight:
     table: Tensor
 
     def dequantized(self) -> Tensor:
-        """The weight itself, in channels_last."""
+        """Return the weight in floating point, in channels_last."""
         weight = torch.empty(self.codes.shape, dtype=self.table.dtype, memory_format=torch.channels_last)
         # In chunks, as indices take 4 bytes each.
         chunks = (torch.split(values.permute(0, 2, 3, 1), ROWS_PER_CHUNK) for values in (weight, self.codes))
@@ -32,8 +32,8 @@ class QuantizedWeight:
 
 
 def frozen_convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    """A 3x3 convolution with zero padding of 1 and these weights, which need no gradient."""
-    # On the meta device no random weights are drawn only to be replaced.
+    """Return a 3x3 convolution with zero padding of 1 and these weights, without gradient."""
+    # The meta device draws no random weights, which would be replaced.
     module = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device="meta")
     module.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
     module.bias = nn.Parameter(bias)
@@ -49,7 +49,7 @@ class QuantizedConvolution(nn.Module):
     W_{kc} = \text{table}[\text{codes}_{kc}]\, o_k i_c
     $$
 
-    which are the same bits as those of ``dequantized()``.
+    bit by bit the weight of ``dequantized()``.
 
     Args:
         weight: (K, C, 3, 3), quantized.
@@ -85,7 +85,7 @@ class QuantizedConvolution(nn.Module):
         return F.conv2d(x, self.weight, self.bias, padding=1)
 
     def dequantized(self) -> nn.Conv2d:
-        """The same convolution with an ordinary weight."""
+        """Return the same convolution with an ordinary weight."""
         return frozen_convolution(self.weight, self.bias)
 
     def extra_repr(self) -> str:

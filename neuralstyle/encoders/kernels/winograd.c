@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Facts that library.py states as well; constant(), at the end, tells it ours. */
+/* Constants that library.py has too; it compares them with constant(), at the end of this file. */
 #define INTERFACE 6             /* changes whenever the arguments or the meaning of a function do */
 #define SCALE 0.78f             /* of L2 pooling */
 #define FLOOR 1e-12f            /* under the root of L2 pooling */
@@ -30,11 +30,11 @@ enum { ZEROS, REPLICATE, REFLECT };     /* what surrounds a picture */
 #define A 0.70710678118654752440f
 #define B 1.41421356237309504880f
 #define GROUP 6 /* tiles whose products are computed at once, in registers */
-#define GAP 16  /* numbers between two points: without a gap, all points would compete for the same lines of the cache */
+#define GAP 16  /* floats between two points: without a gap, all points would compete for the same cache lines */
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* One picture of a batch: where its numbers are, and what to compute. */
+/* One picture of a batch: its arrays, and what to compute. */
 typedef struct {
     const float *x, *mask, *weight, *bias;
     float *y, *pooled;
@@ -43,7 +43,7 @@ typedef struct {
     int after, turned;
 } Job;
 
-/* The pixel that a border of one pixel repeats at this place of a side; -1 for zeros. */
+/* The pixel that a border of one pixel repeats at this index of a side; -1 for zeros. */
 INLINE long repeated(long place, long side, int border)
 {
     const long step = border == REFLECT && side > 1;
@@ -87,8 +87,8 @@ typedef struct {
     size_t size;
 } Memory;
 
-/* Memory that a thread keeps for its next call, as asking the system for it each time costs as much as a stage. It comes
-   from the system and not from malloc, whose heap would keep a hole for each smaller piece that is outgrown. */
+/* Memory that a thread keeps for its next call, since mapping it each time costs as much as a stage. It comes from mmap, not
+   from malloc, whose heap would keep a hole for each smaller piece that is replaced by a larger one. */
 static _Thread_local Memory stages, dequantized;
 
 static float *reserve(Memory *memory, size_t size)
@@ -123,20 +123,20 @@ void dequantize(const unsigned char *codes, const float *table, const float *out
 }
 
 /* y = convolution of x, (batch, height, width, channels) -> (batch, height, width, columns), plus the bias if there is one,
-   and what comes after. The weights are (columns, 3, 3, channels): numbers or, with a table, codes for dequantize(). The
-   routes are bytes that say where a gradient goes. Returns 0, or 1 if there is no memory.
+   and the operations after it. The weights are (columns, 3, 3, channels): floats or, with a table, codes for dequantize().
+   The routes are bytes that say where a gradient goes. Returns 0, or 1 if there is no memory.
 
    RELU: if routes are given, in the shape of y, they become 1 where y is positive, else 0.
    RELU_MAX: y has half the height and width. The routes, in its shape, become the corner of the cell that each maximum comes
    from (0 to 3, row by row), or 4 where the maximum is not positive.
    RELU_L2: y is the ReLU, and pooled its L2 pooling, of half the height and width.
 
-   Turned, this is the gradient: x is that of the output, y that of the convolution's input, and the weights are (channels,
-   3, 3, columns).
+   If turned, this is the gradient: x is the gradient of the output, y the gradient of the convolution's input, and the
+   weights are (channels, 3, 3, columns).
 
-   RELU: x counts where the routes, or without them the mask, are positive.
-   RELU_MAX: x has half the height and width; each number goes to the corner that its route says, the rest is zero.
-   RELU_L2: x is the ReLU itself; each number is multiplied by that of its cell in pooled, and is zero if it is in no cell.
+   RELU: x passes where the routes, or without them the mask, are positive, and is zero elsewhere.
+   RELU_MAX: x has half the height and width; each value goes to the corner that its route says, the rest is zero.
+   RELU_L2: x is the ReLU itself; each value is multiplied by its cell's value in pooled, and is zero outside all cells.
 
    Channels and columns are multiples of CHANNEL_MULTIPLE. */
 int convolve(const float *x, const float *mask, const void *weights, const float *table, const float *outputs,
@@ -195,9 +195,9 @@ int convolve(const float *x, const float *mask, const void *weights, const float
     return failed;
 }
 
-/* The gradient of a picture (batch, 3, height, width) under a convolution to at most MAX_PICTURE_CHANNELS channels, from that
-   of its outputs, or, with a mask, from that of the ReLU after it: the mask is the ReLU's output. The weights are (channels,
-   3, 3, 3), channels last. It is computed directly, as Winograd's way gains nothing with three channels. */
+/* The gradient of a picture (batch, 3, height, width) under a convolution to at most MAX_PICTURE_CHANNELS channels, from the
+   gradient of its outputs; with a mask, the ReLU's output, from the gradient of the ReLU after it. The weights are (channels,
+   3, 3, 3), channels last. It is computed directly, since Winograd's algorithm gains nothing with three channels. */
 void picture_gradient(const float *gradient, const float *mask, const float *weight, float *out, long batch, long height,
                       long width, long channels, int border)
 {
@@ -220,7 +220,7 @@ void picture_gradient(const float *gradient, const float *mask, const float *wei
     }
 }
 
-/* A fact by its name, NaN for an unknown one: library.py compares them with its own when it loads this file. */
+/* A constant by name, NaN for an unknown one: library.py compares them with its own when it loads the library. */
 double constant(const char *name)
 {
     static const struct {

@@ -15,14 +15,14 @@ from neuralstyle.encoders.kernels.padding import fold, pad
 from neuralstyle.encoders.kernels.pooling import SCALE, defined_l2_pool
 from neuralstyle.encoders.kernels.quantized import QuantizedConvolution
 
-TILES_PER_BLOCK = 48  # that a thread takes through all stages, at most: intermediate results fit its cache (measured)
-MIN_SIDE, MIN_ELEMENTS = 2 * TILE, 2**15  # of a map from which on ``convolve`` is the faster (measured)
+TILES_PER_BLOCK = 48  # the most for a block of a thread, so that intermediate results fit its cache (measured)
+MIN_SIDE, MIN_ELEMENTS = 2 * TILE, 2**15  # of the smallest map for which ``convolve`` is faster (measured)
 
 Convolution: TypeAlias = "nn.Conv2d | QuantizedConvolution"
 
 
 def suits(x: Tensor, convolution: Convolution) -> bool:
-    """Whether ``convolve`` can compute a convolution: on the CPU in float32, 3x3, padded by 1, frozen."""
+    """Tell whether ``convolve`` can compute a convolution: on the CPU in float32, 3x3, padded by 1, frozen."""
     if isinstance(convolution, QuantizedConvolution):
         multiples = all(channels % CHANNEL_MULTIPLE == 0 for channels in convolution.codes.shape[:2])
         return x.numel() > 0 and multiples and _runs_here(x, convolution.table, convolution.bias)
@@ -40,7 +40,7 @@ def suits(x: Tensor, convolution: Convolution) -> bool:
 
 
 def pays(x: Tensor) -> bool:
-    """Whether ``convolve`` is the faster, at comparable rounding. Only the shape decides, so that results repeat.
+    """Tell whether ``convolve`` is faster, at comparable rounding. Only the shape decides, so that results repeat.
 
     Tiles of the smallest maps are mostly outside the picture, and torch convolves such maps by another direct method,
     which rounds less.
@@ -50,7 +50,7 @@ def pays(x: Tensor) -> bool:
 
 
 def convolve(x: Tensor, convolution: Convolution, fusion: Fusion = Fusion.NONE, *, kept: bool = True) -> Tensor:
-    r"""A convolution that ``suits``, together with the ReLU, or the ReLU and 2x2 pooling, after it.
+    r"""Compute a convolution that ``suits``, with the ReLU, or the ReLU and 2x2 pooling, after it.
 
     With $d_c$ a 6x6 tile of input channel c and $U_{kc} = G g_{kc} G^\top$ the transformed kernels, a 4x4 tile of
     output k is
@@ -67,9 +67,9 @@ def convolve(x: Tensor, convolution: Convolution, fusion: Fusion = Fusion.NONE, 
     Args:
         x: (B, C, H, W).
         convolution: C channels to K.
-        fusion: what follows the convolution.
-        kept: with ``Fusion.RELU``, whether others keep the result in memory anyway. If not, one byte an element is
-            saved for the backward pass instead of the result.
+        fusion: the operations after the convolution.
+        kept: with ``Fusion.RELU``, whether the result stays in memory for another reason. If not, the backward pass
+            saves one byte per element instead of the result.
 
     Returns:
         (B, K, H, W), or with pooling (B, K, H // 2, W // 2), in channels_last.
@@ -89,14 +89,14 @@ def convolve(x: Tensor, convolution: Convolution, fusion: Fusion = Fusion.NONE, 
 
 
 def suits_picture(x: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether ``convolve_picture`` can compute a network's first convolution."""
+    """Tell whether ``convolve_picture`` can compute a network's first convolution."""
     outputs, *kernel = convolution.weight.shape
     few = outputs <= MAX_PICTURE_CHANNELS
     return _runs_here(x, convolution.weight, convolution.bias) and few and kernel == [3, 3, 3]
 
 
 def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: bool = False) -> Tensor:
-    """The first convolution of a network, padded by 1, with the ReLU if wanted: torch's values, a faster gradient.
+    """Compute the first convolution of a network, padded by 1: torch's values, with a faster gradient.
 
     Args:
         x: (B, 3, H, W).
@@ -113,7 +113,7 @@ def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: b
 
 
 def _runs_here(x: Tensor, *others: Tensor | None) -> bool:
-    """Whether the compiled functions are there, all tensors are float32 on the CPU, and all but the first frozen."""
+    """Whether the compiled functions are built, all tensors are float32 on the CPU, and all but the first frozen."""
     frozen = (t is not None and t.device.type == "cpu" and t.dtype == x.dtype and not t.requires_grad for t in others)
     return is_plain_cpu(x) and x.dtype == torch.float32 and all(frozen) and library.is_built()
 
@@ -229,7 +229,7 @@ class _L2Pooled(torch.autograd.Function):
 
 
 def padded_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: str) -> Tensor:
-    """A 3x3 convolution of a picture padded by one pixel: "zeros", "replicate" or "reflect"."""
+    """Compute a 3x3 convolution of a picture padded by one pixel: "zeros", "replicate" or "reflect"."""
     if padding == "zeros":
         return F.conv2d(x.contiguous(memory_format=torch.channels_last), weight, bias, padding=1)
     return F.conv2d(pad(x, padding).contiguous(memory_format=torch.channels_last), weight, bias)
@@ -257,23 +257,23 @@ def _run(
     pooled: Tensor | None = None,
     turned: bool = False,
 ) -> None:
-    """Call ``convolve`` of winograd.c, which says what the arguments mean.
+    """Call ``convolve`` of winograd.c, which describes the arguments.
 
     Args:
         x: (B, C, H, W), as is the mask.
-        convolution: whose weight and bias are used.
+        convolution: the convolution with the weight and the bias.
         result: (B, H, W, K), as are routes and pooled: written to.
-        fusion: what follows the convolution.
-        mask: positive where a gradient passes, or bytes: then these are the routes.
+        fusion: the operations after the convolution.
+        mask: positive where a gradient passes; or bytes, which are then the routes.
         routes: bytes that say where a gradient goes.
-        pooled: the pooled map, or turned, the factors of its cells.
-        turned: computes the gradient of the input instead.
+        pooled: the pooled map; if ``turned``, the factors of its cells.
+        turned: compute the gradient of the input instead.
 
     Raises:
         MemoryError: there is no memory for the intermediate results.
 
     """
-    # The variables keep contiguous copies alive until the call is over.
+    # The variables keep contiguous copies alive until the call returns.
     inputs, kernels = _channels_last(x), _channels_last(_kernels(convolution))
     masks = None if mask is None else _channels_last(mask)
     if masks is not None and masks.dtype == torch.uint8:
@@ -296,7 +296,7 @@ def _run(
 
 
 def _tiles_per_block(tiles: int) -> int:
-    """Tiles of a block: an equal share of all tiles for each thread."""
+    """The number of tiles in a block, with an equal share of all tiles for each thread."""
     threads = torch.get_num_threads()
     rounds = -(-tiles // (TILES_PER_BLOCK * threads))
     return -(-tiles // (rounds * threads))

@@ -1,12 +1,12 @@
-/* The arithmetic of winograd.c, which includes this file for each kind of processor and size of chunk, and sets before:
+/* The arithmetic of winograd.c, which includes this file for each vector width and CHUNK. Defined before:
 
-   LANES        numbers in a vector
+   LANES        floats in a vector
    CHUNK        channels that are computed at once, 64 or 32
    NAME(name)   the name with both of them in it
 
    CHUNK and NAME are undefined again at the end. */
 
-#define KERNELS (CHUNK * CHUNK + GAP)          /* numbers from one point of the kernels to the next */
+#define KERNELS (CHUNK * CHUNK + GAP)          /* floats from one point of the kernels to the next */
 #define VECTORS (LANES == 16 ? CHUNK / 16 : 2) /* of sums in registers, for each of GROUP tiles */
 
 typedef float NAME(Vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -22,8 +22,8 @@ static void NAME(dequantize_row)(const unsigned char *restrict codes, const floa
 }
 #endif
 
-/* A 6x6 tile of x, zero outside the picture, transformed to its values at the points. Turned, x passes first backwards
-   through what came after the convolution. */
+/* A 6x6 tile of x, zero outside the picture, transformed to its values at the points. If turned, x first passes backwards
+   through the operations after the convolution. */
 INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out, long stride)
 {
     float half_way[6][6][CHUNK], taken[6][CHUNK];
@@ -100,8 +100,8 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out
     }
 }
 
-/* Transposes a square of LANES x LANES numbers: log2(LANES) times, the rows of the upper and the lower half are interleaved,
-   number by number. */
+/* Transposes a square of LANES x LANES floats: log2(LANES) times, the rows of the upper and the lower half are interleaved,
+   float by float. */
 INLINE void NAME(transpose)(const float *from, long step, float *to, long stride)
 {
     NAME(Vector) rows[LANES], shuffled[LANES];
@@ -133,7 +133,7 @@ INLINE void NAME(transpose)(const float *from, long step, float *to, long stride
 INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, float *restrict weights, float *restrict out)
 {
     float taken[9][CHUNK], half_way[6][3][CHUNK];
-    const float *first = job->weight + input * 9 * job->columns + column; /* turned, output channels are innermost already */
+    const float *first = job->weight + input * 9 * job->columns + column; /* if turned, output channels are innermost */
     long step = 9 * job->columns, tap_step = job->columns;
     if (!job->turned) {
         first = job->weight + column * 9 * job->channels + input;
@@ -146,7 +146,7 @@ INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, flo
     }
     for (int from = 0; from < CHUNK; from++) {
         const float *weight = first + from * step;
-        /* Prefetches what is read next: rows of this chunk, or the weights of the next. */
+        /* Prefetches the next reads: rows of this chunk, or the weights of the next. */
         const float *next = job->turned ? weight + 4 * step : job->weight + (column + from) * 9 * job->channels + input + CHUNK;
         const long next_step = job->turned ? job->columns : job->channels;
         for (int tap = 0; tap < 9; tap++)
@@ -183,7 +183,7 @@ INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, flo
     }
 }
 
-/* Adds the products of GROUP tiles and the kernels, at one point, to the sums, or begins the sums with them. */
+/* Adds the products of GROUP tiles and the kernels at one point to the sums, or starts the sums with them. */
 INLINE void NAME(multiply)(const float *tiles, const float *kernels, float *sums, int begin)
 {
     for (int column = 0; column < CHUNK; column += LANES * VECTORS) {
@@ -213,8 +213,8 @@ INLINE void NAME(multiply)(const float *tiles, const float *kernels, float *sums
     }
 }
 
-/* Transforms CHUNK channels of a tile from products at the points to 4 x 4 outputs, and writes those that are on the picture,
-   after what follows the convolution. */
+/* Transforms CHUNK channels of a tile from products at the points to 4 x 4 outputs, applies the operations after the
+   convolution, and writes the outputs that are on the picture. */
 INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, long stride, long top, long left, long first)
 {
     float half_way[4][6][CHUNK], results[4][4][CHUNK];
@@ -313,7 +313,7 @@ static void NAME(run)(const Job *job, long first, long count, float *memory)
     for (long tile = 0; tile < count; tile++)
         NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
                              tiles + tile * CHUNK, stride);
-    /* Slots without a tile hold old numbers; their products are not used. */
+    /* Slots without a tile hold old values; their products are not used. */
     for (long column = 0; column < job->columns; column += CHUNK) {
         for (long input = 0; input < job->channels; input += CHUNK) {
             NAME(kernels_to_points)(job, input, column, weights, kernels);
@@ -329,7 +329,7 @@ static void NAME(run)(const Job *job, long first, long count, float *memory)
     }
 }
 
-/* Rows first to last - 1 of the gradient of a picture, for which the rows before and after these are read as well. */
+/* Rows first to last - 1 of the gradient of a picture; reads the rows before and after these too. */
 static void NAME(picture_rows)(const float *gradient, const float *mask, const float *kernels, float *out, long height,
                                long width, long channels, long first, long last, int border)
 {
@@ -340,7 +340,7 @@ static void NAME(picture_rows)(const float *gradient, const float *mask, const f
     for (long row = first > 0 ? first - 1 : 0; row < (last < height ? last + 1 : height); row++)
         for (long left = 0; left < width; left += GROUP) {
             const long count = width - left < GROUP ? width - left : GROUP;
-            /* Slots without a pixel hold old numbers; their products are not used. */
+            /* Slots without a pixel hold old values; their products are not used. */
             for (long i = 0; i < count; i++) {
                 const long place = (row * width + left + i) * channels;
                 for (long c = 0; c < channels; c++)

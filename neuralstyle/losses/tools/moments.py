@@ -9,11 +9,11 @@ from neuralstyle.losses.gram import weighted_gram
 
 
 def moment_sums(x: Tensor, weight: Tensor) -> Tensor:
-    """The weighted sums over positions of f f^T and, in a last row, of f: (B, C, N), (B, 1, N) -> (B, C + 1, C)."""
+    """Return weighted sums over positions of f f^T and, as last row, of f: (B, C, N), (B, 1, N) -> (B, C + 1, C)."""
     return torch.cat([weighted_gram(x, weight), weight @ x.transpose(1, 2)], 1)
 
 
 def mean_and_covariance(moments: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean (B, C) and covariance (B, C, C) from mean moments (B, C + 1, C)."""
+    """Return the mean (B, C) and covariance (B, C, C) from mean moments (B, C + 1, C)."""
     mean = moments[:, -1]
     return mean, moments[:, :-1] - mean[:, :, None] * mean[:, None, :]

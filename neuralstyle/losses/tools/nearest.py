@@ -10,25 +10,25 @@ PAIRS_PER_CHUNK = 1 << 22
 
 
 def direction(x: Tensor) -> Tensor:
-    """Feature vectors (B, C, N) scaled to length 1; those much shorter than ``MIN_FEATURE_NORM`` stay near zero."""
+    """Scale feature vectors (B, C, N) to length 1; those much shorter than ``MIN_FEATURE_NORM`` stay near zero."""
     return x / (x.square().sum(1, keepdim=True) + MIN_FEATURE_NORM**2).sqrt()
 
 
 def cosine_distance(x: Tensor, y: Tensor) -> Tensor:
-    """1 - cos between directions at the same positions: (B, C, N) twice -> (B, N); exactly 0 where they are equal."""
+    """Return 1 - cos between directions at equal positions: (B, C, N) twice -> (B, N); exactly 0 for equal ones."""
     return 0.5 * (x - y).square().sum(1)
 
 
 def nearest(x: Tensor, keys: Tensor, y: Tensor) -> Tensor:
-    """For each position of x (B, C, N) the position of y whose key has the largest scalar product with it: (B, C, N).
+    """Return, for each position of x (B, C, N), the position of y whose key has the largest scalar product with it.
 
-    Positions are searched for in chunks, so that memory does not grow with N M. The choice of a position has no
-    derivative, or a derivative of zero; the features that are returned have theirs.
+    The search runs in chunks, so memory does not grow with N M. The choice of a position has no gradient; the returned
+    features have.
 
     Args:
         x: the features to search for.
-        keys: (B or 1, C, M), the features they are compared with.
-        y: (B or 1, C, M), the features that are returned.
+        keys: (B or 1, C, M), the features to compare with.
+        y: (B or 1, C, M), the features to return.
 
     """
     with torch.no_grad():

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def squared_transport(x: Tensor, y: Tensor) -> Tensor:
-    """The squared 2-Wasserstein distance of the numbers in each row: (..., N), (..., M) -> (...).
+    """Return the squared 2-Wasserstein distance of the numbers in each row: (..., N), (..., M) -> (...).
 
     It is exact for any N and M: the integral over all quantiles of the squared difference of two step functions.
     """
@@ -17,7 +17,7 @@ def squared_transport(x: Tensor, y: Tensor) -> Tensor:
         return (x - y).square().mean(-1)
     # Quantiles in units of 1 / (n m), where the steps of both are whole numbers.
     ends = [torch.arange(1, count + 1, device=x.device) * unit for count, unit in ((n, m), (m, n))]
-    # Steps that coincide stay, with a width of 0: leaving them out would make an accelerator wait for their number.
+    # Equal steps stay, with a width of 0: removing them would make the host wait for an accelerator.
     steps = torch.cat(ends).sort().values
     widths = torch.diff(steps, prepend=steps.new_zeros(1)).to(x.dtype) / (n * m)
     i, j = ((steps - 1) // unit for unit in (m, n))

@@ -8,5 +8,5 @@ MIN_SCALE = 1e-12
 
 
 def relative(error: Tensor, scale: Tensor) -> Tensor:
-    """Errors (B,) as shares of a scale (B,) or (1,), averaged over the batch."""
+    """Return errors (B,) as shares of a scale (B,) or (1,), averaged over the batch."""
     return (error / scale.clamp(min=MIN_SCALE)).mean()

@@ -12,10 +12,10 @@ from neuralstyle.losses.base import Loss
 
 
 def check_count(loss: Loss, option: str, *, optional: bool = False) -> None:
-    """Check that an option of a loss is a number of things, and keep it as an ``int``.
+    """Check that an option of a loss is a whole number of at least 1, and store it as an ``int``.
 
     Raises:
-        ValueError: no whole number, or one below 1.
+        ValueError: another value.
     """
     value = getattr(loss, option)
     if value is None and optional:
@@ -25,17 +25,17 @@ def check_count(loss: Loss, option: str, *, optional: bool = False) -> None:
 
 
 def check_seed(loss: Loss) -> None:
-    """Check the seed of a loss, and keep it as an ``int``.
+    """Check that the seed of a loss is a whole number of at least 0, and store it as an ``int``.
 
     Raises:
-        ValueError: no whole number from 0 up.
+        ValueError: another value.
     """
     seed = whole_number(f"the seed of {type(loss).__name__}", getattr(loss, "seed", None), 0)
     object.__setattr__(loss, "seed", seed)
 
 
 def sample(positions: Tensor, limit: int | None, seed: int) -> Tensor:
-    """At most ``limit`` of the positions (B, C, N), chosen at random; the choice depends on N and the seed alone."""
+    """Choose at most ``limit`` of the positions (B, C, N) at random; the choice depends on N and the seed alone."""
     count = positions.shape[2]
     if limit is None or count <= limit:
         return positions
@@ -43,11 +43,11 @@ def sample(positions: Tensor, limit: int | None, seed: int) -> Tensor:
 
 
 def normal(rows: int, columns: int, seed: int, like: Tensor) -> Tensor:
-    """Independent numbers of the standard normal distribution, (rows, columns)."""
+    """Return independent numbers of the standard normal distribution, (rows, columns)."""
     return _drawn(rows, columns, seed, like.dtype, like.device)
 
 
-# Cached, as each evaluation asks for the same ones: drawing and sending them again would make an accelerator wait.
+# Cached, since each evaluation uses the same numbers: drawing and sending them again would make an accelerator wait.
 
 
 @lru_cache(16)

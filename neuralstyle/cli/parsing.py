@@ -1,0 +1,146 @@
+"""Options as rows of a table, and commands made of them. Imports nothing heavy: --help has to answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+EVERYDAY = "everyday options"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command, or an argument that is found by its place.
+
+    Args:
+        name: with its dashes, such as "--size"; without them for an argument.
+        does: what it does, beginning with a verb.
+        type: from the text to the value.
+        metavar: what the help calls the value.
+        default: the value if the option is not given. None: the library decides.
+        shown: what the help calls the default. None: the default itself, or that of the command's function.
+        choices: all values that there are.
+        nargs: number of values, as in argparse.
+        flag: whether it takes no value.
+        everyday: whether ``--help`` lists it. ``--help-all`` lists them all.
+        short: a short name, such as "-o".
+        required: whether it has to be given.
+
+    """
+
+    name: str
+    does: str
+    type: Callable[[str], Any] = str
+    metavar: str | None = None
+    default: Any = None
+    shown: str | None = None
+    choices: Sequence[Any] | None = None
+    nargs: str | int | None = None
+    flag: bool = False
+    everyday: bool = False
+    short: str | None = None
+    required: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name in the parsed options."""
+        return self.name.lstrip("-").replace("-", "_")
+
+    def text(self, defaults: Mapping[str, Any]) -> str:
+        """Its help, which ends with its default if it has one."""
+        default = defaults.get(self.key) if self.default is None else self.default
+        shown = self.shown if self.shown is not None or default is None else str(default)
+        return self.does if shown is None else f"{self.does} (default: {shown})"
+
+    def add_to(self, group: Any, text: str) -> None:
+        """Add it to a parser or to a group of one."""
+        if self.flag:
+            group.add_argument(self.name, action="store_true", help=text)
+            return
+        known = {"metavar": self.metavar, "choices": self.choices, "nargs": self.nargs, "required": self.required}
+        names = [name for name in (self.short, self.name) if name is not None]
+        given = {name: value for name, value in known.items() if value}
+        group.add_argument(*names, type=self.type, default=self.default, help=text, **given)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its arguments, its options in groups, and what it runs.
+
+    Args:
+        name: its name.
+        does: what it does, beginning with a verb.
+        run: from the parsed options to an exit code. They also have ``defaults``.
+        arguments: found by their place.
+        options: in groups by their titles. Those of every day are listed before the groups.
+        defaults: what the help shows as the defaults of options without one of their own, by their keys.
+
+    """
+
+    name: str
+    does: str
+    run: Callable[[argparse.Namespace], int]
+    arguments: Sequence[Option] = ()
+    options: Mapping[str, Sequence[Option]] | None = None
+    defaults: Mapping[str, Any] | None = None
+
+    def add_to(self, commands: Any, show_all: bool) -> None:
+        """Add it to what ``ArgumentParser.add_subparsers`` returned.
+
+        Args:
+            commands: the subparsers.
+            show_all: whether the help lists all options, or those of every day.
+
+        """
+        groups = self.options or {}
+        options = [option for group in groups.values() for option in group]
+        is_long = not all(option.everyday for option in options)
+        more = f"'neuralstyle {self.name} --help-all' lists all options." if is_long and not show_all else None
+        parser = commands.add_parser(
+            self.name,
+            help=self.does,
+            description=f"{self.does[0].upper()}{self.does[1:]}.",
+            usage=self._usage(options),
+            epilog=more,
+            add_help=False,
+        )
+        defaults = self.defaults or {}
+        for argument in self.arguments:
+            argument.add_to(parser, argument.text(defaults))
+        everyday = parser.add_argument_group(EVERYDAY if is_long else "options")
+        for option in options:
+            if option.everyday:
+                option.add_to(everyday, option.text(defaults))
+        everyday.add_argument("-h", "--help", action="help", help="list these options" if is_long else "show this help")
+        if is_long:
+            everyday.add_argument("--help-all", action="help", help="list all options")
+        for title, rows in groups.items():
+            group = parser.add_argument_group(title)
+            for option in rows:
+                if not option.everyday:
+                    option.add_to(group, option.text(defaults) if show_all else argparse.SUPPRESS)
+        parser.set_defaults(run=self.run, defaults=defaults)
+
+    def _usage(self, options: Sequence[Option]) -> str:
+        words = [f"{argument.metavar}{'...' if argument.nargs else ''}" for argument in self.arguments]
+        words += [f"{option.short or option.name} {option.metavar}" for option in options if option.required]
+        return " ".join(["neuralstyle", self.name, *words, "[options]"])
+
+
+def default(function: Callable[..., object], name: str) -> Any:
+    """The default of a function's argument."""
+    return inspect.signature(function).parameters[name].default
+
+
+def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
+    """The defaults of all arguments that have one other than None."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default not in (p.empty, None)}
+
+
+def without(options: Sequence[Option], *names: str) -> tuple[Option, ...]:
+    """The options but for some."""
+    return tuple(option for option in options if option.name not in names)

@@ -1,0 +1,121 @@
+"""The table of the command line's options: what its help says, and what --help leaves out."""
+
+from __future__ import annotations
+
+import pytest
+
+from neuralstyle import Adam, Style, cli
+from neuralstyle.callbacks import SavePictures
+from neuralstyle.cli import feedforward, painting, tools
+from neuralstyle.cli.parsing import Command, Option, default
+from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
+from neuralstyle.encoders.vgg import find_network
+from neuralstyle.encoders.weights.records import SOURCES, check_source
+from neuralstyle.optimizers import OPTIMIZERS, as_strategy
+from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
+from neuralstyle.painting.options import DEFAULTS
+from neuralstyle.recipes import DEFAULT_NETWORK, STYLE_LOSSES, TEXTURE_LOSSES
+
+COMMANDS: dict[str, Command] = {
+    command.name: command for module in (painting, feedforward, tools) for command in module.COMMANDS
+}
+EVERYDAY = {
+    "stylize": "output overwrite size schedule strength style_scales color seed device quiet dry_run",
+    "texture": "output overwrite size schedule style_scales seed device quiet dry_run",
+    "reconstruct": "output overwrite size schedule layer seed device quiet dry_run",
+    "demo": "output overwrite size schedule painting seed device quiet dry_run",
+    "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
+    "apply": "output overwrite content_scale device quiet",
+}
+
+
+def options(command: str) -> dict[str, Option]:
+    groups = COMMANDS[command].options or {}
+    return {option.key: option for group in groups.values() for option in group}
+
+
+def help_of(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, option])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_lists_the_options_of_every_day_and_help_all_every_one(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = options(command)
+    everyday = {option.name for option in known.values() if option.everyday}
+    assert {option.lstrip("-").replace("-", "_") for option in everyday} == set(
+        EVERYDAY.get(command, " ".join(known)).split()
+    ) - ({"depth", "quality"} if command == "recolor" else set())
+    short = set(help_of(command, "--help", capsys).split())
+    assert everyday <= short
+    assert short.isdisjoint({option.name for option in known.values()} - everyday)
+    if len(everyday) < len(known):
+        assert {option.name for option in known.values()} <= set(help_of(command, "--help-all", capsys).split())
+
+
+def test_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["stylize", "photo.jpg", "painting.jpg"])
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage == "usage: neuralstyle stylize CONTENT STYLE... -o OUT [options]"
+    assert "-o" in error
+
+
+SHOWN = {  # defaults that the table cannot take from a signature, as those files import torch
+    "lr": str(Adam.lr),
+    "betas": " ".join(map(str, Adam.betas)),
+    "eps": str(Adam.eps),
+    "history": f"{MAX_PAIRS}, or what the memory holds",
+    "history_store": LBFGS.store,
+    "pooling": DEFAULT_POOLING,
+    "padding": DEFAULT_PADDING,
+    "softness": str(Style.softness),
+    "edges": Style.edges,
+    "style_scales": f"{Style.scale:g}",
+    "snapshots_every": str(default(SavePictures, "every")),
+    "optimizer": "lbfgs",
+    "seed": str(DEFAULTS["seed"]),
+}
+
+
+@pytest.mark.parametrize("key", SHOWN)
+def test_defaults_in_the_help_are_the_librarys(key: str) -> None:
+    assert options("stylize")[key].shown == SHOWN[key]
+
+
+def test_defaults_that_are_names_are_the_librarys() -> None:
+    known = options("stylize")
+    assert as_strategy(None) == OPTIMIZERS[str(known["optimizer"].shown)]()
+    kinds = {type(term.loss) for term in STYLE_LOSSES[str(known["style_loss"].shown)] * 1}
+    assert kinds <= {type(term.loss) for term in TEXTURE_LOSSES}
+    assert str(known["network"].shown).startswith(DEFAULT_NETWORK)
+    for network, source in (("vgg19", "simonyan"), ("compact19", "distilled"), ("vgg16", "torchvision")):
+        assert find_network(network).sources[0] == source == check_source(network, None)
+    assert all(source in known["weights"].does for source in SOURCES)
+
+
+def test_help_shows_the_defaults_of_the_commands_function(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(command: str, key: str) -> str:
+        return options(command)[key].text(COMMANDS[command].defaults or {})
+
+    assert shown("stylize", "size").endswith("(default: 512)")
+    assert shown("demo", "size").endswith("(default: 384)")
+    assert shown("stylize", "init").endswith("(default: content)")
+    assert shown("texture", "init").endswith("(default: noise)")
+    assert shown("stylize", "schedule").endswith("(default: standard)")
+    assert shown("reconstruct", "schedule").endswith("(default: single)")
+    assert shown("reconstruct", "layer").endswith("(default: relu4_2)")
+    assert shown("stylize", "log") == options("stylize")["log"].does  # it has none
+    assert "(default: 384)" in " ".join(help_of("demo", "--help", capsys).split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_begins_with_a_verb_and_ends_without_a_stop(command: str) -> None:
+    for option in options(command).values():
+        assert option.does[0].islower()
+        assert not option.does.endswith(".")
+        assert option.does.split()[0] not in {"a", "an", "the", "of", "how", "which", "what", "where", "its"}
