@@ -322,7 +322,8 @@ def test_an_evaluation_is_within_the_settings(encoder: FeatureExtractor, photo: 
     for precision, expected in (("float32", False), ("bfloat16", True)):
         seen.clear()
         Objective(InPrecision(encoder, precision), Watched("relu1_1"), styles=[photo]).evaluate(photo)  # type: ignore[arg-type]
-        assert seen == [expected, expected]
+        assert set(seen) == {expected}
+        assert len(seen) >= 2  # forward and backward
     assert torch.backends.cudnn.allow_tf32
 
 
