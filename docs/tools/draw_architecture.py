@@ -18,6 +18,7 @@ from layered import lay_out
 PICTURE = ladder.ROOT / "docs" / "images" / "architecture.svg"
 BOX, PILL = (168, 54), (116, 32)  # width and height
 ROW_GAP, MARGIN, PORT_GAP = 44, 20, 16
+FLOOR_COLUMNS, FLOOR_GAP = 4, 22
 IN, OUT = "pictures in", "picture out"
 Edge = tuple[str, str]
 
@@ -102,7 +103,8 @@ def draw(imports: Mapping[str, Sequence[str]]) -> str:
     left, right = min(sides) - MARGIN, max(sides) + MARGIN
     middle = {name: x - left for name, x in middle.items()}
     bends = {edge: [x - left for x in places] for edge, places in bends.items()}
-    width, height = right - left, tops[-1] + BOX[1] + 72
+    floor = -(-len(ladder.FOUNDATIONS) // FLOOR_COLUMNS) * (BOX[1] + FLOOR_GAP) - FLOOR_GAP
+    width, height = right - left, tops[-1] + floor + 72
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img"'
         ' aria-label="The rooms of the package and the imports between them">',
@@ -111,7 +113,7 @@ def draw(imports: Mapping[str, Sequence[str]]) -> str:
         *_arrows(rows, edges, middle, bends, tops),
         *(line for row, top in zip(rows, tops, strict=False) for name in row for line in _box(name, middle[name], top)),
         *_floor(width, tops[-1]),
-        *_legend(width, tops[-1] + BOX[1] + 40),
+        *_legend(width, tops[-1] + floor + 40),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -187,17 +189,18 @@ def _floor(width: float, y: float) -> Iterator[str]:
     """The rooms that all others may import, side by side below the rest."""
     rooms = {room: ladder.purpose(room) for room in ladder.FOUNDATIONS}
     yield f'<text class="middle" x="{width / 2:.0f}" y="{y:.0f}">Under all of them, and imported from anywhere:</text>'
-    step = (width - 2 * MARGIN + 22) / len(rooms)
+    step = (width - 2 * MARGIN + FLOOR_GAP) / FLOOR_COLUMNS
     for number, (name, purpose) in enumerate(rooms.items()):
         folder = (ladder.PACKAGE / name).is_dir()
-        x = MARGIN + number * step
+        row, column = divmod(number, FLOOR_COLUMNS)
+        x, top = MARGIN + column * step, y + 14 + row * (BOX[1] + FLOOR_GAP)
         yield (
-            f'<rect class="{"folder" if folder else "file"}" x="{x:.0f}" y="{y + 14:.0f}"'
-            f' width="{step - 22:.0f}" height="{BOX[1]}" rx="8"/>'
+            f'<rect class="{"folder" if folder else "file"}" x="{x:.0f}" y="{top:.0f}"'
+            f' width="{step - FLOOR_GAP:.0f}" height="{BOX[1]}" rx="8"/>'
         )
-        centre = x + (step - 22) / 2
-        yield f'<text class="name middle" x="{centre:.0f}" y="{y + 36:.0f}">{name}{"/" if folder else ".py"}</text>'
-        yield f'<text class="middle" x="{centre:.0f}" y="{y + 55:.0f}">{escape(purpose)}</text>'
+        centre = x + (step - FLOOR_GAP) / 2
+        yield f'<text class="name middle" x="{centre:.0f}" y="{top + 22:.0f}">{name}{"/" if folder else ".py"}</text>'
+        yield f'<text class="middle" x="{centre:.0f}" y="{top + 41:.0f}">{escape(purpose)}</text>'
 
 
 def _legend(width: float, y: float) -> Iterator[str]:
