@@ -72,6 +72,12 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
     return painted
 
 
+def _small_plan(*args: Any, **options: Any) -> neuralstyle.Plan:
+    planned = _plan(*args, **{**options, "size": SIDE})
+    return replace(planned, stages=tuple(replace(stage, iterations=EVALUATIONS) for stage in planned.stages))
+
+
+_plan = neuralstyle.plan
 _painting = functools.cache(samples.painting)
 _encoder = functools.cache(stages.default_encoder)
 
@@ -86,6 +92,7 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         samples, "painting", lambda name, size=512, seed=0: _painting(name, min(size, SIDE), seed).copy()
     )
     monkeypatch.setattr(stages, "default_encoder", _encoder)
+    monkeypatch.setattr(neuralstyle, "plan", _small_plan)
 
 
 @pytest.fixture

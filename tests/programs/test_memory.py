@@ -64,7 +64,9 @@ def test_what_is_freed_is_given_back() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
 @pytest.mark.parametrize("said", [{"MALLOC_ARENA_MAX": "2"}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}])
 def test_nothing_changes_where_the_user_has_a_word_on_it(said: dict[str, str]) -> None:
-    assert min(held(**said)) > 250
+    large, small, after = held(**said)
+    assert large > 250
+    assert after > small - 10
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")

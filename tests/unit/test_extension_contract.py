@@ -33,7 +33,6 @@ from neuralstyle import (
     Style,
     TotalVariationLoss,
     plan,
-    samples,
     save_image,
     stylize,
 )
@@ -1117,7 +1116,7 @@ def test_what_the_package_defines_is_not_tried() -> None:
     assert shapes
     assert max(height * width for height, width in shapes) <= 16 * 24
     before = torch.get_rng_state()
-    plan(samples.photo(), samples.painting("swirl"), size=64, schedule="fine")
+    plan(PHOTO, PAINTING, size=64, schedule="fine")
     assert torch.equal(torch.get_rng_state(), before)
 
 
