@@ -20,6 +20,9 @@ from neuralstyle._descriptions import fingerprint as fingerprint
 State: TypeAlias = Any
 """Nested dicts (with strings or whole numbers as keys), lists, tuples, tensors, strings, numbers, booleans and None."""
 
+MAX_SETTING_LENGTH = 120
+"""Characters of a setting that an error shows."""
+
 _STRUCTURE, _KIND = "structure", "kind"
 
 
@@ -201,4 +204,14 @@ def compare_settings(
     """
     for name, value in settings.items():
         if found.get(name) != value:
-            raise ValueError(f"{where} belongs to a run with another {name} ({found.get(name)}, now {value}); {advice}")
+            before, now = _around_difference(str(found.get(name)), value)
+            raise ValueError(f"{where} belongs to a run with another {name} ({before}, now {now}); {advice}")
+
+
+def _around_difference(before: str, now: str) -> tuple[str, str]:
+    """Two texts, or if they are long the piece of each around the first difference."""
+    if max(len(before), len(now)) <= MAX_SETTING_LENGTH:
+        return before, now
+    same = next((i for i, pair in enumerate(zip(before, now, strict=False)) if pair[0] != pair[1]), 0)
+    piece = slice(max(0, same - MAX_SETTING_LENGTH // 2), same + MAX_SETTING_LENGTH // 2)
+    return f"... {before[piece]} ...", f"... {now[piece]} ..."

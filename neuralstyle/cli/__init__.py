@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from neuralstyle import __version__
 from neuralstyle.cli import feedforward, painting, tools
 from neuralstyle.cli.outcome import FAILED, INTERRUPTED, one_line
+from neuralstyle.cli.parsing import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser(show_all: bool = False) -> argparse.ArgumentParser:
     """The parser; its help lists all options, or those of every day."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="neuralstyle",
         description="Paint one picture in the style of another.",
         epilog="'neuralstyle COMMAND --help' lists the options of a command.",

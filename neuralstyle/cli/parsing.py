@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 EVERYDAY = "everyday options"
 
@@ -66,6 +68,33 @@ class Option:
         group.add_argument(*names, type=self.type, default=self.default, help=text, **given)
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, which suggests the closest match of a wrong word."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; unknown ones are compared with the options of the command that was given."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            command: argparse.ArgumentParser = getattr(options, "parser", self)
+            known = command._option_string_actions
+            command.error(f"unrecognized arguments: {' '.join(unknown)}{_closest(unknown[0], known)}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line, and exit with 2."""
+        wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if wrong is not None:
+            message += _closest(wrong[1], [word.strip("' ") for word in wrong[2].split(",")])
+        command = self.usage.split(" [")[0].split(" -")[0] if self.usage else self.prog
+        name = " ".join(command.split()[:2])
+        self.exit(2, f"neuralstyle: error: {message}; '{name} --help' lists what there is\n")
+
+
+def _closest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word.partition("=")[0], list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 @dataclass(frozen=True)
 class Command:
     """A command: its arguments, its options in groups, and what it runs.
@@ -122,7 +151,7 @@ class Command:
             for option in rows:
                 if not option.everyday:
                     option.add_to(group, option.text(defaults) if show_all else argparse.SUPPRESS)
-        parser.set_defaults(run=self.run, defaults=defaults)
+        parser.set_defaults(run=self.run, defaults=defaults, parser=parser)
 
     def _usage(self, options: Sequence[Option]) -> str:
         words = [f"{argument.metavar}{'...' if argument.nargs else ''}" for argument in self.arguments]

@@ -68,7 +68,15 @@ class FromFactory:
         """
         start: Tensor = image if state is None else state["image"]
         x = start.clone(memory_format=torch.contiguous_format).requires_grad_()
-        optimizer = self.factory(x)
+        try:
+            optimizer = self.factory(x)
+        except TypeError as error:
+            if "iterable of Tensors" not in str(error):
+                raise
+            raise TypeError(
+                "an optimizer factory is given the picture, one tensor, and torch wants a list of them; put it in one: "
+                "lambda x: torch.optim.Adam([x], lr=0.02)"
+            ) from error
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {optimizer!r}")
         if not any(held is x for group in optimizer.param_groups for held in group["params"]):

@@ -44,8 +44,9 @@ class Estimate:
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds), 60)
+        hours = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else ""
         duration = f"{minutes} min {seconds} s" if minutes else f"{seconds} s" if seconds else "less than a second"
-        return f"about {duration} and {self.bytes / 2**20:.0f} MiB of memory"
+        return f"about {hours or duration}, and {self.bytes / 2**20:.0f} MiB of memory beyond what the program has now"
 
 
 @dataclass(frozen=True)

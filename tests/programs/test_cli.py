@@ -330,6 +330,7 @@ def test_bad_usage_lists_what_is_known_and_exits_with_2(run: Run, command: str, 
     code, _, err = run(command)
     assert code == 2
     assert message in err
+    assert err.count("\n") == 1
 
 
 def test_an_existing_output_is_kept_without_overwrite_and_replaced_with_it(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from neuralstyle.checkpoint import clear_leftovers, load_state, save_state
+from neuralstyle.checkpoint import clear_leftovers, compare_settings, load_state, save_state
 
 
 @pytest.fixture
@@ -269,3 +269,12 @@ def test_tensors_go_back_to_their_kind_of_device(path):
     save_state(path, [torch.ones(2), torch.ones(2, device="cuda")])
     assert [t.device.type for t in load_state(path)] == ["cpu", "cpu"]
     assert [t.device.type for t in load_state(path, device="cuda")] == ["cpu", "cuda"]
+
+
+def test_settings_that_differ_far_inside_are_shown_around_the_difference() -> None:
+    before, now = "a" * 500 + "content 1.0" + "b" * 500, "a" * 500 + "content 0.6" + "b" * 500
+    with pytest.raises(
+        ValueError, match=r"another losses \(\.\.\. a+content 1\.0b+ \.\.\., now \.\.\. a+content 0\.6"
+    ) as caught:
+        compare_settings({"losses": before}, {"losses": now}, "run.state")
+    assert len(str(caught.value)) < 450

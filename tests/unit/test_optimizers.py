@@ -546,3 +546,8 @@ def test_an_unknown_store_is_named(tmp_path: Path) -> None:
     for store in ("disk", tmp_path / "missing"):
         with pytest.raises(ValueError, match="'device', the 'cpu' or in a folder"):
             LBFGS(store=store)
+
+
+def test_a_factory_that_forgets_the_list_is_told_so(start):
+    with pytest.raises(TypeError, match=r"put it in one: lambda x: torch\.optim\.Adam\(\[x\], lr=0\.02\)"):
+        minimize(lambda x: torch.optim.Adam(x, lr=0.02), start, rosenbrock, 3)

@@ -58,11 +58,30 @@ def test_help_lists_the_options_of_every_day_and_help_all_every_one(
 
 
 def test_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["stylize", "photo.jpg", "painting.jpg"])
-    usage, error = capsys.readouterr().err.splitlines()
-    assert usage == "usage: neuralstyle stylize CONTENT STYLE... -o OUT [options]"
-    assert "-o" in error
+    assert help_of("stylize", "--help", capsys).splitlines()[0] == (
+        "usage: neuralstyle stylize CONTENT STYLE... -o OUT [options]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("stylize a b", "the following arguments are required: -o/--output; 'neuralstyle stylize --help'"),
+        ("stylize a b -o c.png --itertions 5", "unrecognized arguments: --itertions 5; did you mean --iterations?"),
+        ("stylize a b -o c.png --schedule drft", "did you mean draft?; 'neuralstyle stylize --help'"),
+        ("styliz a b -o c.png", "did you mean stylize?; 'neuralstyle --help' lists what there is"),
+        ("layers xyz", "unrecognized arguments: xyz; 'neuralstyle layers --help' lists what there is"),
+    ],
+)
+def test_a_wrong_word_is_one_line_with_the_closest_match(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words.split())
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("neuralstyle: error: ")
+    assert message in line
 
 
 SHOWN = {  # defaults that the table cannot take from a signature, as those files import torch
