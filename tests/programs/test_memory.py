@@ -71,9 +71,8 @@ def test_nothing_changes_where_the_user_has_a_word_on_it(said: dict[str, str]) -
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
 def test_the_library_alone_leaves_the_allocator_as_it_is() -> None:
-    large, small, after = held("trim_heap()")
+    large, _, after = held("trim_heap()")  # of small blocks glibc keeps more or fewer from run to run
     assert large > 250
-    assert small > 250
     assert after < 40
 
 
