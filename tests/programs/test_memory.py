@@ -57,8 +57,8 @@ def held(tune: str = "return_large_blocks()", **environment: str) -> list[int]:
 def test_what_is_freed_is_given_back() -> None:
     large, small, after = held()
     assert large < 40
+    assert small > 300
     assert after < 40
-    assert after <= small  # of small blocks glibc keeps more or fewer from run to run
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
