@@ -15,9 +15,10 @@ from neuralstyle.encoders.base import Encoder, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.contract import check_picture
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import Part, positions, reach_of, resolve, size_of
+from neuralstyle.objective.parts import Part, layers_in_use, positions, reach_of, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
@@ -122,7 +123,7 @@ class Objective:
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
         terms = resolve(self.losses)
-        self._source = FeatureSource(encoder)
+        self._source = FeatureSource(encoder, layers_in_use(terms))
         self._planner = TilePlanner(self._source, terms)
         self._planner.check(tile)
         self._tile = tile
@@ -254,7 +255,7 @@ class Objective:
 
 
 class PositionWeights:
-    """Each part's region at its layer, as weights of positions (None: everywhere) and their sum.
+    """Each part's region at its layer, as weights of positions (None: all are 1) and their sum.
 
     The weights for the last size are cached, since successive pictures have the same size.
     """
@@ -265,12 +266,18 @@ class PositionWeights:
         ) -> tuple[list[Tensor | None], list[float]]:
             like = torch.empty(0, dtype=dtype, device=device)
             pixels = {part.region: part.region.pixels(size, like) for part in parts if part.region}
+            whole: dict[int, Tensor | None] = {}  # by stride: the weights everywhere, which many parts share
             weights: list[Tensor | None] = []
             counts: list[float] = []
             for part in parts:
                 layer, region = source.layers[part.layers[0]], part.region
-                reach = reach_of(part.loss, layer)
-                weight = position_weights(pixels[region], layer.stride, reach, region.edges) if region else None
+                if region is None:
+                    if layer.stride not in whole:
+                        whole[layer.stride] = coverage(size, layer.stride, like)
+                    weight = whole[layer.stride]
+                else:
+                    reach = reach_of(part.loss, layer)
+                    weight = position_weights(pixels[region], layer.stride, reach, region.edges, step=source.step)
                 weights.append(weight)
                 counts.append(positions(weight, size, layer.stride))
             return weights, counts

@@ -214,6 +214,11 @@ class WholeMapPart(Part):
         return self.weight * _sum(share * check_scalar(self.loss, "forward", value) for share, value in values)
 
 
+def layers_in_use(terms: Sequence[ResolvedTerm]) -> tuple[str, ...]:
+    """Return the layers of terms, each once."""
+    return tuple(dict.fromkeys(layer for term in terms for layer in term.layers))
+
+
 def part_for(loss: Loss) -> type[Part]:
     """Return the class of a loss's parts."""
     if isinstance(loss, StatisticLoss):
@@ -245,10 +250,9 @@ def check_parts(terms: Sequence[ResolvedTerm], layers: Mapping[str, Layer], like
             part_for(term.loss).check(term.loss, [layers[name] for name in names], like)
 
 
-def read_maps(readers: Sequence[Reader], features: Mapping[str, Tensor]) -> tuple[list[Tensor], float]:
-    """Return readings of whole feature maps, and the number of positions of the first."""
-    readings = [reader.read(features[reader.layer], _whole(features[reader.layer]), 1) for reader in readers]
-    return readings, features[readers[0].layer].shape[2:].numel()
+def read_maps(readers: Sequence[Reader], features: Mapping[str, Tensor]) -> list[Tensor]:
+    """Return readings of whole feature maps."""
+    return [reader.read(features[reader.layer], _whole(features[reader.layer]), 1) for reader in readers]
 
 
 def reach_of(loss: Loss, layer: Layer) -> int:

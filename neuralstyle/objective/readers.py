@@ -14,6 +14,7 @@ from neuralstyle import distributed
 from neuralstyle.encoders.base import Layer
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
+from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_error
 from neuralstyle.objective.tiling import Tile
 
@@ -149,7 +150,7 @@ class MapReader(Reader):
 
     def stored_elements(self, layer: Layer, height: int, width: int) -> int:
         """All elements of the map."""
-        return layer.channels * (height // layer.stride) * (width // layer.stride)
+        return layer.channels * cells(height, layer.stride) * cells(width, layer.stride)
 
 
 class SumReader(Reader):
