@@ -67,7 +67,7 @@ class Criterion:
         check_parts(terms, self._source.layers, like)
         try_encoder(self._source)
         for term in terms:
-            parts = parts_of(term)
+            parts = parts_of(term, self._source.layers)
             if term.loss.reference == "style":
                 shares = [(style.weight / total, style) for style in styles if style.weight]
                 parts = self._with_styles(parts, shares)
@@ -99,7 +99,7 @@ class Criterion:
                     if part.loss.reference == "content":
                         compared = replace(part, targets=((1.0, self._target(part, content, size)),))
                     weight, count = self._weights(part, one, size)
-                    readings = read_maps(compared.readers(weight), one)
+                    readings = read_maps(compared.readers(weight), one, self._source.layers, size)
                     terms.setdefault(part.name, []).append(compared.value(readings, count, 1))
         return {name: torch.stack(values).sum() / len(pictures) for name, values in terms.items()}
 
@@ -117,7 +117,7 @@ class Criterion:
     def _target(self, part: Part, features: Mapping[str, Tensor], size: tuple[int, int]) -> object:
         """A part's target, from the features of a whole picture of this (height, width)."""
         weight, count = self._weights(part, features, size)
-        return part.target(read_maps(part.target_readers(weight), features), count)
+        return part.target(read_maps(part.target_readers(weight), features, self._source.layers, size), count)
 
     def _weights(
         self, part: Part, features: Mapping[str, Tensor], size: tuple[int, int]

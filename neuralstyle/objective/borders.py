@@ -27,19 +27,17 @@ def continued(image: Tensor, step: int) -> Tensor:
     return image
 
 
-def cells(side: int, stride: int) -> int:
-    """Return the number of a layer's cells along a side in pixels; one that is cut counts."""
-    return -(-side // stride)
+def cells(side: int, stride: int, whole: int | None = None) -> int:
+    """Return the number of a layer's cells along a side in pixels; one that is cut counts.
 
+    Args:
+        side: length of the side.
+        stride: stride of the layer.
+        whole: a multiple of the stride; all cells are counted that make up the cells of this stride.
 
-def of_picture(features: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Return the features of the cells of a picture of this (height, width), from those of the continued one."""
-    rows, columns = (cells(side, stride) for side in size)
-    if features.shape[2:] == (rows, columns):
-        return features
-    part = features[:, :, :rows, :columns]
-    # As whole features are, so that a loss may view them in another shape.
-    return part.contiguous() if features.is_contiguous() else part
+    """
+    whole = stride if whole is None else whole
+    return -(-side // whole) * (whole // stride)
 
 
 def coverage(size: tuple[int, int], stride: int, like: Tensor) -> Tensor | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, encoder_name
 from neuralstyle.encoders.precision import InPrecision
 from neuralstyle.encoders.walking import visit_all, walk_features
-from neuralstyle.objective.borders import continued, of_picture
+from neuralstyle.objective.borders import continued
 
 IMAGE = Layer("image", "image", channels=3, stride=1, reach=0)
 
@@ -63,11 +63,11 @@ class FeatureSource:
         self.step = math.lcm(*(self.layers[name].stride for name in self.in_use))
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Return features by layer name, of the picture's cells."""
+        """Return features of the continued picture by layer name."""
         features: dict[str, Tensor] = {}
 
         def keep(name: str, maps: Tensor) -> Tensor:
-            features[name] = self.of_picture(name, maps, image)
+            features[name] = maps
             return maps
 
         self.walk(image, layers, keep)
@@ -76,7 +76,7 @@ class FeatureSource:
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
         """Call ``visit`` with each layer's name and features; the network continues with the features it returns.
 
-        The features are those of the continued picture; ``of_picture`` cuts them.
+        The features are those of the continued picture.
 
         Raises:
             ValueError: the picture is too small, or features are missing, are not what the layer says, or have no
@@ -93,11 +93,6 @@ class FeatureSource:
                 )
         image = continued(image, self.step)
         self._walk(image, wanted, visit, partial(walk_features, self.encoder, image))
-
-    def of_picture(self, layer: str, features: Tensor, image: Tensor) -> Tensor:
-        """Return the features of a picture's own cells, from those that ``walk`` gives."""
-        height, width = image.shape[2:]
-        return of_picture(features, (height, width), self.layers[layer].stride)
 
     def check(self, features: Any, layers: Iterable[str], image: Tensor) -> None:
         """Check what a call of the encoder has returned for a picture.

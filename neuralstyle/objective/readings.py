@@ -12,7 +12,6 @@ from torch.autograd.function import once_differentiable
 
 from neuralstyle import distributed
 from neuralstyle.machine.memory import trim_heap
-from neuralstyle.objective.borders import cells
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.readers import NATIVE_STORAGE, MapStorage, Reader, StatisticReader, cut
 from neuralstyle.objective.tiling import Tile
@@ -69,8 +68,7 @@ def read(source: FeatureSource, view: Tensor, tile: Tile, readers: Sequence[Read
             if isinstance(reader, StatisticReader):
                 statistics.append((index, reader))
             else:
-                own = source.of_picture(layer, features, view)
-                readings[index] = reader.read(own.to(view.dtype), tile, stride)
+                readings[index] = reader.read(features.to(view.dtype), tile, stride)
         for band, place in _bands(features, tile, stride) if statistics else ():
             features, positions = _Band.apply(features, band)  # type: ignore[no-untyped-call]
             for index, reader in statistics:
@@ -128,9 +126,8 @@ def read_all(
         else:
             readings = read(source, cut(image, tile.view()), tile, readers)
         if not totals:
-            height, width = image.shape[2:]
             totals = [
-                reader.empty(reading, storage, cells(height, layer.stride), cells(width, layer.stride))
+                reader.empty(reading, storage, (image.shape[2], image.shape[3]), layer.stride)
                 for reader, reading, layer in zip(readers, readings, layers, strict=True)
             ]
         for reader, total, reading, layer in zip(readers, totals, readings, layers, strict=True):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neuralstyle._words import Edges
 from neuralstyle.images import Picture, load_image, resize_image
-from neuralstyle.objective.borders import continued, coverage, of_picture
+from neuralstyle.objective.borders import cells, continued, coverage
 from neuralstyle.styles import Style
 
 
@@ -78,7 +78,8 @@ def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges, *, s
     # Rows first, then columns. Max pooling pads with minus infinity, which never counts.
     field = stride + 2 * reach
     rows = F.max_pool2d(-continued(pixels, step), (field, 1), (stride, 1), (reach, 0))
-    least = of_picture(-F.max_pool2d(rows, (1, field), (1, stride), (0, reach)), size, stride)
+    least = -F.max_pool2d(rows, (1, field), (1, stride), (0, reach))
+    least = least[:, :, : cells(size[0], stride), : cells(size[1], stride)]
     inside = least * (least >= pixels.amax() / 2)
     share = coverage(size, stride, pixels)
     return inside if share is None else inside * share

@@ -213,7 +213,7 @@ class Targets:
 
     def _parts_in(self, term: ResolvedTerm, region: Region | None, styles: Sequence[Style]) -> list[Part]:
         """A term's parts in a region, with their targets."""
-        parts = parts_of(term, region)
+        parts = parts_of(term, self.source.layers, region)
         if not styles:
             return parts
         found = [

@@ -29,14 +29,14 @@ class Span:
         """The view, on the whole picture's grid at a layer of this stride."""
         return slice(self.view_start // stride, cells(self.view_stop, stride))
 
-    def core(self, stride: int = 1) -> slice:
-        """The core, on the whole picture's grid at a layer of this stride."""
-        return slice(self.start // stride, cells(self.stop, stride))
+    def core(self, stride: int = 1, whole: int | None = None) -> slice:
+        """The core, on the whole picture's grid at a layer of this stride; ``whole`` as in ``cells``."""
+        return slice(self.start // stride, cells(self.stop, stride, whole))
 
-    def core_in_view(self, stride: int = 1) -> slice:
-        """The core, counted from the view's first position at a layer of this stride."""
-        origin = self.view_start // stride
-        return slice(self.start // stride - origin, cells(self.stop, stride) - origin)
+    def core_in_view(self, stride: int = 1, whole: int | None = None) -> slice:
+        """The core, counted from the view's first position at a layer of this stride; ``whole`` as in ``cells``."""
+        core, origin = self.core(stride, whole), self.view_start // stride
+        return slice(core.start - origin, core.stop - origin)
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Tile:
         """Rows and columns of the view, on the whole picture's grid at a layer of this stride."""
         return self.rows.view(stride), self.columns.view(stride)
 
-    def core(self, stride: int = 1) -> tuple[slice, slice]:
+    def core(self, stride: int = 1, whole: int | None = None) -> tuple[slice, slice]:
         """Rows and columns of the core, on the whole picture's grid at a layer of this stride."""
-        return self.rows.core(stride), self.columns.core(stride)
+        return self.rows.core(stride, whole), self.columns.core(stride, whole)
 
-    def core_in_view(self, stride: int = 1) -> tuple[slice, slice]:
+    def core_in_view(self, stride: int = 1, whole: int | None = None) -> tuple[slice, slice]:
         """Rows and columns of the core, in the view's features at a layer of this stride."""
-        return self.rows.core_in_view(stride), self.columns.core_in_view(stride)
+        return self.rows.core_in_view(stride, whole), self.columns.core_in_view(stride, whole)
 
 
 def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *, at_least: int = 1) -> list[Tile]:

@@ -118,15 +118,16 @@ def test_blended_is_the_mean_over_the_cell_and_strict_the_least_that_is_seen(noi
     pixels = 0.5 + 0.5 * noise(1, 1, 21, 27, dtype=torch.float64)
     stride, reach = 4, 3
     blended, strict = (position_weights(pixels, stride, reach, edges, step=stride) for edges in EDGES)
-    assert blended.shape == strict.shape == (1, 1, 5, 6)
-    for i in range(5):
-        for j in range(6):
+    assert blended.shape == strict.shape == (1, 1, 6, 7)
+    for i in range(6):
+        for j in range(7):
             top, left = i * stride, j * stride
             cell = pixels[0, 0, top : top + stride, left : left + stride]
             rows = slice(max(top - reach, 0), top + stride + reach)
             columns = slice(max(left - reach, 0), left + stride + reach)
-            assert blended[0, 0, i, j] == pytest.approx(cell.mean().item())
-            assert strict[0, 0, i, j] == pixels[0, 0, rows, columns].min()
+            assert blended[0, 0, i, j] == pytest.approx(cell.sum().item() / stride**2)
+            share = cell.numel() / stride**2
+            assert strict[0, 0, i, j] == pytest.approx(share * pixels[0, 0, rows, columns].min().item())
 
 
 @pytest.mark.parametrize("level", [1.0, 0.3])
