@@ -57,6 +57,10 @@ class Objective:
     regularisers, have one region: everywhere. A statistic is weighted by its region and divided by the sum of the
     weights; ``Style.edges`` says how a region becomes weights of a layer's positions.
 
+    At every layer a position weighs by the part of its cell that the picture covers. The encoder sees the picture
+    continued by its mirror image to whole cells of all layers in use, so that the border cuts none; what lies beyond
+    the picture has no weight. Losses on whole maps see the cells that the picture covers, each in full.
+
     Targets are computed once, here. Tiles give the same result to rounding: a first pass over the tiles adds up what
     each loss needs, the losses are differentiated with respect to these totals, and a second pass back-propagates that
     gradient through each tile. A tile includes a halo as wide as the network's reach, so the tile, not the picture,
@@ -99,7 +103,8 @@ class Objective:
         assert evaluation.gradient.shape == content.shape
         ```
 
-    Papers: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 7. Regions after Gatys et al. 2017, arXiv 1611.07865,
+    Papers: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 7, with the difference that cells at the border are
+    completed; code after the paper drops those that the border cuts. Regions after Gatys et al. 2017, arXiv 1611.07865,
     with the difference that a region weighs as much as its share of the area, so that every pixel has the same
     balance of content and style.
 
