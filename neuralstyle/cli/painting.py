@@ -21,6 +21,7 @@ from neuralstyle.cli.options import (
     STYLE_LOSS,
     STYLES,
     STYLES_TITLE,
+    has_state,
 )
 from neuralstyle.cli.parsing import Command, Option, defaults_of, without
 from neuralstyle.painting.options import DEFAULTS
@@ -29,7 +30,7 @@ from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesiz
 DEMO_SIZE = 384
 DEMO_FILE = "neuralstyle-demo.png"
 
-_STYLE = Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+")
+_STYLE = Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+", reads=True)
 _LAYERS = Option("--layers", "compare style at these layers", metavar="LAYER", nargs="+", shown="relu1_1 ... relu5_1")
 
 
@@ -81,7 +82,7 @@ STYLIZE = Command(
     "stylize",
     "paint a photograph in the style of one or more paintings",
     _stylize,
-    arguments=(Option("content", "the photograph, a file", metavar="CONTENT"), _STYLE),
+    arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
         "output": (*_OUTPUT, *FORMAT, PROFILE),
         "size and time": SIZE,
@@ -91,6 +92,7 @@ STYLIZE = Command(
         **PAINTING,
     },
     defaults=defaults_of(stylize),
+    continues=has_state,
 )
 
 TEXTURE = Command(
@@ -106,19 +108,21 @@ TEXTURE = Command(
         "size and time": without(SIZE, "--width", "--pixels"),  # a texture has no aspect of its own
     },
     defaults={**DEFAULTS, **defaults_of(synthesize_texture), "init": "noise"},
+    continues=has_state,
 )
 
 RECONSTRUCT = Command(
     "reconstruct",
     "paint what a layer remembers of a picture",
     _reconstruct,
-    arguments=(Option("content", "the picture, a file", metavar="CONTENT"),),
+    arguments=(Option("content", "the picture, a file", metavar="CONTENT", reads=True),),
     options={
         "output": (*_OUTPUT, *FORMAT),
         "balance": (Option("--layer", "match the features of this layer", metavar="LAYER", everyday=True),),
         **PAINTING,
     },
     defaults={**DEFAULTS, **defaults_of(reconstruct_content), "init": "noise"},
+    continues=has_state,
 )
 
 DEMO = Command(
@@ -133,6 +137,7 @@ DEMO = Command(
         **PAINTING,
     },
     defaults={**defaults_of(stylize), "size": DEMO_SIZE},
+    continues=has_state,
 )
 
 COMMANDS = (STYLIZE, TEXTURE, RECONSTRUCT, DEMO)
