@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,6 +30,8 @@ from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesiz
 
 DEMO_SIZE = 384
 DEMO_FILE = "neuralstyle-demo.png"
+MANY_STYLES = 3
+"""A blend of so many paintings is announced, unless an option speaks of them."""
 
 _STYLE = Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+", reads=True)
 _LAYERS = Option("--layers", "compare style at these layers", metavar="LAYER", nargs="+", shown="relu1_1 ... relu5_1")
@@ -39,9 +42,22 @@ def _stylize(options: argparse.Namespace) -> int:
     from neuralstyle.cli.saving import save
     from neuralstyle.painting.plan import plan
 
+    _notice_many(options)
     given = {name: value for name in ("strength", "color") if (value := getattr(options, name)) is not None}
     make = partial(plan, options.content, styles(options), **given)
     return save(options, make, recipe_arguments(options), profile=options.content if options.keep_profile else None)
+
+
+def _notice_many(options: argparse.Namespace) -> None:
+    """Say how many pictures are taken, where a pattern such as *.jpg may have stood for photographs."""
+    said = (options.style_blend_weights, options.style_scales, options.masks, options.regions)
+    if len(options.style) >= MANY_STYLES and said == (None,) * 4:
+        warnings.warn(
+            f"{options.content} is the photograph, and the {len(options.style)} others are blended as paintings, "
+            f"{options.style[0]} first; for several photographs call once for each, and to blend on purpose give "
+            "--style-blend-weights 1",
+            stacklevel=2,
+        )
 
 
 def _texture(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,3 +148,13 @@ def test_wildcards_that_the_shell_left_are_expanded(run: Run, folder: Path) -> N
     samples.photo().resize((48, 32)).save("album/two.jpg")
     assert run("apply swirl album/*.jpg -o painted --quiet")[0] == 0
     assert sorted(path.name for path in (folder / "painted").iterdir()) == ["one.jpg", "two.jpg"]
+
+
+@pytest.mark.parametrize("options", ["", "--style-blend-weights 1"])
+def test_many_pictures_are_noticed_unless_they_are_blended_on_purpose(run: Run, folder: Path, options: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        code, _, err = run(f"stylize photo.jpg {'painting.png ' * 3} -o o.png --dry-run {QUICK} {options}")
+    said = err + "".join(str(warning.message) for warning in caught)
+    assert code == 0
+    assert ("photo.jpg is the photograph, and the 3 others are blended as paintings" in said) == (not options)
