@@ -21,6 +21,7 @@ from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Size, check_size, fit_size, longest_side
 from neuralstyle.images.strips import Raster, assemble, check_dtype, check_range, decoding, on_white, spans
 from neuralstyle.images.tensors import check_dense, check_floating
+from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
 """Anything that ``load_image`` takes: a path, a PIL image, a numpy array or a tensor."""
@@ -28,6 +29,7 @@ Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | T
 _OPEN_LOCK = threading.Lock()  # warnings.catch_warnings is not thread-safe
 
 
+@plain_torch()
 def load_image(picture: Picture, size: Size | None = None) -> Tensor:
     """Load a picture as an RGB tensor of shape (1, 3, H, W) with values in [0, 1].
 
@@ -161,7 +163,7 @@ def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Ras
 
 
 def _from_tensor(tensor: Tensor) -> Tensor:
-    image = check_dense(tensor, "the tensor").detach()
+    image = plain_tensor(check_dense(tensor, "the tensor").detach())
     if image.ndim == 3:
         image = image[None]
     if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (1, 3, 4) or not image.numel():

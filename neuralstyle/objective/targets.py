@@ -117,7 +117,7 @@ def check_styles(
                     "StatisticLoss, or give its styles no mask"
                 )
             if sizes is not None:
-                _mask_weights(term, layers, style, sizes[index], torch.empty(0))
+                _mask_weights(term, layers, style, sizes[index], torch.empty(0, dtype=torch.float32))
 
 
 def shares(styles: Sequence[Style]) -> list[float]:
@@ -243,5 +243,5 @@ class Targets:
     def _sample(self, references: Mapping[str, Sequence[Style]]) -> Tensor:
         """An empty tensor of the dtype and on the device of the features."""
         pictures = [picture.image for each in references.values() for picture in each]
-        like = load_image(pictures[0])[:0] if pictures else torch.empty(0)
+        like = load_image(pictures[0])[:0] if pictures else torch.empty(0, dtype=torch.float32)
         return on_encoder(self.source.encoder, like)

@@ -19,6 +19,7 @@ from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.strategies import as_strategy
@@ -77,6 +78,7 @@ class Plan:
     state: StateFile | None
     notes: tuple[str, ...]
 
+    @plain_torch()
     def estimate(self) -> Estimate:
         """Forecast the time and the memory, from one small evaluation with gradient through each encoder.
 
@@ -104,6 +106,7 @@ class Plan:
             }
         )
 
+    @plain_torch()
     def render(self, found: Tensor, levels: int | None) -> Tensor:
         """Return a picture of any stage in its final colours.
 
@@ -118,6 +121,7 @@ class Plan:
             found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels
         )
 
+    @plain_torch()
     def picture(self, found: Tensor) -> Image.Image:
         """Return a picture of any stage as an 8-bit result, at the final size and in its final colours."""
         return to_pil(self.render(resize_image(found, self.stages[-1].shape), 256))
@@ -138,6 +142,7 @@ class Plan:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
+@plain_torch()
 def plan(
     content: Picture, style: Picture | Style | Sequence[Picture | Style], **options: Unpack[StylizeOptions]
 ) -> Plan:
@@ -179,6 +184,7 @@ def plan(
     )
 
 
+@plain_torch()
 def plan_texture(
     style: Picture | Style | Sequence[Picture | Style],
     size: int | tuple[int, int],
@@ -198,6 +204,7 @@ def plan_texture(
     )
 
 
+@plain_torch()
 def plan_reconstruction(content: Picture, layer: str, size: Size, **options: Unpack[PaintingOptions]) -> Plan:
     """Check and resolve everything that ``reconstruct_content`` needs; see there and ``plan``."""
     picture = load_image(content)
