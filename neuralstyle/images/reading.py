@@ -90,7 +90,7 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
     The function is called once. Where it asks for far fewer pixels than a file has, fewer are decoded.
     """
     if isinstance(picture, Tensor):
-        image = _from_tensor(picture)
+        image = from_tensor(picture)
         return resize_image(image, fit(image.shape[-2], image.shape[-1]))
     if isinstance(picture, (str, os.PathLike)):
         with open_picture(Path(picture)) as opened:
@@ -98,7 +98,7 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
     if isinstance(picture, Image.Image):
         raster = from_pil(picture)
     elif isinstance(picture, np.ndarray):
-        raster = _from_array(picture, "the array")
+        raster = from_array(picture, "the array")
     else:
         kind = type(picture).__name__
         raise TypeError(f"a picture is a path, a PIL image, a numpy array or a tensor, received {kind}")
@@ -141,13 +141,13 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
     load_pixels(image, name)
     orientation = _orientation(image, name)
     if image.mode.startswith("I;16") or image.mode == "F":
-        return _from_array(np.asarray(image), name, orientation)
+        return from_array(np.asarray(image), name, orientation)
     if image.mode == "I":
         values = np.asarray(image)
         low, high = values.min(), values.max()
         if low < 0 or high > 65535:
             raise ValueError(f"{name} holds integers from {low} to {high}; scale them to 16 bits, 0 to 65535")
-        return _from_array(values.astype(np.uint16), name, orientation)
+        return from_array(values.astype(np.uint16), name, orientation)
     with decoding(name):
         convert = to_srgb(image, name)
 
@@ -216,7 +216,8 @@ def _orientation(image: Image.Image, name: str) -> int:
         return 1
 
 
-def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Raster:
+def from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Raster:
+    """Read the rows of an array."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
         raise ValueError(f"{name} has shape {array.shape}; an array is (H, W) or (H, W, C) with C 1, 3 or 4")
     check_dtype(array.dtype, name)
@@ -225,7 +226,8 @@ def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Ras
     return Raster(name, height, width, strips, orientation)
 
 
-def _from_tensor(tensor: Tensor) -> Tensor:
+def from_tensor(tensor: Tensor) -> Tensor:
+    """Return a tensor as a picture (1, 3, H, W)."""
     image = plain_tensor(check_dense(tensor, "the tensor").detach())
     if image.ndim == 3:
         image = image[None]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture, load_image
+from neuralstyle.images.masks import load_mask
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import weights_per_layer
 from neuralstyle.objective.features import FeatureSource, layers_of
@@ -29,7 +30,7 @@ from neuralstyle.objective.parts import (
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.readers import MapStorage
 from neuralstyle.objective.readings import read_all
-from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights, stretch
+from neuralstyle.objective.regions import Region, by_region, position_weights, stretch
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.styles import Style, as_styles

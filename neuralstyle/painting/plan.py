@@ -20,6 +20,7 @@ from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, 
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.objective.regions import warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.strategies import as_strategy
@@ -30,7 +31,7 @@ from neuralstyle.painting.progress import Callback
 from neuralstyle.painting.resume import check_state, describe_style, settings_of
 from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
-from neuralstyle.styles import Style, as_styles
+from neuralstyle.styles import Style, as_styles, warn_of_scale
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -234,6 +235,7 @@ def _resolve(
     optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
+    styles = [with_masks(style) for style in styles]
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
     stages, left_out = resolve_stages(
         listed,
@@ -246,6 +248,7 @@ def _resolve(
         color=color,
         tile=tile,
     )
+    _warn_of_styles(pictures, longest, stages[-1].shape, content is not None)
     if content is not None:
         pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
@@ -266,6 +269,15 @@ def _resolve(
     if planned.state is not None:
         check_state(planned.state, planned.settings(), planned.start.device)
     return planned
+
+
+def _warn_of_styles(styles: Sequence[Style], longest: int, shape: tuple[int, int], has_content: bool) -> None:
+    """Warn of what is not painted as the styles say."""
+    for style in styles:
+        warn_of_scale(style, longest)
+    warn_of_bare_parts(
+        styles, shape, "there it follows the photograph alone" if has_content else "there nothing is painted"
+    )
 
 
 def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
