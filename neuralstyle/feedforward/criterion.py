@@ -60,7 +60,7 @@ class Criterion:
             raise ValueError("the weights of the styles are all 0; give one of them a positive weight")
         self.encoder = encoder
         self.names = losses.names
-        like = on_encoder(encoder, torch.empty(0))
+        like = on_encoder(encoder, torch.empty(0, dtype=torch.float32))
         self._parts: list[Part] = []
         terms = resolve(losses)
         self._source = FeatureSource(encoder, layers_in_use(terms))
