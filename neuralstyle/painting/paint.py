@@ -74,7 +74,8 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
     run.enter(number, 0 if resume is None else resume["count"])
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
-        return run.record(objective.evaluate(x, on_tile=run.on_tile))
+        loss, gradient = run.record(objective.evaluate(x, on_tile=run.on_tile))
+        return loss, plan.constrained(gradient)
 
     def save(minimum: State) -> None:
         found = {"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum}
