@@ -17,6 +17,7 @@ from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.encoders.taps import module_path, run_with_hooks
 from neuralstyle.encoders.weights.files import read_tensors
 from neuralstyle.encoders.weights.records import IMAGENET_MEAN, IMAGENET_STD, torchvision_network
+from neuralstyle.files.schema import clip
 
 
 class ModuleExtractor(nn.Module):
@@ -149,11 +150,12 @@ def _from_torchvision(name: str, weights: str | os.PathLike[str] | None) -> nn.M
     if weights is None or weights == "torchvision":
         return torchvision_network(name, None if weights is None else "DEFAULT")
     state = read_tensors(Path(weights))
-    network = torchvision_network(name, None)
+    with torch.random.fork_rng(devices=[]):  # the random weights are replaced, and are nobody's draws
+        network = torchvision_network(name, None)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"{weights} does not fit torchvision's {name}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{weights} does not fit torchvision's {name} ({clip(str(error))})") from error
     return network
 
 

@@ -26,7 +26,7 @@ from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
 from neuralstyle.painting.options import PaintingOptions, StateFile, StylizeOptions, with_defaults
 from neuralstyle.painting.progress import Callback
-from neuralstyle.painting.resume import check_state, describe_style, settings_of
+from neuralstyle.painting.resume import check_state, describe_style, is_state_of, settings_of
 from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
 from neuralstyle.styles import Style, as_styles
@@ -103,6 +103,11 @@ class Plan:
                 "color": self.color,
             }
         )
+
+    @property
+    def continues(self) -> bool:
+        """Whether the file of ``state`` is there and is of a run with these settings, which ``paint`` continues."""
+        return self.state is not None and is_state_of(self.state, self.settings())
 
     def render(self, found: Tensor, levels: int | None) -> Tensor:
         """Return a picture of any stage in its final colours.
