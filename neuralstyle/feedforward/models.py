@@ -204,15 +204,16 @@ def _their_name(own: str) -> str:
 
 
 def _shapes(width: int, blocks: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a network's tensors by name, without making it."""
+    """Return the shapes of a network's tensors by name, without making it: multiples of those of the smallest."""
     found: dict[str, tuple[int, ...]] = {}
-    with torch.device("meta"):
-        one = TransformerNet(width, 1).state_dict()
-    for name, tensor in one.items():
+    for name, tensor in TransformerNet(1, 1, seed=0).state_dict().items():
+        # Outputs and inputs, which are 1, 2 or 4 times the width, or the 3 of RGB; then the sides of the kernel.
+        channels = (side if side == 3 else side * width for side in tensor.shape[:2])
+        shape = (*channels, *tensor.shape[2:])
         if name.startswith("residuals.0."):
-            found |= {name.replace("0", str(number), 1): tuple(tensor.shape) for number in range(blocks)}
+            found |= {name.replace("0", str(number), 1): shape for number in range(blocks)}
         else:
-            found[name] = tuple(tensor.shape)
+            found[name] = shape
     return found
 
 
@@ -247,12 +248,11 @@ def _load_saved(path: Path) -> TransformerNet:
 
 def _network(width: int, blocks: int, weights: Mapping[str, Tensor], name: str) -> TransformerNet:
     """Make a network of tensors that fit it."""
-    weights = {own: tensor.to("cpu", torch.float32).contiguous() for own, tensor in weights.items()}
+    weights = {own: tensor.to("cpu", torch.float32) for own, tensor in weights.items()}
     try:
         check_finite(weights)
     except ValueError as error:
         raise ValueError(f"{name}: {error}, so it cannot paint; its training has diverged, train it again") from error
-    with torch.device("meta"):  # so no random numbers are drawn, and no memory is taken twice
-        network = TransformerNet(width, blocks)
-    network.load_state_dict(weights, assign=True)
+    network = TransformerNet(width, blocks, seed=0)  # with a seed, torch's generators do not advance
+    network.load_state_dict(weights)
     return network.eval()
