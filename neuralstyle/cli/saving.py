@@ -59,7 +59,7 @@ def save(
     planned = replace(planned, notes=(*notes, *planned.notes))
     # Only the state of this very run excuses files that exist; the gate did not know the settings yet.
     continues = planned.continues
-    if distributed.is_writer() and not continues:
+    if distributed.is_writer() and has_state(options) and not continues:
         paths.check(options.command, options, may_continue=False)
     if options.dry_run:
         return _show(planned)

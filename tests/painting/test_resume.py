@@ -363,10 +363,10 @@ def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(
 
 def test_nothing_but_the_state_is_left_beside_it(run: Callable[..., Any], state: Path, stopped: bytes) -> None:
     state.write_bytes(stopped)
-    (state.parent / f".{state.name}-0123abcd.tmp").mkdir()  # of a process that was killed
-    (state.parent / ".other-0123abcd.tmp").mkdir()
+    notes = state.with_name(f".{state.name}-notes.tmp")  # somebody's, whatever it is called
+    notes.mkdir()
     run(state)
-    assert sorted(path.name for path in state.parent.iterdir()) == [".other-0123abcd.tmp", state.name]
+    assert sorted(path.name for path in state.parent.iterdir()) == [notes.name, state.name]
 
 
 def test_without_a_state_nothing_is_written(
