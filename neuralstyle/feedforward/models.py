@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -169,19 +169,17 @@ def load_published(state: Mapping[str, Tensor], name: str = "the state dict") ->
             "give a state dict of its TransformerNet"
         )
     width = first.shape[0]
-    shapes = _shapes(width, blocks)
-    names = {own: own if is_own else _their_name(own) for own in shapes}
     try:
-        check_shapes(state, {names[own]: shape for own, shape in shapes.items()})
+        own_names = _check_fit(state, width, blocks, str if is_own else _their_name)
     except ValueError as error:
         raise ValueError(
             f"the tensors of {name} do not fit a network of width {width} and {blocks} blocks ({clip(str(error))}); "
             "give the whole state dict of a TransformerNet, and nothing else"
         ) from error
-    weights = {own: state[names[own]] for own in shapes}
+    weights = {own_names[key]: tensor for key, tensor in state.items()}
     if not is_own:
         weights[_FIRST] = weights[_FIRST] * 255
-        weights |= {own: weights[own] / 255 for own in weights if own.startswith("up.2.")}
+        weights |= {own: tensor / 255 for own, tensor in weights.items() if own.startswith("up.2.")}
     return _network(width, blocks, weights, name)
 
 
@@ -203,18 +201,33 @@ def _their_name(own: str) -> str:
     return f"{convolution}.conv2d.{parameter}" if module == "convolution" else f"{norm}.{parameter}"
 
 
-def _shapes(width: int, blocks: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a network's tensors by name, without making it: multiples of those of the smallest."""
-    found: dict[str, tuple[int, ...]] = {}
+def _check_fit(
+    tensors: Mapping[str, Tensor], width: int, blocks: int, name_of: Callable[[str], str] = str
+) -> dict[str, str]:
+    """Check that tensors are those of a network, without making it; return their names in a ``TransformerNet``.
+
+    Args:
+        tensors: the tensors by name.
+        width: width of the network.
+        blocks: number of its residual blocks.
+        name_of: from a name in a ``TransformerNet`` to that in ``tensors``.
+
+    Raises:
+        ValueError: they are others; the message names the first.
+
+    """
+    most = len(tensors) // _TENSORS_OF_BLOCK
+    if blocks > most:
+        raise ValueError(f"there are tensors for {most} blocks at most")
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, tensor in TransformerNet(1, 1, seed=0).state_dict().items():
-        # Outputs and inputs, which are 1, 2 or 4 times the width, or the 3 of RGB; then the sides of the kernel.
-        channels = (side if side == 3 else side * width for side in tensor.shape[:2])
-        shape = (*channels, *tensor.shape[2:])
-        if name.startswith("residuals.0."):
-            found |= {name.replace("0", str(number), 1): shape for number in range(blocks)}
-        else:
-            found[name] = shape
-    return found
+        # Outputs and inputs are 1, 2 or 4 times the width, or the 3 of RGB; then follow the sides of the kernel.
+        shape = (*(side if side == 3 else side * width for side in tensor.shape[:2]), *tensor.shape[2:])
+        numbers = range(blocks) if name.startswith("residuals.0.") else range(1)
+        shapes |= {name.replace("residuals.0.", f"residuals.{n}."): shape for n in numbers}
+    own_names = {name_of(name): name for name in shapes}
+    check_shapes(tensors, {key: shapes[name] for key, name in own_names.items()})
+    return own_names
 
 
 class _SavedNetwork:
@@ -231,11 +244,8 @@ class _SavedNetwork:
         """Check a value, see ``Schema``."""
         self.fields.check(value, at)
         width, blocks = value["architecture"]["width"], value["architecture"]["blocks"]
-        found = len(value["weights"]) // _TENSORS_OF_BLOCK
-        if blocks > found:
-            raise ValueError(f"it says {blocks} residual blocks, and has tensors for {found} at most")
         try:
-            check_shapes(value["weights"], _shapes(width, blocks))
+            _check_fit(value["weights"], width, blocks)
         except ValueError as error:
             raise ValueError(f"it says a width of {width} and {blocks} blocks, and {error}") from error
 
