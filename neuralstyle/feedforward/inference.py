@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralstyle._errors import number, whole_number
+from neuralstyle.machine.surroundings import plain_torch
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_TILE_SIDE = 1536  # pixels; a picture of this side takes at most 2.5 GB at a width of 32
 
 
+@plain_torch()
 def apply_model(
     model: Model,
     picture: Picture,
@@ -69,6 +71,7 @@ def apply_model(
     return to_pil(run_model(network, divide_size(load_image(picture), content_scale), tile))
 
 
+@plain_torch()
 def apply_files(
     model: Model,
     pictures: Paths,

@@ -17,6 +17,7 @@ from neuralstyle.feedforward.export import OnnxModel
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.files.pickles import read_state_dict
 from neuralstyle.files.schema import Floats, Record, Table, Whole, check_finite, check_shapes, clip
+from neuralstyle.machine.surroundings import plain_torch
 
 KIND = "stylisation network"
 SUFFIX = ".safetensors"
@@ -25,6 +26,7 @@ _SHIPPED = "fast-"
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
+@plain_torch()
 def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: bool = False) -> Path:
     """Save a network in a safetensors file; its header has the width and the number of blocks.
 
@@ -55,6 +57,7 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
     return save_state(path, {"architecture": architecture, "weights": weights}, kind=KIND)
 
 
+@plain_torch()
 def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
     """Load a network in evaluation mode, on the CPU.
 
@@ -144,6 +147,7 @@ def check_model_output(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+@plain_torch()
 def load_published(state: Mapping[str, Tensor], name: str = "the state dict") -> TransformerNet:
     """Make a network from a state dict: of this package, or of fast_neural_style, whose values are from 0 to 255.
 
