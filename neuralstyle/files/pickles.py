@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickletools
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ MAX_PICKLE_BYTES = 2 * 2**20
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training programs store the state dict beside other things."""
 
+_PICKLES_BEFORE_1_6 = 4
+"""Pickles at the start of a file of torch before 1.6: a number, the version, the system, and what was saved."""
+
 _PREFIX = "module."  # that DataParallel puts before each name
 _ADVICE = "save the weights alone, with torch.save(network.state_dict(), path)"
 
@@ -29,7 +34,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         OSError: the file cannot be read.
 
     """
-    _check_archive(path)
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
+    else:
+        _check_pickles(path)
     try:
         stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of nearly any class, depending on the wrong bytes
@@ -57,9 +65,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _check_archive(path: Path) -> None:
-    """Check what an archive says about its members, before any is read. Files of old versions of torch are none."""
-    if not zipfile.is_zipfile(path):
-        return
+    """Check what an archive says about its members, before any is read."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -68,4 +74,22 @@ def _check_archive(path: Path) -> None:
     if sum(member.file_size for member in members) > path.stat().st_size:
         raise ValueError(f"{path} says that it holds more than its own size; {_ADVICE}")
     if any(member.file_size > MAX_PICKLE_BYTES for member in members if member.filename.endswith(".pkl")):
-        raise ValueError(f"{path} describes its tensors in more than {MAX_PICKLE_BYTES:,} bytes; {_ADVICE}")
+        raise _too_long(path)
+
+
+def _check_pickles(path: Path) -> None:
+    """Check how long the pickles in a file of an old version of torch are; nothing is unpickled."""
+    with path.open("rb") as file:
+        operations = chain.from_iterable(pickletools.genops(file) for _ in range(_PICKLES_BEFORE_1_6))
+        try:
+            is_short = all(file.tell() <= MAX_PICKLE_BYTES for _ in operations)
+        except Exception as error:  # of several classes, depending on the wrong bytes
+            raise ValueError(
+                f"{path} is damaged, or not of torch ({clip(str(error), 100)}); {_ADVICE}"
+            ) from error
+    if not is_short:
+        raise _too_long(path)
+
+
+def _too_long(path: Path) -> ValueError:
+    return ValueError(f"{path} describes its tensors in more than {MAX_PICKLE_BYTES:,} bytes; {_ADVICE}")

@@ -219,8 +219,12 @@ def test_an_archive_that_says_more_than_it_holds_is_not_unpacked(tmp_path) -> No
     assert "says that it holds more than its own size" in refusal(load_model, bomb)
 
 
-def test_a_long_pickle_is_not_read(tmp_path) -> None:
-    path = saved({"weights": torch.zeros(1), "history": list(range(10**6))}, tmp_path / "given.pth")
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_long_pickle_is_not_read(tmp_path, archive, monkeypatch) -> None:
+    monkeypatch.setattr("neuralstyle.files.pickles.MAX_PICKLE_BYTES", 2**15)
+    path, history = tmp_path / "given.pth", list(range(10**5))
+    torch.save({"weights": torch.zeros(1), "history": history}, path, _use_new_zipfile_serialization=archive)
+    monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("it is read"))
     assert "describes its tensors in more than" in refusal(load_model, path)
 
 
