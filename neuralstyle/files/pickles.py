@@ -84,9 +84,7 @@ def _check_pickles(path: Path) -> None:
         try:
             is_short = all(file.tell() <= MAX_PICKLE_BYTES for _ in operations)
         except Exception as error:  # of several classes, depending on the wrong bytes
-            raise ValueError(
-                f"{path} is damaged, or not of torch ({clip(str(error), 100)}); {_ADVICE}"
-            ) from error
+            raise ValueError(f"{path} is damaged, or not of torch ({clip(str(error), 100)}); {_ADVICE}") from error
     if not is_short:
         raise _too_long(path)
 

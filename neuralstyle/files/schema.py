@@ -7,6 +7,7 @@ plain data and tensors, also those on the meta device, so a file can be checked 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -53,15 +54,18 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A real number within limits; infinite only if a limit is, and never NaN."""
+    """A finite number of at least ``least``; with ``infinite`` also infinity, but never NaN."""
 
-    least: float = -1e308
-    most: float = 1e308
+    least: float = -math.inf
+    infinite: bool = False
 
     def check(self, value: Any, at: str) -> None:
         """Check a value, see ``Schema``."""
-        if type(value) not in (int, float) or not self.least <= value <= self.most:
-            raise ValueError(f"{at} is {shown(value)}, not a number from {self.least:g} to {self.most:g}")
+        most = math.inf if self.infinite else sys.float_info.max
+        if type(value) not in (int, float) or not max(self.least, -most) <= value <= most:
+            kind = "number" if self.infinite else "finite number"
+            limit = "" if self.least == -math.inf else f" of at least {self.least:g}"
+            raise ValueError(f"{at} is {shown(value)}, not a {kind}{limit}")
 
 
 @dataclass(frozen=True)
@@ -125,14 +129,12 @@ class Record:
 
     Args:
         required: the keys that have to be there.
-        optional: keys that may be there.
         others: what the values of all other keys are; None: there are no others.
         together: keys that are all there or all missing.
 
     """
 
     required: Mapping[str, Schema]
-    optional: Mapping[str, Schema] = field(default_factory=dict)
     others: Schema | None = None
     together: Mapping[str, Schema] = field(default_factory=dict)
 
@@ -143,12 +145,11 @@ class Record:
         for name in required:
             if name not in found:
                 raise ValueError(f"{at} has no {name!r}")
-        known = {**required, **self.optional}
         for name, item in found.items():
-            schema = known.get(name, self.others)
+            schema = required.get(name, self.others)
             if schema is None:
                 raise ValueError(f"{at} has {shown(name)}, which does not belong there")
-            schema.check(item, name if at == WHOLE_FILE and name in known else f"{at}[{shown(name)}]")
+            schema.check(item, name if at == WHOLE_FILE and name in required else f"{at}[{shown(name)}]")
 
 
 WHOLE_FILE = "it"
@@ -171,17 +172,17 @@ def check_shapes(found: Mapping[str, Any], expected: Mapping[str, Sequence[int]]
             raise ValueError(f"there is a tensor {shown(name)} too many")
 
 
-def check_finite(tensors: Mapping[str, Any], what: str = "weights") -> None:
-    """Check that tensors hold neither NaN nor infinite numbers.
+def check_finite(weights: Mapping[str, Any]) -> None:
+    """Check that weights by name hold neither NaN nor infinite numbers.
 
     Raises:
         ValueError: one does; the message names the first.
 
     """
-    for name, tensor in tensors.items():
+    for name, tensor in weights.items():
         # The sum of finite numbers may overflow, and a second look is only needed then.
         if tensor.is_floating_point() and not math.isfinite(float(tensor.sum())) and not tensor.isfinite().all():
-            raise ValueError(f"{shown(name)} holds NaN or infinite {what}")
+            raise ValueError(f"{shown(name)} holds NaN or infinite weights")
 
 
 def shown(value: Any, most: int = 40) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,7 +36,7 @@ _MINIMUM = Record(
     {
         "walk": Record({"image": _PICTURE}, others=Anything()),  # what else a strategy needs is its own affair
         "kept": _PICTURE,
-        "lowest": Number(most=math.inf),
+        "lowest": Number(infinite=True),
         "count": Whole(),
         "steps": Whole(),
     }
