@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralstyle.files import writing
-from neuralstyle.files.schema import Number, Record, clip
+from neuralstyle.files.schema import Number, Record, clip, shown
 
 LOG_SUFFIXES = (".csv", ".jsonl")
 COUNTERS = ("iteration", "step")
@@ -91,6 +91,9 @@ class LossTable:
                     raise ValueError("its rows name no iteration")
                 # All rows have the columns of the first.
                 Record(dict.fromkeys(rows[0], Number())).check(row, f"row {number}")
+                counts = [row[counter] for counter in COUNTERS if counter in row]
+                if any(count % 1 or not 0 <= count <= 2**53 for count in counts):
+                    raise ValueError(f"row {number} counts {shown(counts[0])}")
             return list(zip(lines, rows, strict=True))
         except (ValueError, RecursionError, csv.Error) as error:
             raise ValueError(f"{self.path} is not a log of losses ({clip(str(error))}); give another name") from error

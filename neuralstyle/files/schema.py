@@ -180,8 +180,11 @@ def check_finite(weights: Mapping[str, Any]) -> None:
 
     """
     for name, tensor in weights.items():
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            continue
+        wide = tensor.float() if tensor.element_size() == 1 else tensor  # torch has no sum of 8-bit numbers
         # The sum of finite numbers may overflow, and a second look is only needed then.
-        if tensor.is_floating_point() and not math.isfinite(float(tensor.sum())) and not tensor.isfinite().all():
+        if not wide.sum().isfinite() and not wide.isfinite().all():
             raise ValueError(f"{shown(name)} holds NaN or infinite weights")
 
 

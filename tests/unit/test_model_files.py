@@ -292,6 +292,8 @@ def test_a_whole_training_state_is_taken(tmp_path) -> None:
         ("a.csv", "iteration,loss\n1,x" + "y" * 10**5 + "\n", "could not convert"),
         ("a.csv", "iteration,loss\n1\n", "not a log of losses"),
         ("a.csv", "iteration,loss\n1,inf\n", "is inf, not a finite number"),
+        ("a.csv", "iteration,loss\n1.5,2\n", "row 1 counts 1.5"),
+        ("a.jsonl", '{"iteration": 1e308, "loss": 1}\n', "row 1 counts 1e+308"),
         ("a.csv", "\n1,2\n", "columns are"),
         ("a.csv", "x" * 200_000 + "\n", "not a log of losses"),
         ("a.csv", "iteration,loss\n1,2\n\n", "not a log of losses"),
