@@ -53,23 +53,21 @@ class OnnxModel:
             import onnxruntime
         except ImportError as error:
             raise ImportError(f"{path}: an ONNX model {_NO_ONNX}") from error
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
         self.path = Path(path)
         self._run_options = onnxruntime.RunOptions
         try:
-            self._session = onnxruntime.InferenceSession(
-                self.path.read_bytes(), options, providers=onnxruntime.get_available_providers()
-            )
+            self._session = _session(self.path.read_bytes())
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            is_network = len(inputs) == len(outputs) == 1 and all(map(_is_picture, (*inputs, *outputs)))
+            self._input = inputs[0].name if is_network else ""
+            white = self._session.get_modelmeta().custom_metadata_map.get(WHITE_KEY, "255")
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise ValueError(
                 f"{path} is damaged or not an ONNX model ({_first_line(error)}); give a complete one"
             ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or not all(map(_is_picture, (*inputs, *outputs))):
+        if not is_network:
             raise ValueError(f"{path} is not a network from a picture (B, 3, H, W) of 32-bit floats to another")
-        self._input = inputs[0].name
-        self.white = _white(self._session.get_modelmeta().custom_metadata_map.get(WHITE_KEY, "255"), path)
+        self.white = _white(white, path)
 
     def __call__(self, image: Tensor) -> Tensor:
         """Paint a picture, ``(B, 3, H, W)`` in [0, 1] -> ``(B, 3, H, W)`` in [0, 1].
@@ -253,6 +251,20 @@ class _Graph:
         )
         helper.set_model_props(model, {WHITE_KEY: "1"})
         return model
+
+
+def _session(model: bytes) -> Any:
+    """Make a session of onnxruntime on the best device that takes the model, without a word on the standard output."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            model, options, providers=onnxruntime.get_available_providers(), enable_fallback=0
+        )
+    except Exception:  # of no common class; onnxruntime's own fallback prints
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def _is_picture(value: Any) -> bool:

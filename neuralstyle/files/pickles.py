@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import warnings
 import zipfile
 from itertools import chain
 from pathlib import Path
@@ -39,7 +40,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     else:
         _check_pickles(path)
     try:
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # about the format of damaged files
+            warnings.simplefilter("ignore")
+            stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of nearly any class, depending on the wrong bytes
         reason = clip(str(error), 100) or type(error).__name__
         raise ValueError(

@@ -366,6 +366,17 @@ def test_sides_rounded_up_to_a_multiple_of_four_are_cut(onnx_file) -> None:
     assert "shape (1, 3, 16, 25)" in refusal(lambda path: load_model(path)(image), file)
 
 
+def test_a_damaged_graph_prints_nothing(onnx_file, capfd) -> None:
+    file = onnx_file([("Identity", ["x"], ["y"], {})])
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 3):
+        file.write_bytes(whole[:place] + b"\xf9" + whole[place + 1 :])
+        error = error_of(load_model, file)
+        if error is not None:
+            short(error, file)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_an_endless_graph_ends_with_ctrl_c(onnx_file) -> None:
     from onnx import helper
 
