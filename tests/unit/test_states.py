@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +14,10 @@ import pytest
 import torch
 
 from neuralstyle.checkpoint import load_state, save_state
+from neuralstyle.feedforward import TransformerNet, load_model
+from neuralstyle.feedforward.journal import Checkpoints
+from neuralstyle.feedforward.models import KIND as KIND_OF_NETWORKS
+from neuralstyle.feedforward.options import StateFolder
 from neuralstyle.painting.options import StateFile
 from neuralstyle.painting.resume import RunState, check_state, is_state_of
 
@@ -100,3 +106,70 @@ def test_flipped_bits_in_a_picture_are_found(file: StateFile) -> None:
     Path(file.path).write_bytes(whole)
     with pytest.raises(ValueError, match=r"run\.state is damaged .*checksum"):
         check_state(file, SETTINGS)
+
+
+# --- whole files with other contents, as a program that is not ours could write them
+
+
+def others(draw: random.Random) -> Any:
+    """Something that belongs nowhere in a state."""
+    return draw.choice(
+        [None, True, -1, 2**70, math.nan, -math.inf, "x" * 2000, "line\nline", [], {}, (), [[[]]], {"a": {5: ()}},
+         torch.zeros(0), torch.zeros(2, 3), torch.zeros(1, dtype=torch.int64), torch.full((1, 3, 4, 4), math.nan)]
+    )  # fmt: skip
+
+
+def changed(value: Any, draw: random.Random) -> Any:
+    """A state in which one thing somewhere is another, is missing, or is too many."""
+    if not isinstance(value, dict) or not value or draw.random() < 0.15:
+        return others(draw)
+    found, key = dict(value), draw.choice(list(value))
+    kind = draw.random()
+    if kind < 0.15:
+        del found[key]
+    elif kind < 0.25:
+        found[draw.choice(["more", 3, "line\nline", "x" * 2000])] = others(draw)
+    else:
+        found[key] = changed(found[key], draw)
+    return found
+
+
+def network_state() -> dict[str, Any]:
+    weights = dict(TransformerNet(1, 1, seed=0).state_dict())
+    return {"architecture": {"width": 1, "blocks": 1}, "weights": weights}
+
+
+def training_state() -> dict[str, Any]:
+    entry = {"step": torch.tensor(1.0), "exp_avg": torch.zeros(2), "exp_avg_sq": torch.zeros(2)}
+    return {"step": 1, "elapsed": 2.5, "network": {"w": torch.zeros(2)}, "optimizer": [entry], "settings": SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "name", "load"),
+    [
+        (state, KIND, "run.state", lambda path: check_state(StateFile(path), SETTINGS)),
+        (network_state, KIND_OF_NETWORKS, "a.safetensors", load_model),
+        (
+            training_state,
+            "training run",
+            "state.safetensors",
+            lambda path: Checkpoints(StateFolder(path.parent), SETTINGS),
+        ),
+    ],
+    ids=["painting", "network", "training"],
+)
+def test_states_that_others_have_written_are_taken_or_refused_in_one_short_line(
+    tmp_path: Path, make: Any, kind: str, name: str, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    path, errors = tmp_path / name, []
+    for number in range(120):
+        save_state(path, changed(make(), random.Random(number)), kind=kind)
+        try:
+            load(path)
+        except ValueError as error:
+            errors.append(str(error))
+    assert len(errors) > 90
+    assert all(str(path) in error or str(path.parent) in error for error in errors)
+    assert not any("\n" in error for error in errors)
+    assert max(len(error.replace(str(path), name)) for error in errors) <= 300
