@@ -14,7 +14,16 @@ def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
     names = list(known)
     near = difflib.get_close_matches(str(received), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return ValueError(f"unknown {kind} {received!r}: {hint}known are {', '.join(names)}")
+    return ValueError(f"unknown {kind} {brief(received)}: {hint}known are {', '.join(names)}")
+
+
+def brief(value: object, most: int = 100) -> str:
+    """Return the ``repr`` of a value in one line of at most ``most`` characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a whole number of thousands of digits, or somebody else's class
+        return f"a value of {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 3]}... ({type(value).__name__})"
 
 
 def is_whole(value: object) -> bool:
@@ -59,7 +68,7 @@ def whole_number(name: str, value: object, least: int, most: int | None = None, 
         if whole >= least and (most is None or whole <= most):
             return int(whole)
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise ValueError(f"{name} is a whole number {limits}{hint}, received {value!r}")
+    raise ValueError(f"{name} is a whole number {limits}{hint}, received {brief(value)}")
 
 
 def number(
@@ -101,4 +110,4 @@ def number(
         words += [f" above {above:g}"] if above is not None else []
         words += [f" of at most {most:g}"] if most is not None else []
         limits = " and".join(words)
-    raise ValueError(f"{name} is a finite number{limits}{hint}, received {value!r}")
+    raise ValueError(f"{name} is a finite number{limits}{hint}, received {brief(value)}")

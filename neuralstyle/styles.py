@@ -10,10 +10,7 @@ from typing import Any
 
 from neuralstyle._errors import number, unknown
 from neuralstyle._words import EDGES, Edges
-from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
-
-MAX_SIDE = 2**16
-"""Longest side in pixels to which a style picture is enlarged."""
+from neuralstyle.images import MAX_SIDE, MIN_SIDE, Picture, load_image, resize_image
 
 
 @dataclass(frozen=True, eq=False)

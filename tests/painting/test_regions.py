@@ -61,7 +61,7 @@ def test_a_colour_and_its_rest_cover_the_picture(tmp_path: Path, encoder: Featur
 def test_black_all_over_is_refused_before_the_work(tmp_path: Path, encoder: FeatureExtractor) -> None:
     Image.new("L", (48, 32)).save(tmp_path / "night.png")
     for style in (Style(painting(), region=tmp_path / "night.png"), Style(painting(), mask=tmp_path / "night.png")):
-        with pytest.raises(ValueError, match=r"night\.png is black all over and selects nothing"):
+        with pytest.raises(ValueError, match=r"night\.png is black all over, so that nothing counts"):
             stylize(samples.photo(), style, encoder=encoder, **SHALLOW)
 
 

@@ -172,9 +172,9 @@ def test_black_all_over_selects_nothing_and_is_refused_by_name(tmp_path: Path) -
     Image.new("L", (32, 24)).save(tmp_path / "night.png")
     picture = samples.painting("embers", size=64)
     for what in ("mask", "region"):
-        with pytest.raises(ValueError, match=rf"the {what} .*night.png is black all over and selects nothing"):
+        with pytest.raises(ValueError, match=rf"the {what} .*night.png is black all over, so that nothing counts"):
             with_masks(Style(picture, **{what: tmp_path / "night.png"}))
-        with pytest.raises(ValueError, match=f"the {what} array is black all over"):
+        with pytest.raises(ValueError, match=f"the {what} of a style is black all over"):
             with_masks(Style(picture, **{what: np.zeros((20, 20))}))
     assert with_masks(Style(picture, region=f"~{tmp_path / 'night.png'}")).region is not None
     check_selects(torch.full((1, 1, 4, 4), 1 / 255), "faint.png", "mask")
