@@ -8,13 +8,24 @@ import math
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
+MOST_LISTED = 340
+"""Most characters of the list of known names in a message."""
+
 
 def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
     """Return the error for a name that is not in a list, with the closest match and all known names."""
     names = list(known)
-    near = difflib.get_close_matches(str(received), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(brief(received).strip("'"), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return ValueError(f"unknown {kind} {brief(received)}: {hint}known are {', '.join(names)}")
+    return ValueError(f"unknown {kind} {brief(received)}: {hint}known are {_listed(names)}")
+
+
+def _listed(names: list[str]) -> str:
+    text = ", ".join(names)
+    if len(text) <= MOST_LISTED:
+        return text
+    whole = text[:MOST_LISTED].rpartition(", ")[0]
+    return f"{whole} and {len(names) - whole.count(', ') - 1} more"
 
 
 def brief(value: object, most: int = 100) -> str:

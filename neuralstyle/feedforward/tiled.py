@@ -20,6 +20,8 @@ from torch import Tensor
 
 from neuralstyle._errors import whole_number
 from neuralstyle.feedforward.network import Margins, Moments, Stage, TransformerNet
+from neuralstyle.images import MIN_SIDE
+from neuralstyle.images.tensors import check_floating
 from neuralstyle.machine.surroundings import plain_torch
 
 Size: TypeAlias = tuple[int, int]
@@ -69,7 +71,8 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
             whole. Functions other than a ``TransformerNet`` always see the whole picture.
 
     Raises:
-        ValueError: a tile of less than 32 pixels.
+        TypeError: the picture is not a dense floating tensor.
+        ValueError: the picture has another shape or is too small, or a tile of less than 32 pixels.
         OSError: the temporary folder has no room for the feature maps of a picture in tiles.
 
     Example:
@@ -82,6 +85,7 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
         ```
 
     """
+    _check(image, tile)
     if not isinstance(model, TransformerNet):
         with torch.no_grad():
             return model(image)
@@ -94,6 +98,15 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
             return (model(moved) if whole or tile is None else run_tiled(model, moved, tile)).to(image)
     finally:
         model.train(training)
+
+
+def _check(image: Tensor, tile: int | None) -> None:
+    check_floating(image, "the image")
+    if image.ndim != 4 or image.shape[1] != 3 or not image.shape[0] or min(image.shape[2:]) < MIN_SIDE:
+        rule = f"an image to paint has shape (B, 3, H, W), with {MIN_SIDE} pixels or more on a side"
+        raise ValueError(f"{rule}, received {tuple(image.shape)}")
+    if tile is not None:
+        whole_number("tile", tile, MIN_TILE_SIDE, hint=" pixels")
 
 
 @torch.no_grad()

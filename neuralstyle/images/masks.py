@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageColor
 from torch import Tensor
 
-from neuralstyle._errors import number
+from neuralstyle._errors import brief, number
 from neuralstyle.images.deep import find_late_exif
 from neuralstyle.images.opening import open_picture, short_name
 from neuralstyle.images.reading import Picture, from_array, from_pil, from_tensor
@@ -134,17 +134,24 @@ class _Levels:
 
 
 def _parse(mask: Picture) -> _Written:
-    if not isinstance(mask, (str, os.PathLike)) or Path(mask).exists():
+    if not isinstance(mask, (str, os.PathLike)) or _exists(mask):
         return _Written(mask)
     text = os.fspath(mask)
     inverse = text.startswith("~")
     path = text.removeprefix("~")
-    if Path(path).exists():
+    if _exists(path):
         return _Written(path, inverse=inverse)
     file, mark, color = path.rpartition("#")
-    if mark and Path(file).exists():
+    if mark and _exists(file):
         return _Written(file, color, inverse)
     return _Written(mask)
+
+
+def _exists(path: str | os.PathLike[str]) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 @contextmanager
@@ -240,7 +247,7 @@ def _where(levels: _Levels, color: Color, tolerance: float, name: str) -> Tensor
     if levels.opacity is not None:
         found &= levels.opacity > 0.5
     if not bool(found.any()):
-        raise ValueError(f"{name} has no pixel of the colour {color!r}; its colours are {_listed(levels)}")
+        raise ValueError(f"{name} has no pixel of the colour {brief(color)}; its colours are {_listed(levels)}")
     return found.to(levels.colors.dtype)
 
 
@@ -254,7 +261,7 @@ def _parse_color(color: Color) -> tuple[int, ...]:
     elif isinstance(color, (tuple, list)) and len(color) == 3 and all(each in range(256) for each in color):
         return tuple(color)
     raise ValueError(
-        f"a colour is '#ff0000', a name such as 'red', or three whole numbers from 0 to 255, received {color!r:.100}"
+        f"a colour is '#ff0000', a name such as 'red', or three whole numbers from 0 to 255, received {brief(color)}"
     )
 
 

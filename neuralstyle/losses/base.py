@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown, whole_number
+from neuralstyle._errors import brief, unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
 
@@ -22,6 +23,8 @@ REFERENCES: tuple[Reference, ...] = get_args(Reference)
 
 Reduction = Literal["mean", "sum"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class Loss(ABC):
@@ -71,6 +74,7 @@ class Loss(ABC):
     layer_weights: Sequence[float] | None = None
     joint: ClassVar[bool] = False
     reach: ClassVar[int] = 0
+    __array_ufunc__ = None  # otherwise an array of NumPy, multiplied by a loss, becomes one of losses
 
     def __post_init__(self) -> None:
         """Called at the end of a dataclass's construction."""
@@ -88,7 +92,8 @@ class Loss(ABC):
             target: features of the target, in the same form; None for a regulariser.
 
         Raises:
-            TypeError: the loss has a reference, and there is no target.
+            TypeError: the loss has a reference, and there is no target; or something that is no feature map.
+            ValueError: a tensor of another shape.
 
         """
         if target is None and self.reference is not None:
@@ -96,6 +101,9 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
+        _check_maps(self, x)
+        if target is not None:
+            _check_maps(self, target)
         return self.forward(x, target)
 
     def __repr__(self) -> str:
@@ -213,7 +221,7 @@ class Term:
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
-            raise TypeError(f"a term is a loss and its weight, received {self.loss!r} for the loss")
+            raise TypeError(f"a term is a loss and its weight, received {brief(self.loss)} for the loss")
         check_attributes(self.loss)
         object.__setattr__(self, "weight", _weight(self.weight))
 
@@ -234,13 +242,14 @@ class LossSum:
     """
 
     terms: tuple[Term, ...]
+    __array_ufunc__ = None  # as in Loss
 
     def __post_init__(self) -> None:
         terms = tuple(self.terms) if isinstance(self.terms, Sequence) else (self.terms,)
         for term in terms:
             if not isinstance(term, Term):
                 raise TypeError(
-                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {term!r}; or write "
+                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {brief(term)}; or write "
                     "ContentLoss() + 2 * MyLoss()"
                 )
         object.__setattr__(self, "terms", terms)
@@ -286,11 +295,28 @@ class LossSum:
         return " + ".join(f"{term.weight!r} * {term.loss!r}" for term in self.terms) or "LossSum(())"
 
 
+def _check_maps(loss: Loss, maps: Any) -> None:
+    """Check what a loss is called with."""
+    if loss.joint:
+        if not isinstance(maps, Mapping):
+            raise TypeError(f"{type(loss).__name__} takes features by layer, a dict, received {brief(maps)}")
+        each = list(maps.values())
+    else:
+        each = [maps]
+    for tensor in each:
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.dtype not in _FLOATS:
+            what = f"{tensor.layout} of {tensor.dtype}" if isinstance(tensor, Tensor) else brief(tensor)
+            raise TypeError(f"{type(loss).__name__} takes features, a dense floating tensor, received {what}")
+        if tensor.ndim != 4 or not tensor.numel():
+            shape = tuple(tensor.shape)
+            raise ValueError(f"{type(loss).__name__} takes features (B, C, h, w), with positions, received {shape}")
+
+
 def _weight(value: float, of: str = "a loss") -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"the weight of {of} is a number, received {value!r}")
+        raise TypeError(f"the weight of {of} is a number, received {brief(value)}")
     if not math.isfinite(value):
-        raise ValueError(f"the weight of {of} is a finite number, received {value!r}")
+        raise ValueError(f"the weight of {of} is a finite number, received {brief(value)}")
     return float(value)
 
 
@@ -306,7 +332,7 @@ def as_sum(losses: Loss | LossSum, what: str = "losses") -> LossSum:
     if not isinstance(losses, LossSum):
         hint = f"; give {losses.__name__}()" if isinstance(losses, type) and issubclass(losses, Loss) else ""
         raise TypeError(
-            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}{hint}"
+            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {brief(losses)}{hint}"
         )
     if not losses.terms:
         raise ValueError(f"{what} are a sum of nothing; add one at least")
@@ -361,7 +387,7 @@ def check_attributes(loss: Loss) -> None:
             f"{name}.reference is {loss.reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
         )
     if not isinstance(loss.joint, bool):
-        raise ValueError(f"{name}.joint is True or False, received {loss.joint!r}")
+        raise ValueError(f"{name}.joint is True or False, received {brief(loss.joint)}")
     if loss.joint and isinstance(loss, (StatisticLoss, PointwiseLoss)):
         raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
     whole_number(f"reach of {name}", loss.reach, 0, hint=" positions")

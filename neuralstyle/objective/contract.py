@@ -38,7 +38,7 @@ def check_picture(image: Any) -> None:
         raise ValueError(
             f"the image is a floating tensor in [0, 1], received {image.dtype}; convert it, for example with .float()"
         )
-    if image.ndim != 4 or image.shape[1] != 3 or not image.shape[0]:
+    if image.ndim != 4 or image.shape[1] != 3 or not image.numel():
         raise ValueError(f"the image is a (B, 3, H, W) tensor in [0, 1], received the shape {tuple(image.shape)}")
 
 
