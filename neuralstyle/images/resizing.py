@@ -36,7 +36,7 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     """
     check_floating(image, "the image")
     if image.ndim != 4 or not image.numel():
-        raise ValueError(f"an image to resize has shape (B, C, H, W), with pixels, received {tuple(image.shape)}")
+        raise ValueError(f"an image to resize has shape (B, C, H, W), received {tuple(image.shape)}")
     sides = size if isinstance(size, tuple) else (size, size)
     if len(sides) != 2 or not all(is_whole(side) and side >= 1 for side in sides):
         raise ValueError(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal, get_args
 
-import torch
 from torch import Tensor
 
 from neuralstyle._errors import brief, unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
+from neuralstyle.losses.tools.maps import check_maps
 
 Reference = Literal["content", "style", "previous"]
 """What a loss compares with: the content, the styles, or the previous frame. A regulariser's reference is None."""
@@ -23,8 +23,6 @@ REFERENCES: tuple[Reference, ...] = get_args(Reference)
 
 Reduction = Literal["mean", "sum"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
-
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class Loss(ABC):
@@ -101,9 +99,9 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
-        _check_maps(self, x)
+        check_maps(x, type(self).__name__, joint=self.joint)
         if target is not None:
-            _check_maps(self, target)
+            check_maps(target, type(self).__name__, joint=self.joint)
         return self.forward(x, target)
 
     def __repr__(self) -> str:
@@ -293,23 +291,6 @@ class LossSum:
 
     def __repr__(self) -> str:
         return " + ".join(f"{term.weight!r} * {term.loss!r}" for term in self.terms) or "LossSum(())"
-
-
-def _check_maps(loss: Loss, maps: Any) -> None:
-    """Check what a loss is called with."""
-    if loss.joint:
-        if not isinstance(maps, Mapping):
-            raise TypeError(f"{type(loss).__name__} takes features by layer, a dict, received {brief(maps)}")
-        each = list(maps.values())
-    else:
-        each = [maps]
-    for tensor in each:
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.dtype not in _FLOATS:
-            what = f"{tensor.layout} of {tensor.dtype}" if isinstance(tensor, Tensor) else brief(tensor)
-            raise TypeError(f"{type(loss).__name__} takes features, a dense floating tensor, received {what}")
-        if tensor.ndim != 4 or not tensor.numel():
-            shape = tuple(tensor.shape)
-            raise ValueError(f"{type(loss).__name__} takes features (B, C, h, w), with positions, received {shape}")
 
 
 def _weight(value: float, of: str = "a loss") -> float:
