@@ -111,11 +111,6 @@ def check_selects(weights: Tensor, mask: Picture, what: str) -> None:
         )
 
 
-def mask_file(mask: str) -> Path:
-    """Return the file that the text of a mask or region names: that of "FILE", "FILE#COLOR", "~FILE"."""
-    return Path(_parse(mask).picture)  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True)
 class _Written:
     """A mask as its text says it."""

@@ -105,7 +105,9 @@ def open_picture(path: Path) -> Iterator[Opened]:
             several = image.format in _MANY_FRAMES and getattr(image, "is_animated", False)
             is_raw = _is_raw(image)
         if is_raw:
-            raise ValueError(f"{name} is a camera's RAW file and would give its small preview; develop it to TIFF or JPEG")
+            raise ValueError(
+                f"{name} is a camera's RAW file and would give its small preview; develop it to TIFF or JPEG"
+            )
         if image.width * image.height > most_pixels():
             raise _too_large(name, image.width * image.height)
         if several:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neuralstyle import Style, samples
 from neuralstyle.images import region_of_color
-from neuralstyle.images.masks import check_selects, load_mask, mask_file
+from neuralstyle.images.masks import check_selects, load_mask
 from neuralstyle.objective.regions import warn_of_bare_parts, with_masks
 from neuralstyle.styles import warn_of_scale
 
@@ -103,9 +103,6 @@ def test_a_file_whose_name_has_the_signs_is_that_file(tmp_path: Path, monkeypatc
         Image.new("L", (16, 16), 255).save(name, format="PNG")
     for name in ("map.png#red", "~map.png"):
         assert torch.equal(load_mask(name), torch.ones(1, 1, 16, 16))  # type: ignore[arg-type]
-        assert mask_file(name) == Path(name)
-    Path("map.png#red").unlink()
-    assert mask_file("map.png#red") == mask_file("~map.png#red") == Path("map.png")
 
 
 @pytest.mark.parametrize("text", ["{map}#purple", "{map}#ff00ff"])
