@@ -118,9 +118,9 @@ def warn_of_scale(style: Style, size: int) -> None:
     height, width = load_image(style.image).shape[2:]
     wanted, found = style.scale * size, side_at_scale(style, size, height, width)
     if style.scale != 1 and not found - 1 <= wanted <= found + 1:
-        limit = "its short side needs 16 pixels" if found > wanted else "it has no more; enlarge=True makes it larger"
+        own = f"its picture has {found} pixels; enlarge=True (--enlarge-styles) makes it larger"
+        limit = "its short side needs 16 pixels" if found > wanted else own
         warnings.warn(
-            f"a style is {found} pixels long, a scale of {found / size:.3g} and not {style.scale:.3g}: {limit} "
-            f"{'' if found > wanted else '(--enlarge-styles)'}".rstrip(),
+            f"the scale of a style is {found / size:.3g} and not {style.scale:.3g}: {limit}",
             stacklevel=2,
         )

@@ -98,6 +98,6 @@ def test_sizes_that_no_picture_has_are_refused_before_anything_is_made(value: in
 
 
 def test_a_side_that_follows_from_the_size_is_not_too_long_either() -> None:
-    with pytest.raises(ValueError, match="would be 60000 x 80000 pixels at size=Width.60000., over 65536 pixels"):
+    with pytest.raises(ValueError, match=r"would be 60000 x 80000 pixels at size=Width.60000., over 65536 pixels"):
         longest_side(Width(60_000), 80, 60)
     assert longest_side(Width(60_000), 60, 80) == 60_000

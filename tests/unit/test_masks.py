@@ -229,10 +229,13 @@ def test_other_regions_are_not_warned_of(styles: list[Style]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": 4}, r"a style is 64 pixels long, a scale of 0.64 and not 4: it has no more; enlarge=True"),
-        ({"scale": 1e308}, r"a scale of 0.64 and not 1e\+308: it has no more"),
-        ({"scale": 0.9}, "a scale of 0.64 and not 0.9"),
-        ({"scale": 0.001}, "a style is 16 pixels long, a scale of 0.16 and not 0.001: its short side needs 16 pixels"),
+        (
+            {"scale": 4},
+            r"scale of a style is 0.64 and not 4: its picture has 64 pixels; enlarge=True .--enlarge-styles. makes",
+        ),
+        ({"scale": 1e308}, r"is 0.64 and not 1e\+308: its picture has 64 pixels"),
+        ({"scale": 0.9}, "is 0.64 and not 0.9"),
+        ({"scale": 0.001}, "is 0.16 and not 0.001: its short side needs 16 pixels"),
     ],
 )
 def test_a_scale_that_cannot_be_had_is_warned_of(options: dict[str, Any], message: str) -> None:
