@@ -177,6 +177,8 @@ def _open_bytes(path: Path, name: str) -> IO[bytes]:
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder") from None
     except (NotADirectoryError, ValueError) as error:  # ValueError: a null byte in the name
         raise FileNotFoundError(f"there is no file {path!s:.200} ({error}); check the name and the folder") from error
+    except OSError as error:
+        raise OSError(f"{name} cannot be opened ({error.strerror}); check the name and the folder") from error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{path} is a folder; give the name of a picture in it")
     if stat.S_ISFIFO(mode) and _is_inherited(path):

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
 
-from neuralstyle._errors import takes, unknown
+from neuralstyle._errors import brief, takes, unknown
 from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
@@ -303,7 +303,7 @@ def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callba
         if not callable(each) or not takes(each, None):
             raise TypeError(
                 "a callback is a function that takes one argument, the Progress, such as "
-                f"lambda progress: print(progress.loss), received {each!r}"
+                f"lambda progress: print(progress.loss), received {brief(each)}"
             )
     return found
 
@@ -318,5 +318,5 @@ def _state_file(state: object) -> StateFile | None:
     if state is None or isinstance(state, StateFile):
         return state
     if not isinstance(state, (str, os.PathLike)):
-        raise TypeError(f"state is a path or a StateFile, received {state!r}")
+        raise TypeError(f"state is a path or a StateFile, received {brief(state)}")
     return StateFile(state)
