@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from neuralstyle._words import Crop
 from neuralstyle.feedforward.options import Paths
-from neuralstyle.images import load_image, resize_image
+from neuralstyle.images.reading import load_fitted
 
 Key: TypeAlias = tuple[int, int]
 """The number of a pass over the pictures, and of a picture."""
@@ -84,13 +84,14 @@ class Pictures(Dataset[tuple[Tensor, list[str]]]):
         raise ValueError(f"none of the {len(self.files)} pictures can be read; the first: {failures[0]}")
 
     def _square(self, path: Path, generator: random.Random) -> Tensor:
-        image = load_image(path)
-        height, width = image.shape[2:]
-        scale = self.size / min(height, width)
-        image = resize_image(image, (max(self.size, round(height * scale)), max(self.size, round(width * scale))))
+        image = load_fitted(path, self._sides)
         spare = [side - self.size for side in image.shape[2:]]
         top, left = ((s // 2 if self.crop == "center" else generator.randint(0, s)) for s in spare)
         return image[0, :, top : top + self.size, left : left + self.size].float()
+
+    def _sides(self, height: int, width: int) -> tuple[int, int]:
+        scale = self.size / min(height, width)
+        return max(self.size, round(height * scale)), max(self.size, round(width * scale))
 
 
 class Batches:

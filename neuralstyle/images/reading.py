@@ -87,12 +87,19 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
 
     The function is called once. Where it asks for far fewer pixels than a file has, fewer are decoded.
     """
+    name = _name(picture)
+
+    def checked(height: int, width: int) -> tuple[int, int]:
+        if min(height, width) < MIN_SIDE:
+            raise ValueError(f"{name} is {width} x {height} pixels; give one of at least {MIN_SIDE} on each side")
+        return fit(height, width)
+
     if isinstance(picture, Tensor):
         image = _from_tensor(picture)
-        return resize_image(image, fit(image.shape[-2], image.shape[-1]))
+        return resize_image(image, checked(image.shape[-2], image.shape[-1]))
     if isinstance(picture, (str, os.PathLike)):
         with open_picture(Path(picture)) as opened:
-            return _from_file(opened, _name(picture), fit)
+            return _from_file(opened, name, checked)
     if isinstance(picture, Image.Image):
         raster = from_pil(picture)
     elif isinstance(picture, np.ndarray):
@@ -100,7 +107,7 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
     else:
         kind = type(picture).__name__
         raise TypeError(f"a picture is a path, a PIL image, a numpy array or a tensor, received {kind}")
-    return assemble(raster, fit(*raster.sides))
+    return assemble(raster, checked(*raster.sides))
 
 
 def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]]:
@@ -117,10 +124,10 @@ def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Te
         The picture, (1, 3, H, W), and the (height, width) that it has itself.
 
     """
-    name, own = _name(picture), []
+    own: list[tuple[int, int]] = []
 
     def fit(height: int, width: int) -> tuple[int, int]:
-        own.append(_sides(height, width, None, name))
+        own.append((height, width))
         needed = longest(height, width)
         if height * width <= WHOLE_PIXELS or max(height, width) <= SPARE * SPARE * needed:
             return height, width
@@ -161,8 +168,6 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
 
 def _sides(height: int, width: int, size: Size | None, name: str) -> tuple[int, int]:
     """Return the (height, width) of the result."""
-    if min(height, width) < MIN_SIDE:
-        raise ValueError(f"{name} is {width} x {height} pixels; give one of at least {MIN_SIDE} on each side")
     if size is None:
         return height, width
     try:
