@@ -16,6 +16,7 @@ from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.options import Paths
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.images import MIN_SIDE, check_output, load_image, resize_image, save_image
+from neuralstyle.images.formats import WRITTEN
 from neuralstyle.machine.devices import find_device
 
 Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
@@ -24,7 +25,6 @@ Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
 Batch: TypeAlias = list[tuple[Path, Path, Tensor]]
 """Pictures of one size: the file, the file of the result, the picture."""
 
-_WITHOUT_WRITER = (".gif", ".bmp")
 _WAITING_BATCHES = 2  # if more pictures than this many batches wait for others of their size, some are painted
 
 
@@ -69,9 +69,9 @@ def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
     results: dict[Path, Path] = {}
     sources: dict[Path, Path] = {}
     for path in map(Path, given):
-        for file in find_pictures(path):
+        for file in find_pictures(path, output):
             result = output / (file.relative_to(path) if path.is_dir() else file.name)
-            if result.suffix.lower() in _WITHOUT_WRITER:
+            if result.suffix.lower() not in WRITTEN:
                 result = result.with_suffix(".png")
             if sources.setdefault(result, file) != file:
                 raise ValueError(

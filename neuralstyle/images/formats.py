@@ -140,10 +140,16 @@ def recognize(head: bytes) -> Kind | None:
     return next((kind for kind in KINDS if kind.pattern.match(head)), None)
 
 
+def what_it_is(kind: Kind | None) -> str:
+    """Return in a few words what a file is that cannot be opened."""
+    if kind is None:
+        return "unknown"
+    return f"{kind.name}, needs {missing(kind.plugin)}" if kind.plugin else kind.name
+
+
 def refusal(kind: Kind | None) -> str:
     """Return why a file of this kind is not opened and what to do, to follow the file's name."""
-    if kind is None:
-        return "is not a picture in a known format; convert it to PNG or JPEG"
-    if kind.plugin:
+    if kind is not None and kind.plugin:
         return f"is {kind.name}, which needs {missing(kind.plugin)}"
-    return f"is {kind.name}, not a picture in a known format; convert it to PNG or JPEG"
+    known = "not a picture in a known format; convert it to PNG or JPEG"
+    return f"is {known}" if kind is None else f"is {kind.name}, {known}"
