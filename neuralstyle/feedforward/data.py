@@ -30,9 +30,9 @@ _MOST_NAMED, _MOST_SHOWN = 4, 60  # files that are left out and named in the war
 def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
     """List the pictures in files and folders.
 
-    A file that is given counts, whatever it is. A folder is searched with its subfolders, in the order of the names, for
-    files whose first bytes are those of a picture that can be opened. Hidden files and folders are ignored. One warning
-    counts and names what else is left out.
+    A file that is given counts, whatever it is. A folder is searched with its subfolders, in the order of the names,
+    for files whose first bytes are those of a picture that can be opened. Hidden files and folders are ignored. One
+    warning counts and names what else is left out.
 
     Args:
         paths: a file or folder, or several.
@@ -59,7 +59,9 @@ def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
         raise ValueError(f"no picture in {names}{others}; these can be opened: {READ_NAMES}")
     if left_out:
         one = len(left_out) == 1
-        warnings.warn(f"{len(left_out)} file{'' if one else 's'} in {names} left out: {_listed(left_out)}", stacklevel=3)
+        warnings.warn(
+            f"{len(left_out)} file{'' if one else 's'} in {names} left out: {_listed(left_out)}", stacklevel=3
+        )
     return found
 
 

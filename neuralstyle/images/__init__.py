@@ -4,6 +4,7 @@ Inside the library a picture is an sRGB float tensor of shape (B, 3, H, W) with 
 handles files, modes, profiles, orientation and transparency.
 """
 
+from neuralstyle.images.masks import region_of_color
 from neuralstyle.images.opening import pixel_limit
 from neuralstyle.images.reading import Picture, load_image
 from neuralstyle.images.resizing import resize_image
@@ -23,6 +24,7 @@ __all__ = [
     "load_image",
     "longest_side",
     "pixel_limit",
+    "region_of_color",
     "resize_image",
     "save_image",
     "to_pil",

@@ -104,7 +104,12 @@ KINDS = (
     _other("a file of weights (safetensors)", rb".{8}\{\""),
     _other("a program", rb"MZ.{58}|\x7fELF|#!"),
     # The last one of the pictures, since its header has no signature: kinds, depths and sides that make sense.
-    _picture("TGA", "TGA", ".tga", rb".(\x01[\x01\x09]|\x00[\x02\x03\x0a\x0b]).{9}(?!\x00\x00)..(?!\x00\x00)..[\x01\x08\x0f\x10\x18\x20]"),
+    _picture(
+        "TGA",
+        "TGA",
+        ".tga",
+        rb".(\x01[\x01\x09]|\x00[\x02\x03\x0a\x0b]).{9}(?!\x00\x00)..(?!\x00\x00)..[\x01\x08\x0f\x10\x18\x20]",
+    ),
     _other("text", rb"[\t\n\r\x20-\x7e\x80-\xff]{16,}\Z|[\t\n\r\x20-\x7e]+\Z"),
 )
 """Every kind of file that is told from others. The first whose pattern matches counts."""

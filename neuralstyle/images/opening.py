@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
 
@@ -105,7 +105,9 @@ def open_picture(path: Path) -> Iterator[Opened]:
             several = image.format in _MANY_FRAMES and getattr(image, "is_animated", False)
             is_raw = _is_raw(image)
         if is_raw:
-            raise ValueError(f"{name} is a camera's RAW file and would give its small preview; develop it to TIFF or JPEG")
+            raise ValueError(
+                f"{name} is a camera's RAW file and would give its small preview; develop it to TIFF or JPEG"
+            )
         if image.width * image.height > most_pixels():
             raise _too_large(name, image.width * image.height)
         if several:
@@ -211,7 +213,8 @@ def _open(file: IO[bytes], kind: Kind) -> Image.Image:
     if kind.plugin == HEIF:
         import pillow_heif
 
-        heic: Image.Image = pillow_heif.HeifImageFile(file)  # not registered, which would change Pillow for its host
+        reader: Any = pillow_heif.HeifImageFile  # not registered, which would change Pillow for the whole process
+        heic: Image.Image = reader(file)
         return heic
     with _without_pillows_limit(most_pixels()):
         return Image.open(file, formats=[kind.plugin])
@@ -238,6 +241,6 @@ def _is_raw(image: Image.Image) -> bool:
 
 def _too_large(name: str, pixels: int) -> ValueError:
     return ValueError(
-        f"{name} is too large: {pixels / 1e6:.4g} megapixels, and the limit is {most_pixels() / 1e6:.4g}; raise it with "
-        "--max-megapixels, in Python with neuralstyle.pixel_limit, if you trust the file"
+        f"{name} is too large: {pixels / 1e6:.4g} megapixels, and the limit is {most_pixels() / 1e6:.4g}; raise it "
+        "with --max-megapixels, in Python with neuralstyle.pixel_limit, if you trust the file"
     )

@@ -20,8 +20,9 @@ from neuralstyle.images.opening import Opened, decoding, load_pixels, open_pictu
 from neuralstyle.images.profiles import to_srgb
 from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Size, check_size, fit_size, longest_side
-from neuralstyle.images.strips import Raster, assemble, check_dtype, check_range, on_white, spans
+from neuralstyle.images.strips import MAX_OVERSHOOT, Raster, assemble, check_dtype, check_range, on_white, spans
 from neuralstyle.images.tensors import check_dense, check_floating
+from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
 """Anything that ``load_image`` takes: a path, a PIL image, a numpy array or a tensor."""
@@ -39,14 +40,18 @@ _SHRINKING = ("JPEG", "MPO", "WEBP")  # formats that can be decoded at a fractio
 _MAX_PILLOW_WEBP = 2**26  # pixels, of which Pillow takes 16 bytes each and seconds
 
 
+@plain_torch()
 def load_image(picture: Picture, size: Size | None = None) -> Tensor:
     """Load a picture as an RGB tensor of shape (1, 3, H, W) with values in [0, 1].
 
     Files and PIL images are turned upright by their EXIF orientation and converted to sRGB from their colour profile.
     PNG and TIFF files with 16 bits per channel keep them: colour, and grey with a profile, needs libvips
     (``pip install 'neuralstyle[large]'``; without it they are read at 8 bits, with a warning). Of several frames or
-    pages the first is read. Transparent pixels are blended with white. Grey becomes three equal channels. Besides the
-    result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
+    pages the first is read, with a warning. Transparent pixels are blended with white. Grey becomes three equal
+    channels. Besides the result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
+
+    Of a JPEG or large WebP with far more pixels than ``size`` asks for, fewer are decoded: at least twice the sides of
+    the result. The result then differs from that of all pixels by less than one of 256 levels on average.
 
     Args:
         picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
@@ -63,9 +68,9 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
         IsADirectoryError: the path is a folder.
         TypeError: the picture, or the elements of an array or tensor, have another type; or the tensor is sparse,
             nested or on the meta device.
-        ValueError: the file is broken, empty, not a picture, or so large that Pillow suspects an attack; an array or
-            tensor has another shape; a value is NaN, infinite or outside [0, 1]; a side is below 16 pixels, before
-            or after resizing; or ``size`` is not a size.
+        ValueError: the file is broken, empty, not a picture in a known format, a device or a named pipe, or larger
+            than ``pixel_limit`` says; an array or tensor has another shape; a value is NaN, infinite or outside
+            [0, 1]; a side is below 16 pixels, before or after resizing; or ``size`` is not a size.
 
     Example:
         ```python
@@ -95,7 +100,7 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
         return fit(height, width)
 
     if isinstance(picture, Tensor):
-        image = _from_tensor(picture)
+        image = from_tensor(picture)
         return resize_image(image, checked(image.shape[-2], image.shape[-1]))
     if isinstance(picture, (str, os.PathLike)):
         with open_picture(Path(picture)) as opened:
@@ -103,7 +108,7 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
     if isinstance(picture, Image.Image):
         raster = from_pil(picture)
     elif isinstance(picture, np.ndarray):
-        raster = _from_array(picture, "the array")
+        raster = from_array(picture, "the array")
     else:
         kind = type(picture).__name__
         raise TypeError(f"a picture is a path, a PIL image, a numpy array or a tensor, received {kind}")
@@ -145,14 +150,16 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
     """
     load_pixels(image, name)
     orientation = _orientation(image, name)
-    if image.mode.startswith("I;16") or image.mode == "F":
-        return _from_array(np.asarray(image), name, orientation)
+    if image.mode.startswith("I;16"):
+        return from_array(np.asarray(image), name, orientation)
+    if image.mode == "F":
+        return from_array(_in_range(np.asarray(image), name), name, orientation)
     if image.mode == "I":
         values = np.asarray(image)
         low, high = values.min(), values.max()
         if low < 0 or high > 65535:
             raise ValueError(f"{name} holds integers from {low} to {high}; scale them to 16 bits, 0 to 65535")
-        return _from_array(values.astype(np.uint16), name, orientation)
+        return from_array(values.astype(np.uint16), name, orientation)
     with decoding(name):
         convert = to_srgb(image, name)
 
@@ -164,6 +171,17 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
             yield strip
 
     return Raster(name, image.height, image.width, strips(), orientation)
+
+
+def _in_range(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Check floating values of a file; unlike arrays, files are often made with values up to 255 or more."""
+    low, high = float(values.min()), float(values.max())
+    if math.isfinite(low) and math.isfinite(high) and (low < -MAX_OVERSHOOT or high > 1 + MAX_OVERSHOOT):
+        raise ValueError(
+            f"{name} holds floating values from {low:g} to {high:g}, and those of a picture are 0 to 1; divide them, "
+            "or save it with 8 or 16 bits a channel"
+        )
+    return values
 
 
 def _sides(height: int, width: int, size: Size | None, name: str) -> tuple[int, int]:
@@ -219,7 +237,8 @@ def _orientation(image: Image.Image, name: str) -> int:
         return 1
 
 
-def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Raster:
+def from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Raster:
+    """Read the rows of an array."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
         raise ValueError(f"{name} has shape {array.shape}; an array is (H, W) or (H, W, C) with C 1, 3 or 4")
     check_dtype(array.dtype, name)
@@ -228,8 +247,9 @@ def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Ras
     return Raster(name, height, width, strips, orientation)
 
 
-def _from_tensor(tensor: Tensor) -> Tensor:
-    image = check_dense(tensor, "the tensor").detach()
+def from_tensor(tensor: Tensor) -> Tensor:
+    """Return a tensor as a picture (1, 3, H, W)."""
+    image = plain_tensor(check_dense(tensor, "the tensor").detach())
     if image.ndim == 3:
         image = image[None]
     if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (1, 3, 4) or not image.numel():

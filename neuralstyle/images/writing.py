@@ -17,6 +17,7 @@ from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
 from neuralstyle.images.tensors import HALF, check_floating
+from neuralstyle.machine.surroundings import plain_torch
 
 ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
@@ -25,6 +26,7 @@ _LOSSLESS = ("PNG", "TIFF")
 _PREDICTOR, _HORIZONTAL = 317, 2  # TIFF tag and its value for differences along a row
 
 
+@plain_torch()
 def to_pil(image: Tensor) -> Image.Image:
     """Convert a picture to an 8-bit RGB PIL image.
 
@@ -58,6 +60,7 @@ def to_pil(image: Tensor) -> Image.Image:
     return picture
 
 
+@plain_torch()
 def save_image(
     image: Tensor | Image.Image,
     path: str | os.PathLike[str],
