@@ -150,7 +150,8 @@ def decoding(name: str) -> Iterator[None]:
         found = re.search(r"\d+", str(error))
         raise _too_large(name, int(found[0]) if found else 0) from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} {refusal(None)}") from error
+        variety = "broken, or of a variety that is not read, such as floating colours"
+        raise ValueError(f"{name} begins as a picture and is {variety}; save it anew, as PNG or JPEG") from error
     except MemoryError as error:
         raise ValueError(f"{name} is too large to be decoded in the memory that is left; reduce it first") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, AssertionError and others
