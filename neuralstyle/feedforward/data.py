@@ -24,7 +24,7 @@ Key: TypeAlias = tuple[int, int]
 
 PICTURE_SUFFIXES = frozenset(READ_SUFFIXES)
 
-_MOST_NAMED, _MOST_SHOWN = 4, 60  # files that are left out and named in the warning, and characters of each
+_MOST_NAMED, _NAME_LENGTH = 3, 40  # files that are left out and named in the warning, and characters of a name
 
 
 def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
@@ -69,30 +69,32 @@ def _pictures_below(folder: Path, output: Path | None, left_out: list[str]) -> l
     """Return the pictures in a folder; append what else is there, and why it does not count, to ``left_out``."""
     own = Path(os.path.realpath(folder))
     results = None if output is None else Path(os.path.realpath(output))
+    has_results = results is not None and own in results.parents
     found = []
     for file in sorted(folder.rglob("*")):
         inner = file.relative_to(folder)
         if any(part.startswith(".") for part in inner.parts) or not file.is_file():
             continue
-        if results is not None and own in results.parents and results in (own / inner).parents:
-            left_out.append(f"{inner} (in the folder of the results)")
-            continue
-        try:
-            kind = look_at(file)
-        except OSError as error:
-            left_out.append(f"{inner} ({error.strerror})")
-            continue
-        if kind is not None and kind.is_readable:
+        reason = "in the folder of the results" if has_results and results in (own / inner).parents else _reason(file)
+        if reason is None:
             found.append(file)
         else:
-            left_out.append(f"{inner} ({what_it_is(kind)})")
+            left_out.append(f"{short_name(inner, _NAME_LENGTH)} ({reason})")
     return found
 
 
+def _reason(file: Path) -> str | None:
+    """Return why a file is not one of the pictures; None for one."""
+    try:
+        kind = look_at(file)
+    except OSError as error:
+        return str(error.strerror)
+    return None if kind is not None and kind.is_readable else what_it_is(kind)
+
+
 def _listed(left_out: Sequence[str]) -> str:
-    shown = [text if len(text) <= _MOST_SHOWN else f"...{text[3 - _MOST_SHOWN :]}" for text in left_out[:_MOST_NAMED]]
-    more = len(left_out) - len(shown)
-    return ", ".join([*shown, f"and {more} more"] if more else shown)
+    shown, more = left_out[:_MOST_NAMED], len(left_out) - _MOST_NAMED
+    return ", ".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
 class Pictures(Dataset[tuple[Tensor, list[str]]]):

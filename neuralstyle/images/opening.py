@@ -29,7 +29,7 @@ MAX_PIPE_BYTES = 2**28
 _limit: ContextVar[int] = ContextVar("pixel_limit", default=MAX_PIXELS)
 _open_lock = threading.Lock()  # warnings.catch_warnings and Pillow's limit are not thread-safe
 _DESCRIPTORS = re.compile(r"/dev/fd|/proc/\d+/fd")
-_MOST_REASON, _MOST_NAME = 120, 100  # characters of an error
+_MOST_REASON = 120  # characters of a decoder's error
 _MANY_FRAMES = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")  # the second frame of an MPO is a preview or a gain map
 _SUBFILE, _SUB_DIRECTORIES, _DNG = 254, 330, 50706  # TIFF tags
 
@@ -161,10 +161,10 @@ def decoding(name: str) -> Iterator[None]:
         raise ValueError(f"{name} is broken, decoding it failed ({reason}); get a whole copy") from error
 
 
-def short_name(path: Path) -> str:
-    """Return a path as text for errors: all of it, or the end of a long one."""
+def short_name(path: Path, most: int = 100) -> str:
+    """Return a path as text for errors: all of it, or the end of one of more than ``most`` characters."""
     text = str(path)
-    return text if len(text) <= _MOST_NAME else f"...{text[3 - _MOST_NAME :]}"
+    return text if len(text) <= most else f"...{text[3 - most :]}"
 
 
 def _open_bytes(path: Path, name: str) -> IO[bytes]:

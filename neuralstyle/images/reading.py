@@ -51,7 +51,7 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
     channels. Besides the result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
 
     Of a JPEG or large WebP with far more pixels than ``size`` asks for, fewer are decoded: at least twice the sides of
-    the result. The result then differs from that of all pixels by less than one of 256 levels on average.
+    the result. On average the values then differ from those of all pixels by less than two of 256 levels.
 
     Args:
         picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
