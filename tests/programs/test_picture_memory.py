@@ -16,7 +16,8 @@ if sys.argv[3] == "without":
 from neuralstyle import Style, stylize
 
 def paint(path):
-    stylize(path, [path, Style(path, weight=0.5)], size=32, iterations=1, schedule="draft", color="match", progress=False)
+    styles = [path, Style(path, weight=0.5)]
+    stylize(path, styles, size=32, iterations=1, schedule="draft", color="match", progress=False)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 small, large = map(paint, sys.argv[1:3])
@@ -24,15 +25,21 @@ print((large - small) >> 10)
 """
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A small picture and one of 49 megapixels."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for side in (96, 7000):
+        Image.new("RGB", (side, side), (200, 120, 40)).save(folder / f"{side}.png", compress_level=1)
+    return [folder / "96.png", folder / "7000.png"]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells the peak in kilobytes")
 @pytest.mark.parametrize(("vips", "most"), [("with", 200), ("without", 350)])
-def test_a_picture_of_49_megapixels_at_a_small_size(tmp_path: Path, vips: str, most: int) -> None:
+def test_a_picture_of_49_megapixels_at_a_small_size(files: list[Path], vips: str, most: int) -> None:
     """MiB of the peak beyond that of a small picture. As 8-bit colours it has 187 in Pillow."""
     if vips == "with":
         pytest.importorskip("pyvips")
-    files = [tmp_path / "small.png", tmp_path / "large.png"]
-    for path, side in zip(files, (96, 7000), strict=True):
-        Image.new("RGB", (side, side), (200, 120, 40)).save(path, compress_level=1)
     command = [sys.executable, "-c", PAINT, *map(str, files), vips]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
