@@ -31,8 +31,8 @@ def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
     """List the pictures in files and folders.
 
     A file that is given counts, whatever it is. A folder is searched with its subfolders, in the order of the names,
-    for files whose first bytes are those of a picture that can be opened. Hidden files and folders are ignored. One
-    warning counts and names what else is left out.
+    for files whose first bytes are those of a picture that can be opened, or whose suffix is that of one. Hidden files
+    and folders are ignored. One warning counts and names what else is left out.
 
     Args:
         paths: a file or folder, or several.
@@ -84,12 +84,18 @@ def _pictures_below(folder: Path, output: Path | None, left_out: list[str]) -> l
 
 
 def _reason(file: Path) -> str | None:
-    """Return why a file is not one of the pictures; None for one."""
+    """Return why a file is not one of the pictures; None for one, and for what its name says is one.
+
+    A picture that is broken from its first byte on is not left out: who reads it says so, as of other broken ones.
+    """
+    says_so = file.suffix.lower() in PICTURE_SUFFIXES
     try:
         kind = look_at(file)
     except OSError as error:
-        return str(error.strerror)
-    return None if kind is not None and kind.is_readable else what_it_is(kind)
+        return None if says_so else str(error.strerror)
+    if kind is None or not kind.plugin:
+        return None if says_so else what_it_is(kind)
+    return None if kind.is_readable else what_it_is(kind)
 
 
 def _listed(left_out: Sequence[str]) -> str:

@@ -45,8 +45,8 @@ def test_what_is_left_out_is_counted_and_named_once(album: Path, monkeypatch: py
     monkeypatch.setattr(formats, "is_installed", lambda plugin: plugin != "HEIF")
     (album / "IMG_1.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(50))
     (album / "notes.txt").write_text("not a picture")
-    (album / "empty.png").touch()
-    told = "IMG_1.HEIC (a HEIC picture, needs pillow-heif), empty.png (an empty file), notes.txt (text)"
+    (album / "empty.dat").touch()
+    told = "IMG_1.HEIC (a HEIC picture, needs pillow-heif), empty.dat (an empty file), notes.txt (text)"
     with pytest.warns(UserWarning, match="left out") as caught:
         assert names(find_pictures(album), album) == ALBUM
     assert [str(warning.message) for warning in caught] == [f"3 files in {album} left out: {told}"]
@@ -55,6 +55,12 @@ def test_what_is_left_out_is_counted_and_named_once(album: Path, monkeypatch: py
     with pytest.warns(UserWarning, match=r"^1003 files in .* and 1000 more$") as caught:
         find_pictures(album)
     assert len(str(caught[0].message)) < 300 + len(str(album))
+
+
+def test_a_picture_by_its_name_fails_where_it_is_read(album: Path) -> None:
+    for name, data in {"f.png": b"", "g.JPG": b"<html>404</html>", "h.webp": b"%!PS-Adobe-3.0"}.items():
+        (album / name).write_bytes(data)
+    assert names(find_pictures(album), album) == sorted([*ALBUM, "f.png", "g.JPG", "h.webp"])
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX systems")
