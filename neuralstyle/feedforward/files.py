@@ -95,7 +95,7 @@ def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
 
 def _results_of(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     """The pictures of a file or folder, each with the file for its result below a folder."""
-    for file in find_pictures(path):
+    for file in find_pictures(path, output):
         result = output / (file.relative_to(path) if path.is_dir() else file.name)
         yield file, result if result.suffix.lower() in WRITTEN else result.with_suffix(".png")
 
