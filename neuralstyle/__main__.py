@@ -1,7 +1,66 @@
-"""``python -m neuralstyle``: the command line."""
+"""The program: ``neuralstyle`` and ``python -m neuralstyle``. It listens to signals before it imports anything large."""
 
+from __future__ import annotations
+
+import os
+import signal
 import sys
+from contextlib import suppress
 
-from neuralstyle.cli import main
+from neuralstyle._stopping import Stop, stopping
 
-sys.exit(main())
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; the end that a system asks for; a terminal that is gone
+
+
+def run() -> int:
+    """Run the program, and return its exit code."""
+    _listen()
+    _open_closed_streams()
+    from neuralstyle.cli import main
+    from neuralstyle.cli.printing import settle
+
+    try:
+        return main()
+    finally:
+        stopping.end()
+        settle()
+
+
+def _listen() -> None:
+    """Have signals stop the work; those that the parent process has set to be ignored stay ignored."""
+    started = os.getpid()
+
+    def on_signal(number: int, frame: object) -> None:
+        if os.getpid() != started:  # a forked worker, which the process that started it ends
+            if number != signal.SIGINT:
+                os._exit(128 + number)
+            return
+        answer = stopping.receive(128 + number)
+        if answer == "raise":
+            raise Stop(128 + number)
+        if answer == "exit":
+            with suppress(OSError):
+                os.write(2, b"neuralstyle: stopped before there was anything to save\n")
+            os._exit(128 + number)
+
+    for name in SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_signal)
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that are closed, or the next file that is opened would receive what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - pathlib is not imported yet; it stays open
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+if __name__ == "__main__":
+    sys.exit(run())
