@@ -10,12 +10,13 @@ from typing import Protocol
 from torch import Tensor
 
 from neuralstyle import distributed, samples
-from neuralstyle._records import LossTable, NumberedFiles
+from neuralstyle._records import LossTable
 from neuralstyle.checkpoint import State, compare_settings, load_state, save_state
 from neuralstyle.feedforward.models import save_model
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.options import Records, StateFolder
 from neuralstyle.feedforward.tiled import run_model
+from neuralstyle.files import NumberedFiles
 from neuralstyle.images import Picture, check_output, load_image, resize_image, save_image
 
 MAX_SNAPSHOT_SIDE = 384  # pixels

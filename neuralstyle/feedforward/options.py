@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from neuralstyle._errors import unknown, whole_number
-from neuralstyle._records import LossTable, NumberedFiles
+from neuralstyle._records import LossTable
 from neuralstyle._words import CROPS, Crop
+from neuralstyle.files import NumberedFiles
 
 if TYPE_CHECKING:
     from neuralstyle.images import Picture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 
 import torch
@@ -11,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle._errors import is_whole, whole_number
+from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
 from neuralstyle.images.tensors import HALF, check_floating
-from neuralstyle.machine.folders import check_writable
 
 ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
@@ -70,7 +69,7 @@ def save_image(
 ) -> Path:
     """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
-    The file is written under a temporary name beside ``path`` and renamed when it is complete, so a failure leaves
+    The file is written under another name beside ``path`` and renamed when it is complete, so a failure leaves
     neither half a file nor a damaged old one. A PIL image is first converted as in ``load_image``.
 
     Args:
@@ -121,18 +120,11 @@ def save_image(
         vips("a TIFF of more than 4 GB")
     picture = _to_cpu_tensor(image) if depth == 16 or big else _to_rgb(image, icc)
 
-    temporary = path.with_name(f".neuralstyle-{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:  # unlike tempfile's, it has the permissions of an ordinary file
-            if isinstance(picture, Tensor):
-                write_with_vips(picture, temporary, kind, depth, icc, big)
-            else:
-                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
-            file.flush()
-            os.fsync(file.fileno())
-        _publish(temporary, path, overwrite)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path, overwrite=overwrite) as temporary:
+        if isinstance(picture, Tensor):
+            write_with_vips(picture, temporary, kind, depth, icc, big)
+        else:
+            picture.save(temporary, kind, icc_profile=icc, **_options(kind, quality))
     return path
 
 
@@ -171,19 +163,10 @@ def check_output(
         ```
 
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
-    if path.suffix.lower() not in _FORMATS:
-        raise ValueError(f"{path}: unknown suffix {path.suffix!r}; use one of {' '.join(_FORMATS)}")
+    path = check_target(path, overwrite, suffixes=_FORMATS)
     _check_depth(depth, path)
     if profile is not None:
         read_profile(profile)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; create it first")
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
-    check_writable(path.parent, "use another")
     return path
 
 
@@ -239,13 +222,3 @@ def _to_rgb(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
 def _is_plain(image: Image.Image) -> bool:
     """Tell whether a PIL image can be saved unchanged: RGB pixels, without a profile or EXIF."""
     return image.mode == "RGB" and not image.info and not image.getexif()
-
-
-def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    if not overwrite:
-        try:
-            os.link(temporary, path)  # unlike replace, this fails if the file has appeared meanwhile
-            return
-        except OSError:  # it has appeared, or this file system has no hard links
-            check_output(path)
-    temporary.replace(path)
