@@ -1,4 +1,4 @@
-"""The program: ``neuralstyle`` and ``python -m neuralstyle``. It listens to signals before it imports anything large."""
+"""The program: ``neuralstyle`` and ``python -m neuralstyle``. It listens to signals before its large imports."""
 
 from __future__ import annotations
 
@@ -51,11 +51,10 @@ def _listen() -> None:
 
 def _open_closed_streams() -> None:
     """Open the standard streams that are closed, or the next file that is opened would receive what is printed."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    spare = os.open(os.devnull, os.O_RDWR)
+    while spare <= 2:  # each file gets the lowest free number
+        spare = os.open(os.devnull, os.O_RDWR)
+    os.close(spare)
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - pathlib is not imported yet; it stays open
     if sys.stderr is None:

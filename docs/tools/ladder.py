@@ -17,6 +17,7 @@ LADDER: list[dict[str, str]] = [
     {
         "_descriptions": "settings as text",
         "_errors": "error messages",
+        "_stopping": "requests to stop",
         "_words": "words that options take",
         "data": "pictures and weights",
         "distributed": "several processes",
@@ -43,7 +44,7 @@ LADDER: list[dict[str, str]] = [
 STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", "painting")
 """The rooms that a picture goes through, in its order."""
 
-FOUNDATIONS = tuple("_descriptions _errors _records _words data distributed files machine checkpoint".split())
+FOUNDATIONS = tuple("_descriptions _errors _records _stopping _words data distributed files machine checkpoint".split())
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""
 
 ONLY: dict[str, set[str]] = {

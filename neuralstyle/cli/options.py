@@ -56,6 +56,8 @@ DEVICE = Option(
 )
 QUIET = Option("--quiet", "show no progress bar", flag=True, everyday=True)
 
+JSON = Option("--json", "print a line for programs on stdout, and all else on stderr", flag=True)
+
 FORMAT = (
     Option("--depth", "save 8 or 16 bits a channel; 16 is for .png and .tif", int, choices=(8, 16), default=8),
     Option("--quality", "save .jpg and .webp in this quality, 1 to 100", int, "N", default=95),
@@ -208,6 +210,7 @@ OPTIMIZER = (
 
 WATCHING = (
     QUIET,
+    JSON,
     Option("--print-every", "print the losses every N evaluations", int, "N"),
     Option("--snapshots", "save pictures on the way, for example as step-{}.png", metavar="PATTERN"),
     Option("--snapshots-every", "save them every N evaluations", int, "N", shown="50"),

@@ -6,6 +6,7 @@ and the work goes on.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
@@ -89,9 +90,25 @@ def voice() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def say(text: str, *, is_result: bool = True) -> None:
-    """Print a line on stdout, or on stderr if it is no result; a progress bar stays below it."""
-    stream = sys.stdout if is_result else sys.stderr
+def say(text: str, options: argparse.Namespace | None = None) -> None:
+    """Print a line for people on stdout; on stderr if stdout is for programs (``--json``)."""
+    _write(text, sys.stderr if is_for_programs(options) else sys.stdout)
+
+
+def is_for_programs(options: argparse.Namespace | None) -> bool:
+    """Tell whether stdout is for a line of JSON alone. (The ``--json`` of compare takes a file.)"""
+    return getattr(options, "json", None) is True
+
+
+def report(options: argparse.Namespace, text: str, facts: Mapping[str, Any]) -> None:
+    """Print a result: a line for people, and the facts for programs if they were asked for."""
+    say(text, options)
+    if is_for_programs(options):
+        say_json(facts)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Print a line; a progress bar stays below it."""
     tqdm: Any = sys.modules.get("tqdm")
     if tqdm is None:
         print(text, file=stream)
@@ -102,7 +119,7 @@ def say(text: str, *, is_result: bool = True) -> None:
 
 def note(text: str) -> None:
     """Print a line of the program on stderr."""
-    say(f"neuralstyle: {text}", is_result=False)
+    _write(f"neuralstyle: {text}", sys.stderr)
 
 
 def warn(text: str) -> None:
@@ -112,15 +129,15 @@ def warn(text: str) -> None:
 
 def say_json(facts: Mapping[str, Any]) -> None:
     """Print facts as one line that programs read."""
-    say(json.dumps(facts))
+    _write(json.dumps(facts), sys.stdout)
 
 
 def settle() -> None:
     """Empty the streams at the end of the process, as Python would end with an error where it cannot."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
+        steady = Steady(stream)
+        steady.flush()
+        if steady.error is not None:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tqdm.auto import tqdm
+from torch import Tensor
 
 from neuralstyle import distributed
 from neuralstyle._errors import whole_number
+from neuralstyle._stopping import stopping
 from neuralstyle.callbacks import LossLog, SavePictures, check_plot, plot_losses
 from neuralstyle.cli.arguments import painting_arguments
-from neuralstyle.cli.outcome import INTERRUPTED, one_line
+from neuralstyle.cli.outcome import FAILED, exit_code, one_line
+from neuralstyle.cli.printing import note, report, say
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan
@@ -57,45 +58,89 @@ def save(
     planned = make(**arguments)
     planned = replace(planned, notes=(*notes, *planned.notes))
     if options.dry_run:
-        return _show(planned)
+        return _show(options, planned)
     if not distributed.is_writer():
         paint(planned)
         return 0
     started = time.monotonic()
-    image, exact, code = _paint(planned, watchers, options)
-    save_image(image if exact is None else exact, options.output, overwrite=overwrite, quality=options.quality, **form)
-    if options.plot is not None:
-        plot_losses(options.log, options.plot, overwrite=True)
-    if options.state is not None and not code:
-        Path(options.state).unlink(missing_ok=True)
-    print(f"{options.output}: {image.width} x {image.height} pixels, {time.monotonic() - started:.0f} s")
-    return code
+    stopping.begin()
+    with stopping.shield():  # a second Ctrl-C does not break the saving that the first one starts
+        end = _paint(planned, watchers, wants_exact=options.depth > 8)
+        picture = end.image if end.exact is None else end.exact
+        saved = save_image(picture, options.output, overwrite=overwrite, quality=options.quality, **form)
+        if options.plot is not None and end.progress is not None:
+            plot_losses(options.log, options.plot, overwrite=True)
+        if options.state is not None and not end.code:
+            Path(options.state).unlink(missing_ok=True)
+        _report(options, end, saved, time.monotonic() - started)
+    return end.code
 
 
-def _show(planned: Plan) -> int:
+@dataclass(frozen=True)
+class _End:
+    """How a painting has ended.
+
+    Attributes:
+        image: the picture.
+        exact: the same before it is rounded to 8 bits, or None.
+        progress: that of the last evaluation, or None without one.
+        reason: "finished", "stopped" or "error".
+        error: the message of the error, or None.
+        code: the exit code.
+
+    """
+
+    image: Image.Image
+    exact: Tensor | None
+    progress: Progress | None
+    reason: str
+    error: str | None
+    code: int
+
+
+def _show(options: argparse.Namespace, planned: Plan) -> int:
     estimate = planned.estimate()
     if distributed.is_writer():
-        print(planned)
-        print(estimate)
+        last = planned.stages[-1]
+        facts = {"reason": "planned", "exit_code": 0, "width": last.width, "height": last.height, **asdict(estimate)}
+        report(options, f"{planned}\n{estimate}", facts)
     return 0
 
 
-def _paint(planned: Plan, watchers: list[Any], options: argparse.Namespace) -> tuple[Image.Image, Any, int]:
-    """The picture, the same before it is rounded to 8 bits where more are wanted, and the exit code."""
+def _paint(planned: Plan, watchers: list[Any], wants_exact: bool) -> _End:
+    """Paint; after Ctrl-C or an error midway, the end has the picture so far."""
     latest: list[Progress] = []
-    code = 0
+    reason, code, error = "finished", 0, None
     try:
-        image = paint(planned, callback=[*watchers, lambda progress: latest.__setitem__(slice(None), [progress])])
-    except BaseException as error:
-        if not isinstance(getattr(error, "image", None), Image.Image):
+        with stopping.exposed():
+            image = paint(planned, callback=[*watchers, lambda progress: latest.__setitem__(slice(None), [progress])])
+    except BaseException as raised:
+        if not latest and not hasattr(raised, "image"):
             raise
-        image = error.image  # type: ignore[attr-defined]
-        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2
-        reason = "stopped" if code == INTERRUPTED else f"error: {one_line(error)}"
-        print(f"neuralstyle: {reason}; the best picture so far is in {options.output}", file=sys.stderr)
-    full = latest[0].tensor() if latest and options.depth > 8 else None
-    # Stopped at a coarser stage, it is smaller.
-    return image, None if full is None else resize_image(full, (image.height, image.width)), code
+        image = raised.image if hasattr(raised, "image") else planned.picture(latest[0].tensor())
+        if isinstance(raised, KeyboardInterrupt) or stopping.code is not None:
+            reason, code = "stopped", stopping.code or exit_code(raised)
+        else:
+            reason, code, error = "error", FAILED, one_line(raised)
+    progress = latest[0] if latest else None
+    # Stopped at a coarser stage, the exact picture is smaller.
+    exact = resize_image(progress.tensor(), (image.height, image.width)) if progress and wants_exact else None
+    return _End(image, exact, progress, reason, error, code)
+
+
+def _report(options: argparse.Namespace, end: _End, saved: Path, seconds: float) -> None:
+    """Say where the picture is, and after an early end how to go on."""
+    if end.code:
+        more = "" if options.state is None else f"; the same command goes on from {options.state}"
+        why = end.reason if end.error is None else f"error: {end.error}"
+        note(f"{why}; the best picture so far is in {saved}{more}")
+    facts: dict[str, Any] = {"reason": end.reason, "exit_code": end.code, "output": str(saved)}
+    facts |= {"width": end.image.width, "height": end.image.height, "seconds": round(seconds, 3)}
+    if end.progress is not None:
+        facts |= {"iterations": end.progress.iteration, "loss": end.progress.loss, "terms": end.progress.terms}
+    if end.error is not None:
+        facts["message"] = end.error
+    report(options, f"{saved}: {end.image.width} x {end.image.height} pixels, {seconds:.0f} s", facts)
 
 
 def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
@@ -120,14 +165,14 @@ def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
         check_plot()
         check_output(options.plot, overwrite)
     if options.print_every is not None:
-        found.append(_printer(whole_number("--print-every", options.print_every, 1)))
+        found.append(_printer(whole_number("--print-every", options.print_every, 1), options))
     return found
 
 
-def _printer(every: int) -> Callable[[Progress], None]:
+def _printer(every: int, options: argparse.Namespace) -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         if progress.iteration % every == 0 or progress.iteration == progress.total:
             terms = "  ".join(f"{name} {value:.6g}" for name, value in progress.terms.items())
-            tqdm.write(f"{progress.iteration:5d}  {progress.size} px  loss {progress.loss:.6g}  {terms}")
+            say(f"{progress.iteration:5d}  {progress.size} px  loss {progress.loss:.6g}  {terms}", options)
 
     return report

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._stopping import stopping
 from neuralstyle.images import to_pil
 from neuralstyle.objective.objective import Evaluation
 from neuralstyle.painting.stages import PlannedStage
@@ -144,7 +145,8 @@ class Run:
         return evaluation.loss, evaluation.gradient
 
     def on_tile(self, done: int, total: int) -> None:
-        """Show how many tiles of an evaluation are done, if there are several."""
+        """Show how many tiles of an evaluation are done, if there are several, and stop after any if asked to."""
+        stopping.check()
         if total > 1:
             self.bar.set_postfix_str(f"{self.shown} tile {done}/{total}")
 
