@@ -14,7 +14,7 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; the end that a system asks 
 
 def run() -> int:
     """Run the program, and return its exit code."""
-    _listen()
+    numbers = _listen()
     _open_closed_streams()
     from neuralstyle.cli import main
     from neuralstyle.cli.printing import settle
@@ -23,11 +23,13 @@ def run() -> int:
         return main()
     finally:
         stopping.end()
+        for number in numbers:  # or Python would give them back to the system, which kills, while it shuts down
+            signal.signal(number, signal.SIG_IGN)
         settle()
 
 
-def _listen() -> None:
-    """Have signals stop the work; those that the parent process has set to be ignored stay ignored."""
+def _listen() -> list[int]:
+    """Have signals stop the work, and return them. Those that the parent process has set to be ignored stay ignored."""
     started = os.getpid()
 
     def on_signal(number: int, frame: object) -> None:
@@ -43,10 +45,11 @@ def _listen() -> None:
                 os.write(2, b"neuralstyle: stopped before there was anything to save\n")
             os._exit(128 + number)
 
-    for name in SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, on_signal)
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, on_signal)
+    return heard
 
 
 def _open_closed_streams() -> None:

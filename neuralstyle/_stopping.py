@@ -84,7 +84,7 @@ class Stopping:
         self._last = now
         self._count += 1
         if self._phase == "ending":
-            return "exit" if self._count > 1 else "wait"
+            return "wait"
         self.code = code if self.code is None else self.code
         if self._phase == "starting":
             return "exit"

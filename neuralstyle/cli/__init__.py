@@ -34,10 +34,11 @@ def _outcome(options: argparse.Namespace) -> int:
     try:
         code = _run(options)
     except KeyboardInterrupt as error:
-        return _failed(options, "stopped", "stopped before there was anything to save", exit_code(error))
+        line = str(error) or "stopped before there was anything to save"
+        return _failed(options, "stopped", line, stopping.code or exit_code(error))
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError, RuntimeError, MemoryError) as error:
         if stopping.code is not None:  # what the signal interrupted made another error of it
-            return _failed(options, "stopped", "stopped before there was anything to save", stopping.code)
+            return _failed(options, "stopped", f"stopped ({one_line(error)})", stopping.code)
         if os.environ.get("NEURALSTYLE_TRACEBACK"):
             raise
         return _failed(options, "error", f"error: {one_line(error)}", FAILED)

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from neuralstyle import distributed
+from neuralstyle._stopping import stopping
 from neuralstyle._words import TrainingPrecision
 from neuralstyle.checkpoint import State
 from neuralstyle.feedforward.criterion import Criterion
@@ -109,6 +110,7 @@ class Loop:
         self.optimizer = torch.optim.Adam([{"params": earlier}, {"params": last}])
         self.step = 0
         self.elapsed = 0.0
+        self.is_whole = True  # false while a step changes the weights
 
     def state(self) -> State:
         """Return everything that ``restore`` needs."""
@@ -154,24 +156,25 @@ class Loop:
         # Losses may draw random numbers: the same at each step, even if the run was continued.
         with torch.random.fork_rng(self._cuda()), bar:
             for images, failures in batches:
+                stopping.check()
                 _report(failures, reported)
-                torch.manual_seed(self.seed + self.step)
-                terms = self._descend(model, images.to(self.device, non_blocking=True))
-                self.step += 1
-                self.elapsed = time.monotonic() - begun
-                epoch, loss = -(-self.step // epoch_steps), sum(terms.values())
-                bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-                bar.update()
-                progress = TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network)
-                stopped = callback is not None and self._stopped(callback, progress)
-                if distributed.is_writer():
-                    journal.record(self, epoch, terms, last=stopped or self.step == self.steps)
+                with stopping.shield():  # a step is taken whole
+                    terms = self._descend(model, images.to(self.device, non_blocking=True))
+                    self.elapsed = time.monotonic() - begun
+                    epoch, loss = -(-self.step // epoch_steps), sum(terms.values())
+                    bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+                    bar.update()
+                    progress = TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network)
+                    stopped = callback is not None and self._stopped(callback, progress)
+                    if distributed.is_writer():
+                        journal.record(self, epoch, terms, last=stopped or self.step == self.steps)
                 if stopped:
                     break
         self.network.eval()
 
     def _descend(self, model: nn.Module, images: Tensor) -> dict[str, float]:
         """Take one step of the optimiser; return the terms of the loss before it."""
+        torch.manual_seed(self.seed + self.step)
         fading = 0.5 * (1 + math.cos(math.pi * self.step / self.steps)) if self.decay else 1.0
         for group, factor in zip(self.optimizer.param_groups, (1.0, LAST_STAGE_LR_FACTOR), strict=True):
             group["lr"] = self.lr * factor * fading
@@ -185,7 +188,10 @@ class Loop:
                     f"the loss term {name} is {value} at step {self.step + 1}; lower its weight or the learning rate"
                 )
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        self.is_whole = False
         self.optimizer.step()
+        self.step += 1
+        self.is_whole = True
         return dict(zip(terms, values, strict=True))
 
     def _stopped(self, callback: TrainingCallback, progress: TrainingProgress) -> bool:
