@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 def _train(options: argparse.Namespace) -> int:
     from neuralstyle import distributed
     from neuralstyle.feedforward import TRAINING_LOSSES, TransformerNet
+    from neuralstyle.feedforward.models import check_model_output
     from neuralstyle.images import load_image
 
+    check_model_output(options.output)
     _refuse_existing(options.output, options.overwrite)
     if options.init is None:
         network = TransformerNet(options.width, options.blocks, seed=options.seed)

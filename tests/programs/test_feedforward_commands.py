@@ -137,7 +137,7 @@ def test_unreadable_pictures_are_reported(run, files):
     (files / "data/one/1.png").write_text("no picture")
     code, _, err = run(TRAIN)
     assert code == 0
-    assert err.startswith("neuralstyle: skipped: ")
+    assert err.startswith("neuralstyle: warning: skipped: ")
     assert err.count("\n") == 1
     assert "1.png" in err
 
