@@ -155,8 +155,7 @@ class Loop:
         bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=not (show and distributed.is_writer()))
         # Losses may draw random numbers: the same at each step, even if the run was continued.
         with torch.random.fork_rng(self._cuda()), bar:
-            for images, failures in batches:
-                stopping.check()
+            for images, failures in _whole(batches):
                 _report(failures, reported)
                 with stopping.shield():  # a step is taken whole
                     terms = self._descend(model, images.to(self.device, non_blocking=True))
@@ -207,6 +206,17 @@ class Loop:
 
     def _cuda(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
+
+
+def _whole(batches: Iterator[tuple[Tensor, list[str]]]) -> Iterator[tuple[Tensor, list[str]]]:
+    """Yield batches, and stop between two of them if asked to; a worker whose batch is half received would fail."""
+    while True:
+        with stopping.shield():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        stopping.check()
+        yield batch
 
 
 def _report(failures: list[str], reported: set[str]) -> None:
