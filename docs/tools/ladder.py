@@ -44,7 +44,10 @@ LADDER: list[dict[str, str]] = [
 STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", "painting")
 """The rooms that a picture goes through, in its order."""
 
-FOUNDATIONS = tuple("_descriptions _errors _records _stopping _words data distributed files machine checkpoint".split())
+FOUNDATIONS = (
+    *("_descriptions", "_errors", "_records", "_stopping", "_words"),
+    *("data", "distributed", "files", "machine", "checkpoint"),
+)
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""
 
 ONLY: dict[str, set[str]] = {

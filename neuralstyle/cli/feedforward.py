@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,13 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from neuralstyle._stopping import stopping
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
-from neuralstyle.cli.options import DEVICE, JSON, OUTPUT, OVERWRITE, QUIET
+from neuralstyle.cli.options import DEVICE, JSON, LOG, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.cli.printing import is_for_programs, note, report, say, say_json
 from neuralstyle.feedforward import apply_files, train
-from neuralstyle.feedforward.options import DEFAULT_BLOCKS, DEFAULT_WIDTH, Records, StateFolder, TrainingData
+from neuralstyle.feedforward.options import (
+    DEFAULT_BLOCKS,
+    DEFAULT_WIDTH,
+    STATE_FILE,
+    Records,
+    StateFolder,
+    TrainingData,
+)
 from neuralstyle.feedforward.training import save_network
+from neuralstyle.files import holding
 
 if TYPE_CHECKING:
     from neuralstyle.feedforward import TransformerNet
@@ -28,11 +35,8 @@ if TYPE_CHECKING:
 def _train(options: argparse.Namespace) -> int:
     from neuralstyle import distributed
     from neuralstyle.feedforward import TRAINING_LOSSES, TransformerNet
-    from neuralstyle.feedforward.models import check_model_output
     from neuralstyle.images import load_image
 
-    check_model_output(options.output)
-    _refuse_existing(options.output, options.overwrite)
     if options.init is None:
         network = TransformerNet(options.width, options.blocks, seed=options.seed)
     else:
@@ -58,7 +62,7 @@ def _train(options: argparse.Namespace) -> int:
         progress=not options.quiet,
     )
     stopping.begin()
-    with stopping.shield():  # a second Ctrl-C does not break the saving that the first one starts
+    with holding(options.output), stopping.shield():  # a second Ctrl-C does not break the saving after the first
         end = _trained(call)
         saved = _save(end, options) if distributed.is_writer() else None
     if saved is not None:
@@ -129,7 +133,6 @@ def _apply(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from neuralstyle.feedforward import export_onnx
 
-    _refuse_existing(options.output, options.overwrite)
     path = export_onnx(_network(options.model), options.output)
     say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -144,12 +147,12 @@ def _network(path: str) -> TransformerNet:
     return network
 
 
-def _refuse_existing(path: str, overwrite: bool) -> None:
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; pass --overwrite or give another name")
+def _has_state(options: argparse.Namespace) -> bool:
+    """Whether there is a state from which the training may continue, so its log and snapshots may exist."""
+    return options.state is not None and not options.restart and (Path(options.state) / STATE_FILE).exists()
 
 
-_MODEL = replace(OUTPUT, does="save the network as this .safetensors file", metavar="MODEL")
+_MODEL = replace(OUTPUT, does="save the network as this .safetensors file", metavar="MODEL", suffixes=(".safetensors",))
 _PICTURES = (
     Option("--size", "cut squares of this side", int, "PIXELS", default=default(TrainingData, "size"), everyday=True),
     Option(
@@ -171,7 +174,7 @@ _LOSSES = (
 _NETWORK = (
     Option("--width", "give the network's first stage so many channels", int, "CHANNELS", default=DEFAULT_WIDTH),
     Option("--blocks", "give the network N residual blocks", int, "N", default=DEFAULT_BLOCKS),
-    Option("--init", "start from this network, instead of random weights", metavar="MODEL"),
+    Option("--init", "start from this network, instead of random weights", metavar="MODEL", reads=True),
     Option("--lr", "set the learning rate of Adam", float, "X", default=default(train, "lr")),
     Option("--decay", "lower the learning rate to zero along half a cosine", flag=True),
     Option("--half", "store 16-bit floats", flag=True),
@@ -183,14 +186,22 @@ _NETWORK = (
 _WATCHING = (
     QUIET,
     JSON,
-    Option("--state", "keep the state in this folder, and continue from it", metavar="DIR", everyday=True),
+    Option(
+        "--state",
+        "keep the state in this folder, and continue from it",
+        metavar="DIR",
+        everyday=True,
+        writes="folder",
+    ),
     Option("--state-every", "write it every N steps", int, "N", default=default(StateFolder, "every")),
     Option("--restart", "start again, whatever is in the folder of the state", flag=True),
-    Option("--log", "write the losses to a .csv or .jsonl file", metavar="FILE"),
+    LOG,
     Option("--log-every", "write a row every N steps", int, "N", default=default(Records, "log_every")),
-    Option("--snapshots", "save pictures on the way, for example as step-{}.png", metavar="PATTERN"),
+    SNAPSHOTS,
     Option("--snapshots-every", "save them every N steps", int, "N", default=default(Records, "snapshots_every")),
-    Option("--snapshots-of", "show this picture in them", metavar="PICTURE", shown="the package's photograph"),
+    Option(
+        "--snapshots-of", "show this picture in them", metavar="PICTURE", shown="the package's photograph", reads=True
+    ),
 )
 
 TRAIN = Command(
@@ -198,8 +209,8 @@ TRAIN = Command(
     "train a network to paint in a style in one pass",
     _train,
     arguments=(
-        Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+"),
-        Option("data", "a folder of pictures, flat or nested", metavar="DATA"),
+        Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+", reads=True),
+        Option("data", "a folder of pictures, flat or nested", metavar="DATA", reads=True),
     ),
     options={
         "output": (_MODEL, OVERWRITE),
@@ -208,6 +219,7 @@ TRAIN = Command(
         "network and optimiser": _NETWORK,
         "watching, stopping, continuing": _WATCHING,
     },
+    continues=_has_state,
 )
 
 APPLY = Command(
@@ -215,12 +227,17 @@ APPLY = Command(
     "paint pictures with a trained network",
     _apply,
     arguments=(
-        Option("model", "a .safetensors, .onnx or .pth file, or a shipped network", metavar="MODEL"),
-        Option("pictures", "files, and folders with all below them", metavar="PICTURE", nargs="+"),
+        Option("model", "a .safetensors, .onnx or .pth file, or a shipped network", metavar="MODEL", reads=True),
+        Option("pictures", "files, and folders with all below them", metavar="PICTURE", nargs="+", reads=True),
     ),
     options={
         "output": (
-            replace(OUTPUT, does="save the results in this folder, or one picture as this file", metavar="DIR"),
+            replace(
+                OUTPUT,
+                does="save the results in this folder, or one picture as this file",
+                metavar="DIR",
+                writes="either",
+            ),
             OVERWRITE,
         ),
         "painting": (
@@ -251,8 +268,8 @@ EXPORT = Command(
     "export",
     "write a trained network as ONNX",
     _export,
-    arguments=(Option("model", "a .safetensors or .pth file", metavar="MODEL"),),
-    options={"output": (replace(OUTPUT, does="save the network as this .onnx file"), OVERWRITE)},
+    arguments=(Option("model", "a .safetensors or .pth file", metavar="MODEL", reads=True),),
+    options={"output": (replace(OUTPUT, does="save the network as this .onnx file", suffixes=(".onnx",)), OVERWRITE)},
 )
 
 COMMANDS = (TRAIN, APPLY, EXPORT)

@@ -96,7 +96,7 @@ def say(text: str, options: argparse.Namespace | None = None) -> None:
 
 
 def is_for_programs(options: argparse.Namespace | None) -> bool:
-    """Tell whether stdout is for a line of JSON alone. (The ``--json`` of compare takes a file.)"""
+    """Tell whether stdout is for a line of JSON alone; the ``--json`` of compare takes a file."""
     return getattr(options, "json", None) is True
 
 

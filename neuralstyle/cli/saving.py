@@ -17,8 +17,10 @@ from neuralstyle._errors import whole_number
 from neuralstyle._stopping import stopping
 from neuralstyle.callbacks import LossLog, SavePictures, check_plot, plot_losses
 from neuralstyle.cli.arguments import painting_arguments
+from neuralstyle.cli.options import has_state
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.printing import note, report, say
+from neuralstyle.files import elsewhere, holding
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan
@@ -48,26 +50,24 @@ def save(
 
     """
     form: dict[str, Any] = {"depth": options.depth, "profile": profile}
-    is_resuming = options.state is not None and Path(options.state).exists()
-    overwrite = options.overwrite or is_resuming  # a run that was stopped by Ctrl-C has left its picture
     watchers: list[Any] = []
     if distributed.is_writer():
-        check_output(options.output, overwrite, **form)
-        watchers = _callbacks(options, is_resuming)
+        check_output(options.output, overwrite=True, **form)  # whether it may exist, the gate has asked
+        watchers = _callbacks(options)
     arguments, notes = painting_arguments(options, recipe)
     planned = make(**arguments)
     planned = replace(planned, notes=(*notes, *planned.notes))
     if options.dry_run:
         return _show(options, planned)
+    stopping.begin()
     if not distributed.is_writer():
         paint(planned)
         return 0
     started = time.monotonic()
-    stopping.begin()
-    with stopping.shield():  # a second Ctrl-C does not break the saving that the first one starts
+    form |= {"overwrite": options.overwrite or has_state(options)}  # a run that was stopped has left its picture
+    with holding(options.output), stopping.shield():  # a second Ctrl-C does not break the saving after the first
         end = _paint(planned, watchers, wants_exact=options.depth > 8)
-        picture = end.image if end.exact is None else end.exact
-        saved = save_image(picture, options.output, overwrite=overwrite, quality=options.quality, **form)
+        end, saved = _save(end, options.output, {**form, "quality": options.quality})
         if options.plot is not None and end.progress is not None:
             plot_losses(options.log, options.plot, overwrite=True)
         if options.state is not None and not end.code:
@@ -84,7 +84,7 @@ class _End:
         image: the picture.
         exact: the same before it is rounded to 8 bits, or None.
         progress: that of the last evaluation, or None without one.
-        reason: "finished", "stopped" or "error".
+        reason: "finished"; "stopped"; "error"; or "elsewhere", if the picture cannot be saved where it was to be.
         error: the message of the error, or None.
         code: the exit code.
 
@@ -128,12 +128,23 @@ def _paint(planned: Plan, watchers: list[Any], wants_exact: bool) -> _End:
     return _End(image, exact, progress, reason, error, code)
 
 
+def _save(end: _End, output: str, form: Mapping[str, Any]) -> tuple[_End, Path]:
+    """Save the picture, or save it elsewhere if that fails now; return the end and the place."""
+    picture = end.image if end.exact is None else end.exact
+    try:
+        return end, save_image(picture, output, **form)
+    except OSError as error:
+        reason = end.reason if end.code else "elsewhere"
+        end = replace(end, reason=reason, error=end.error or one_line(error), code=end.code or FAILED)
+        return end, save_image(picture, elsewhere(output), **form)
+
+
 def _report(options: argparse.Namespace, end: _End, saved: Path, seconds: float) -> None:
     """Say where the picture is, and after an early end how to go on."""
     if end.code:
         more = "" if options.state is None else f"; the same command goes on from {options.state}"
-        why = end.reason if end.error is None else f"error: {end.error}"
-        note(f"{why}; the best picture so far is in {saved}{more}")
+        why = "stopped" if end.error is None else f"error: {end.error}"
+        note(f"{why}; the {'picture' if end.reason == 'elsewhere' else 'best picture so far'} is in {saved}{more}")
     facts: dict[str, Any] = {"reason": end.reason, "exit_code": end.code, "output": str(saved)}
     facts |= {"width": end.image.width, "height": end.image.height, "seconds": round(seconds, 3)}
     if end.progress is not None:
@@ -143,7 +154,7 @@ def _report(options: argparse.Namespace, end: _End, saved: Path, seconds: float)
     report(options, f"{saved}: {end.image.width} x {end.image.height} pixels, {seconds:.0f} s", facts)
 
 
-def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
+def _callbacks(options: argparse.Namespace) -> list[Any]:
     """What is called after each evaluation, checked before the work.
 
     Raises:
@@ -154,6 +165,7 @@ def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
     for option, needed in NEEDED.items():
         if getattr(options, option) is not None and getattr(options, needed) is None:
             raise ValueError(f"--{option.replace('_', '-')} needs --{needed}; give both or neither")
+    is_resuming = has_state(options)
     overwrite = options.overwrite or is_resuming
     found: list[Any] = []
     if options.snapshots is not None:
@@ -163,7 +175,7 @@ def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
         found.append(LossLog(options.log, options.overwrite, resume=is_resuming))
     if options.plot is not None:
         check_plot()
-        check_output(options.plot, overwrite)
+        check_output(options.plot, overwrite=True)
     if options.print_every is not None:
         found.append(_printer(whole_number("--print-every", options.print_every, 1), options))
     return found

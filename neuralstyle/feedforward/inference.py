@@ -87,12 +87,13 @@ def apply_files(
 ) -> dict[Path, str]:
     """Paint files, and all pictures in folders, into a folder; files that fail do not stop the others.
 
-    A result keeps the name of its file, and its subfolder. Formats that cannot be written (GIF, BMP) become PNG.
+    A result keeps the name of its file, and its subfolder. Formats that are not written (GIF, BMP) become PNG.
+    A result never replaces one of the pictures, whatever ``overwrite`` says.
 
     Args:
         model: as in ``apply_model``.
         pictures: a file or folder, or a list of them.
-        output: the folder, created if it does not exist; for one picture also the name of a file.
+        output: the folder, created if it does not exist; for one picture also the name of a file, with a suffix.
         content_scale: as in ``apply_model``.
         batch_size: number of pictures of equal size to paint at once.
         tile: as in ``apply_model``.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+STATE_FILE = "state.safetensors"
+"""The file of a ``StateFolder`` that holds the state."""
+
 DEFAULT_WIDTH, DEFAULT_BLOCKS = 32, 5
 """Channels of the first stage and number of residual blocks of a ``TransformerNet``: those of the paper."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -21,11 +21,13 @@ class Read:
     Args:
         path: a file, or a folder with all below it. What does not exist, such as the name of a sample, is ignored.
         name: what a message calls it, such as "CONTENT".
+        takes: which of the files below a folder are read.
 
     """
 
     path: Path
     name: str
+    takes: Callable[[Path], bool] = lambda path: True
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _check_not_read(write: Write, read: Read) -> None:
     for path in _existing(write):
         if not read.path.exists():
             continue
-        is_one_of_many = read.path.is_dir() and write.kind != "folder" and is_below(path, read.path)
+        is_one_of_many = read.path.is_dir() and path.is_file() and is_below(path, read.path) and read.takes(path)
         if is_same_file(path, read.path) or is_one_of_many:
             raise ValueError(
                 f"{write.name} {path} is read too, as {read.name}, and an input is never replaced; give another name"
@@ -132,10 +134,9 @@ def _check_not_read(write: Write, read: Read) -> None:
 
 
 def _check_apart(one: Write, other: Write) -> None:
-    same = is_same_file(one.path, other.path)
-    numbered = [(a, b) for a, b in ((one, other), (other, one)) if a.kind == "numbered"]
-    if same or any(NumberedFiles(a.path).is_one(b.path) for a, b in numbered):
-        raise ValueError(f"{one.name} and {other.name} both write {other.path}; give each a name of its own")
+    for a, b in ((one, other), (other, one)):
+        if is_same_file(a.path, b.path) or (a.kind == "numbered" and NumberedFiles(a.path).is_one(b.path)):
+            raise ValueError(f"{one.name} and {other.name} both write {b.path}; give each a name of its own")
 
 
 def _existing(write: Write) -> list[Path]:

@@ -7,11 +7,12 @@ handles files, modes, profiles, orientation and transparency.
 from neuralstyle.images.reading import Picture, load_image
 from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Pixels, Size, Width, check_size, fit_size, longest_side
-from neuralstyle.images.writing import ROUNDING_VARIANCE, check_output, save_image, to_pil
+from neuralstyle.images.writing import ROUNDING_VARIANCE, WRITTEN_SUFFIXES, check_output, save_image, to_pil
 
 __all__ = [
     "MIN_SIDE",
     "ROUNDING_VARIANCE",
+    "WRITTEN_SUFFIXES",
     "Picture",
     "Pixels",
     "Size",
