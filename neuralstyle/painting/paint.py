@@ -71,7 +71,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
     """
     state = RunState(plan.state, plan.settings() if plan.state else {}, plan.start.device)
     callbacks = [*plan.callbacks, *as_callbacks(callback)]
-    run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes)
+    run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes, plan.tile)
     image, saved = plan.start, state.found
     if saved is not None:
         run.resume(saved["iteration"], saved["elapsed"])

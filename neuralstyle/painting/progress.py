@@ -19,6 +19,9 @@ from neuralstyle import distributed
 from neuralstyle._stopping import stopping
 from neuralstyle.images import to_pil
 from neuralstyle.objective.objective import Evaluation
+from neuralstyle.objective.tiling import TileSize
+from neuralstyle.painting.estimate import work_in_tiles
+from neuralstyle.painting.forecast import Forecast
 from neuralstyle.painting.stages import PlannedStage
 
 Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
@@ -86,6 +89,7 @@ class Run:
         show: whether to show a progress bar.
         render: gives pictures their final colours.
         notes: lines to log, and to show once above the bar.
+        tile: longest side of a tile, which the forecast of the time left takes into account.
 
     """
 
@@ -96,6 +100,7 @@ class Run:
         show: bool,
         render: Render,
         notes: Sequence[str] = (),
+        tile: TileSize = None,
     ) -> None:
         self.stages = stages
         self.callbacks = callbacks
@@ -107,6 +112,9 @@ class Run:
         self.iteration = 0
         self.stage = 0
         self.started = time.monotonic()
+        works = [_step(stage) * work_in_tiles(stage, tile) for stage in stages] if self.show else []
+        self.forecast = Forecast(works, [stage.iterations for stage in stages])
+        self.ticked = self.started  # when the last evaluation was reported
         self.bar: Any = None
         self.shown = ""
 
@@ -126,6 +134,7 @@ class Run:
         The bar counts evaluations that a converged optimiser skipped in earlier stages.
         """
         self.stage = stage
+        self.ticked = time.monotonic()
         ahead = sum(_work(earlier) for earlier in self.stages[:stage]) + done * _step(self.stages[stage])
         if self.bar is None:
             self._announce()
@@ -155,6 +164,8 @@ class Run:
         self.iteration += 1
         stage = self.stages[self.stage]
         self.shown = f"loss {loss:.4g}"
+        if self.show:
+            self._tell_time_left(count)
         self.bar.set_postfix_str(self.shown, refresh=False)
         self.bar.update(_step(stage))
         progress = Progress(
@@ -173,6 +184,13 @@ class Run:
         answers = [_answer(callback, progress) for callback in callbacks]
         return distributed.least(float(all(answers)), kept.device) > 0
 
+    def _tell_time_left(self, done: int) -> None:
+        now = time.monotonic()
+        self.forecast.add(self.stage, now - self.ticked)
+        self.ticked = now
+        left = self.forecast.left(self.stage, done)
+        self.bar.bar_format = _format("?" if left is None else self.bar.format_interval(left))
+
     def _announce(self) -> None:
         for note in self.notes:
             logging.getLogger("neuralstyle").info(note)
@@ -184,12 +202,11 @@ class Run:
     def _bar(self, ahead: int) -> Any:
         from tqdm.auto import tqdm
 
-        # The bar counts pixels times cost, so its forecast of the time left holds across stages.
         return tqdm(
             total=sum(_work(stage) for stage in self.stages),
             initial=ahead,  # done by an earlier run, so not part of this run's pace
             disable=not self.show,
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
+            bar_format=_format("?"),
         )
 
 
@@ -200,6 +217,11 @@ def _answer(callback: Callback, progress: Progress) -> bool:
     except StopIteration:
         return False
     return not (isinstance(answer, (bool, np.bool_)) and not answer)  # NumPy comparisons return np.bool_
+
+
+def _format(left: str) -> str:
+    """The format of the bar, with the time left in words of its own; tqdm takes its pace for even."""
+    return f"{{desc}} {{percentage:3.0f}}% |{{bar}}| {{elapsed}} < {left}{{postfix}}"
 
 
 def _step(stage: PlannedStage) -> int:
