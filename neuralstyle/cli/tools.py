@@ -39,8 +39,8 @@ def _compare(options: argparse.Namespace) -> int:
     sizes = {tuple(picture.shape[2:]) for picture in pictures.values()}
     # The content is far larger as a rule, and measures depend on the size.
     size = options.size or max(max(sides) for sides in sizes)
-    scores = metrics.compare(options.content, options.style, {options.content: options.content}, size=size)
-    scores |= metrics.compare(options.content, options.style, pictures, size=options.size)
+    measured = metrics.compare(options.content, options.style, pictures, size=options.size)
+    scores = metrics.compare(options.content, options.style, {options.content: options.content}, size=size) | measured
     if options.json is not None:
         found = {name: asdict(score) for name, score in scores.items()}
         with writing(options.json, overwrite=options.overwrite) as file:

@@ -405,7 +405,11 @@ def test_ctrl_c_before_there_is_a_picture_is_one_line(run: Run, monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(saving, "paint", stop)
-    assert run(f"stylize photo.jpg swirl.png {QUICK}") == (130, "", "neuralstyle: stopped before there was anything to save\n")
+    assert run(f"stylize photo.jpg swirl.png {QUICK}") == (
+        130,
+        "",
+        "neuralstyle: stopped before there was anything to save\n",
+    )
 
 
 def test_json_is_one_line_on_stdout_and_all_else_goes_to_stderr(run: Run, tmp_path: Path) -> None:

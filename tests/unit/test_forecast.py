@@ -21,7 +21,9 @@ MEASURED = {
 }
 
 
-def forecasts(stages: list[tuple[int, float, int, float, float]], pace: float = 1.0) -> list[tuple[float, float, float]]:
+def forecasts(
+    stages: list[tuple[int, float, int, float, float]], pace: float = 1.0
+) -> list[tuple[float, float, float]]:
     """Run through stages: (share of the time that has passed, time left as forecast, as it is) at each evaluation."""
     forecast = Forecast([size**2 * cost for size, cost, *_ in stages], [stage[2] for stage in stages])
     steps = [
