@@ -162,7 +162,7 @@ class _Session:
         missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
         if missing:
             raise ValueError(
-                f"WORLD_SIZE is {size}, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; start with torchrun"
+                f"WORLD_SIZE is {size}, but the environment lacks {' and '.join(missing)}; start with torchrun"
             )
         self.rank, self.size = _number("RANK"), size
         self.timeout = timeout

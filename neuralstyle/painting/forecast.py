@@ -18,9 +18,9 @@ RECENT = 15
 class Forecast:
     """Forecast of the time left.
 
-    An evaluation takes time in proportion to its work and an overhead. The overhead is measured as soon as two stages of
-    different work are; before that it is a guess. The first evaluation of a stage does not count, as it includes what
-    is done once for the stage, such as its targets.
+    An evaluation takes time in proportion to its work and an overhead. The overhead is measured as soon as two stages
+    of different work are; before that it is a guess. The first evaluation of a stage does not count, as it includes
+    what is done once for the stage, such as its targets.
 
     Args:
         works: the work of an evaluation of each stage, in any unit in which ``OVERHEAD`` is right.

@@ -322,5 +322,5 @@ def test_compare_names_the_picture_that_is_too_small() -> None:
     with pytest.raises(ValueError, match="the style is 32 x 32 pixels") as caught:
         metrics.compare(photo, painting.resize((32, 32)), {"result.png": photo})
     assert "result.png" not in str(caught.value)
-    with pytest.raises(ValueError, match="result.png: the picture is 60 x 40 pixels"):
+    with pytest.raises(ValueError, match=r"result\.png: the picture is 60 x 40 pixels"):
         metrics.compare(photo, painting, {"result.png": photo.resize((60, 40))})
