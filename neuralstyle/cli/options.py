@@ -138,7 +138,7 @@ STYLES = (
     Option("--enlarge-styles", "enlarge styles beyond their own pixels where their scale asks for it", flag=True),
     Option(
         "--masks",
-        "use the part of a style where this picture is white; - uses all of it",
+        "use the part of a style where this picture is white; - uses all of it, FILE#red what is red, ~FILE the rest",
         metavar="FILE",
         nargs="+",
         shown="-",
@@ -147,7 +147,7 @@ STYLES = (
     ),
     Option(
         "--regions",
-        "paint a style where this picture is white; - is everywhere",
+        "paint a style where this picture is white; - is everywhere, FILE#red what is red, ~FILE the rest",
         metavar="FILE",
         nargs="+",
         shown="-",

@@ -17,7 +17,8 @@ from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.options import Paths
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.files import is_same_file
-from neuralstyle.images import MIN_SIDE, WRITTEN_SUFFIXES, check_output, load_image, resize_image, save_image
+from neuralstyle.images import MIN_SIDE, check_output, load_image, resize_image, save_image
+from neuralstyle.images.formats import WRITTEN
 from neuralstyle.machine.devices import find_device
 
 Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
@@ -92,7 +93,7 @@ def _results_of(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     """The pictures of a file or folder, each with the file for its result below a folder."""
     for file in find_pictures(path):
         result = output / (file.relative_to(path) if path.is_dir() else file.name)
-        yield file, result if result.suffix.lower() in WRITTEN_SUFFIXES else result.with_suffix(".png")
+        yield file, result if result.suffix.lower() in WRITTEN else result.with_suffix(".png")
 
 
 def group_by_size(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from neuralstyle._errors import number, whole_number
 from neuralstyle._stopping import interruptible
+from neuralstyle.machine.surroundings import plain_torch
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_TILE_SIDE = 1536  # pixels; a picture of this side takes at most 2.5 GB at a width of 32
 
 
+@plain_torch()
 def apply_model(
     model: Model,
     picture: Picture,
@@ -73,6 +75,7 @@ def apply_model(
 
 
 @interruptible
+@plain_torch()
 def apply_files(
     model: Model,
     pictures: Paths,

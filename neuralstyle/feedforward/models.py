@@ -15,6 +15,7 @@ from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward.export import OnnxModel
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.files import check_target
+from neuralstyle.machine.surroundings import plain_torch
 
 KIND = "stylisation network"
 SUFFIX = ".safetensors"
@@ -23,6 +24,7 @@ _SHIPPED = "fast-"
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
+@plain_torch()
 def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: bool = False) -> Path:
     """Save a network in a safetensors file; its header has the width and the number of blocks.
 
@@ -53,6 +55,7 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
     return save_state(path, {"architecture": architecture, "weights": weights}, kind=KIND)
 
 
+@plain_torch()
 def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
     """Load a network in evaluation mode, on the CPU.
 
@@ -137,6 +140,7 @@ def check_model_output(path: str | os.PathLike[str]) -> Path:
     return check_target(path, overwrite=True)
 
 
+@plain_torch()
 def load_published(state: dict[str, Tensor], name: str = "the state dict") -> TransformerNet:
     """Make a network from a state dict of fast_neural_style's ``TransformerNet``, whose values are from 0 to 255.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from neuralstyle._stopping import interruptible, rescue
 from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
+from neuralstyle.machine.surroundings import plain_torch
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 @interruptible
+@plain_torch()
 def train(
     style: Picture | Style | Sequence[Picture | Style],
     data: TrainingData | Paths,

@@ -11,6 +11,7 @@ from torch import Tensor
 from neuralstyle._stopping import interruptible, rescue, stopping
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.optimizers.base import State
 from neuralstyle.optimizers.minimize import Minimum, minimize
 from neuralstyle.painting.plan import Plan, as_callbacks
@@ -43,6 +44,7 @@ def last_image() -> Image.Image:
 
 
 @interruptible
+@plain_torch()
 def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) -> Image.Image:
     """Paint a plan.
 

@@ -24,7 +24,7 @@ from neuralstyle.checkpoint import (
 )
 from neuralstyle.files import check_writable
 from neuralstyle.images import load_image
-from neuralstyle.objective.regions import load_mask
+from neuralstyle.images.masks import load_mask
 from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
 
