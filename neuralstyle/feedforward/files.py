@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from neuralstyle._log import logger
 from neuralstyle._stopping import stopping
 from neuralstyle.feedforward.data import find_pictures
 from neuralstyle.feedforward.models import load_model
@@ -136,6 +137,7 @@ def paint_batch(
     for (file, result, _), image in zip(batch, painted, strict=True):
         with _noting(file, failures):
             saved.append(save_image(image, result, overwrite))
+            logger.info("%s: painted as %s", file, result)
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from neuralstyle import distributed
+from neuralstyle._log import logger
 from neuralstyle._stopping import stopping
 from neuralstyle._words import TrainingPrecision
 from neuralstyle.checkpoint import State
@@ -30,7 +31,8 @@ It adds up 81 ``width`` numbers to a value from 0 to 1, not from 0 to 255, so eq
 large change. With the same rate, contrast first grows too much, and the network then converges to an even grey.
 """
 
-_logger = logging.getLogger(__name__)
+LOGGED_STEPS = 100
+"""Steps between two lines of the logger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +167,8 @@ class Loop:
                     bar.update()
                     progress = TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network)
                     stopped = callback is not None and self._stopped(callback, progress)
+                    if self.step % LOGGED_STEPS == 0 or self.step == self.steps:
+                        logger.info("step %d of %d: loss %.4g", self.step, self.steps, loss)
                     if distributed.is_writer():
                         journal.record(self, epoch, terms, last=stopped or self.step == self.steps)
                 if stopped:
@@ -220,11 +224,11 @@ def _whole(batches: Iterator[tuple[Tensor, list[str]]]) -> Iterator[tuple[Tensor
 
 
 def _report(failures: list[str], reported: set[str]) -> None:
-    """Log why files were skipped, each reason once."""
+    """Warn why files were skipped, each reason once."""
     for reason in failures:
         if reason not in reported:
             reported.add(reason)
-            _logger.warning("skipped: %s", reason)
+            warnings.warn(f"skipped: {reason}", stacklevel=2)
 
 
 def _averaging(network: nn.Module) -> nn.Module:

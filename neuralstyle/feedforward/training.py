@@ -142,12 +142,13 @@ def train(
         journal = Journal(checkpoints, averaged, Snapshots(records))
         try:
             loop.run(plan.batches(loop.step), plan.epoch_steps, journal, callback, progress)
+            _note(loop.network)
+            if output is not None and distributed.is_writer():
+                save_network(loop.network, output, half=half)
         except BaseException as error:
             rescue(partial(_keep, error, loop, journal))
             raise
-        if output is not None and distributed.is_writer():
-            save_network(loop.network, output, half=half)
-    return _note(loop.network)
+    return loop.network
 
 
 _last_network: TransformerNet | None = None

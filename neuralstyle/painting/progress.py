@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable as Function
@@ -16,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._log import logger
 from neuralstyle._stopping import stopping
 from neuralstyle.images import to_pil
 from neuralstyle.machine.surroundings import plain_torch
@@ -144,6 +144,8 @@ class Run:
             self.bar = self._bar(ahead)
         self.bar.update(ahead - self.bar.n)
         self.bar.set_description_str(f"{self.stages[stage].size} px {self.stages[stage].through}")
+        entered = self.stages[stage]
+        logger.info("stage %d of %d: %d px through %s", stage + 1, len(self.stages), entered.size, entered.through)
 
     def close(self) -> None:
         """Remove the bar, if there is one."""
@@ -196,7 +198,7 @@ class Run:
 
     def _announce(self) -> None:
         for note in self.notes:
-            logging.getLogger("neuralstyle").info(note)
+            logger.info(note)
             if self.show:
                 from tqdm.auto import tqdm
 
