@@ -452,7 +452,7 @@ def test_a_network_that_cannot_be_saved_at_the_end_is_saved_elsewhere(
         return save(network, path, **options)
 
     monkeypatch.setattr("neuralstyle.feedforward.models.save_model", full)
-    with pytest.raises(OSError, match="no space left.*; the network is in ") as caught:
+    with pytest.raises(OSError, match=r"no space left.*; the network is in ") as caught:
         quick(output=output)
     place = Path(str(caught.value).rpartition(" is in ")[2])
     assert place.name == output.name
