@@ -115,7 +115,8 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
         stopping.check()
-        return run.record(objective.evaluate(x, on_tile=run.on_tile))
+        loss, gradient = run.record(objective.evaluate(x, on_tile=run.on_tile))
+        return loss, plan.constrained(gradient)
 
     def save(minimum: State) -> None:
         found = {"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum}
