@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import brief, unknown
 from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward.export import OnnxModel
 from neuralstyle.feedforward.network import TransformerNet
@@ -42,6 +42,7 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
         half: store 16-bit floats, which halves the file.
 
     Raises:
+        TypeError: it is another network.
         ValueError: ``path`` has another suffix.
         OSError: the file cannot be written.
 
@@ -56,6 +57,8 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
         ```
 
     """
+    if not isinstance(network, TransformerNet):
+        raise TypeError(f"a network to save is a TransformerNet, received {brief(network)}")
     path = check_model_output(path)
     dtype = torch.float16 if half else torch.float32
     weights = {name: tensor.to(dtype) for name, tensor in network.state_dict().items()}

@@ -21,6 +21,8 @@ from torch import Tensor
 from neuralstyle._errors import whole_number
 from neuralstyle.feedforward.network import Margins, Moments, Stage, TransformerNet
 from neuralstyle.files.schema import shown
+from neuralstyle.images import MIN_SIDE
+from neuralstyle.images.tensors import check_floating
 from neuralstyle.machine.surroundings import plain_torch
 
 Size: TypeAlias = tuple[int, int]
@@ -70,7 +72,9 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
             whole. Functions other than a ``TransformerNet`` always see the whole picture.
 
     Raises:
-        ValueError: a tile of less than 32 pixels, or the model returns another shape, or NaN or infinite values.
+        TypeError: the picture is not a dense floating tensor.
+        ValueError: the picture has another shape or is too small, a tile of less than 32 pixels, or the model returns
+            another shape, or NaN or infinite values.
         OSError: the temporary folder has no room for the feature maps of a picture in tiles.
 
     Example:
@@ -83,6 +87,7 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
         ```
 
     """
+    _check(image, tile)
     if not isinstance(model, TransformerNet):
         with torch.no_grad():
             return _checked(model(image), image)
@@ -110,6 +115,15 @@ def _checked(painted: Any, image: Tensor) -> Tensor:
             "the model paints NaN or infinite values: its weights are too large, or its training has diverged"
         )
     return painted
+
+
+def _check(image: Tensor, tile: int | None) -> None:
+    check_floating(image, "the image")
+    if image.ndim != 4 or image.shape[1] != 3 or not image.shape[0] or min(image.shape[2:]) < MIN_SIDE:
+        rule = f"an image to paint has shape (B, 3, H, W), with {MIN_SIDE} pixels or more on a side"
+        raise ValueError(f"{rule}, received {tuple(image.shape)}")
+    if tile is not None:
+        whole_number("tile", tile, MIN_TILE_SIDE, hint=" pixels")
 
 
 @torch.no_grad()

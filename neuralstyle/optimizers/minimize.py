@@ -288,7 +288,13 @@ def _check_start(image: Tensor) -> None:
     what = "the start of a minimisation is a dense floating tensor in [0, 1]"
     if not isinstance(image, Tensor):
         raise TypeError(f"{what}, received {_shown(image)}")
-    if image.layout != torch.strided or image.is_meta or not image.is_floating_point() or image.element_size() < 2:
+    if (
+        image.layout != torch.strided
+        or image.is_meta
+        or not image.is_floating_point()
+        or image.element_size() < 2
+        or not image.numel()
+    ):
         raise ValueError(f"{what}, received one of {_kind(image)}")
 
 

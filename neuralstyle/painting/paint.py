@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 from torch import Tensor
 
+from neuralstyle._errors import brief
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
 from neuralstyle.machine.surroundings import plain_torch
@@ -44,6 +45,8 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
         ```
 
     """
+    if not isinstance(plan, Plan):
+        raise TypeError(f"a plan to paint is what plan(content, style, ...) returns, received {brief(plan)}")
     state = RunState(plan.state, plan.settings() if plan.state else {}, plan.start.device)
     callbacks = [*plan.callbacks, *as_callbacks(callback)]
     run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes)
