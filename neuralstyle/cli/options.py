@@ -62,6 +62,8 @@ MAX_MEGAPIXELS = Option(
 )
 QUIET = Option("--quiet", "show no progress bar", flag=True, everyday=True)
 
+JSON = Option("--json", "print a line for programs on stdout, and all else on stderr", flag=True)
+
 FORMAT = (
     Option("--depth", "save 8 or 16 bits a channel; 16 is for .png and .tif", int, choices=(8, 16), default=8),
     Option("--quality", "save .jpg, .webp and .avif in this quality, 1 to 100", int, "N", default=95),
@@ -224,6 +226,7 @@ LOG = Option("--log", "write the losses to a .csv or .jsonl file", metavar="FILE
 
 WATCHING = (
     QUIET,
+    JSON,
     Option("--print-every", "print the losses every N evaluations", int, "N"),
     SNAPSHOTS,
     Option("--snapshots-every", "save them every N evaluations", int, "N", shown="50"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -212,9 +213,15 @@ def load_batches(
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=pin,
+            worker_init_fn=_ignore_ctrl_c,
             generator=torch.Generator().manual_seed(0),  # otherwise torch's own generator advances
         )
     )
+
+
+def _ignore_ctrl_c(worker: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to workers too, to the process that started them and ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collate(items: Sequence[tuple[Tensor, list[str]]]) -> tuple[Tensor, list[str]]:

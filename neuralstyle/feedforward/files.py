@@ -11,6 +11,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from neuralstyle._log import logger
+from neuralstyle._stopping import stopping
 from neuralstyle.feedforward.data import find_pictures
 from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.options import Paths
@@ -122,9 +124,15 @@ def group_by_size(
 
 
 def paint_batch(
-    network: Callable[[Tensor], Tensor], batch: Batch, tile: int | None, overwrite: bool, failures: dict[Path, str]
+    network: Callable[[Tensor], Tensor],
+    batch: Batch,
+    tile: int | None,
+    overwrite: bool,
+    failures: dict[Path, str],
+    saved: list[Path],
 ) -> None:
     """Paint a batch and save the results; a failure of the network counts for every picture in the batch."""
+    stopping.check()
     before = len(failures)
     with _noting(batch[0][0], failures):
         painted = run_model(network, torch.cat([image for _, _, image in batch]), tile)
@@ -133,7 +141,8 @@ def paint_batch(
         return
     for (file, result, _), image in zip(batch, painted, strict=True):
         with _noting(file, failures):
-            save_image(image, result, overwrite)
+            saved.append(save_image(image, result, overwrite))
+            logger.info("%s: painted as %s", file, result)
 
 
 @contextmanager

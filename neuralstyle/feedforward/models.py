@@ -15,6 +15,7 @@ from neuralstyle._errors import brief, unknown
 from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward.export import OnnxModel
 from neuralstyle.feedforward.network import TransformerNet
+from neuralstyle.files import check_target
 from neuralstyle.files.pickles import read_state_dict
 from neuralstyle.files.schema import Floats, Record, Table, Whole, check_finite, check_shapes, clip
 from neuralstyle.machine.surroundings import plain_torch
@@ -145,15 +146,13 @@ def check_model_output(path: str | os.PathLike[str]) -> Path:
 
     Raises:
         ValueError: ``path`` does not end in .safetensors.
-        FileNotFoundError: the folder of ``path`` does not exist.
+        OSError: ``path`` is a folder, or its folder does not exist or cannot be written.
 
     """
     path = Path(path)
     if path.suffix.lower() != SUFFIX:
         raise ValueError(f"{path}: a model is saved in a file whose name ends in {SUFFIX}, received {path.suffix!r}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; create it first")
-    return path
+    return check_target(path, overwrite=True)
 
 
 @plain_torch()

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import whole_number
+from neuralstyle._stopping import stopping
 from neuralstyle.feedforward.network import Margins, Moments, Stage, TransformerNet
 from neuralstyle.files.schema import shown
 from neuralstyle.images import MIN_SIDE
@@ -256,6 +257,7 @@ def _boxes(size: Size, tile: int) -> Iterator[Box]:
     """Yield rectangles of at most ``tile`` a side that cover a map once."""
     for top in range(0, size[0], tile):
         for left in range(0, size[1], tile):
+            stopping.check()
             yield Box(Interval(top, min(top + tile, size[0])), Interval(left, min(left + tile, size[1])))
 
 

@@ -80,7 +80,11 @@ class Loss(ABC):
 
     @abstractmethod
     def forward(self, x: Any, target: Any) -> Tensor:
-        """The loss between features ``x`` and those of its target, both (B, C, h, w), as a scalar."""
+        """The loss between features ``x`` and those of its target, both (B, C, h, w), as a scalar.
+
+        An objective shows the features of all cells that the picture covers, also of those that its border cuts: h is
+        H / stride, rounded up. A joint loss sees the cells of its deepest layer at each of its layers.
+        """
 
     def __call__(self, x: Any, target: Any = None) -> Tensor:
         """Return the loss between feature maps, from ``forward``: a scalar that can be differentiated.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 
+from torch import Tensor
+
 from neuralstyle._errors import brief
 from neuralstyle.images import Picture, Size, load_image
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
 from neuralstyle.metrics.features import content_distance, structure, style_distance
-from neuralstyle.metrics.pixels import color_distance, spectrum_distance
+from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE, color_distance, spectrum_distance
+from neuralstyle.metrics.references import with_style
 
 BEST = {
     "style": "low",
@@ -79,8 +82,8 @@ def compare(
         The scores by name.
 
     Raises:
-        ValueError: no pictures, or a picture that is too small or has another aspect than the content; the message
-            names it.
+        ValueError: no pictures, a style that is too small, or a picture that is too small or has another aspect than
+            the content; the message names it.
         FileNotFoundError: a picture does not exist.
 
     Example:
@@ -104,6 +107,7 @@ def compare(
     for name, picture in pictures.items():
         whole = load_image(picture)
         image = whole if size is None else load_image(whole, size)
+        _check_style(image, painting)
         try:
             found[name] = Scores(
                 style=style_distance(image, painting),
@@ -119,6 +123,16 @@ def compare(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return found
+
+
+def _check_style(image: Tensor, painting: Tensor) -> None:
+    """Check that the style beside a result is large enough, or the message about its size would name the result."""
+    height, width = with_style(image, painting)[1].shape[2:]
+    if min(height, width) < MIN_SPECTRUM_SIDE <= min(image.shape[2:]):
+        raise ValueError(
+            f"the style is {painting.shape[3]} x {painting.shape[2]} pixels, {width} x {height} at the size of the "
+            f"results; measures need {MIN_SPECTRUM_SIDE} on each side, so give a larger or less narrow one"
+        )
 
 
 def table(scores: Mapping[str, Scores]) -> str:

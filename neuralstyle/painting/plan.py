@@ -16,6 +16,7 @@ from neuralstyle._errors import brief, takes, unknown
 from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
+from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
 from neuralstyle.images.reading import load_spare
@@ -52,6 +53,7 @@ class Plan:
         tile: longest side of a tile in pixels, "auto" or None.
         result: which picture is the result: "best", "last" or "average".
         color: whose colours the result has.
+        grey: whether neither the content nor a style has colours; then the best grey picture is painted.
         callbacks: called after each evaluation.
         progress: whether to show a progress bar.
         state: the file for the state of the run, or None.
@@ -77,6 +79,7 @@ class Plan:
     tile: TileSize
     result: Result
     color: Color
+    grey: bool
     callbacks: tuple[Callback, ...]
     progress: bool
     state: StateFile | None
@@ -124,11 +127,16 @@ class Plan:
             levels: number of values of each channel in the saved picture: 256 for 8 bits; None does not round.
 
         """
+        found = self.constrained(found)
         if self.content is None:
             return found
         return recolor_result(
             found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels
         )
+
+    def constrained(self, picture: Tensor) -> Tensor:
+        """Return a picture, or a gradient, projected on the grey ones if the result is to be grey."""
+        return to_grey(picture) if self.grey else picture
 
     @plain_torch()
     def picture(self, found: Tensor) -> Image.Image:
@@ -261,15 +269,18 @@ def _resolve(
     if content is not None:
         pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
+    seen = [load_image(style.image) for style in pictures if style.weight]
+    grey = all(is_grey(picture) for picture in (seen if content is None else [content, *seen]))
     planned = Plan(
         stages=stages,
-        start=on_encoder(stages[0].encoder, start),
+        start=on_encoder(stages[0].encoder, to_grey(start) if grey else start),
         content=None if content is None else on_encoder(stages[-1].encoder, content),
         styles=tuple(pictures),
         optimizer=optimizer,
         tile=tile,
         result=options["result"],
         color=color,
+        grey=grey,
         callbacks=as_callbacks(options["callback"]),
         progress=options["progress"],
         state=_state_file(options["state"]),
