@@ -134,7 +134,7 @@ def train(
             decay=decay,
             precision=precision,
         )
-        checkpoints = Checkpoints(state, plan.settings())
+        checkpoints = Checkpoints(state, {} if state is None else plan.settings())
         loop = plan.loop()
         if checkpoints.found is not None:
             loop.restore(checkpoints.found)
