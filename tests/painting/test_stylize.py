@@ -385,8 +385,7 @@ def test_a_style_is_never_blown_up_beyond_its_own_pixels(
 ) -> None:
     seen = []
     monkeypatch.setattr(
-        neuralstyle.painting.stages,
-        "Objective",
+        "neuralstyle.painting.stages.Objective",
         lambda *a, styles, **k: seen.append(styles) or Objective(*a, styles=styles, **k),
     )
     small = samples.painting("mosaic", size=64)
