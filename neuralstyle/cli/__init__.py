@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from neuralstyle import __version__
 from neuralstyle._stopping import stopping
@@ -58,11 +59,22 @@ def _run(options: argparse.Namespace) -> int:
 
     return_large_blocks()
     command: Command = options.command
-    with distributed.session():
+    with distributed.session(), _limit_of_pixels(options):
         paths.expand(command, options)
         if distributed.is_writer():
             paths.check(command, options, may_continue=True)
         return command.run(options)
+
+
+def _limit_of_pixels(options: argparse.Namespace) -> AbstractContextManager[None]:
+    """The limit of the pictures that a command reads."""
+    most: int | None = getattr(options, "max_megapixels", None)
+    if most is None:
+        return nullcontext()
+    from neuralstyle._errors import whole_number
+    from neuralstyle.images import pixel_limit
+
+    return pixel_limit(whole_number("--max-megapixels", most, 1) * 10**6)
 
 
 def _parser(show_all: bool = False) -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuralstyle._stopping import stopping
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
-from neuralstyle.cli.options import DEVICE, JSON, LOG, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
+from neuralstyle.cli.options import DEVICE, JSON, LOG, MAX_MEGAPIXELS, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.cli.printing import is_for_programs, note, report, say, say_json
@@ -162,6 +162,7 @@ _PICTURES = (
     Option("--epochs", "pass N times over the pictures", int, "N", default=default(TrainingData, "epochs")),
     Option("--steps", "stop after N batches, instead of passes", int, "N", everyday=True),
     Option("--hold-out", "keep the last N pictures out", int, "N", default=default(TrainingData, "hold_out")),
+    MAX_MEGAPIXELS,
     Option("--workers", "decode pictures in N processes", int, "N", shown="2, or 1 on a single core"),
     Option("--seed", "draw other weights, orders and crops", int, "N", default=default(TrainingData, "seed")),
     Option("--style-size", "make the style's longest side this long", int, "PIXELS", shown="its own", everyday=True),
@@ -257,6 +258,7 @@ APPLY = Command(
                 "PIXELS",
                 default=default(apply_files, "tile"),
             ),
+            MAX_MEGAPIXELS,
             DEVICE,
             QUIET,
             JSON,

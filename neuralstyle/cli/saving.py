@@ -16,6 +16,7 @@ from neuralstyle import distributed
 from neuralstyle._errors import whole_number
 from neuralstyle._stopping import stopping
 from neuralstyle.callbacks import LossLog, SavePictures, check_plot, plot_losses
+from neuralstyle.cli import paths
 from neuralstyle.cli.arguments import painting_arguments
 from neuralstyle.cli.options import has_state
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
@@ -57,6 +58,10 @@ def save(
     arguments, notes = painting_arguments(options, recipe)
     planned = make(**arguments)
     planned = replace(planned, notes=(*notes, *planned.notes))
+    # Only the state of this very run excuses files that exist; the gate did not know the settings yet.
+    continues = planned.continues
+    if distributed.is_writer() and has_state(options) and not continues:
+        paths.check(options.command, options, may_continue=False)
     if options.dry_run:
         return _show(options, planned)
     stopping.begin()
@@ -64,7 +69,7 @@ def save(
         paint(planned)
         return 0
     started = time.monotonic()
-    form |= {"overwrite": options.overwrite or has_state(options)}  # a run that was stopped has left its picture
+    form |= {"overwrite": options.overwrite or continues}  # a run that was stopped has left its picture
     with holding(options.output), stopping.shield():  # a second Ctrl-C does not break the saving after the first
         end = _paint(planned, watchers, wants_exact=options.depth > 8)
         end, saved = _save(end, options.output, {**form, "quality": options.quality})

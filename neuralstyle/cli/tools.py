@@ -8,7 +8,7 @@ from typing import Any
 
 from neuralstyle._words import MATCHINGS, NETWORK_NAMES
 from neuralstyle.cli import printing
-from neuralstyle.cli.options import FORMAT, OUTPUT, OVERWRITE
+from neuralstyle.cli.options import FORMAT, MAX_MEGAPIXELS, OUTPUT, OVERWRITE
 from neuralstyle.cli.parsing import Command, Option
 from neuralstyle.files import writing
 
@@ -96,6 +96,7 @@ COMMANDS = (
             "output": (OUTPUT, OVERWRITE, *FORMAT),
             "colour": (
                 Option("--method", "match colours by this method", choices=MATCHINGS, default="match", everyday=True),
+                MAX_MEGAPIXELS,
             ),
         },
     ),
@@ -110,6 +111,7 @@ COMMANDS = (
         ),
         options={
             "measuring": (
+                replace(MAX_MEGAPIXELS, everyday=True),
                 Option(
                     "--size",
                     "measure pictures at this longest side, 64 or more",

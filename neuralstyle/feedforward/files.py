@@ -18,7 +18,7 @@ from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.options import Paths
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.files import is_same_file
-from neuralstyle.images import MIN_SIDE, check_output, load_image, resize_image, save_image
+from neuralstyle.images import MAX_SIDE, MIN_SIDE, check_output, load_image, resize_image, save_image
 from neuralstyle.images.formats import WRITTEN
 from neuralstyle.machine.devices import find_device
 
@@ -41,11 +41,16 @@ def divide_size(image: Tensor, scale: float) -> Tensor:
     """Resize a picture to its sides divided by ``scale``.
 
     Raises:
-        ValueError: the result would be too small.
+        ValueError: the result would be too small or too large.
 
     """
     if scale == 1:
         return image
+    if max(image.shape[2:]) / scale > MAX_SIDE:
+        raise ValueError(
+            f"a picture of {image.shape[3]} x {image.shape[2]} pixels would be over {MAX_SIDE} on a side at "
+            f"content_scale={scale:g}; use a larger scale"
+        )
     height, width = (round(side / scale) for side in image.shape[2:])
     if min(height, width) < MIN_SIDE:
         raise ValueError(
@@ -92,7 +97,7 @@ def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
 
 def _results_of(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     """The pictures of a file or folder, each with the file for its result below a folder."""
-    for file in find_pictures(path):
+    for file in find_pictures(path, output):
         result = output / (file.relative_to(path) if path.is_dir() else file.name)
         yield file, result if result.suffix.lower() in WRITTEN else result.with_suffix(".png")
 

@@ -11,17 +11,28 @@ from torch import Tensor
 
 from neuralstyle import distributed, samples
 from neuralstyle._records import LossTable
-from neuralstyle.checkpoint import State, compare_settings, load_state, save_state
+from neuralstyle.checkpoint import State, compare_settings, describe, load_state, save_state
 from neuralstyle.feedforward.models import save_model
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.options import STATE_FILE, Records, StateFolder
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.files import NumberedFiles, Write, check_paths
+from neuralstyle.files.schema import Floats, Items, Number, Record, Table, Text, Whole
 from neuralstyle.images import Picture, check_output, load_image, resize_image, save_image
 
 MAX_SNAPSHOT_SIDE = 384  # pixels
 
 _KIND = "training run"
+_SCHEMA = Record(
+    {
+        "settings": Table(Text()),
+        "step": Whole(),
+        "elapsed": Number(0),
+        "network": Table(Floats()),
+        "optimizer": Items(Record({"step": Floats(()), "exp_avg": Floats(), "exp_avg_sq": Floats()})),
+    }
+)
+"""What the state of a run holds, see ``Loop.state``."""
 
 
 class Run(Protocol):
@@ -40,7 +51,7 @@ class Checkpoints:
 
     Args:
         options: the folder; None writes nothing.
-        settings: settings that a continued run has to share, by name; compared as text.
+        settings: settings that a continued run has to share, by name; compared by their descriptions.
 
     Raises:
         ValueError: the folder's state belongs to a run with other settings; the message names the first difference.
@@ -51,7 +62,7 @@ class Checkpoints:
 
     def __init__(self, options: StateFolder | None, settings: Mapping[str, object]) -> None:
         self.options = options
-        self.settings = {name: str(value) for name, value in settings.items()}
+        self.settings = {name: value if isinstance(value, str) else describe(value) for name, value in settings.items()}
         self.found: State | None = None
         if options is None:
             return
@@ -60,7 +71,7 @@ class Checkpoints:
             return
         file = Path(options.folder) / STATE_FILE
         if file.exists():
-            self.found = load_state(file, kind=_KIND)
+            self.found = load_state(file, kind=_KIND, schema=_SCHEMA)
             advice = "give the settings of that run, another folder, or resume=False (--restart) to start again"
             compare_settings(self.found["settings"], self.settings, options.folder, advice)
         elif others := sorted(Path(options.folder).glob("step-*.safetensors")):

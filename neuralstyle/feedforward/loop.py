@@ -22,6 +22,7 @@ from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.journal import Journal
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.tiled import run_model
+from neuralstyle.files.schema import check_shapes
 from neuralstyle.images import Picture, load_image, to_pil
 
 LAST_STAGE_LR_FACTOR = 0.1
@@ -125,7 +126,21 @@ class Loop:
         }
 
     def restore(self, state: State) -> None:
-        """Continue from a state."""
+        """Continue from a state.
+
+        Raises:
+            ValueError: its tensors are not those of this network.
+
+        """
+        own = self.network.state_dict()
+        try:
+            check_shapes(state["network"], {name: tuple(tensor.shape) for name, tensor in own.items()})
+            entries = dict(enumerate(state["optimizer"]))
+            for name in ("exp_avg", "exp_avg_sq") if entries else ():
+                shapes = (tuple(p.shape) for group in self.optimizer.param_groups for p in group["params"])
+                check_shapes({str(i): e[name] for i, e in entries.items()}, {str(i): s for i, s in enumerate(shapes)})
+        except ValueError as error:
+            raise ValueError(f"the state is not of this network ({error}); give another folder") from error
         self.step, self.elapsed = state["step"], state["elapsed"]
         self.network.load_state_dict(state["network"])
         groups = self.optimizer.state_dict()["param_groups"]

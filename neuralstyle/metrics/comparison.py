@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 
 from torch import Tensor
 
+from neuralstyle._errors import brief
 from neuralstyle.images import Picture, Size, load_image
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
@@ -97,6 +98,8 @@ def compare(
         ```
 
     """
+    if not isinstance(pictures, Mapping):
+        raise TypeError(f"pictures to compare are a mapping from names to pictures, received {brief(pictures)}")
     if not pictures:
         raise ValueError("there are no pictures to compare; give at least one")
     photograph, painting = load_image(content), load_image(style)
@@ -146,6 +149,8 @@ def table(scores: Mapping[str, Scores]) -> str:
         ```
 
     """
+    if not isinstance(scores, Mapping):
+        raise TypeError(f"scores are a mapping from names to Scores, as compare returns, received {brief(scores)}")
     names = [field.name for field in fields(Scores)]
     lines = [["", *names], ["best", *(BEST[name] for name in names)]]
     lines += [[name, *(_shown(value) for value in astuple(found))] for name, found in scores.items()]

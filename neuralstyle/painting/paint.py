@@ -8,6 +8,7 @@ from functools import partial
 from PIL import Image
 from torch import Tensor
 
+from neuralstyle._errors import brief
 from neuralstyle._stopping import interruptible, rescue, stopping
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
@@ -71,6 +72,8 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
         ```
 
     """
+    if not isinstance(plan, Plan):
+        raise TypeError(f"a plan to paint is what plan(content, style, ...) returns, received {brief(plan)}")
     state = RunState(plan.state, plan.settings() if plan.state else {}, plan.start.device)
     callbacks = [*plan.callbacks, *as_callbacks(callback)]
     run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes, plan.tile)
@@ -112,7 +115,8 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
         stopping.check()
-        return run.record(objective.evaluate(x, on_tile=run.on_tile))
+        loss, gradient = run.record(objective.evaluate(x, on_tile=run.on_tile))
+        return loss, plan.constrained(gradient)
 
     def save(minimum: State) -> None:
         found = {"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum}
