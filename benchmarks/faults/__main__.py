@@ -46,7 +46,7 @@ def repeat(name: str, seed: int) -> int:
 
     started = worker.prepare()
     (kind,) = choose([name]).values()
-    answer = trial.run(kind, name, seed, started, show=True)
+    answer = trial.run(kind, name, seed, started, show=True, say=print)
     print(f"{answer.outcome}: {answer.text}\n{answer.seconds:.2f} s, {answer.peak:.0f} MiB over the start")
     return int(answer.outcome in trial.FAULTS)
 
@@ -83,6 +83,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
     parser.add_argument("--table", type=Path, metavar="FILE.md", help="write the table there too")
     parser.add_argument("--kind", metavar="NAME", help="try one input of this kind, and print its traceback")
+    parser.add_argument("--verbose", action="store_true", help="print every failure, not the first of each sort")
     parser.add_argument("--list", action="store_true", help="list the kinds")
     return parser.parse_args()
 
@@ -105,6 +106,7 @@ def main() -> int:
         options.seconds,
         options.jobs,
         lambda text: print(text, file=sys.stderr, flush=True),
+        options.verbose,
     )
     print(campaign.text_table(counts))
     print("\n".join(campaign.failures(counts)))

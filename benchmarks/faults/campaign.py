@@ -35,17 +35,20 @@ class Worker:
             self._start()
         assert self._process is not None
         assert self._process.stdin is not None
-        begin = time.monotonic()
+        begin, note = time.monotonic(), "while it was made"
         try:
             self._process.stdin.write(f"{name} {seed}\n".encode())
             self._process.stdin.flush()
             line = self._line(limit)
+            if line is not None:
+                note = json.loads(line)
+                line = self._line(limit)
         except (EOFError, BrokenPipeError):
             code = self._process.wait()
-            return Answer("crash", f"the process ended with {code}", time.monotonic() - begin)
+            return Answer("crash", f"{note}: the process ended with {code}", time.monotonic() - begin)
         if line is None:
             self.end()
-            return Answer("hang", f"no answer in {limit:.0f} s", time.monotonic() - begin)
+            return Answer("hang", f"{note}: no answer in {limit:.0f} s", time.monotonic() - begin)
         return Answer(**json.loads(line))
 
     def end(self) -> None:
@@ -69,7 +72,7 @@ class Worker:
             line = self._line(START)
         except EOFError:
             line = None
-        if line != b"ready":
+        if line != b'"ready"':
             self.end()
             raise RuntimeError(f"a worker does not start: {' '.join(command)}")
 
@@ -134,6 +137,7 @@ def run(
     seconds: float | None = None,
     jobs: int = 1,
     say: Callable[[str], None] = lambda text: None,
+    say_all: bool = False,
 ) -> dict[str, Count]:
     """Try inputs of all kinds.
 
@@ -143,7 +147,8 @@ def run(
         count: inputs of each kind; None: the kind's own number.
         seconds: begin no input after this time; None: try them all.
         jobs: number of processes.
-        say: called with a line now and then.
+        say: called with the first failure of each sort.
+        say_all: call it with every failure.
 
     """
     todo, lock = inputs(kinds, seed, count), threading.Lock()
@@ -164,7 +169,7 @@ def run(
                 with lock:
                     known = counts[name].first.get(answer.outcome)
                     counts[name].add(number, answer)
-                    if answer.outcome in FAULTS and known is None:
+                    if answer.outcome in FAULTS and (known is None or say_all):
                         say(f"{name} {number}: {answer.outcome}: {answer.text[:300]}")
         except Exception as error:
             errors.append(error)

@@ -7,7 +7,6 @@ import linecache
 import os
 import shutil
 import tempfile
-import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -69,6 +68,7 @@ class Kind:
         memory: MiB over the start of the worker.
         documented: classes of exceptions that the attempt may raise.
         own_words: whether each error has to be raised by neuralstyle itself.
+        may_change: the names of files that may be replaced.
 
     """
 
@@ -80,6 +80,7 @@ class Kind:
     memory: int = 1024
     documented: tuple[type[BaseException], ...] = DOCUMENTED
     own_words: bool = False
+    may_change: Callable[[Case], tuple[str, ...]] = lambda case: ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,14 @@ def make(kind: Kind, name: str, seed: int, folder: Path) -> Case:
     return kind.make(Random(f"{name} {seed}"), folder)
 
 
-def run(kind: Kind, name: str, seed: int, started: float, show: bool = False) -> Answer:
+def run(
+    kind: Kind,
+    name: str,
+    seed: int,
+    started: float,
+    show: bool = False,
+    say: Callable[[str], object] = lambda note: None,
+) -> Answer:
     """Make an input, try it and judge what happened.
 
     Args:
@@ -108,7 +116,8 @@ def run(kind: Kind, name: str, seed: int, started: float, show: bool = False) ->
         name: the kind's name.
         seed: the seed.
         started: MiB that the process had at its start.
-        show: print how the input was made, and the traceback.
+        show: print the traceback.
+        say: called with how the input was made, before it is tried.
 
     """
     home = Path.cwd()
@@ -116,15 +125,17 @@ def run(kind: Kind, name: str, seed: int, started: float, show: bool = False) ->
     try:
         os.chdir(folder)
         case = make(kind, name, seed, folder)
+        say(case.note)
         before = hashes(folder)
         forget_peak()
-        begin = time.process_time()
+        begin = processor_seconds()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outcome, text = _attempt(kind, case, folder, show)
-        seconds, peak = time.process_time() - begin, peak_memory() - started
+        seconds, peak = processor_seconds() - begin, peak_memory() - started
         text = f"{case.note}: {text}"
         if outcome in (OPENED, REFUSED):
+            before = {path: digest for path, digest in before.items() if path not in kind.may_change(case)}
             changed = changes(before, hashes(folder))
             if changed:
                 outcome, text = "changed", f"{case.note}: {changed}"
@@ -176,6 +187,8 @@ def _is_own(error: BaseException) -> bool:
     last = frames[-1]
     if isinstance(error, OSError) and error.errno is not None:
         return True
+    if str(error).startswith("expected str, bytes or os.PathLike object"):  # Python's, and says it all
+        return True
     if Path(last.filename).parent == Path(__file__).parent:  # the call itself: an argument too many
         return True
     is_raise = linecache.getline(last.filename, last.lineno or 0).strip().startswith("raise")
@@ -209,6 +222,11 @@ def changes(before: dict[str, str], after: dict[str, str]) -> str:
         if after.get(name) != digest:
             return f"{name} {'changed' if name in after else 'is gone'}"
     return ""
+
+
+def processor_seconds() -> float:
+    """The processor's time of this process, and of those that it started and that ended."""
+    return sum(os.times()[:4])
 
 
 def forget_peak() -> None:

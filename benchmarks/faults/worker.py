@@ -1,4 +1,5 @@
-"""A process that tries inputs: it reads lines with a kind and a seed, and answers each with a line of JSON."""
+"""A process that tries inputs: it reads lines with a kind and a seed, and answers each with two lines of JSON: how
+the input was made, and how it ended."""
 
 from __future__ import annotations
 
@@ -44,13 +45,15 @@ def main() -> None:
 
     kinds = KINDS | HIDDEN
     started = prepare()
-    answers.write("ready\n")
-    answers.flush()
+
+    def say(answer: object) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    say("ready")
     for line in sys.stdin:
         name, seed = line.split()
-        answer = trial.run(kinds[name], name, int(seed), started)
-        answers.write(json.dumps(asdict(answer)) + "\n")
-        answers.flush()
+        say(asdict(trial.run(kinds[name], name, int(seed), started, say=say)))
 
 
 if __name__ == "__main__":
