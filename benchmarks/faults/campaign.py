@@ -198,7 +198,10 @@ def rows(counts: Mapping[str, Count]) -> list[list[str]]:
         span = f"{min(count.seeds)} to {max(count.seeds)}"
         table.append([name, span, str(len(count.seeds)), *outcomes, f"{count.seconds:.1f}", f"{count.peak:.0f}"])
     sums = [str(sum(int(row[column]) for row in table)) for column in range(2, len(HEADINGS) - 2)]
-    worst = max((count.seconds for count in known.values()), default=0), max((c.peak for c in known.values()), default=0)
+    worst = (
+        max((count.seconds for count in known.values()), default=0),
+        max((c.peak for c in known.values()), default=0),
+    )
     return [*table, ["all", "", *sums, f"{worst[0]:.1f}", f"{worst[1]:.0f}"]]
 
 

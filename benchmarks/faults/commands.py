@@ -17,13 +17,24 @@ from typing import Any
 
 from formats import picture
 from reading import whole_model
-from trial import OPENED, REFUSED, Case, Fault, Kind, unclear_because
+from trial import OPENED, REFUSED, Case, FaultError, Kind, unclear_because
 
 FREQUENCIES = {"stylize": 8, "train": 5, "apply": 6, "demo": 0.3, "layers": 0.3, "losses": 0.1}  # others: 2
 INTS = ("0", "1", "2", "3", "15", "16", "17", "32", "48", "-1", "1000000000", "99999999999999999999", "1e3", "1.5", "x")
 FLOATS = ("0", "0.5", "1", "2", "-1", "nan", "inf", "-inf", "1e308", "1e-308", "1e999", "x", "")
 INPUTS = ("photo.png", "painting.png", "grey.jpg", "album", "model.safetensors", "model.onnx", "losses.csv")
-POOR = ("tiny.png", "broken.png", "empty.png", "notes.txt", "missing.png", "", ".", "-", "nowhere/photo.png", "new\nline")
+POOR = (
+    "tiny.png",
+    "broken.png",
+    "empty.png",
+    "notes.txt",
+    "missing.png",
+    "",
+    ".",
+    "-",
+    "nowhere/photo.png",
+    "new\nline",
+)
 OUTPUTS = ("out.png", "out.jpg", "out.tif", "out.webp", "out.safetensors", "out.onnx", "out", "out.json", "out.csv")
 POOR_OUTPUTS = ("photo.png", "album", "out.xyz", "nowhere/out.png", "exists.png", "exists.safetensors", "exists.json")
 PATTERNS = ("step-{}.png", "step-%03d.png", "step.png", "{}{}.png", "step-{:9999d}.png", "nowhere/{}.png")
@@ -141,8 +152,6 @@ def _value(dice: Random, name: str, action: argparse.Action) -> str:
 @contextlib.contextmanager
 def small_works() -> Iterator[None]:
     """Leave out works that take more than milliseconds."""
-    import neuralstyle.cli.feedforward
-    import neuralstyle.cli.saving
     from neuralstyle.feedforward.training import train
     from neuralstyle.painting.paint import paint
 
@@ -192,19 +201,19 @@ def call(words: list[str]) -> Ended:
 def check(ended: Ended) -> None:
     """Check what holds for every command: its exit code, and lines of errors that can be understood."""
     if ended.code not in (0, 2):
-        raise Fault("wrong", f"exit {ended.code}: {ended.err[-300:]}")
+        raise FaultError("wrong", f"exit {ended.code}: {ended.err[-300:]}")
     if ended.code == 2 and not ended.errors:
-        raise Fault("unclear", f"exit 2 and no error: {ended.err[-300:]}")
+        raise FaultError("unclear", f"exit 2 and no error: {ended.err[-300:]}")
     if ended.code == 0 and ended.errors:
-        raise Fault("wrong", f"exit 0 and an error: {ended.errors[0]}")
+        raise FaultError("wrong", f"exit 0 and an error: {ended.errors[0]}")
     if len([line for line in ended.errors if "error:" in line.partition(" ")[2][:7]]) > 1:
-        raise Fault("unclear", f"several errors: {ended.errors}")
+        raise FaultError("unclear", f"several errors: {ended.errors}")
     for line in ended.err.replace("\r", "\n").splitlines():
         if NOT_OURS.match(line):
-            raise Fault("unclear", f"a line of another's: {line[:300]}")
+            raise FaultError("unclear", f"a line of another's: {line[:300]}")
         unclear = unclear_because(line) if line.startswith("neuralstyle:") else None
         if unclear is not None:
-            raise Fault("unclear", f"{unclear}: {line}")
+            raise FaultError("unclear", f"{unclear}: {line}")
 
 
 def run_command(case: Case) -> str:
@@ -221,6 +230,7 @@ def may_change(case: Case) -> tuple[str, ...]:
 # Full disks
 
 
+SHORT_TRAINING = tuple(["--steps", "1", "--size", "16", "--workers", "0", "--width", "4", "--blocks", "1", "--batch-size", "1"])
 LIMITS = (0, 1, 100, 999, 3000, 8000, 20_000, 50_000, 200_000)
 
 
@@ -236,7 +246,18 @@ def make_full_disk(dice: Random, folder: Path) -> Case:
             ["recolor", "photo.png", "painting.png", "-o", f"{out}.png", "--overwrite"],
             ["apply", "model.safetensors", "photo.png", "grey.jpg", "-o", "results"],
             ["export", "model.safetensors", "-o", "out.onnx"],
-            ["train", "painting.png", "album", "-o", f"{out}.safetensors", "--overwrite", "--steps", "1", "--size", "16"]
+            [
+                "train",
+                "painting.png",
+                "album",
+                "-o",
+                f"{out}.safetensors",
+                "--overwrite",
+                "--steps",
+                "1",
+                "--size",
+                "16",
+            ]
             + ["--workers", "0", "--width", "4", "--blocks", "1", "--batch-size", "1"],
         )
     )
@@ -258,15 +279,15 @@ def run_on_full_disk(case: Case) -> str:
     check(ended)
     for path, data in before.items():
         if ended.code and path.read_bytes() != data:
-            raise Fault("changed", f"{path} after exit {ended.code}")
+            raise FaultError("changed", f"{path} after exit {ended.code}")
     for path in [*Path().glob("out*"), *Path().glob("results/*"), *Path().glob("exists.*")]:
         check_whole(path)
     left = [path.name for path in Path().rglob("*") if path.name.endswith(".tmp")]
     if left:
-        raise Fault("wrong", f"left over: {left}")
+        raise FaultError("wrong", f"left over: {left}")
     written = [word for word in words if word.startswith(("out", "exists", "new", "results"))]
     if ended.code and not any(name in line for line in ended.errors for name in written):
-        raise Fault("unclear", f"names none of {written}: {ended.errors}")
+        raise FaultError("unclear", f"names none of {written}: {ended.errors}")
     return OPENED if ended.code == 0 else REFUSED
 
 
@@ -287,12 +308,10 @@ def check_whole(path: Path) -> None:
             with Image.open(path) as image:
                 image.load()
     except Exception as error:
-        raise Fault("wrong", f"{path} is not whole: {error}") from error
+        raise FaultError("wrong", f"{path} is not whole: {error}") from error
 
 
 KINDS: dict[str, Kind] = {
     "command.line": Kind(make_command, run_command, 5000, 12, documented=(), may_change=may_change),
-    "disk.limit": Kind(
-        make_full_disk, run_on_full_disk, 300, 3, documented=(), may_change=lambda case: REPLACEABLE
-    ),
+    "disk.limit": Kind(make_full_disk, run_on_full_disk, 300, 3, documented=(), may_change=lambda case: REPLACEABLE),
 }

@@ -21,7 +21,7 @@ from typing import Any
 import commands
 from formats import picture
 from reading import whole_model
-from trial import OPENED, REFUSED, Case, Fault, Kind, unclear_because
+from trial import OPENED, REFUSED, Case, FaultError, Kind, unclear_because
 
 LONGEST = 90.0  # seconds of a program that nobody stops
 AT_WORK = 0.7  # share of the signals that come after the first evaluation or picture; the others come at any time
@@ -112,7 +112,7 @@ def finish(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        raise Fault("hang", f"did not end in {LONGEST:.0f} s") from None
+        raise FaultError("hang", f"did not end in {LONGEST:.0f} s") from None
     return process.returncode, err.decode(errors="replace")
 
 
@@ -160,27 +160,27 @@ def stop(case: Case) -> str:
             process.send_signal(sent)
     code, err = finish(process)
     if code not in (0, *CODES[kind]):
-        raise Fault("wrong", f"exit {code}: {err[-300:]}")
+        raise FaultError("wrong", f"exit {code}: {err[-300:]}")
     if "Traceback" in err or '  File "' in err:
-        raise Fault("traceback", err[-300:])
+        raise FaultError("traceback", err[-300:])
     unclear = next((found for line in err.splitlines() if (found := unclear_because(line))), None)
     if unclear is not None and err.strip():
-        raise Fault("unclear", f"{unclear}: {err[-600:]}")
+        raise FaultError("unclear", f"{unclear}: {err[-600:]}")
     for file in work.results:
         if Path(file).exists():
             commands.check_whole(Path(file))
     if kind != "KILL" and is_begun and not any(map(os.path.exists, (*work.kept, *_named(err)))):
-        raise Fault("wrong", f"exit {code}, and nothing was kept: {err[-300:]}")
+        raise FaultError("wrong", f"exit {code}, and nothing was kept: {err[-300:]}")
     if code:
         code, err = finish(start((*work.words, *work.again)))
         if code:
-            raise Fault("wrong", f"started again it ends with {code}: {err[-300:]}")
+            raise FaultError("wrong", f"started again it ends with {code}: {err[-300:]}")
     for file, data in results.items():
         if Path(file).read_bytes() != data:
-            raise Fault("wrong", f"{file} is not what an undisturbed run ends with")
+            raise FaultError("wrong", f"{file} is not what an undisturbed run ends with")
     left = [path for path in _leftovers() if path not in (".run.state-notes.tmp", ".out.png.tmp")]
     if left:
-        raise Fault("wrong", f"left over: {left}")
+        raise FaultError("wrong", f"left over: {left}")
     return OPENED if not code else REFUSED
 
 
@@ -220,8 +220,7 @@ def make_small_disk(dice: Random, folder: Path) -> Case:
             ["stylize", *paint, "-o", "disk/out.png", "--network", "compact19"],
             ["stylize", *paint, "-o", "disk/out.png", "--network", "compact19", "--log", "disk/log.csv"],
             ["stylize", *paint, "-o", "disk/out.tif", "--network", "compact19", "--state", "disk/run.state"],
-            ["train", "painting.png", "album", "-o", "disk/net.safetensors", "--steps", "1", "--size", "16"]
-            + ["--workers", "0", "--width", "4", "--blocks", "1", "--batch-size", "1"],
+            ["train", "painting.png", "album", "-o", "disk/net.safetensors", *commands.SHORT_TRAINING],
             ["apply", "model.safetensors", "photo.png", "grey.jpg", "-o", "disk/results"],
             ["recolor", "photo.png", "painting.png", "-o", "disk/out.png"],
         )
@@ -240,14 +239,14 @@ def fill_disk(case: Case) -> str:
         ended: Any = commands.call(words)
         commands.check(ended)
         if (disk / "precious").read_bytes() != before:
-            raise Fault("changed", "disk/precious")
+            raise FaultError("changed", "disk/precious")
         for path in disk.rglob("*"):
             commands.check_whole(path)
         left = [path.name for path in disk.rglob("*") if path.name.endswith(".tmp")]
         if left:
-            raise Fault("wrong", f"left over: {left}")
+            raise FaultError("wrong", f"left over: {left}")
         if ended.code and "disk" not in ended.err:
-            raise Fault("unclear", f"does not name the file: {ended.err[-300:]}")
+            raise FaultError("unclear", f"does not name the file: {ended.err[-300:]}")
         return OPENED if ended.code == 0 else REFUSED
 
 

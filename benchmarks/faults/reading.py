@@ -13,7 +13,7 @@ from typing import Any
 
 from damage import damage
 from formats import FORMATS, picture, with_damaged_profile
-from trial import OPENED, Case, Fault, Kind
+from trial import OPENED, Case, FaultError, Kind
 
 SHARE_WHOLE = 0.04  # of the pictures: not damaged, so that they have to be opened
 SIZES = (None, None, 32, 64)
@@ -56,10 +56,10 @@ def open_picture(case: Case) -> str:
 
     path, size = case.value
     image = load_image(path, size)
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or not (0 <= image.min() and image.max() <= 1):  # NaN too
-        raise Fault("wrong", f"{tuple(image.shape)}, values from {image.min():g} to {image.max():g}")
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or not (image.min() >= 0 and image.max() <= 1):  # NaN too
+        raise FaultError("wrong", f"{tuple(image.shape)}, values from {image.min():g} to {image.max():g}")
     if size is not None and max(image.shape) != size:
-        raise Fault("wrong", f"a longest side of {max(image.shape)} instead of {size}")
+        raise FaultError("wrong", f"a longest side of {max(image.shape)} instead of {size}")
     return OPENED
 
 
@@ -187,9 +187,9 @@ def open_model(case: Case) -> str:
     with torch.no_grad():
         found = load_model(case.value)(image)
         if found.shape != image.shape:
-            raise Fault("wrong", f"the result has shape {tuple(found.shape)}")
+            raise FaultError("wrong", f"the result has shape {tuple(found.shape)}")
         if case.value.suffix == ".safetensors" and not torch.equal(found, network()(image)):
-            raise Fault("wrong", "the network was damaged and paints another picture")
+            raise FaultError("wrong", "the network was damaged and paints another picture")
     return OPENED
 
 
@@ -243,7 +243,7 @@ def continue_painting(case: Case) -> str:
     result = paint(case.value)
     case.value.write_bytes(data)  # a run that goes on may write its state
     if result != whole_painting()[1]:
-        raise Fault("wrong", "the run went on from a damaged state to another picture")
+        raise FaultError("wrong", "the run went on from a damaged state to another picture")
     return OPENED
 
 
@@ -287,7 +287,7 @@ def continue_training(case: Case) -> str:
     found = training(case.value.parent.parent)
     case.value.write_bytes(data)
     if not all(torch.equal(found[name], tensor) for name, tensor in whole_training()[1].items()):
-        raise Fault("wrong", "the training went on from a damaged state to another network")
+        raise FaultError("wrong", "the training went on from a damaged state to another network")
     return OPENED
 
 
@@ -335,7 +335,7 @@ def open_log(case: Case) -> str:
     path, with_plot = case.value
     rows = read_losses(path)
     if not all(isinstance(value, (int, float)) for row in rows for value in row.values()):
-        raise Fault("wrong", "a row holds something else than numbers")
+        raise FaultError("wrong", "a row holds something else than numbers")
     if with_plot:
         plot_losses(path, path.parent / "plot.png")
     return OPENED

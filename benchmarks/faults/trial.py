@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import linecache
 import os
@@ -47,7 +48,7 @@ class Case:
     whole: bool = False
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """Found by the attempt itself: one of ``FAULTS``, and what happened."""
 
     def __init__(self, outcome: str, text: str) -> None:
@@ -154,7 +155,7 @@ def run(
 def _attempt(kind: Kind, case: Case, folder: Path, show: bool) -> tuple[str, str]:
     try:
         return kind.attempt(case), ""
-    except Fault as fault:
+    except FaultError as fault:
         return fault.outcome, str(fault)
     except BaseException as error:
         if show:
@@ -231,10 +232,8 @@ def processor_seconds() -> float:
 
 def forget_peak() -> None:
     """Make the peak of the memory the memory now, where the system can."""
-    try:
+    with contextlib.suppress(OSError):  # the peak is else that of all inputs of the process so far
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        pass  # the peak is then that of all inputs of the process so far
 
 
 def peak_memory() -> float:
