@@ -230,7 +230,20 @@ def may_change(case: Case) -> tuple[str, ...]:
 # Full disks
 
 
-SHORT_TRAINING = tuple(["--steps", "1", "--size", "16", "--workers", "0", "--width", "4", "--blocks", "1", "--batch-size", "1"])
+SHORT_TRAINING = (
+    "--steps",
+    "1",
+    "--size",
+    "16",
+    "--workers",
+    "0",
+    "--width",
+    "4",
+    "--blocks",
+    "1",
+    "--batch-size",
+    "1",
+)
 LIMITS = (0, 1, 100, 999, 3000, 8000, 20_000, 50_000, 200_000)
 
 
@@ -246,19 +259,7 @@ def make_full_disk(dice: Random, folder: Path) -> Case:
             ["recolor", "photo.png", "painting.png", "-o", f"{out}.png", "--overwrite"],
             ["apply", "model.safetensors", "photo.png", "grey.jpg", "-o", "results"],
             ["export", "model.safetensors", "-o", "out.onnx"],
-            [
-                "train",
-                "painting.png",
-                "album",
-                "-o",
-                f"{out}.safetensors",
-                "--overwrite",
-                "--steps",
-                "1",
-                "--size",
-                "16",
-            ]
-            + ["--workers", "0", "--width", "4", "--blocks", "1", "--batch-size", "1"],
+            ["train", "painting.png", "album", "-o", f"{out}.safetensors", "--overwrite", *SHORT_TRAINING],
         )
     )
     limit = dice.choice(LIMITS)

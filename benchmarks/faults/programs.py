@@ -159,22 +159,10 @@ def stop(case: Case) -> str:
         if process.poll() is None:
             process.send_signal(sent)
     code, err = finish(process)
-    if code not in (0, *CODES[kind]):
-        raise FaultError("wrong", f"exit {code}: {err[-300:]}")
-    if "Traceback" in err or '  File "' in err:
-        raise FaultError("traceback", err[-300:])
-    unclear = next((found for line in err.splitlines() if (found := unclear_because(line))), None)
-    if unclear is not None and err.strip():
-        raise FaultError("unclear", f"{unclear}: {err[-600:]}")
-    for file in work.results:
-        if Path(file).exists():
-            commands.check_whole(Path(file))
-    if kind != "KILL" and is_begun and not any(map(os.path.exists, (*work.kept, *_named(err)))):
-        raise FaultError("wrong", f"exit {code}, and nothing was kept: {err[-300:]}")
+    _check_words(code, (0, *CODES[kind]), err)
+    _check_files(work, err, is_begun and kind != "KILL", f"exit {code}")
     if code:
-        code, err = finish(start((*work.words, *work.again)))
-        if code:
-            raise FaultError("wrong", f"started again it ends with {code}: {err[-300:]}")
+        _check_again(work)
     for file, data in results.items():
         if Path(file).read_bytes() != data:
             raise FaultError("wrong", f"{file} is not what an undisturbed run ends with")
@@ -182,6 +170,30 @@ def stop(case: Case) -> str:
     if left:
         raise FaultError("wrong", f"left over: {left}")
     return OPENED if not code else REFUSED
+
+
+def _check_words(code: int, right: tuple[int, ...], err: str) -> None:
+    if code not in right:
+        raise FaultError("wrong", f"exit {code}: {err[-300:]}")
+    if "Traceback" in err or '  File "' in err:
+        raise FaultError("traceback", err[-300:])
+    for line in filter(str.strip, err.splitlines()):
+        if (unclear := unclear_because(line)) is not None:
+            raise FaultError("unclear", f"{unclear}: {line}")
+
+
+def _check_files(work: Work, err: str, has_to_keep: bool, how: str) -> None:
+    for file in map(Path, work.results):
+        if file.exists():
+            commands.check_whole(file)
+    if has_to_keep and not any(map(os.path.exists, (*work.kept, *_named(err)))):
+        raise FaultError("wrong", f"{how}, and nothing was kept: {err[-300:]}")
+
+
+def _check_again(work: Work) -> None:
+    code, err = finish(start((*work.words, *work.again)))
+    if code:
+        raise FaultError("wrong", f"started again it ends with {code}: {err[-300:]}")
 
 
 def _named(err: str) -> list[str]:
