@@ -27,6 +27,7 @@ from .images import Picture as Picture
 from .images import Pixels as Pixels
 from .images import Width as Width
 from .images import load_image as load_image
+from .images import pixel_limit as pixel_limit
 from .images import save_image as save_image
 from .losses import ContentLoss as ContentLoss
 from .losses import GramStyleLoss as GramStyleLoss

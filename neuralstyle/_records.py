@@ -1,4 +1,4 @@
-"""Files that a run writes as it proceeds: a table of losses, and pictures with a number in their names."""
+"""The table of losses that a run writes as it proceeds."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neuralstyle.files import writing
+
 LOG_SUFFIXES = (".csv", ".jsonl")
 COUNTERS = ("iteration", "step")
 """Names of the column that counts the rows of a log: evaluations of ``stylize``, or steps of ``train``."""
-
-_NUMBER_FIELD = re.compile(r"\{(?::(0\d+)?d?)?\}|%(0\d+)?d")
 
 
 class LossTable:
@@ -53,9 +52,8 @@ class LossTable:
         if any(list(row) != list(columns) for _, row in kept):
             raise ValueError(f"{self.path} is the log of a run with other losses; give another name")
         header = _csv_line(columns) if self.path.suffix == ".csv" else ""
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_text(header + "".join(line for line, _ in kept), encoding="utf-8")
-        temporary.replace(self.path)
+        with writing(self.path) as temporary:
+            temporary.write_text(header + "".join(line for line, _ in kept), encoding="utf-8")
 
     def append(self, row: Mapping[str, float]) -> None:
         """Write one more row, with the columns given to ``begin``."""
@@ -92,41 +90,6 @@ class LossTable:
             return list(zip(lines, rows, strict=True))
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{self.path} is not a log of losses ({error}); give another name") from error
-
-
-class NumberedFiles:
-    """File names that differ in a number, such as "step-0001.png", "step-0002.png".
-
-    Args:
-        pattern: a name with one field for the number: "step-{}.png", "step-{:04d}.png", "step-%d.png" or
-            "step-%04d.png".
-
-    Raises:
-        ValueError: the file name has no such field, or several.
-
-    """
-
-    def __init__(self, pattern: str | os.PathLike[str]) -> None:
-        path = Path(pattern)
-        fields = list(_NUMBER_FIELD.finditer(path.name))
-        if len(fields) != 1:
-            raise ValueError(
-                f"the file name in {str(path)!r} needs one field for the number, such as {{}}, {{:04d}}, %d or %04d; "
-                f"it has {len(fields)}"
-            )
-        (field,) = fields
-        self.folder = path.parent
-        self._before, self._after = path.name[: field.start()], path.name[field.end() :]
-        self._width = field[1] or field[2] or ""
-
-    def path(self, number: int) -> Path:
-        """Return the path with this number."""
-        return self.folder / f"{self._before}{number:{self._width}d}{self._after}"
-
-    def existing(self) -> list[Path]:
-        """List the existing files of this pattern, with any number."""
-        name = re.compile(rf"{re.escape(self._before)}\d+{re.escape(self._after)}")
-        return sorted(path for path in self.folder.iterdir() if name.fullmatch(path.name))
 
 
 def _csv_line(values: Iterable[Any]) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from neuralstyle._errors import whole_number
-from neuralstyle._records import COUNTERS, LossTable, NumberedFiles
+from neuralstyle._records import COUNTERS, LossTable
+from neuralstyle.files import NumberedFiles
 from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.progress import Progress
 

@@ -74,7 +74,7 @@ def least(value: float, device: torch.device) -> float:
     """Return the smallest of all processes' values."""
     if world() == 1:
         return value
-    found = torch.tensor(value, device=device)
+    found = torch.tensor(value, dtype=torch.float32, device=device)
     _exchange([found], lambda t: [partial(dist.all_reduce, t, dist.ReduceOp.MIN)])
     return float(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -54,10 +55,8 @@ class Worker:
     def end(self) -> None:
         """End the process, and those that it started."""
         if self._process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # the group is its own
-            except ProcessLookupError:
-                pass
             self._process.wait()
         self._process = None
 

@@ -17,13 +17,13 @@ LADDER: list[dict[str, str]] = [
     {
         "_descriptions": "settings as text",
         "_errors": "error messages",
-        "_records": "logs and numbered files",
         "_words": "words that options take",
         "data": "pictures and weights",
         "distributed": "several processes",
+        "files": "paths and safe writing",
         "machine": "devices and memory",
     },
-    {"images": "files in and out", "checkpoint": "states as files"},
+    {"images": "files in and out", "checkpoint": "states as files", "_records": "logs of losses"},
     {"color": "whose colours", "styles": "paintings and weights"},
     {"encoders": "picture to features", "losses": "features compared"},
     {
@@ -43,12 +43,16 @@ LADDER: list[dict[str, str]] = [
 STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", "painting")
 """The rooms that a picture goes through, in its order."""
 
-FOUNDATIONS = ("_descriptions", "_errors", "_records", "_words", "data", "distributed", "machine", "checkpoint")
+FOUNDATIONS = (
+    *("_descriptions", "_errors", "_records", "_words"),
+    *("data", "distributed", "files", "machine", "checkpoint"),
+)
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""
 
 ONLY: dict[str, set[str]] = {
-    "checkpoint": {"_descriptions", "_errors", "distributed", "machine"},
-    "images": {"_errors", "distributed", "machine"},
+    "checkpoint": {"_descriptions", "_errors", "distributed", "files", "machine"},
+    "files": set(),
+    "images": {"_errors", "distributed", "files", "machine"},
     "losses": {"_errors"},
     "optimizers": {"_errors", "_words", "distributed", "machine"},
     "schedule": {"_errors", "encoders", "images", "losses"},

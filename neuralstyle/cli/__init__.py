@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 
 from neuralstyle import __version__
-from neuralstyle.cli import feedforward, painting, tools
+from neuralstyle.cli import feedforward, painting, paths, tools
 from neuralstyle.cli.outcome import FAILED, INTERRUPTED, one_line
-from neuralstyle.cli.parsing import Parser
+from neuralstyle.cli.parsing import Command, Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,9 +42,12 @@ def _run(options: argparse.Namespace) -> int:
     from neuralstyle.machine.memory import return_large_blocks
 
     return_large_blocks()
+    command: Command = options.command
     with distributed.session():
-        code: int = options.run(options)
-    return code
+        paths.expand(command, options)
+        if distributed.is_writer():
+            paths.check(command, options, may_continue=True)
+        return command.run(options)
 
 
 def _parser(show_all: bool = False) -> argparse.ArgumentParser:

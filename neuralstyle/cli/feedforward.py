@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
-from neuralstyle.cli.options import DEVICE, OUTPUT, OVERWRITE, QUIET
+from neuralstyle.cli.options import DEVICE, LOG, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.feedforward import apply_files, train
-from neuralstyle.feedforward.options import DEFAULT_BLOCKS, DEFAULT_WIDTH, Records, StateFolder, TrainingData
+from neuralstyle.feedforward.options import (
+    DEFAULT_BLOCKS,
+    DEFAULT_WIDTH,
+    STATE_FILE,
+    Records,
+    StateFolder,
+    TrainingData,
+)
+from neuralstyle.files import holding
 
 if TYPE_CHECKING:
     from neuralstyle.feedforward import TransformerNet
@@ -27,7 +34,6 @@ def _train(options: argparse.Namespace) -> int:
     from neuralstyle.feedforward import TRAINING_LOSSES, TransformerNet
     from neuralstyle.images import load_image
 
-    _refuse_existing(options.output, options.overwrite)
     if options.init is None:
         network = TransformerNet(options.width, options.blocks, seed=options.seed)
     else:
@@ -36,7 +42,7 @@ def _train(options: argparse.Namespace) -> int:
     losses = losses.scaled("style", options.style_weight).scaled(None, options.tv_weight)
     data = ("size", "crop", "batch_size", "epochs", "steps", "hold_out", "workers", "seed")
     records = ("log", "log_every", "snapshots", "snapshots_every", "snapshots_of")
-    with _messages_on_stderr():
+    with holding(options.output), _messages_on_stderr():
         train(
             [load_image(style, options.style_size) for style in options.style],
             TrainingData(options.data, **{name: getattr(options, name) for name in data}),
@@ -77,7 +83,6 @@ def _apply(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from neuralstyle.feedforward import export_onnx
 
-    _refuse_existing(options.output, options.overwrite)
     path = export_onnx(_network(options.model), options.output)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -90,11 +95,6 @@ def _network(path: str) -> TransformerNet:
     if not isinstance(network, TransformerNet):
         raise ValueError(f"{path} is an ONNX model already; give a .safetensors or .pth file")
     return network
-
-
-def _refuse_existing(path: str, overwrite: bool) -> None:
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; pass --overwrite or give another name")
 
 
 @contextmanager
@@ -110,7 +110,12 @@ def _messages_on_stderr() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-_MODEL = replace(OUTPUT, does="save the network as this .safetensors file", metavar="MODEL")
+def _has_state(options: argparse.Namespace) -> bool:
+    """Whether there is a state from which the training may continue, so its log and snapshots may exist."""
+    return options.state is not None and not options.restart and (Path(options.state) / STATE_FILE).exists()
+
+
+_MODEL = replace(OUTPUT, does="save the network as this .safetensors file", metavar="MODEL", suffixes=(".safetensors",))
 _PICTURES = (
     Option("--size", "cut squares of this side", int, "PIXELS", default=default(TrainingData, "size"), everyday=True),
     Option(
@@ -132,7 +137,7 @@ _LOSSES = (
 _NETWORK = (
     Option("--width", "give the network's first stage so many channels", int, "CHANNELS", default=DEFAULT_WIDTH),
     Option("--blocks", "give the network N residual blocks", int, "N", default=DEFAULT_BLOCKS),
-    Option("--init", "start from this network, instead of random weights", metavar="MODEL"),
+    Option("--init", "start from this network, instead of random weights", metavar="MODEL", reads=True),
     Option("--lr", "set the learning rate of Adam", float, "X", default=default(train, "lr")),
     Option("--decay", "lower the learning rate to zero along half a cosine", flag=True),
     Option("--half", "store 16-bit floats", flag=True),
@@ -143,14 +148,22 @@ _NETWORK = (
 )
 _WATCHING = (
     QUIET,
-    Option("--state", "keep the state in this folder, and continue from it", metavar="DIR", everyday=True),
+    Option(
+        "--state",
+        "keep the state in this folder, and continue from it",
+        metavar="DIR",
+        everyday=True,
+        writes="folder",
+    ),
     Option("--state-every", "write it every N steps", int, "N", default=default(StateFolder, "every")),
     Option("--restart", "start again, whatever is in the folder of the state", flag=True),
-    Option("--log", "write the losses to a .csv or .jsonl file", metavar="FILE"),
+    LOG,
     Option("--log-every", "write a row every N steps", int, "N", default=default(Records, "log_every")),
-    Option("--snapshots", "save pictures on the way, for example as step-{}.png", metavar="PATTERN"),
+    SNAPSHOTS,
     Option("--snapshots-every", "save them every N steps", int, "N", default=default(Records, "snapshots_every")),
-    Option("--snapshots-of", "show this picture in them", metavar="PICTURE", shown="the package's photograph"),
+    Option(
+        "--snapshots-of", "show this picture in them", metavar="PICTURE", shown="the package's photograph", reads=True
+    ),
 )
 
 TRAIN = Command(
@@ -158,8 +171,8 @@ TRAIN = Command(
     "train a network to paint in a style in one pass",
     _train,
     arguments=(
-        Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+"),
-        Option("data", "a folder of pictures, flat or nested", metavar="DATA"),
+        Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+", reads=True),
+        Option("data", "a folder of pictures, flat or nested", metavar="DATA", reads=True),
     ),
     options={
         "output": (_MODEL, OVERWRITE),
@@ -168,6 +181,7 @@ TRAIN = Command(
         "network and optimiser": _NETWORK,
         "watching, stopping, continuing": _WATCHING,
     },
+    continues=_has_state,
 )
 
 APPLY = Command(
@@ -175,12 +189,17 @@ APPLY = Command(
     "paint pictures with a trained network",
     _apply,
     arguments=(
-        Option("model", "a .safetensors, .onnx or .pth file, or a shipped network", metavar="MODEL"),
-        Option("pictures", "files, and folders with all below them", metavar="PICTURE", nargs="+"),
+        Option("model", "a .safetensors, .onnx or .pth file, or a shipped network", metavar="MODEL", reads=True),
+        Option("pictures", "files, and folders with all below them", metavar="PICTURE", nargs="+", reads=True),
     ),
     options={
         "output": (
-            replace(OUTPUT, does="save the results in this folder, or one picture as this file", metavar="DIR"),
+            replace(
+                OUTPUT,
+                does="save the results in this folder, or one picture as this file",
+                metavar="DIR",
+                writes="either",
+            ),
             OVERWRITE,
         ),
         "painting": (
@@ -210,8 +229,8 @@ EXPORT = Command(
     "export",
     "write a trained network as ONNX",
     _export,
-    arguments=(Option("model", "a .safetensors or .pth file", metavar="MODEL"),),
-    options={"output": (replace(OUTPUT, does="save the network as this .onnx file"), OVERWRITE)},
+    arguments=(Option("model", "a .safetensors or .pth file", metavar="MODEL", reads=True),),
+    options={"output": (replace(OUTPUT, does="save the network as this .onnx file", suffixes=(".onnx",)), OVERWRITE)},
 )
 
 COMMANDS = (TRAIN, APPLY, EXPORT)

@@ -7,7 +7,9 @@ that file imports torch; tests/unit/test_options.py compares it then.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from neuralstyle._records import LOG_SUFFIXES
 from neuralstyle._words import (
     COLORS,
     EDGES,
@@ -45,6 +47,7 @@ OUTPUT = Option(
     short="-o",
     everyday=True,
     required=True,
+    writes="file",
 )
 OVERWRITE = Option("--overwrite", "replace files that exist, instead of refusing to", flag=True, everyday=True)
 DEVICE = Option(
@@ -133,17 +136,21 @@ STYLES = (
     Option("--enlarge-styles", "enlarge styles beyond their own pixels where their scale asks for it", flag=True),
     Option(
         "--masks",
-        "use the part of a style where this picture is white; - uses all of it",
+        "use the part of a style where this picture is white; - uses all of it, FILE#red what is red, ~FILE the rest",
         metavar="FILE",
         nargs="+",
         shown="-",
+        reads=True,
+        dash_is_none=True,
     ),
     Option(
         "--regions",
-        "paint a style where this picture is white; - is everywhere",
+        "paint a style where this picture is white; - is everywhere, FILE#red what is red, ~FILE the rest",
         metavar="FILE",
         nargs="+",
         shown="-",
+        reads=True,
+        dash_is_none=True,
     ),
     Option("--softness", "soften the edges of regions by this share of the longest side", float, "X", shown="0.0"),
     Option(
@@ -185,7 +192,7 @@ SIZE = (
 )
 
 START = (
-    Option("--init", "start from content, noise, style, a picture or a trained MODEL", metavar="START"),
+    Option("--init", "start from content, noise, style, a picture or a trained MODEL", metavar="START", reads=True),
     Option("--noise", "draw this kind of noise", choices=NOISE_KINDS, shown=Noise.kind),
     Option("--noise-blend", "mix this share of noise into the start, 0 to 1", float, "B", shown="0"),
     Option("--seed", "draw other noise", int, "N", shown="0", everyday=True),
@@ -206,14 +213,21 @@ OPTIMIZER = (
     Option("--result", "save the best picture, the last or a running average", choices=RESULTS),
 )
 
+SNAPSHOTS = Option(
+    "--snapshots", "save pictures on the way, for example as step-{}.png", metavar="PATTERN", writes="numbered"
+)
+LOG = Option("--log", "write the losses to a .csv or .jsonl file", metavar="FILE", writes="file", suffixes=LOG_SUFFIXES)
+
 WATCHING = (
     QUIET,
     Option("--print-every", "print the losses every N evaluations", int, "N"),
-    Option("--snapshots", "save pictures on the way, for example as step-{}.png", metavar="PATTERN"),
+    SNAPSHOTS,
     Option("--snapshots-every", "save them every N evaluations", int, "N", shown="50"),
-    Option("--log", "write the losses to a .csv or .jsonl file", metavar="FILE"),
-    Option("--plot", "draw the losses of --log into a picture", metavar="FILE"),
-    Option("--state", "keep the run's state in FILE, and continue from it if it is there", metavar="FILE"),
+    LOG,
+    Option("--plot", "draw the losses of --log into a picture", metavar="FILE", writes="file"),
+    Option(
+        "--state", "keep the run's state in FILE, and continue from it if it is there", metavar="FILE", writes="file"
+    ),
     Option(
         "--state-every",
         "leave this time between two states",
@@ -235,6 +249,7 @@ NETWORK = (
         "--weights",
         "load these weights: simonyan, torchvision, distilled or a file",
         metavar="SOURCE",
+        reads=True,
         shown="simonyan for vgg19, distilled for compact19, else torchvision",
     ),
     Option("--pooling", "pool features by this method", choices=POOLINGS, shown="l2"),
@@ -256,3 +271,8 @@ PAINTING = {
     "network": NETWORK,
 }
 """What every command that paints has, in groups."""
+
+
+def has_state(options: argparse.Namespace) -> bool:
+    """Whether there is a state from which a painting may continue, so its other files may exist."""
+    return options.state is not None and Path(options.state).exists()

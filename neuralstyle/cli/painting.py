@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from neuralstyle.cli.options import (
     STYLE_LOSS,
     STYLES,
     STYLES_TITLE,
+    has_state,
 )
 from neuralstyle.cli.parsing import Command, Option, defaults_of, without
 from neuralstyle.painting.options import DEFAULTS
@@ -28,8 +30,10 @@ from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesiz
 
 DEMO_SIZE = 384
 DEMO_FILE = "neuralstyle-demo.png"
+MANY_STYLES = 3
+"""A blend of so many paintings is announced, unless an option speaks of them."""
 
-_STYLE = Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+")
+_STYLE = Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+", reads=True)
 _LAYERS = Option("--layers", "compare style at these layers", metavar="LAYER", nargs="+", shown="relu1_1 ... relu5_1")
 
 
@@ -38,9 +42,22 @@ def _stylize(options: argparse.Namespace) -> int:
     from neuralstyle.cli.saving import save
     from neuralstyle.painting.plan import plan
 
+    _notice_many(options)
     given = {name: value for name in ("strength", "color") if (value := getattr(options, name)) is not None}
     make = partial(plan, options.content, styles(options), **given)
     return save(options, make, recipe_arguments(options), profile=options.content if options.keep_profile else None)
+
+
+def _notice_many(options: argparse.Namespace) -> None:
+    """Say how many pictures are taken, where a pattern such as *.jpg may have stood for photographs."""
+    said = (options.style_blend_weights, options.style_scales, options.masks, options.regions)
+    if len(options.style) >= MANY_STYLES and said == (None,) * 4:
+        warnings.warn(
+            f"{options.content} is the photograph, and the {len(options.style)} others are blended as paintings, "
+            f"{options.style[0]} first; for several photographs call once for each, and to blend on purpose give "
+            "--style-blend-weights 1",
+            stacklevel=2,
+        )
 
 
 def _texture(options: argparse.Namespace) -> int:
@@ -81,7 +98,7 @@ STYLIZE = Command(
     "stylize",
     "paint a photograph in the style of one or more paintings",
     _stylize,
-    arguments=(Option("content", "the photograph, a file", metavar="CONTENT"), _STYLE),
+    arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
         "output": (*_OUTPUT, *FORMAT, PROFILE),
         "size and time": SIZE,
@@ -91,6 +108,7 @@ STYLIZE = Command(
         **PAINTING,
     },
     defaults=defaults_of(stylize),
+    continues=has_state,
 )
 
 TEXTURE = Command(
@@ -106,19 +124,21 @@ TEXTURE = Command(
         "size and time": without(SIZE, "--width", "--pixels"),  # a texture has no aspect of its own
     },
     defaults={**DEFAULTS, **defaults_of(synthesize_texture), "init": "noise"},
+    continues=has_state,
 )
 
 RECONSTRUCT = Command(
     "reconstruct",
     "paint what a layer remembers of a picture",
     _reconstruct,
-    arguments=(Option("content", "the picture, a file", metavar="CONTENT"),),
+    arguments=(Option("content", "the picture, a file", metavar="CONTENT", reads=True),),
     options={
         "output": (*_OUTPUT, *FORMAT),
         "balance": (Option("--layer", "match the features of this layer", metavar="LAYER", everyday=True),),
         **PAINTING,
     },
     defaults={**DEFAULTS, **defaults_of(reconstruct_content), "init": "noise"},
+    continues=has_state,
 )
 
 DEMO = Command(
@@ -133,6 +153,7 @@ DEMO = Command(
         **PAINTING,
     },
     defaults={**defaults_of(stylize), "size": DEMO_SIZE},
+    continues=has_state,
 )
 
 COMMANDS = (STYLIZE, TEXTURE, RECONSTRUCT, DEMO)

@@ -6,9 +6,9 @@ import argparse
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 EVERYDAY = "everyday options"
 
@@ -30,6 +30,10 @@ class Option:
         everyday: whether ``--help`` lists it. ``--help-all`` lists them all.
         short: a short name, such as "-o".
         required: whether it has to be given.
+        reads: whether its value is a path that the command reads; see ``cli/paths.py``.
+        writes: the kind of path that the command writes there. "either": a file if the name has a suffix.
+        suffixes: those that a file may have which is written.
+        dash_is_none: whether "-" stands for no file, in a list.
 
     """
 
@@ -45,11 +49,20 @@ class Option:
     everyday: bool = False
     short: str | None = None
     required: bool = False
+    reads: bool = False
+    writes: Literal["file", "numbered", "folder", "either"] | None = None
+    suffixes: Sequence[str] = ()
+    dash_is_none: bool = False
 
     @property
     def key(self) -> str:
         """Its name in the parsed options."""
         return self.name.lstrip("-").replace("-", "_")
+
+    @property
+    def label(self) -> str:
+        """What a message calls it."""
+        return self.short or (self.name if self.name.startswith("-") else self.metavar or self.name)
 
     def text(self, defaults: Mapping[str, Any]) -> str:
         """Its help, which ends with its default if it has one."""
@@ -106,6 +119,7 @@ class Command:
         arguments: found by their place.
         options: in groups by their titles. Those of every day are listed before the groups.
         defaults: what the help shows as the defaults of options without one of their own, by their keys.
+        continues: whether the run may be one that was stopped, whose files exist.
 
     """
 
@@ -115,6 +129,13 @@ class Command:
     arguments: Sequence[Option] = ()
     options: Mapping[str, Sequence[Option]] | None = None
     defaults: Mapping[str, Any] | None = None
+    continues: Callable[[argparse.Namespace], bool] | None = None
+
+    def table(self) -> Iterator[Option]:
+        """All its arguments and options."""
+        yield from self.arguments
+        for group in (self.options or {}).values():
+            yield from group
 
     def add_to(self, commands: Any, show_all: bool) -> None:
         """Add it to what ``ArgumentParser.add_subparsers`` returned.
@@ -151,7 +172,7 @@ class Command:
             for option in rows:
                 if not option.everyday:
                     option.add_to(group, option.text(defaults) if show_all else argparse.SUPPRESS)
-        parser.set_defaults(run=self.run, defaults=defaults, parser=parser)
+        parser.set_defaults(command=self, defaults=defaults, parser=parser)
 
     def _usage(self, options: Sequence[Option]) -> str:
         words = [f"{argument.metavar}{'...' if argument.nargs else ''}" for argument in self.arguments]

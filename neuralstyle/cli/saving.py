@@ -17,7 +17,9 @@ from neuralstyle import distributed
 from neuralstyle._errors import whole_number
 from neuralstyle.callbacks import LossLog, SavePictures, check_plot, plot_losses
 from neuralstyle.cli.arguments import painting_arguments
-from neuralstyle.cli.outcome import INTERRUPTED, one_line
+from neuralstyle.cli.options import has_state
+from neuralstyle.cli.outcome import FAILED, INTERRUPTED, one_line
+from neuralstyle.files import elsewhere, holding
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan
@@ -47,12 +49,10 @@ def save(
 
     """
     form: dict[str, Any] = {"depth": options.depth, "profile": profile}
-    is_resuming = options.state is not None and Path(options.state).exists()
-    overwrite = options.overwrite or is_resuming  # a run that was stopped by Ctrl-C has left its picture
     watchers: list[Any] = []
     if distributed.is_writer():
-        check_output(options.output, overwrite, **form)
-        watchers = _callbacks(options, is_resuming)
+        check_output(options.output, overwrite=True, **form)  # whether it may exist, the gate has asked
+        watchers = _callbacks(options)
     arguments, notes = painting_arguments(options, recipe)
     planned = make(**arguments)
     planned = replace(planned, notes=(*notes, *planned.notes))
@@ -62,14 +62,27 @@ def save(
         paint(planned)
         return 0
     started = time.monotonic()
-    image, exact, code = _paint(planned, watchers, options)
-    save_image(image if exact is None else exact, options.output, overwrite=overwrite, quality=options.quality, **form)
+    overwrite = options.overwrite or has_state(options)  # a run that was stopped has left its picture
+    with holding(options.output):
+        image, exact, code = _paint(planned, watchers, options)
+        form |= {"overwrite": overwrite, "quality": options.quality}
+        place, code = _save(image if exact is None else exact, options.output, form, code)
     if options.plot is not None:
         plot_losses(options.log, options.plot, overwrite=True)
     if options.state is not None and not code:
         Path(options.state).unlink(missing_ok=True)
-    print(f"{options.output}: {image.width} x {image.height} pixels, {time.monotonic() - started:.0f} s")
+    print(f"{place}: {image.width} x {image.height} pixels, {time.monotonic() - started:.0f} s")
     return code
+
+
+def _save(image: Any, output: str, form: Mapping[str, Any], code: int) -> tuple[Path, int]:
+    """Save a picture, or save it elsewhere if that fails now; return the place and the exit code."""
+    try:
+        return save_image(image, output, **form), code
+    except OSError as error:
+        place = save_image(image, elsewhere(output), **form)
+        print(f"neuralstyle: error: {one_line(error)}; the picture is in {place}", file=sys.stderr)
+        return place, FAILED
 
 
 def _show(planned: Plan) -> int:
@@ -98,7 +111,7 @@ def _paint(planned: Plan, watchers: list[Any], options: argparse.Namespace) -> t
     return image, None if full is None else resize_image(full, (image.height, image.width)), code
 
 
-def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
+def _callbacks(options: argparse.Namespace) -> list[Any]:
     """What is called after each evaluation, checked before the work.
 
     Raises:
@@ -109,6 +122,7 @@ def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
     for option, needed in NEEDED.items():
         if getattr(options, option) is not None and getattr(options, needed) is None:
             raise ValueError(f"--{option.replace('_', '-')} needs --{needed}; give both or neither")
+    is_resuming = has_state(options)
     overwrite = options.overwrite or is_resuming
     found: list[Any] = []
     if options.snapshots is not None:
@@ -118,7 +132,7 @@ def _callbacks(options: argparse.Namespace, is_resuming: bool) -> list[Any]:
         found.append(LossLog(options.log, options.overwrite, resume=is_resuming))
     if options.plot is not None:
         check_plot()
-        check_output(options.plot, overwrite)
+        check_output(options.plot, overwrite=True)
     if options.print_every is not None:
         found.append(_printer(whole_number("--print-every", options.print_every, 1)))
     return found

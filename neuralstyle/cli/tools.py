@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from neuralstyle._words import MATCHINGS, NETWORK_NAMES
 from neuralstyle.cli.options import FORMAT, OUTPUT, OVERWRITE
 from neuralstyle.cli.parsing import Command, Option
+from neuralstyle.files import writing
 
 
 def _recolor(options: argparse.Namespace) -> int:
@@ -31,7 +32,6 @@ def _compare(options: argparse.Namespace) -> int:
     from neuralstyle import metrics
     from neuralstyle.images import load_image
 
-    file = _json_file(options.json, options.overwrite)
     twice = {name for name in options.pictures if options.pictures.count(name) > 1}
     if twice:
         raise ValueError(f"{', '.join(sorted(twice))} was given twice; name each picture once")
@@ -41,27 +41,14 @@ def _compare(options: argparse.Namespace) -> int:
     size = options.size or max(max(sides) for sides in sizes)
     scores = metrics.compare(options.content, options.style, {options.content: options.content}, size=size)
     scores |= metrics.compare(options.content, options.style, pictures, size=options.size)
-    if file is not None:
+    if options.json is not None:
         found = {name: asdict(score) for name, score in scores.items()}
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        with writing(options.json, overwrite=options.overwrite) as file:
+            file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(metrics.table(scores))
     if options.size is None and len(sizes) > 1:
         print("The pictures differ in size, and values depend on it; --size measures all at one.", file=sys.stderr)
     return 0
-
-
-def _json_file(name: str | None, overwrite: bool) -> Path | None:
-    """The file for the numbers, checked before the work."""
-    if name is None:
-        return None
-    file = Path(name)
-    if file.suffix.lower() != ".json":
-        raise ValueError(f"--json writes a .json file, received {name}")
-    if file.exists() and not overwrite:
-        raise FileExistsError(f"{file} exists; give another name or --overwrite")
-    if not file.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {file.parent}; make it first")
-    return file
 
 
 def _plot(options: argparse.Namespace) -> int:
@@ -96,8 +83,8 @@ def _losses(options: argparse.Namespace) -> int:
     return 0
 
 
-_CONTENT = Option("content", "the photograph, a file", metavar="CONTENT")
-_STYLE = Option("style", "the painting, a file", metavar="STYLE")
+_CONTENT = Option("content", "the photograph, a file", metavar="CONTENT", reads=True)
+_STYLE = Option("style", "the painting, a file", metavar="STYLE", reads=True)
 
 COMMANDS = (
     Command(
@@ -117,9 +104,9 @@ COMMANDS = (
         "measure results beside each other: style, structure, artefacts",
         _compare,
         arguments=(
-            Option("content", "the photograph, a file; it is measured too, as the mark to beat", metavar="CONTENT"),
+            replace(_CONTENT, does="the photograph, a file; it is measured too, as the mark to beat"),
             _STYLE,
-            Option("pictures", "the results, files of the content's aspect", metavar="PICTURE", nargs="+"),
+            Option("pictures", "the results, files of the content's aspect", metavar="PICTURE", nargs="+", reads=True),
         ),
         options={
             "measuring": (
@@ -131,7 +118,14 @@ COMMANDS = (
                     shown="each result's own",
                     everyday=True,
                 ),
-                Option("--json", "write the numbers to a .json file too", metavar="FILE", everyday=True),
+                Option(
+                    "--json",
+                    "write the numbers to a .json file too",
+                    metavar="FILE",
+                    everyday=True,
+                    writes="file",
+                    suffixes=(".json",),
+                ),
                 OVERWRITE,
             )
         },
@@ -140,7 +134,7 @@ COMMANDS = (
         "plot",
         "draw the losses that --log has written",
         _plot,
-        arguments=(Option("log", "a .csv or .jsonl file", metavar="LOG"),),
+        arguments=(Option("log", "a .csv or .jsonl file", metavar="LOG", reads=True),),
         options={"output": (OUTPUT, OVERWRITE)},
     ),
     Command(

@@ -14,8 +14,10 @@ from neuralstyle._words import AFFINE_MAPS, COLORS, MATCHINGS, AffineMap, Color,
 from neuralstyle.color.matching import match_color, match_histogram
 from neuralstyle.color.oklab import keep_chroma
 from neuralstyle.images import Picture, load_image
+from neuralstyle.machine.surroundings import plain_torch
 
 
+@plain_torch()
 def recolor(content: Picture, style: Picture, method: Matching = "match") -> Tensor:
     """Give a photograph the colours of a painting, and keep its shapes and textures.
 
@@ -49,6 +51,7 @@ def recolor(content: Picture, style: Picture, method: Matching = "match") -> Ten
     return recolor_style(load_image(content), load_image(style), method)
 
 
+@plain_torch()
 def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
     """Recolour a style before painting, as ``stylize(color=...)`` does.
 
@@ -85,6 +88,7 @@ def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
     return match_color(style, content, color) if _is_affine(color) else style
 
 
+@plain_torch()
 def recolor_result(result: Tensor, content: Tensor, color: Color, levels: int | None = 256) -> Tensor:
     """Recolour a result after painting, as ``stylize(color=...)`` does: "luminance" restores the content's chroma.
 

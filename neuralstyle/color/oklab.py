@@ -13,6 +13,7 @@ from torch import Tensor
 
 from neuralstyle._errors import whole_number
 from neuralstyle.images.tensors import check_floating
+from neuralstyle.machine.surroundings import plain_torch
 
 _LINEAR_END = 0.04045  # encoded value at which the linear part of the sRGB curve ends
 _BISECTIONS = 20  # for the lightness that fits: to 1e-6
@@ -51,6 +52,7 @@ def _inverses() -> tuple[Tensor, Tensor]:
     return torch.linalg.inv(_CONES), torch.linalg.inv(_ROOTS)
 
 
+@plain_torch()
 def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> Tensor:
     r"""Give a result the content's chroma and keep its own lightness.
 
@@ -111,6 +113,7 @@ def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> T
     return kept.movedim(-1, 1).contiguous().to(result)
 
 
+@plain_torch()
 def rgb_to_oklab(image: Tensor) -> Tensor:
     r"""Convert sRGB to OkLab: lightness $L$, green to red $a$, blue to yellow $b$.
 
@@ -143,6 +146,7 @@ def rgb_to_oklab(image: Tensor) -> Tensor:
     return _to_lab(exact).movedim(-1, 1).contiguous().to(image)
 
 
+@plain_torch()
 def oklab_to_rgb(lab: Tensor) -> Tensor:
     """Convert OkLab to sRGB: the inverse of ``rgb_to_oklab``, to 1e-5 in float32.
 

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.images import Picture, load_image
+from neuralstyle.machine.surroundings import plain_torch
 
 
+@plain_torch()
 def measure_activation_scales(
     encoder: FeatureExtractor, pictures: Iterable[Picture], size: int | None = 256
 ) -> dict[str, Tensor]:

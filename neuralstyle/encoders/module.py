@@ -17,6 +17,7 @@ from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.encoders.taps import module_path, run_with_hooks
 from neuralstyle.encoders.weights.files import read_tensors
 from neuralstyle.encoders.weights.records import IMAGENET_MEAN, IMAGENET_STD, torchvision_network
+from neuralstyle.machine.surroundings import plain_torch
 
 
 class ModuleExtractor(nn.Module):
@@ -71,6 +72,7 @@ class ModuleExtractor(nn.Module):
     mean: Tensor
     std: Tensor
 
+    @plain_torch()
     def __init__(
         self,
         network: nn.Module | str,
@@ -94,7 +96,7 @@ class ModuleExtractor(nn.Module):
             self.network = copy.deepcopy(network)
         else:
             raise TypeError(f"the network is an nn.Module or a name of torchvision's, received {in_short(network)}")
-        first = next(self.network.parameters(), torch.empty(()))
+        first = next(self.network.parameters(), torch.empty((), dtype=torch.float32))
         self.register_buffer("mean", torch.tensor(mean, dtype=first.dtype).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=first.dtype).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)

@@ -139,7 +139,7 @@ def check_precision(precision: Precision | None, encoder: Encoder) -> None:
     """
     if precision is None:
         return
-    like = on_encoder(encoder, torch.empty(0))
+    like = on_encoder(encoder, torch.empty(0, dtype=torch.float32))
     if like.dtype != torch.float32:
         raise ValueError(
             f"precision={precision!r} is for a network in float32, and this one is {like.dtype}; leave it out"

@@ -51,7 +51,7 @@ class Criterion:
         self.encoder = encoder
         self.names = losses.names
         self._source = FeatureSource(encoder)
-        like = on_encoder(encoder, torch.empty(0))
+        like = on_encoder(encoder, torch.empty(0, dtype=torch.float32))
         self._parts: list[Part] = []
         terms = resolve(losses)
         check_parts(terms, self._source.layers, like)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle.feedforward.network import Stage, TransformerNet
+from neuralstyle.machine.surroundings import plain_torch
 
 OPSET, IR_VERSION = 17, 8
 WHITE_KEY = "neuralstyle.range"
@@ -78,6 +79,7 @@ class OnnxModel:
         return styled[..., : image.shape[2], : image.shape[3]].to(image)
 
 
+@plain_torch()
 def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     """Write a network as an ONNX file, for batches and pictures of any size, and check it.
 
@@ -136,7 +138,7 @@ def _compare(network: TransformerNet, exported: OnnxModel) -> None:
     network.eval()
     try:
         for shape in ((1, 3, 32, 48), (2, 3, 37, 30)):
-            image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+            image = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
             with torch.no_grad():
                 expected = network(image.to(device)).cpu()
             difference = float((exported(image) - expected).abs().max())

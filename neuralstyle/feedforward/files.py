@@ -11,11 +11,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from neuralstyle.feedforward.data import PICTURE_SUFFIXES, find_pictures
+from neuralstyle.feedforward.data import find_pictures
 from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.options import Paths
 from neuralstyle.feedforward.tiled import run_model
+from neuralstyle.files import is_same_file
 from neuralstyle.images import MIN_SIDE, check_output, load_image, resize_image, save_image
+from neuralstyle.images.formats import WRITTEN
 from neuralstyle.machine.devices import find_device
 
 Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
@@ -24,7 +26,6 @@ Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
 Batch: TypeAlias = list[tuple[Path, Path, Tensor]]
 """Pictures of one size: the file, the file of the result, the picture."""
 
-_WITHOUT_WRITER = (".gif", ".bmp")
 _WAITING_BATCHES = 2  # if more pictures than this many batches wait for others of their size, some are painted
 
 
@@ -55,32 +56,43 @@ def divide_size(image: Tensor, scale: float) -> Tensor:
 def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
     """Find the pictures, and for each the file for its result.
 
+    Args:
+        pictures: files and folders.
+        output: a name with a suffix is the file for one picture; any other name is a folder.
+
     Raises:
-        ValueError: no picture, several pictures for one file, or two with the same result.
+        ValueError: no picture, several pictures for one file, two with the same result, or a result that would replace
+            one of the pictures.
         FileNotFoundError: a file or folder does not exist.
 
     """
     given = [pictures] if isinstance(pictures, (str, os.PathLike)) else pictures
-    if output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
+    if output.suffix and not output.is_dir():
         files = find_pictures(given)
         if len(files) > 1:
             raise ValueError(f"{output} is the name of one picture, and {len(files)} were given; give a folder")
-        return {files[0]: output}
-    results: dict[Path, Path] = {}
+        results = {files[0]: check_output(output, overwrite=True)}
+    else:
+        results = {file: result for path in map(Path, given) for file, result in _results_of(path, output)}
     sources: dict[Path, Path] = {}
-    for path in map(Path, given):
-        for file in find_pictures(path):
-            result = output / (file.relative_to(path) if path.is_dir() else file.name)
-            if result.suffix.lower() in _WITHOUT_WRITER:
-                result = result.with_suffix(".png")
-            if sources.setdefault(result, file) != file:
-                raise ValueError(
-                    f"{sources[result]} and {file} would both become {result}; paint them into two folders"
-                )
-            results[file] = result
+    for file, result in results.items():
+        if sources.setdefault(result, file) != file:
+            raise ValueError(f"{sources[result]} and {file} would both become {result}; paint them into two folders")
+        replaced = next((other for other in results if result.exists() and is_same_file(result, other)), None)
+        if replaced is not None:
+            raise ValueError(
+                f"the result of {file} would replace {replaced}, and an input is never replaced; give another folder"
+            )
     if not results:
         raise ValueError("no picture was given; give a file or a folder")
     return results
+
+
+def _results_of(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
+    """The pictures of a file or folder, each with the file for its result below a folder."""
+    for file in find_pictures(path):
+        result = output / (file.relative_to(path) if path.is_dir() else file.name)
+        yield file, result if result.suffix.lower() in WRITTEN else result.with_suffix(".png")
 
 
 def group_by_size(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralstyle._errors import number, whole_number
+from neuralstyle.machine.surroundings import plain_torch
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_TILE_SIDE = 1536  # pixels; a picture of this side takes at most 2.5 GB at a width of 32
 
 
+@plain_torch()
 def apply_model(
     model: Model,
     picture: Picture,
@@ -69,6 +71,7 @@ def apply_model(
     return to_pil(run_model(network, divide_size(load_image(picture), content_scale), tile))
 
 
+@plain_torch()
 def apply_files(
     model: Model,
     pictures: Paths,
@@ -83,12 +86,13 @@ def apply_files(
 ) -> dict[Path, str]:
     """Paint files, and all pictures in folders, into a folder; files that fail do not stop the others.
 
-    A result keeps the name of its file, and its subfolder. Formats that cannot be written (GIF, BMP) become PNG.
+    A result keeps the name of its file, and its subfolder. Formats that are not written (GIF, BMP) become PNG.
+    A result never replaces one of the pictures, whatever ``overwrite`` says.
 
     Args:
         model: as in ``apply_model``.
         pictures: a file or folder, or a list of them.
-        output: the folder, created if it does not exist; for one picture also the name of a file.
+        output: the folder, created if it does not exist; for one picture also the name of a file, with a suffix.
         content_scale: as in ``apply_model``.
         batch_size: number of pictures of equal size to paint at once.
         tile: as in ``apply_model``.

@@ -10,18 +10,18 @@ from typing import Protocol
 from torch import Tensor
 
 from neuralstyle import distributed, samples
-from neuralstyle._records import LossTable, NumberedFiles
+from neuralstyle._records import LossTable
 from neuralstyle.checkpoint import State, compare_settings, load_state, save_state
 from neuralstyle.feedforward.models import save_model
 from neuralstyle.feedforward.network import TransformerNet
-from neuralstyle.feedforward.options import Records, StateFolder
+from neuralstyle.feedforward.options import STATE_FILE, Records, StateFolder
 from neuralstyle.feedforward.tiled import run_model
+from neuralstyle.files import NumberedFiles
 from neuralstyle.images import Picture, check_output, load_image, resize_image, save_image
 
 MAX_SNAPSHOT_SIDE = 384  # pixels
 
 _KIND = "training run"
-_STATE_FILE = "state.safetensors"
 
 
 class Run(Protocol):
@@ -53,7 +53,7 @@ class Checkpoints:
         self.found: State | None = None
         if options is None or not options.resume:
             return
-        file = Path(options.folder) / _STATE_FILE
+        file = Path(options.folder) / STATE_FILE
         if file.exists():
             self.found = load_state(file, kind=_KIND)
             advice = "give the settings of that run, another folder, or resume=False (--restart) to start again"
@@ -66,7 +66,7 @@ class Checkpoints:
         folder = Path(self.options.folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_model(run.network, folder / f"step-{run.step:08}.safetensors")
-        save_state(folder / _STATE_FILE, {**run.state(), "settings": self.settings}, kind=_KIND)
+        save_state(folder / STATE_FILE, {**run.state(), "settings": self.settings}, kind=_KIND)
 
 
 class AveragedLosses:

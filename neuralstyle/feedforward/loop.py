@@ -197,7 +197,7 @@ class Loop:
             except StopIteration:
                 wanted = True
             progress.network.train()
-        return bool(_mean(torch.tensor(float(wanted), device=self.device)) > 0)
+        return bool(_mean(torch.tensor(float(wanted), dtype=torch.float32, device=self.device)) > 0)
 
     def _cuda(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []

@@ -14,6 +14,7 @@ from neuralstyle._errors import unknown
 from neuralstyle.checkpoint import load_state, save_state
 from neuralstyle.feedforward.export import OnnxModel
 from neuralstyle.feedforward.network import TransformerNet
+from neuralstyle.machine.surroundings import plain_torch
 
 KIND = "stylisation network"
 SUFFIX = ".safetensors"
@@ -22,6 +23,7 @@ _SHIPPED = "fast-"
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
+@plain_torch()
 def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: bool = False) -> Path:
     """Save a network in a safetensors file; its header has the width and the number of blocks.
 
@@ -52,6 +54,7 @@ def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: b
     return save_state(path, {"architecture": architecture, "weights": weights}, kind=KIND)
 
 
+@plain_torch()
 def load_model(model: str | os.PathLike[str]) -> TransformerNet | OnnxModel:
     """Load a network in evaluation mode, on the CPU.
 
@@ -138,6 +141,7 @@ def check_model_output(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+@plain_torch()
 def load_published(state: dict[str, Tensor], name: str = "the state dict") -> TransformerNet:
     """Make a network from a state dict of fast_neural_style's ``TransformerNet``, whose values are from 0 to 255.
 

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from neuralstyle._errors import unknown, whole_number
-from neuralstyle._records import LossTable, NumberedFiles
+from neuralstyle._records import LossTable
 from neuralstyle._words import CROPS, Crop
+from neuralstyle.files import NumberedFiles
 
 if TYPE_CHECKING:
     from neuralstyle.images import Picture
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+STATE_FILE = "state.safetensors"
+"""The file of a ``StateFolder`` that holds the state."""
 
 DEFAULT_WIDTH, DEFAULT_BLOCKS = 32, 5
 """Channels of the first stage and number of residual blocks of a ``TransformerNet``: those of the paper."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from neuralstyle._errors import whole_number
 from neuralstyle.feedforward.network import Margins, Moments, Stage, TransformerNet
+from neuralstyle.machine.surroundings import plain_torch
 
 Size: TypeAlias = tuple[int, int]
 Read: TypeAlias = "Callable[[Box], Tensor]"
@@ -57,6 +58,7 @@ class Source(NamedTuple):
     after: int  # positions added by reflection at the end
 
 
+@plain_torch()
 def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None = None) -> Tensor:
     """Paint a picture with a network, without gradients; the result is on the picture's device.
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
+from neuralstyle.machine.surroundings import plain_torch
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from neuralstyle.styles import Style
 
 
+@plain_torch()
 def train(
     style: Picture | Style | Sequence[Picture | Style],
     data: TrainingData | Paths,

@@ -4,6 +4,8 @@ Inside the library a picture is an sRGB float tensor of shape (B, 3, H, W) with 
 handles files, modes, profiles, orientation and transparency.
 """
 
+from neuralstyle.images.masks import region_of_color
+from neuralstyle.images.opening import pixel_limit
 from neuralstyle.images.reading import Picture, load_image
 from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Pixels, Size, Width, check_size, fit_size, longest_side
@@ -21,6 +23,8 @@ __all__ = [
     "fit_size",
     "load_image",
     "longest_side",
+    "pixel_limit",
+    "region_of_color",
     "resize_image",
     "save_image",
     "to_pil",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from neuralstyle.images.resizing import resize_columns, resize_rows
@@ -76,21 +74,6 @@ def assemble(raster: Raster, sides: tuple[int, int]) -> Tensor:
         _fill(narrow, raster, lambda strip: resize_columns(strip, columns))
         stored[:] = resize_rows(torch.from_numpy(narrow)[None], rows).clamp_(0, 1)[0].numpy()
     return torch.from_numpy(image)[None]
-
-
-@contextmanager
-def decoding(name: str) -> Iterator[None]:
-    """Convert any error of a decoder into a ``ValueError`` that names the picture."""
-    try:
-        yield
-    except Image.DecompressionBombError as error:
-        remedy = "raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
-        raise ValueError(f"{name} is too large: {str(error).rstrip('.')}; {remedy}") from error
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{name} is not a picture in a known format; convert it to PNG or JPEG") from error
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(f"{name} is broken, decoding it failed ({reason}); get a whole copy") from error
 
 
 def check_range(low: float, high: float, name: str) -> None:

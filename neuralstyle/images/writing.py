@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 
 import torch
@@ -11,21 +10,23 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle._errors import is_whole, whole_number
+from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
+from neuralstyle.images.formats import WRITTEN, is_installed, missing
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
 from neuralstyle.images.tensors import HALF, check_floating
-from neuralstyle.machine.folders import check_writable
+from neuralstyle.machine.surroundings import plain_torch
 
 ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
 
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 _LOSSLESS = ("PNG", "TIFF")
 _PREDICTOR, _HORIZONTAL = 317, 2  # TIFF tag and its value for differences along a row
 
 
+@plain_torch()
 def to_pil(image: Tensor) -> Image.Image:
     """Convert a picture to an 8-bit RGB PIL image.
 
@@ -59,6 +60,7 @@ def to_pil(image: Tensor) -> Image.Image:
     return picture
 
 
+@plain_torch()
 def save_image(
     image: Tensor | Image.Image,
     path: str | os.PathLike[str],
@@ -70,14 +72,14 @@ def save_image(
 ) -> Path:
     """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
-    The file is written under a temporary name beside ``path`` and renamed when it is complete, so a failure leaves
+    The file is written under another name beside ``path`` and renamed when it is complete, so a failure leaves
     neither half a file nor a damaged old one. A PIL image is first converted as in ``load_image``.
 
     Args:
         image: a tensor (1, 3, H, W) or (3, H, W) in [0, 1], or a PIL image.
-        path: the file; it ends in .png, .jpg, .jpeg, .webp, .tif or .tiff.
+        path: the file; it ends in .png, .jpg, .jpeg, .jfif, .webp, .tif, .tiff or .avif.
         overwrite: replace an existing file.
-        quality: 1 to 100, for JPEG and WebP; PNG and TIFF are lossless (TIFF is compressed by deflate).
+        quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless (TIFF is compressed by deflate).
         depth: bits per channel: 8, or 16 for PNG and TIFF. A tensor is rounded to that many levels; a PIL image has
             only 8 bits. 16 needs libvips (``pip install 'neuralstyle[large]'``), and so does a TIFF of more than 4 GB
             of pixels, which becomes a BigTIFF.
@@ -92,7 +94,7 @@ def save_image(
         TypeError: ``image`` is neither a PIL image nor a dense floating tensor, or ``profile`` neither bytes nor a
             path.
         ValueError: the image, quality, depth or profile cannot be used.
-        ImportError: libvips is needed and not installed.
+        ImportError: libvips is needed and not installed, or Pillow was built without the format.
         OSError: as in ``check_output``, or writing failed.
 
     Example:
@@ -113,7 +115,7 @@ def save_image(
         )
     path = check_output(path, overwrite, depth=depth, profile=profile)
     quality = whole_number("quality", quality, 1, 100)
-    kind = _FORMATS[path.suffix.lower()]
+    kind = WRITTEN[path.suffix.lower()]
     icc = None if profile is None else read_profile(profile)
     pixels = image.shape[-2:].numel() if isinstance(image, Tensor) else image.height * image.width
     big = kind == "TIFF" and pixels * 3 * depth // 8 > MAX_TIFF_BYTES
@@ -121,18 +123,11 @@ def save_image(
         vips("a TIFF of more than 4 GB")
     picture = _to_cpu_tensor(image) if depth == 16 or big else _to_rgb(image, icc)
 
-    temporary = path.with_name(f".neuralstyle-{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:  # unlike tempfile's, it has the permissions of an ordinary file
-            if isinstance(picture, Tensor):
-                write_with_vips(picture, temporary, kind, depth, icc, big)
-            else:
-                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
-            file.flush()
-            os.fsync(file.fileno())
-        _publish(temporary, path, overwrite)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path, overwrite=overwrite) as temporary:
+        if isinstance(picture, Tensor):
+            write_with_vips(picture, temporary, kind, depth, icc, big)
+        else:
+            picture.save(temporary, kind, icc_profile=icc, **_options(kind, quality))
     return path
 
 
@@ -158,7 +153,7 @@ def check_output(
         FileNotFoundError: the folder of the file, or the file of the profile, does not exist.
         FileExistsError: the file exists and ``overwrite`` is false.
         PermissionError: the folder cannot be written.
-        ImportError: ``depth`` is 16 and libvips is not installed.
+        ImportError: ``depth`` is 16 and libvips is not installed, or Pillow was built without the format.
 
     Example:
         ```python
@@ -167,23 +162,17 @@ def check_output(
         try:
             check_output("picture.gif")
         except ValueError as error:
-            print(error)  # picture.gif: unknown suffix '.gif'; use one of .png .jpg .jpeg .webp .tif .tiff
+            print(error)  # picture.gif: unknown suffix '.gif'; use one of .png .jpg .jpeg .jfif .webp .tif .tiff .avif
         ```
 
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
-    if path.suffix.lower() not in _FORMATS:
-        raise ValueError(f"{path}: unknown suffix {path.suffix!r}; use one of {' '.join(_FORMATS)}")
+    path = check_target(path, overwrite, suffixes=WRITTEN)
+    kind = WRITTEN[path.suffix.lower()]
+    if not is_installed(kind):
+        raise ImportError(f"{path} needs {missing(kind)}, or give another suffix")
     _check_depth(depth, path)
     if profile is not None:
         read_profile(profile)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; create it first")
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; pass overwrite=True (--overwrite) or give another name")
-    check_writable(path.parent, "use another")
     return path
 
 
@@ -191,8 +180,8 @@ def _check_depth(depth: int, path: Path) -> None:
     if not is_whole(depth) or depth not in (8, 16):
         raise ValueError(f"depth is 8 or 16 bits per channel, received {depth!r}")
     if depth == 16:
-        if _FORMATS[path.suffix.lower()] not in _LOSSLESS:
-            deep = " ".join(suffix for suffix, kind in _FORMATS.items() if kind in _LOSSLESS)
+        if WRITTEN[path.suffix.lower()] not in _LOSSLESS:
+            deep = " ".join(suffix for suffix, kind in WRITTEN.items() if kind in _LOSSLESS)
             raise ValueError(f"{path}: this format has 8 bits per channel; for depth=16 use one of {deep}")
         vips("depth=16")
 
@@ -201,7 +190,8 @@ def _options(kind: str, quality: int) -> dict[str, object]:
     if kind == "TIFF":
         return {"compression": "tiff_adobe_deflate", "tiffinfo": {_PREDICTOR: _HORIZONTAL}}
     # Full chroma resolution: many painted edges are changes of hue alone.
-    return {} if kind == "PNG" else {"quality": quality, "subsampling": 0}
+    full_chroma = "4:4:4" if kind == "AVIF" else 0
+    return {} if kind == "PNG" else {"quality": quality, "subsampling": full_chroma}
 
 
 def _checked(image: Tensor) -> Tensor:
@@ -239,13 +229,3 @@ def _to_rgb(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
 def _is_plain(image: Image.Image) -> bool:
     """Tell whether a PIL image can be saved unchanged: RGB pixels, without a profile or EXIF."""
     return image.mode == "RGB" and not image.info and not image.getexif()
-
-
-def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    if not overwrite:
-        try:
-            os.link(temporary, path)  # unlike replace, this fails if the file has appeared meanwhile
-            return
-        except OSError:  # it has appeared, or this file system has no hard links
-            check_output(path)
-    temporary.replace(path)

@@ -20,7 +20,7 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         return torch.device("xpu" if torch.xpu.is_available() else "cpu")
     try:
         # Only an allocation shows that a device exists; torch raises AssertionError if it was built without support.
-        return torch.empty(0, device=name).device
+        return torch.empty(0, dtype=torch.uint8, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {str(name)!r} is not available here ({reason}); try 'cpu' or leave it out") from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 
 from neuralstyle.images import Picture, Size, load_image
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
 from neuralstyle.metrics.features import content_distance, structure, style_distance
 from neuralstyle.metrics.pixels import color_distance, spectrum_distance
@@ -58,6 +59,7 @@ class Scores:
     flat: float
 
 
+@plain_torch()
 def compare(
     content: Picture, style: Picture, pictures: Mapping[str, Picture], *, size: Size | None = None
 ) -> dict[str, Scores]:

@@ -15,6 +15,7 @@ from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
 from neuralstyle.losses.tools.nearest import direction
 from neuralstyle.losses.tools.sampling import sample
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.random_filters import RandomFilters, texture_layers
 from neuralstyle.metrics.references import with_content, with_style
 
@@ -25,6 +26,7 @@ MAX_POSITIONS = 1024  # of a feature map, whose pairwise distances are compared
 FEATURE_DIRECTIONS = 16  # for each layer, along which distributions are compared
 
 
+@plain_torch()
 def style_distance(
     picture: Picture,
     style: Picture,
@@ -77,6 +79,7 @@ def style_distance(
     return float(torch.stack(values).clamp(min=0).sqrt().mean())
 
 
+@plain_torch()
 def content_distance(
     picture: Picture,
     content: Picture,
@@ -120,6 +123,7 @@ def content_distance(
     return float(torch.stack(values).mean())
 
 
+@plain_torch()
 def structure(
     picture: Picture,
     content: Picture,

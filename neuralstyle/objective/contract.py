@@ -102,10 +102,10 @@ def check_linear(loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
     """
     generator = torch.Generator().manual_seed(0)
     shape = (2, layer.channels, SAMPLE_POSITIONS)
-    x = torch.rand(shape, generator=generator).to(like)
+    x = torch.rand(shape, generator=generator, dtype=torch.float32).to(like)
     before = x.clone()
     # Sixteenths: their sums are exact in every dtype.
-    a, b = (torch.randint(1, 17, (2, 2, 1, SAMPLE_POSITIONS), generator=generator) / 16).to(like)
+    a, b = torch.randint(1, 17, (2, 2, 1, SAMPLE_POSITIONS), generator=generator, dtype=torch.int64).to(like) / 16
     half = slice(None, SAMPLE_POSITIONS // 2), slice(SAMPLE_POSITIONS // 2, None)
     with torch.no_grad(), forked_random_numbers(like):
         both, first, second = (_statistic(loss, x, weight) for weight in (a + b, a, b))

@@ -15,6 +15,7 @@ from neuralstyle.encoders.base import Encoder, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 from neuralstyle.objective.contract import check_picture
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.parts import Part, positions, reach_of, resolve, size_of
@@ -104,6 +105,7 @@ class Objective:
 
     """
 
+    @plain_torch()
     def __init__(
         self,
         encoder: Encoder,
@@ -130,6 +132,7 @@ class Objective:
         self._position_weights = PositionWeights(self._source, self._parts)
         self._size = size_of_result(references)
 
+    @plain_torch()
     def evaluate(
         self,
         image: Tensor,
@@ -162,6 +165,7 @@ class Objective:
 
         """
         check_picture(image)
+        image = plain_tensor(image)
         like = on_encoder(self.encoder, image[:0])
         if (image.dtype, image.device) != (like.dtype, like.device):
             raise ValueError(

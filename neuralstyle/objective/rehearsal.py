@@ -141,7 +141,7 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
         return
     stride = math.lcm(*(source.layers[layer].stride for layer in wanted))
     height, width = max(2 * stride, MIN_SIDES[0]), max(3 * stride, MIN_SIDES[1])
-    first, second = (on_encoder(encoder, _noise(torch.empty(0), 3, height, width, seed=seed)) for seed in (0, 1))
+    first, second = (on_encoder(encoder, _noise(None, 3, height, width, seed=seed)) for seed in (0, 1))
     image = first.clone().requires_grad_().clone()  # an operation in place on a leaf would fail
 
     def see(picture: Tensor, seed: int) -> list[Any]:
@@ -191,7 +191,7 @@ def try_reach(source: FeatureSource, layers: Iterable[str]) -> None:
         start = -(-reach // stride) * stride + beyond
         stop = start + 2 * stride  # cells from start to stop see pixels from start - reach to stop + reach
         names = tuple(layer.name for layer in local if layer.reach == reach)
-        one, other = (_noise(torch.empty(0), 3, height, start + stop, seed=seed) for seed in (2, 3))
+        one, other = (_noise(None, 3, height, start + stop, seed=seed) for seed in (2, 3))
         other[..., start - reach : stop + reach] = one[..., start - reach : stop + reach]
         for lying in (True, False):
             strips = (on_encoder(encoder, strip if lying else strip.transpose(2, 3)) for strip in (one, other))
@@ -239,6 +239,7 @@ def _attempt(work: Callable[[], _Result], like: Tensor, seed: int, *, gradient: 
             return []
 
 
-def _noise(like: Tensor, channels: int, height: int, width: int, *, seed: int = 0) -> Tensor:
+def _noise(like: Tensor | None, channels: int, height: int, width: int, *, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, channels, height, width, generator=generator).to(like)
+    drawn = torch.rand(1, channels, height, width, generator=generator, dtype=torch.float32)
+    return drawn if like is None else drawn.to(like)

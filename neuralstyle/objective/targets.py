@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture, load_image
+from neuralstyle.images.masks import load_mask
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import weights_per_layer
 from neuralstyle.objective.features import FeatureSource, layers_of
@@ -29,7 +30,7 @@ from neuralstyle.objective.parts import (
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.readers import MapStorage
 from neuralstyle.objective.readings import read_all
-from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights, stretch
+from neuralstyle.objective.regions import Region, by_region, position_weights, stretch
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.styles import Style, as_styles
@@ -117,7 +118,7 @@ def check_styles(
                     "StatisticLoss, or give its styles no mask"
                 )
             if sizes is not None:
-                _mask_weights(term, layers, style, sizes[index], torch.empty(0))
+                _mask_weights(term, layers, style, sizes[index], torch.empty(0, dtype=torch.float32))
 
 
 def shares(styles: Sequence[Style]) -> list[float]:
@@ -243,5 +244,5 @@ class Targets:
     def _sample(self, references: Mapping[str, Sequence[Style]]) -> Tensor:
         """An empty tensor of the dtype and on the device of the features."""
         pictures = [picture.image for each in references.values() for picture in each]
-        like = load_image(pictures[0])[:0] if pictures else torch.empty(0)
+        like = load_image(pictures[0])[:0] if pictures else torch.empty(0, dtype=torch.float32)
         return on_encoder(self.source.encoder, like)

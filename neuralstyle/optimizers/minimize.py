@@ -13,6 +13,7 @@ from torch import Tensor
 
 from neuralstyle._errors import is_ours, takes, unknown, whole_number
 from neuralstyle._words import RESULTS, Result
+from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 from neuralstyle.optimizers.base import Evaluate, Optimizer, State, Strategy
 from neuralstyle.optimizers.strategies import as_strategy
 
@@ -38,6 +39,7 @@ class Minimum:
     stopped: bool
 
 
+@plain_torch()
 def minimize(
     optimizer: Optimizer | str,
     image: Tensor,
@@ -93,6 +95,7 @@ def minimize(
     if result not in RESULTS:
         raise unknown("result", result, RESULTS)
     _check_start(image)
+    image = plain_tensor(image)
     run = _Run(
         type(strategy).__name__, image, evaluate, whole_number("evaluations", evaluations, 1), on_evaluation, result
     )

@@ -122,8 +122,8 @@ def _noise(kind: NoiseKind, shape: tuple[int, int], styles: Sequence[Style], see
 
     generator = torch.Generator().manual_seed(int(seed))
     if kind == "uniform":
-        return torch.rand(1, 3, *shape, generator=generator)
-    normal = torch.randn(1, 3, *shape, generator=generator)
+        return torch.rand(1, 3, *shape, generator=generator, dtype=torch.float32)
+    normal = torch.randn(1, 3, *shape, generator=generator, dtype=torch.float32)
     if kind == "gaussian":
         return (0.5 + 0.25 * normal).clamp(0, 1)
     if not styles:

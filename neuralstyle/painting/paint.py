@@ -9,6 +9,7 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.optimizers.base import State
 from neuralstyle.optimizers.minimize import Minimum, minimize
 from neuralstyle.painting.plan import Plan, as_callbacks
@@ -16,6 +17,7 @@ from neuralstyle.painting.progress import Callback, Run
 from neuralstyle.painting.resume import RunState
 
 
+@plain_torch()
 def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) -> Image.Image:
     """Paint a plan.
 

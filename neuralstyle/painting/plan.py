@@ -19,6 +19,8 @@ from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.objective.regions import warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.strategies import as_strategy
@@ -29,7 +31,7 @@ from neuralstyle.painting.progress import Callback
 from neuralstyle.painting.resume import check_state, describe_style, settings_of
 from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
-from neuralstyle.styles import Style, as_styles
+from neuralstyle.styles import Style, as_styles, warn_of_scale
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +79,7 @@ class Plan:
     state: StateFile | None
     notes: tuple[str, ...]
 
+    @plain_torch()
     def estimate(self) -> Estimate:
         """Forecast the time and the memory, from one small evaluation with gradient through each encoder.
 
@@ -104,6 +107,7 @@ class Plan:
             }
         )
 
+    @plain_torch()
     def render(self, found: Tensor, levels: int | None) -> Tensor:
         """Return a picture of any stage in its final colours.
 
@@ -118,6 +122,7 @@ class Plan:
             found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels
         )
 
+    @plain_torch()
     def picture(self, found: Tensor) -> Image.Image:
         """Return a picture of any stage as an 8-bit result, at the final size and in its final colours."""
         return to_pil(self.render(resize_image(found, self.stages[-1].shape), 256))
@@ -138,6 +143,7 @@ class Plan:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
+@plain_torch()
 def plan(
     content: Picture, style: Picture | Style | Sequence[Picture | Style], **options: Unpack[StylizeOptions]
 ) -> Plan:
@@ -179,6 +185,7 @@ def plan(
     )
 
 
+@plain_torch()
 def plan_texture(
     style: Picture | Style | Sequence[Picture | Style],
     size: int | tuple[int, int],
@@ -198,6 +205,7 @@ def plan_texture(
     )
 
 
+@plain_torch()
 def plan_reconstruction(content: Picture, layer: str, size: Size, **options: Unpack[PaintingOptions]) -> Plan:
     """Check and resolve everything that ``reconstruct_content`` needs; see there and ``plan``."""
     picture = load_image(content)
@@ -227,6 +235,7 @@ def _resolve(
     optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
+    styles = [with_masks(style) for style in styles]
     pictures = [replace(style, image=load_image(style.image)) for style in styles]
     stages, left_out = resolve_stages(
         listed,
@@ -239,6 +248,7 @@ def _resolve(
         color=color,
         tile=tile,
     )
+    _warn_of_styles(pictures, longest, stages[-1].shape, content is not None)
     if content is not None:
         pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
@@ -259,6 +269,15 @@ def _resolve(
     if planned.state is not None:
         check_state(planned.state, planned.settings(), planned.start.device)
     return planned
+
+
+def _warn_of_styles(styles: Sequence[Style], longest: int, shape: tuple[int, int], has_content: bool) -> None:
+    """Warn of what is not painted as the styles say."""
+    for style in styles:
+        warn_of_scale(style, longest)
+    warn_of_bare_parts(
+        styles, shape, "there it follows the photograph alone" if has_content else "there nothing is painted"
+    )
 
 
 def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:

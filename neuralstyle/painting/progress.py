@@ -17,6 +17,7 @@ from torch import Tensor
 
 from neuralstyle import distributed
 from neuralstyle.images import to_pil
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.objective import Evaluation
 from neuralstyle.painting.stages import PlannedStage
 
@@ -63,10 +64,12 @@ class Progress:
     elapsed: float
     picture: Function[[int | None], Tensor] = field(repr=False)
 
+    @plain_torch()
     def tensor(self) -> Tensor:
         """Return the result as if the work stopped now: (1, 3, H, W) in [0, 1], at this stage's size."""
         return self.picture(None)
 
+    @plain_torch()
     def image(self) -> Image.Image:
         """Return that result as an 8-bit RGB picture."""
         return to_pil(self.picture(256))

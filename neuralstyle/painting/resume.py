@@ -22,9 +22,9 @@ from neuralstyle.checkpoint import (
     load_state,
     save_state,
 )
+from neuralstyle.files import check_writable
 from neuralstyle.images import load_image
-from neuralstyle.machine.folders import check_writable
-from neuralstyle.objective.regions import load_mask
+from neuralstyle.images.masks import load_mask
 from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
 

@@ -97,7 +97,7 @@ class PlannedStage:
 
         """
         source, terms = FeatureSource(self.encoder), resolve(self.losses)
-        like = on_encoder(self.encoder, torch.empty(0))
+        like = on_encoder(self.encoder, torch.empty(0, dtype=torch.float32))
         sizes = []
         for style in styles:
             height, width = size_of(load_image(style.image))
@@ -213,7 +213,7 @@ def _encoders(encoders: Sequence[Encoder | str], device: str | torch.device | No
     """Return the encoders on their device; each name makes one network."""
     named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
     networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
-    place = torch.empty(0, device=find_device(device)).device  # with its number, as tensors have it
+    place = torch.empty(0, dtype=torch.uint8, device=find_device(device)).device  # with its number, as tensors have it
     placed = {id(network): encoder_on(network, place) for network in networks}
     return [placed[id(network)] for network in networks]
 

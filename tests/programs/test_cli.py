@@ -188,7 +188,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(run: Run, files: Path, tmp_
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("stylize photo.jpg swirl.png -o photo.jpg", "--overwrite"),
+        ("stylize photo.jpg swirl.png -o photo.jpg", "an input is never replaced"),
         ("stylize photo.jpg swirl.png -o OUT --log text.csv", "text.csv exists"),
         ("stylize photo.jpg swirl.png -o OUT --style-loss mdm", "did you mean 'mmd'"),
         ("reconstruct photo.jpg -o OUT --layer relu6_1", "relu5_1"),
@@ -294,7 +294,7 @@ def test_style_losses_are_listed_with_a_line_each(run: Run) -> None:
         (f"stylize photo.jpg swirl.png {QUICK} --masks - - -", "--masks takes one value, or one for each of the 1"),
         ("stylize photo.jpg swirl.png -o nowhere/out.png", "nowhere"),
         ("stylize photo.jpg swirl.png -o out.gif", ".png"),
-        ("stylize photo.jpg swirl.png -o photo.jpg", "--overwrite"),
+        ("stylize photo.jpg swirl.png -o photo.jpg", "an input is never replaced"),
         (f"reconstruct photo.jpg {QUICK} --layer relu6_1", "relu5_1"),
         (f"texture missing.png {QUICK}", "missing.png"),
         ("compare photo.jpg swirl.png missing.png", "missing.png"),

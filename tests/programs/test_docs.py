@@ -106,6 +106,9 @@ def _pictures(_quick: None) -> None:
     sky.save("sky.png")
     sky.point(lambda value: 255 - value).save("ground.png")
     sky.resize((SIDE, SIDE)).save("mask.png")
+    colours = Image.new("RGB", (96, 64), "red")
+    colours.paste("steelblue", (0, 0, 96, 32))
+    colours.save("map.png")
 
 
 @pytest.mark.usefixtures("_pictures")

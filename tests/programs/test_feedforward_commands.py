@@ -199,8 +199,20 @@ def test_folder_with_a_bad_file(run, files):
         ("export broken.safetensors -o out.onnx", "damaged"),
         ("train style.png gone -o out.safetensors", "no file or folder gone"),
         ("train style.png data -o out.pth", ".safetensors"),
-        ("train style.png data -o out.safetensors --log losses.png", ".csv or .jsonl"),
-        ("train style.png data -o out.safetensors --state style.png", "is a file; give a folder"),
+        ("train style.png data -o out.safetensors --log losses.png", "unknown suffix '.png'; use one of .csv .jsonl"),
+        ("train style.png data -o out.safetensors --state style.png", "--state style.png is read too, as STYLE"),
+        ("train style.png data -o out.safetensors --state photo.png", "photo.png is a file; give the name of a folder"),
+        ("train style.png data -o out.safetensors --log old.csv", "old.csv exists"),
+        ("train style.png data -o out.safetensors --snapshots old-%d.png", "old-3.png exists"),
+        ("train style.png data -o folder.safetensors --overwrite", "folder.safetensors is a folder"),
+        ("train style.png data -o data/one/0.png --overwrite", "is read too, as DATA"),
+        ("train style.png data -o out.safetensors --snapshots data/one/%d.png --overwrite", "is read too, as DATA"),
+        ("apply model.safetensors data/one -o data/one --overwrite", "an input is never replaced"),
+        ("apply model.safetensors data/one/0.png -o data/one --overwrite", "an input is never replaced"),
+        ("apply model.safetensors photo.png -o photo.png --overwrite", "-o photo.png is read too, as PICTURE"),
+        ("apply model.safetensors photo.png -o painted.jp2", "unknown suffix '.jp2'"),
+        ("apply model.safetensors photo.png -o -", "-o - : nothing is written to the standard output"),
+        ("export model.safetensors -o model.safetensors --overwrite", "-o model.safetensors is read too, as MODEL"),
         ("train style.png data -o out.safetensors --snapshots gone/{}.png", "gone"),
         ("train style.png data -o out.safetensors --init broken.safetensors", "damaged"),
     ],
@@ -208,9 +220,14 @@ def test_folder_with_a_bad_file(run, files):
 def test_errors_are_one_line(run, files, command, words):
     for suffix in ("safetensors", "onnx", "pth"):
         (files / f"broken.{suffix}").write_bytes(b"broken" * 20)
+    for name in ("old.csv", "old-3.png"):
+        (files / name).write_text("precious")
+    (files / "folder.safetensors").mkdir()
+    before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
     code, out, err = run(command)
     assert (code, out) == (2, "")
     assert words in err
+    assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
     assert err.count("\n") == 1
     assert not (files / "painted").exists()
 

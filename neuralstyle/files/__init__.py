@@ -1,0 +1,21 @@
+"""Paths of files: checked before the work, held while it lasts, written completely or not at all."""
+
+from neuralstyle.files.folders import check_writable
+from neuralstyle.files.gate import Read, Write, check_paths, check_target, is_same_file
+from neuralstyle.files.holding import holding
+from neuralstyle.files.numbered import NumberedFiles
+from neuralstyle.files.writing import elsewhere, is_temporary, writing
+
+__all__ = [
+    "NumberedFiles",
+    "Read",
+    "Write",
+    "check_paths",
+    "check_target",
+    "check_writable",
+    "elsewhere",
+    "holding",
+    "is_same_file",
+    "is_temporary",
+    "writing",
+]

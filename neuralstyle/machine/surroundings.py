@@ -1,0 +1,42 @@
+"""The modes of torch in which the package computes, whatever those of its caller are.
+
+Importing this file does not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Compute in this thread as in a fresh one: gradients, no inference mode, no autocast, new tensors on the CPU.
+
+    Public functions that compute with torch are decorated with ``@plain_torch()``, so that they give the same bytes in
+    ``torch.inference_mode()``, ``no_grad()``, ``autocast()`` and after ``set_default_device()``, and keep no tensors
+    from which torch refuses gradients later. The default dtype belongs to all threads and is not changed: each new
+    tensor states its own.
+    """
+    import torch
+
+    with ExitStack() as modes:
+        modes.enter_context(torch.inference_mode(mode=False))
+        modes.enter_context(torch.enable_grad())
+        for kind in _AUTOCAST_DEVICES:
+            if torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            modes.enter_context(torch.device("cpu"))
+        yield
+
+
+def plain_tensor(tensor: Tensor) -> Tensor:
+    """Return a tensor that gradients may pass: a copy of one made in inference mode, which torch keeps out of them."""
+    return tensor.clone() if tensor.is_inference() else tensor
