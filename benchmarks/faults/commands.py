@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import re
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 from formats import picture
 from reading import whole_model
@@ -152,8 +152,9 @@ def _value(dice: Random, name: str, action: argparse.Action) -> str:
 @contextlib.contextmanager
 def small_works() -> Iterator[None]:
     """Leave out works that take more than milliseconds."""
-    from neuralstyle.feedforward.training import train
-    from neuralstyle.painting.paint import paint
+    from neuralstyle.cli import feedforward, saving
+
+    paint, train = saving.paint, feedforward.train
 
     def small_paint(plan: Any, *places: Any, **named: Any) -> Any:
         if sum(stage.size**2 * stage.iterations for stage in plan.stages) > SMALL:
@@ -165,23 +166,8 @@ def small_works() -> Iterator[None]:
             raise FloatingPointError("left out")
         return train(style, data, *places, **named)
 
-    stand_ins = {id(paint): (paint, small_paint), id(train): (train, small_train)}
-    places = [
-        (module, name, *stand_ins[id(value)])
-        for key, module in list(sys.modules.items())
-        if key.startswith("neuralstyle.cli")
-        for name, value in list(vars(module).items())
-        if id(value) in stand_ins
-    ]
-    if {name for _, name, _, _ in places} != {"paint", "train"}:
-        raise RuntimeError("the command line no longer has paint and train under these names")
-    for module, name, _, stand_in in places:
-        setattr(module, name, stand_in)
-    try:
+    with mock.patch.object(saving, "paint", small_paint), mock.patch.object(feedforward, "train", small_train):
         yield
-    finally:
-        for module, name, original, _ in places:
-            setattr(module, name, original)
 
 
 def call(words: list[str]) -> Ended:

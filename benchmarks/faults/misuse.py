@@ -136,7 +136,7 @@ def calls() -> dict[str, Call]:
         "TransformerNet": (feedforward.TransformerNet, {"width": 4, "blocks": 1, "seed": 0}),
         "save_model": (feedforward.save_model, {"network": network(), "path": "x.safetensors", "half": False}),
         "load_model": (feedforward.load_model, {"model": "missing.safetensors"}),
-        "apply_model": (feedforward.apply_model, {"model": network(), "content": photo}),
+        "apply_model": (feedforward.apply_model, {"model": network(), "picture": photo}),
         "TrainingData": (
             feedforward.TrainingData,
             {"pictures": "album", "size": 32, "crop": "center", "batch_size": 1, "epochs": 1, "steps": 1, "seed": 0},
