@@ -175,7 +175,8 @@ def unclear_because(message: str, name: str = "") -> str | None:
         return "no message"
     if len(message.strip().splitlines()) > 1:
         return "several lines"
-    if len(message) > LONGEST_MESSAGE:
+    said = message.partition("known are ")[0].partition("(choose from ")[0]  # a list of what there is may be long
+    if len(said) > LONGEST_MESSAGE:
         return f"{len(message)} characters"
     if name not in message:
         return f"does not name {name}"

@@ -79,7 +79,9 @@ def test_colours_come_back_from_oklab(rgb: list[float]) -> None:
 NAMES = st.text("a09.-_ \n$(*ß漢🙂", max_size=10)
 
 
-@given(NAMES, st.sampled_from(["{}", "{:04d}", "%d", "%04d", "{:d}"]), NAMES, st.sets(st.integers(0, 10**6), max_size=4))
+@given(
+    NAMES, st.sampled_from(["{}", "{:04d}", "%d", "%04d", "{:d}"]), NAMES, st.sets(st.integers(0, 10**6), max_size=4)
+)
 def test_numbered_files_have_names_of_their_own(before: str, field: str, after: str, numbers: set[int]) -> None:
     files = NumberedFiles(f"folder/{before}{field}{after}")
     paths = {number: files.path(number) for number in numbers}
@@ -113,7 +115,9 @@ def test_a_log_holds_the_rows_that_were_written(
         assert table.rows() == [row for row in rows if row["iteration"] < before]
 
 
-@given(PLAIN, st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool]), st.integers(0, 9))
+@given(
+    PLAIN, st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool]), st.integers(0, 9)
+)
 @settings(max_examples=40)
 def test_a_state_comes_back_as_it_was(state: Any, dtype: torch.dtype, length: int) -> None:
     tensor = torch.arange(-3, length - 3).to(dtype)
