@@ -8,25 +8,13 @@ import math
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
-LONGEST_VALUE = 80
-"""Characters of a value that an error shows."""
-
-
-def in_short(value: object) -> str:
-    """Return a value as an error shows it: on one line, cut if it is long; an array by its class, shape and dtype."""
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape and dtype is not None:
-        return f"{type(value).__name__} of shape {tuple(shape)} and {dtype}"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
-
 
 def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
     """Return the error for a name that is not in a list, with the closest match and all known names."""
     names = list(known)
     near = difflib.get_close_matches(str(received), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return ValueError(f"unknown {kind} {in_short(received)}: {hint}known are {', '.join(names)}")
+    return ValueError(f"unknown {kind} {received!r}: {hint}known are {', '.join(names)}")
 
 
 def is_whole(value: object) -> bool:
@@ -71,7 +59,7 @@ def whole_number(name: str, value: object, least: int, most: int | None = None, 
         if whole >= least and (most is None or whole <= most):
             return int(whole)
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise ValueError(f"{name} is a whole number {limits}{hint}, received {in_short(value)}")
+    raise ValueError(f"{name} is a whole number {limits}{hint}, received {value!r}")
 
 
 def number(
@@ -113,4 +101,4 @@ def number(
         words += [f" above {above:g}"] if above is not None else []
         words += [f" of at most {most:g}"] if most is not None else []
         limits = " and".join(words)
-    raise ValueError(f"{name} is a finite number{limits}{hint}, received {in_short(value)}")
+    raise ValueError(f"{name} is a finite number{limits}{hint}, received {value!r}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import in_short, number, takes, whole_number
+from neuralstyle._errors import number, takes, whole_number
 from neuralstyle.encoders.base import Encoder, check_is_encoder
 from neuralstyle.images import MIN_SIDE
 
@@ -75,7 +75,7 @@ class Stage:
         ):
             raise TypeError(
                 "the losses of a stage are a function from the call's losses to those of the stage, such as "
-                f"lambda losses: losses.scaled('style', 2), received {in_short(self.losses)}"
+                f"lambda losses: losses.scaled('style', 2), received {self.losses!r}"
             )
 
 
@@ -97,7 +97,7 @@ def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
     """
     wanted = f"a schedule gives a list such as [Stage({max(size // 2, MIN_SIDE)}, 60), Stage({size}, 30)]"
     if not isinstance(stages, Sequence) or isinstance(stages, str):
-        raise TypeError(f"{wanted}, received {in_short(stages)}")
+        raise TypeError(f"{wanted}, received {stages!r}")
     for stage in stages:
         if not isinstance(stage, Stage):
             raise TypeError(f"{wanted}, received an entry {stage!r}")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle._errors import in_short, unknown
+from neuralstyle._errors import unknown
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.encoders.taps import module_path, run_with_hooks
@@ -84,10 +84,7 @@ class ModuleExtractor(nn.Module):
     ) -> None:
         super().__init__()
         if len(mean) != 3 or len(std) != 3 or not all(std):
-            raise ValueError(
-                f"mean and std are three numbers each, std none of them 0, received {in_short(mean)}"
-                f" and {in_short(std)}"
-            )
+            raise ValueError(f"mean and std are three numbers each, std none of them 0, received {mean!r} and {std!r}")
         if isinstance(network, str):
             self.name = network
             self.network = _from_torchvision(network, weights)
@@ -95,7 +92,7 @@ class ModuleExtractor(nn.Module):
             self.name = type(network).__name__
             self.network = copy.deepcopy(network)
         else:
-            raise TypeError(f"the network is an nn.Module or a name of torchvision's, received {in_short(network)}")
+            raise TypeError(f"the network is an nn.Module or a name of torchvision's, received {network!r}")
         first = next(self.network.parameters(), torch.empty((), dtype=torch.float32))
         self.register_buffer("mean", torch.tensor(mean, dtype=first.dtype).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=first.dtype).view(1, 3, 1, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle._errors import in_short, is_whole
+from neuralstyle._errors import is_whole
 from neuralstyle.images.sizes import fit_size
 from neuralstyle.images.tensors import HALF, check_floating
 
@@ -40,7 +40,7 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     sides = size if isinstance(size, tuple) else (size, size)
     if len(sides) != 2 or not all(is_whole(side) and side >= 1 for side in sides):
         raise ValueError(
-            f"size is a whole number of at least 1 or a pair (height, width) of such numbers, received {in_short(size)}"
+            f"size is a whole number of at least 1 or a pair (height, width) of such numbers, received {size!r}"
         )
     shape = size if isinstance(size, tuple) else fit_size(image.shape[-2], image.shape[-1], size)
     if shape == image.shape[-2:]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from neuralstyle._errors import in_short, unknown, whole_number
+from neuralstyle._errors import unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
 
@@ -213,7 +213,7 @@ class Term:
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
-            raise TypeError(f"a term is a loss and its weight, received {in_short(self.loss)} for the loss")
+            raise TypeError(f"a term is a loss and its weight, received {self.loss!r} for the loss")
         check_attributes(self.loss)
         object.__setattr__(self, "weight", _weight(self.weight))
 
@@ -240,7 +240,7 @@ class LossSum:
         for term in terms:
             if not isinstance(term, Term):
                 raise TypeError(
-                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {in_short(term)}; or write "
+                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {term!r}; or write "
                     "ContentLoss() + 2 * MyLoss()"
                 )
         object.__setattr__(self, "terms", terms)
@@ -288,9 +288,9 @@ class LossSum:
 
 def _weight(value: float, of: str = "a loss") -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"the weight of {of} is a number, received {in_short(value)}")
+        raise TypeError(f"the weight of {of} is a number, received {value!r}")
     if not math.isfinite(value):
-        raise ValueError(f"the weight of {of} is a finite number, received {in_short(value)}")
+        raise ValueError(f"the weight of {of} is a finite number, received {value!r}")
     return float(value)
 
 
@@ -306,8 +306,7 @@ def as_sum(losses: Loss | LossSum, what: str = "losses") -> LossSum:
     if not isinstance(losses, LossSum):
         hint = f"; give {losses.__name__}()" if isinstance(losses, type) and issubclass(losses, Loss) else ""
         raise TypeError(
-            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), "
-            f"received {in_short(losses)}{hint}"
+            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}{hint}"
         )
     if not losses.terms:
         raise ValueError(f"{what} are a sum of nothing; add one at least")
@@ -362,7 +361,7 @@ def check_attributes(loss: Loss) -> None:
             f"{name}.reference is {loss.reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
         )
     if not isinstance(loss.joint, bool):
-        raise ValueError(f"{name}.joint is True or False, received {in_short(loss.joint)}")
+        raise ValueError(f"{name}.joint is True or False, received {loss.joint!r}")
     if loss.joint and isinstance(loss, (StatisticLoss, PointwiseLoss)):
         raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
     whole_number(f"reach of {name}", loss.reach, 0, hint=" positions")

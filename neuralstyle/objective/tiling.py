@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from neuralstyle._errors import in_short, is_whole
+from neuralstyle._errors import is_whole
 
 TileSize: TypeAlias = int | Literal["auto"] | None
 """Longest side of a tile in pixels; "auto": as large as the free memory allows; None: the whole picture at once."""
@@ -75,7 +75,7 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *,
     """
     if tile is not None and (not is_whole(tile) or tile < stride):
         raise ValueError(
-            f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {in_short(tile)}'
+            f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {tile!r}'
         )
     halo = _up(reach, stride)
     rows, columns = (_lay(side, tile, stride, halo) for side in (height, width))

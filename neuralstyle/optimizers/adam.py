@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import in_short
 from neuralstyle.optimizers.base import Evaluate, FromFactory, State
 
 
@@ -45,7 +44,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ValueError(f"the learning rate of Adam is a positive number, received {in_short(self.lr)}")
+            raise ValueError(f"the learning rate of Adam is a positive number, received {self.lr!r}")
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
         """Minimise from ``image`` without an end, see ``Strategy``."""

@@ -9,8 +9,6 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import in_short
-
 Evaluate: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
 """A picture -> its loss and gradient. It raises an exception to end the walk; a strategy does not catch it."""
 
@@ -80,7 +78,7 @@ class FromFactory:
                 "lambda x: torch.optim.Adam([x], lr=0.02)"
             ) from error
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {in_short(optimizer)}")
+            raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {optimizer!r}")
         if not any(held is x for group in optimizer.param_groups for held in group["params"]):
             raise ValueError(
                 f"the {type(optimizer).__name__} of an optimizer factory does not hold the picture, which could not "

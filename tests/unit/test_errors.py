@@ -6,26 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from neuralstyle._errors import LONGEST_VALUE, in_short, number, unknown, whole_number
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (3, "3"),
-        (np.float64(3), repr(np.float64(3))),
-        ("two\nlines", repr("two\nlines")),
-        (np.zeros((2, 3), np.uint8), "ndarray of shape (2, 3) and uint8"),
-        (torch.zeros(1, 3, 4), "Tensor of shape (1, 3, 4) and torch.float32"),
-        (torch.zeros(()), "tensor(0.)"),
-        ([torch.zeros(2, 2)], "[tensor([[0., 0.], [0., 0.]])]"),
-        ("x" * 500, "'" + "x" * (LONGEST_VALUE - 4) + "..."),
-    ],
-)
-def test_values_are_shown_on_one_short_line(value: object, text: str) -> None:
-    assert in_short(value) == text
+from neuralstyle._errors import number, unknown, whole_number
 
 
 @pytest.mark.parametrize("value", [1, 7, 2**70, np.int64(3), np.uint8(200)])
@@ -67,7 +49,7 @@ def test_whole_numbers_have_an_upper_limit_and_a_hint() -> None:
 def test_numbers_outside_the_limits_are_refused(value: object, limits: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=f"^weight is {words}, received ") as caught:
         number("weight", value, **limits)
-    assert in_short(value) in str(caught.value)
+    assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, np.float32(0.25), np.int64(1)])

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import in_short
 from neuralstyle.encoders.base import Layer
 from neuralstyle.encoders.vgg import Network
 from neuralstyle.encoders.weights.files import packaged_tensors
@@ -46,7 +45,7 @@ def check_scales(scales: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> d
 
     """
     if not isinstance(scales, Mapping):
-        raise TypeError(f"normalize is True, False or scales by convolution, received {in_short(scales)}")
+        raise TypeError(f"normalize is True, False or scales by convolution, received {scales!r}")
     checked: dict[str, Tensor] = {}
     for layer in layers.values():
         if layer.kind != "conv":
