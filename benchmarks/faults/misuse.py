@@ -72,7 +72,7 @@ def calls() -> dict[str, Call]:
     from neuralstyle import callbacks, checkpoint, color, feedforward, images, losses, metrics, schedule
 
     image = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0))
-    photo = picture(Random(0)).resize((40, 32))
+    photo = picture(Random(0)).resize((80, 64))
     folder = Path(tempfile.gettempdir())
     encoder = ns.FeatureExtractor("compact19")
     gram = ns.GramStyleLoss(("relu1_1",))
@@ -149,6 +149,7 @@ def calls() -> dict[str, Call]:
     }
 
 
+FLAGS = ("overwrite", "half", "progress", "resume", "normalize")  # take any value that Python takes for true or false
 MISSING = ("read_losses", "load_state", "load_model")  # are given the name of a file that is not there
 
 
@@ -159,7 +160,8 @@ def make(dice: Random, folder: Path) -> Case:
     arguments = dict(arguments)
     if dice.random() < SHARE_WHOLE:
         return Case((function, arguments), f"{name} as it should be", whole=name not in MISSING)
-    changed = dice.sample(sorted(arguments), min(len(arguments), dice.choice((1, 1, 1, 2))))
+    names = [argument for argument in sorted(arguments) if argument not in FLAGS]
+    changed = dice.sample(names, min(len(names), dice.choice((1, 1, 1, 2))))
     for argument in changed:
         arguments[argument] = dice.choice(wrong_values(dice))
     shown = ", ".join(f"{argument}={_shown(arguments[argument])}" for argument in changed)
