@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralstyle.files import writing
+from neuralstyle.files.schema import Number, Record, clip, shown
 
 LOG_SUFFIXES = (".csv", ".jsonl")
 COUNTERS = ("iteration", "step")
@@ -82,14 +83,20 @@ class LossTable:
             else:
                 names, *cells = csv.reader(lines or [COUNTERS[0]])
                 lines = lines[1:]
-                if names[0] not in COUNTERS:
+                if not set(names) & set(COUNTERS):
                     raise ValueError(f"its columns are {names}")
                 rows = [dict(zip(names, map(float, row), strict=True)) for row in cells]
-            if not all(isinstance(row, dict) and any(counter in row for counter in COUNTERS) for row in rows):
-                raise ValueError("a line names no iteration")
+            for number, row in enumerate(rows, start=1):
+                if number == 1 and not (isinstance(row, dict) and any(counter in row for counter in COUNTERS)):
+                    raise ValueError("its rows name no iteration")
+                # All rows have the columns of the first.
+                Record(dict.fromkeys(rows[0], Number())).check(row, f"row {number}")
+                counts = [row[counter] for counter in COUNTERS if counter in row]
+                if any(count % 1 or not 0 <= count <= 2**53 for count in counts):
+                    raise ValueError(f"row {number} counts {shown(counts[0])}")
             return list(zip(lines, rows, strict=True))
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{self.path} is not a log of losses ({error}); give another name") from error
+        except (ValueError, RecursionError, csv.Error) as error:
+            raise ValueError(f"{self.path} is not a log of losses ({clip(str(error))}); give another name") from error
 
 
 def _csv_line(values: Iterable[Any]) -> str:

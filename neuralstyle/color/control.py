@@ -11,6 +11,7 @@ from typing_extensions import TypeIs
 
 from neuralstyle._errors import unknown
 from neuralstyle._words import AFFINE_MAPS, COLORS, MATCHINGS, AffineMap, Color, Matching
+from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.color.matching import match_color, match_histogram
 from neuralstyle.color.oklab import keep_chroma
 from neuralstyle.images import Picture, load_image
@@ -60,6 +61,8 @@ def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
       ``match_color``.
     - "histogram": each channel of the style gets the histogram of the content's, see ``match_histogram``.
 
+    A content without colours leaves the style none: the mean of its channels is matched.
+
     Args:
         style: (B, 3, H, W) in [0, 1].
         content: (B, 3, H', W') or (1, 3, H', W') in [0, 1].
@@ -83,6 +86,8 @@ def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
     """
     if color not in COLORS:
         raise unknown("color", color, COLORS)
+    if color in MATCHINGS and is_grey(content):
+        style = to_grey(style)
     if color == "histogram":
         return match_histogram(style, content)
     return match_color(style, content, color) if _is_affine(color) else style

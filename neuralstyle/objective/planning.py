@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,9 +21,6 @@ class TilePlanner:
 
     def __init__(self, source: FeatureSource, terms: Sequence[ResolvedTerm]) -> None:
         used = [(term.loss, source.layers[layer]) for term in terms for layer in term.layers]
-        self.layers = tuple(dict.fromkeys(layer.name for _, layer in used))
-        # Whole cells of every layer; the deepest stride, where each divides the next.
-        self.stride = math.lcm(*(layer.stride for _, layer in used))
         self.reach = max(reach_of(loss, layer) for loss, layer in used)
         self.global_layer = next((layer.name for _, layer in used if layer.is_global), None)
         self._source = source.without_compiling()
@@ -66,10 +62,10 @@ class TilePlanner:
         """
         self.check(tile)
         if self.global_layer is not None:  # one tile, whether or not it fits the memory
-            return tiles(height, width, None, self.stride, 0)
-        found = tiles(height, width, tile, self.stride, self.reach, at_least=at_least)
+            return tiles(height, width, None, self._source.step, 0)
+        found = tiles(height, width, tile, self._source.step, self.reach, at_least=at_least)
         if len(found) > 1 and not self._reach_is_tried:
-            try_reach(self._source, self.layers)
+            try_reach(self._source)
             self._reach_is_tried = True
         return found
 
@@ -77,5 +73,5 @@ class TilePlanner:
         """The largest tile that fits; cached, so that a run does not change with the free memory."""
         kind = (image.shape, image.dtype, image.device, tuple(type(reader) for reader in readers))
         if kind not in self._chosen:
-            self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.stride, self.reach)
+            self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.reach)
         return self._chosen[kind]

@@ -14,6 +14,7 @@ from torch import Tensor
 from neuralstyle._words import Edges
 from neuralstyle.images import resize_image
 from neuralstyle.images.masks import check_selects, load_mask
+from neuralstyle.objective.borders import cells, continued, coverage
 from neuralstyle.styles import Style
 
 BARE_WEIGHT = 0.02
@@ -46,28 +47,33 @@ def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
     return resize_image(mask.to(like), size)
 
 
-def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges) -> Tensor:
+def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges, *, step: int) -> Tensor:
     """Return the weight of each position of a layer, from the weights of the pixels.
 
     Args:
         pixels: weights of the pixels, (1, 1, H, W).
         stride: stride of the layer: the side of a position's cell in pixels.
         reach: how many pixels beyond its cell a position sees.
-        edges: "blended": the mean over the cell. "strict": the least weight of the picture's pixels that the position
-            sees, or 0 if that is less than half of the greatest weight in the picture, since the rim of a soft region
-            is not inside it.
+        edges: "blended": the mean over the cell, of which nothing counts outside the picture. "strict": the least
+            weight of the pixels that the position sees, or 0 if that is less than half of the greatest weight in the
+            picture, since the rim of a soft region is not inside it; times the share of the cell in the picture.
+        step: the picture is continued to multiples of it, which are whole cells.
 
     Returns:
-        (1, 1, H // stride, W // stride).
+        (1, 1, h, w), a weight for each cell, whole or cut.
 
     """
+    size = (pixels.shape[2], pixels.shape[3])
     if edges == "blended":
-        return F.avg_pool2d(pixels, stride)
+        return F.avg_pool2d(F.pad(pixels, (0, -size[1] % stride, 0, -size[0] % stride)), stride)
     # Rows first, then columns. Max pooling pads with minus infinity, which never counts.
     field = stride + 2 * reach
-    rows = F.max_pool2d(-pixels, (field, 1), (stride, 1), (reach, 0))
+    rows = F.max_pool2d(-continued(pixels, step), (field, 1), (stride, 1), (reach, 0))
     least = -F.max_pool2d(rows, (1, field), (1, stride), (0, reach))
-    return least * (least >= pixels.amax() / 2)
+    least = least[:, :, : cells(size[0], stride), : cells(size[1], stride)]
+    inside = least * (least >= pixels.amax() / 2)
+    share = coverage(size, stride, pixels)
+    return inside if share is None else inside * share
 
 
 def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]]:

@@ -7,7 +7,7 @@ returns is judged: what it raises here is left to the evaluation, since it may b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -122,12 +122,11 @@ def try_forward(loss: Loss, layers: Sequence[Layer], like: Tensor) -> None:
         check_gradient(loss, "forward", check_scalar(loss, "forward", value))
 
 
-def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
+def try_encoder(source: FeatureSource) -> None:
     """Try an encoder on small pictures.
 
     Args:
-        source: of its features.
-        layers: those that are going to be looked at.
+        source: of its features; its layers in use are tried.
 
     Raises:
         TypeError: it returns no features by layer name.
@@ -136,7 +135,7 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
 
     """
     encoder, name = source.encoder, encoder_name(source.encoder)
-    wanted = [layer for layer in layers if layer in encoder.layers]
+    wanted = [layer for layer in source.in_use if layer in encoder.layers]
     if not wanted or _is_package_network(source):
         return
     stride = math.lcm(*(source.layers[layer].stride for layer in wanted))
@@ -173,15 +172,15 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
                     )
 
 
-def try_reach(source: FeatureSource, layers: Iterable[str]) -> None:
-    """Try whether an encoder sees no further than the reach of its layers: pixels beyond do not change a position.
+def try_reach(source: FeatureSource) -> None:
+    """Try whether an encoder sees no further than the reach of its layers in use: pixels beyond change no position.
 
     Raises:
         ValueError: it sees further.
 
     """
     encoder = source.encoder
-    local = [source.layers[layer] for layer in layers if layer in encoder.layers]
+    local = [source.layers[layer] for layer in source.in_use if layer in encoder.layers]
     local = [layer for layer in local if not layer.is_global]
     if not local or _is_package_network(source):
         return
