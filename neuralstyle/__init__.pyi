@@ -44,6 +44,7 @@ from .optimizers import Strategy as Strategy
 from .painting.initial import Noise as Noise
 from .painting.iterate import iterate as iterate
 from .painting.options import StateFile as StateFile
+from .painting.paint import last_image as last_image
 from .painting.paint import paint as paint
 from .painting.plan import Plan as Plan
 from .painting.plan import plan as plan

@@ -10,10 +10,7 @@ from typing import Any
 
 from neuralstyle._errors import number, unknown
 from neuralstyle._words import EDGES, Edges
-from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
-
-MAX_SIDE = 2**16
-"""Longest side in pixels to which a style picture is enlarged."""
+from neuralstyle.images import MAX_SIDE, MIN_SIDE, Picture, load_image, resize_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +118,9 @@ def warn_of_scale(style: Style, size: int) -> None:
     height, width = load_image(style.image).shape[2:]
     wanted, found = style.scale * size, side_at_scale(style, size, height, width)
     if style.scale != 1 and not found - 1 <= wanted <= found + 1:
-        limit = "its short side needs 16 pixels" if found > wanted else "it has no more; enlarge=True makes it larger"
+        own = f"its picture has {found} pixels; enlarge=True (--enlarge-styles) makes it larger"
+        limit = "its short side needs 16 pixels" if found > wanted else own
         warnings.warn(
-            f"a style is {found} pixels long, a scale of {found / size:.3g} and not {style.scale:.3g}: {limit} "
-            f"{'' if found > wanted else '(--enlarge-styles)'}".rstrip(),
+            f"the scale of a style is {found / size:.3g} and not {style.scale:.3g}: {limit}",
             stacklevel=2,
         )

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown, whole_number
+from neuralstyle._errors import brief, unknown, whole_number
 
 WHOLE_PICTURE = 1 << 24
 """The reach, in pixels, of a layer whose positions may depend on the whole picture: larger than any picture."""
@@ -180,7 +180,7 @@ def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> N
 
 def _shown(thing: object) -> str:
     """A wrong argument as messages show it: its value if that is short, else its type."""
-    return repr(thing) if isinstance(thing, (int, float, complex, str, type(None))) else f"a {type(thing).__name__}"
+    return brief(thing) if isinstance(thing, (int, float, complex, str, type(None))) else f"a {type(thing).__name__}"
 
 
 def is_plain_cpu(x: Tensor) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
 from neuralstyle._words import PRECISIONS, Precision
-from neuralstyle.encoders.base import Encoder, Layer, Walker, encoder_name, on_encoder
+from neuralstyle.encoders.base import Encoder, Layer, Walker, check_is_encoder, encoder_name, on_encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.encoders.walking import visit_all, walks
 
@@ -59,6 +59,7 @@ class InPrecision(nn.Module):
         super().__init__()
         if precision is not None and precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
+        check_is_encoder(encoder)
         if compile and not isinstance(encoder, FeatureExtractor):
             raise ValueError(f"compile=True is for a FeatureExtractor, received {type(encoder).__name__}; leave it out")
         self.encoder = encoder

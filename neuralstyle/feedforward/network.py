@@ -154,6 +154,8 @@ class TransformerNet(nn.Module):
     def __init__(self, width: int = DEFAULT_WIDTH, blocks: int = DEFAULT_BLOCKS, *, seed: int | None = None) -> None:
         super().__init__()
         self.width, self.blocks = whole_number("width", width, 1), whole_number("blocks", blocks, 1)
+        if seed is not None:
+            seed = whole_number("seed", seed, -(2**63), 2**64 - 1, hint=", or None")
         narrow, deep = 2 * width, 4 * width
         with torch.device("meta"):  # where modules draw no random weights
             self.down = nn.Sequential(

@@ -8,10 +8,11 @@ from neuralstyle.images.masks import region_of_color
 from neuralstyle.images.opening import pixel_limit
 from neuralstyle.images.reading import Picture, load_image
 from neuralstyle.images.resizing import resize_image
-from neuralstyle.images.sizes import MIN_SIDE, Pixels, Size, Width, check_size, fit_size, longest_side
+from neuralstyle.images.sizes import MAX_SIDE, MIN_SIDE, Pixels, Size, Width, check_size, fit_size, longest_side
 from neuralstyle.images.writing import ROUNDING_VARIANCE, check_output, save_image, to_pil
 
 __all__ = [
+    "MAX_SIDE",
     "MIN_SIDE",
     "ROUNDING_VARIANCE",
     "Picture",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from dataclasses import dataclass
+from functools import cache
 
 HEAD_BYTES = 512
 """First bytes of a file from which ``recognize`` tells what it is."""
@@ -45,18 +46,24 @@ def is_installed(plugin: str) -> bool:
     """Tell whether the installed packages can decode, and encode, a format of ``KINDS``."""
     if plugin == HEIF:
         return importlib.util.find_spec("pillow_heif") is not None
-    if plugin in _OPTIONAL:
-        from PIL import features
+    return plugin not in _OPTIONAL or _OPTIONAL[plugin] in _built_in()
 
-        return _OPTIONAL[plugin] in features.get_supported()
-    return True
+
+@cache
+def _built_in() -> list[str]:
+    from PIL import features
+
+    found: list[str] = features.get_supported()
+    return found
 
 
 def missing(plugin: str) -> str:
-    """Return what to install for a format that ``is_installed`` denies."""
-    if plugin == HEIF:
-        return "pillow-heif; run 'pip install neuralstyle[heic]'"
-    return f"a Pillow with {plugin}; run 'pip install -U pillow'"
+    """Return what to install for a format that ``is_installed`` denies, and how."""
+    return f"{_needed(plugin)}; run 'pip install {'neuralstyle[heic]' if plugin == HEIF else '-U pillow'}'"
+
+
+def _needed(plugin: str) -> str:
+    return "pillow-heif" if plugin == HEIF else f"a Pillow with {plugin}"
 
 
 def _picture(name: str, plugin: str, suffixes: str, pattern: bytes, written: bool = False) -> Kind:
@@ -84,6 +91,7 @@ KINDS = (
     _picture("QOI", "QOI", ".qoi", rb"qoif"),
     _picture("PNM", "PPM", ".ppm .pgm .pbm .pnm .pfm", rb"P[1-6f]\s"),
     _picture("ICO", "ICO", ".ico", rb"\x00\x00\x01\x00[^\x00]"),
+    _other("an empty file", rb"\Z"),
     _other("a PDF document", rb".{0,8}%PDF-"),
     _other("a PostScript program", rb"\x04?%!|\xc5\xd0\xd3\xc6"),
     _other("an SVG drawing", rb"(\xef\xbb\xbf)?\s*<(svg|(\?xml|!--|!DOCTYPE).*?<svg)\b"),
@@ -145,10 +153,16 @@ def recognize(head: bytes) -> Kind | None:
     return next((kind for kind in KINDS if kind.pattern.match(head)), None)
 
 
+def what_it_is(kind: Kind | None) -> str:
+    """Return in a few words what a file is that cannot be opened."""
+    if kind is None:
+        return "unknown"
+    return f"{kind.name}, needs {_needed(kind.plugin)}" if kind.plugin else kind.name
+
+
 def refusal(kind: Kind | None) -> str:
     """Return why a file of this kind is not opened and what to do, to follow the file's name."""
-    if kind is None:
-        return "is not a picture in a known format; convert it to PNG or JPEG"
-    if kind.plugin:
+    if kind is not None and kind.plugin:
         return f"is {kind.name}, which needs {missing(kind.plugin)}"
-    return f"is {kind.name}, not a picture in a known format; convert it to PNG or JPEG"
+    known = "not a picture in a known format; convert it to PNG or JPEG"
+    return f"is {known}" if kind is None else f"is {kind.name}, {known}"

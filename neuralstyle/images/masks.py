@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageColor
 from torch import Tensor
 
-from neuralstyle._errors import number
+from neuralstyle._errors import brief, number
 from neuralstyle.images.deep import find_late_exif
 from neuralstyle.images.opening import open_picture, short_name
 from neuralstyle.images.reading import Picture, from_array, from_pil, from_tensor
@@ -90,7 +90,7 @@ def load_mask(mask: Picture | None, what: str = "mask") -> Tensor | None:
     written = _parse(mask)
     levels = _read(written.picture)
     if written.color is None:
-        weights = _grey(levels, what, _called(written.picture))
+        weights = _grey(levels, what, _titled(what, written.picture))
     else:
         weights = _where(levels, written.color, COLOR_TOLERANCE, _called(written.picture))
     return 1 - weights if written.inverse else weights
@@ -104,15 +104,11 @@ def check_selects(weights: Tensor, mask: Picture, what: str) -> None:
 
     """
     if float(weights.max()) < _HALF_LEVEL:
-        inverse = "" if isinstance(mask, str) and mask.startswith("~") else "; '~FILE' takes the black part of a file"
+        inverse = f", or give its black part as '~{mask}'" if isinstance(mask, str) and mask[:1] != "~" else ""
         raise ValueError(
-            f"the {what} {_called(mask)} is black all over and selects nothing; draw white what is to count{inverse}"
+            f"the {_titled(what, mask)} is black all over, so that nothing counts; draw it white where it is to count"
+            f"{inverse}"
         )
-
-
-def mask_file(mask: str) -> Path:
-    """Return the file that the text of a mask or region names: that of "FILE", "FILE#COLOR", "~FILE"."""
-    return Path(_parse(mask).picture)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -133,17 +129,24 @@ class _Levels:
 
 
 def _parse(mask: Picture) -> _Written:
-    if not isinstance(mask, (str, os.PathLike)) or Path(mask).exists():
+    if not isinstance(mask, (str, os.PathLike)) or _exists(mask):
         return _Written(mask)
     text = os.fspath(mask)
     inverse = text.startswith("~")
     path = text.removeprefix("~")
-    if Path(path).exists():
+    if _exists(path):
         return _Written(path, inverse=inverse)
     file, mark, color = path.rpartition("#")
-    if mark and Path(file).exists():
+    if mark and _exists(file):
         return _Written(file, color, inverse)
     return _Written(mask)
+
+
+def _exists(path: str | os.PathLike[str]) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 @contextmanager
@@ -201,7 +204,7 @@ def _levels(on_white: Tensor, opacity: Tensor | None) -> _Levels:
     return _Levels((on_white - (1 - opacity)).clamp(0, 1), opacity)
 
 
-def _grey(levels: _Levels, what: str, name: str) -> Tensor:
+def _grey(levels: _Levels, what: str, title: str) -> Tensor:
     """The weights of a grey picture.
 
     Raises:
@@ -211,14 +214,14 @@ def _grey(levels: _Levels, what: str, name: str) -> Tensor:
     if levels.opacity is not None and (color := _only_color(levels.colors, levels.opacity)) is not None:
         if float(color.min()) < 1 - _HALF_LEVEL:
             warnings.warn(
-                f"the {what} {name} has one colour and transparent parts: what is opaque is taken, whatever the colour",
+                f"the {title} has one colour and transparent parts: what is opaque is taken, whatever the colour",
                 stacklevel=2,
             )
         return levels.opacity
     least, most = levels.colors.amin(1, keepdim=True), levels.colors.amax(1, keepdim=True)
     if float((most - least > _SATURATED).float().mean()) > _SATURATED_SHARE:
         raise ValueError(
-            f"the {what} {name} is in colour ({_listed(levels)}), and a {what} is grey; take one of the colours with "
+            f"the {title} is in colour ({_listed(levels)}), and a {what} is grey; take one of the colours with "
             "'FILE#ff0000', in Python also with region_of_color, or convert it to grey"
         )
     return torch.where(most == least, least, levels.colors.mean(1, keepdim=True))  # a mean of equal values is rounded
@@ -239,7 +242,7 @@ def _where(levels: _Levels, color: Color, tolerance: float, name: str) -> Tensor
     if levels.opacity is not None:
         found &= levels.opacity > 0.5
     if not bool(found.any()):
-        raise ValueError(f"{name} has no pixel of the colour {color!r}; its colours are {_listed(levels)}")
+        raise ValueError(f"{name} has no pixel of the colour {brief(color)}; its colours are {_listed(levels)}")
     return found.to(levels.colors.dtype)
 
 
@@ -253,7 +256,7 @@ def _parse_color(color: Color) -> tuple[int, ...]:
     elif isinstance(color, (tuple, list)) and len(color) == 3 and all(each in range(256) for each in color):
         return tuple(color)
     raise ValueError(
-        f"a colour is '#ff0000', a name such as 'red', or three whole numbers from 0 to 255, received {color!r:.100}"
+        f"a colour is '#ff0000', a name such as 'red', or three whole numbers from 0 to 255, received {brief(color)}"
     )
 
 
@@ -276,7 +279,12 @@ def _listed(levels: _Levels) -> str:
 
 
 def _called(picture: object) -> str:
-    """What messages call a mask."""
+    """What messages call the picture of a mask."""
     if isinstance(picture, (str, os.PathLike)):
         return short_name(Path(picture))
-    return {Tensor: "tensor", np.ndarray: "array"}.get(type(picture), "picture")
+    return {Tensor: "the tensor", np.ndarray: "the array"}.get(type(picture), "the picture")
+
+
+def _titled(what: str, picture: object) -> str:
+    """What messages call a mask."""
+    return f"{what} {_called(picture)}" if isinstance(picture, (str, os.PathLike)) else f"{what} of a style"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
 
@@ -29,7 +29,7 @@ MAX_PIPE_BYTES = 2**28
 _limit: ContextVar[int] = ContextVar("pixel_limit", default=MAX_PIXELS)
 _open_lock = threading.Lock()  # warnings.catch_warnings and Pillow's limit are not thread-safe
 _DESCRIPTORS = re.compile(r"/dev/fd|/proc/\d+/fd")
-_MOST_REASON, _MOST_NAME = 120, 100  # characters of an error
+_MOST_REASON = 120  # characters of a decoder's error
 _MANY_FRAMES = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")  # the second frame of an MPO is a preview or a gain map
 _SUBFILE, _SUB_DIRECTORIES, _DNG = 254, 330, 50706  # TIFF tags
 
@@ -135,7 +135,7 @@ def load_pixels(image: Image.Image, name: str) -> None:
     """
     with decoding(name):
         if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-            with _without_pillows_limit():
+            with _pillows_limit(None):
                 image.load()
         else:
             image.load()
@@ -150,7 +150,8 @@ def decoding(name: str) -> Iterator[None]:
         found = re.search(r"\d+", str(error))
         raise _too_large(name, int(found[0]) if found else 0) from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} {refusal(None)}") from error
+        variety = "broken, or of a variety that is not read, such as floating colours"
+        raise ValueError(f"{name} begins as a picture and is {variety}; save it anew, as PNG or JPEG") from error
     except MemoryError as error:
         raise ValueError(f"{name} is too large to be decoded in the memory that is left; reduce it first") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, AssertionError and others
@@ -160,10 +161,10 @@ def decoding(name: str) -> Iterator[None]:
         raise ValueError(f"{name} is broken, decoding it failed ({reason}); get a whole copy") from error
 
 
-def short_name(path: Path) -> str:
-    """Return a path as text for errors: all of it, or the end of a long one."""
+def short_name(path: Path, most: int = 100) -> str:
+    """Return a path as text for errors: all of it, or the end of one of more than ``most`` characters."""
     text = str(path)
-    return text if len(text) <= _MOST_NAME else f"...{text[3 - _MOST_NAME :]}"
+    return text if len(text) <= most else f"...{text[3 - most :]}"
 
 
 def _open_bytes(path: Path, name: str) -> IO[bytes]:
@@ -177,6 +178,8 @@ def _open_bytes(path: Path, name: str) -> IO[bytes]:
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder") from None
     except (NotADirectoryError, ValueError) as error:  # ValueError: a null byte in the name
         raise FileNotFoundError(f"there is no file {path!s:.200} ({error}); check the name and the folder") from error
+    except OSError as error:
+        raise OSError(f"{name} cannot be opened ({error.strerror}); check the name and the folder") from error
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{path} is a folder; give the name of a picture in it")
     if stat.S_ISFIFO(mode) and _is_inherited(path):
@@ -213,17 +216,18 @@ def _open(file: IO[bytes], kind: Kind) -> Image.Image:
     if kind.plugin == HEIF:
         import pillow_heif
 
-        heic: Image.Image = pillow_heif.HeifImageFile(file)  # not registered, which would change Pillow for its host
+        reader: Any = pillow_heif.HeifImageFile  # not registered, which would change Pillow for the whole process
+        heic: Image.Image = reader(file)
         return heic
-    with _without_pillows_limit(most_pixels()):
+    with _pillows_limit(most_pixels()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(file, formats=[kind.plugin])
 
 
 @contextmanager
-def _without_pillows_limit(pixels: int | None = None) -> Iterator[None]:
-    """Replace Pillow's own limit, which only a global setting could raise, by another or none; it comes back after."""
-    with _open_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+def _pillows_limit(pixels: int | None) -> Iterator[None]:
+    """Replace Pillow's own limit, which only a global setting can change, by another or none; it comes back after."""
+    with _open_lock:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None if pixels is None else -(-pixels // 2)  # Pillow refuses from twice this
         try:
@@ -240,6 +244,6 @@ def _is_raw(image: Image.Image) -> bool:
 
 def _too_large(name: str, pixels: int) -> ValueError:
     return ValueError(
-        f"{name} is too large: {pixels / 1e6:.4g} megapixels, and the limit is {most_pixels() / 1e6:.4g}; raise it with "
-        "--max-megapixels, in Python with neuralstyle.pixel_limit, if you trust the file"
+        f"{name} is too large: {pixels / 1e6:.4g} megapixels, and the limit is {most_pixels() / 1e6:.4g}; raise it "
+        "with --max-megapixels, in Python with neuralstyle.pixel_limit, if you trust the file"
     )

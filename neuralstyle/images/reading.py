@@ -20,7 +20,7 @@ from neuralstyle.images.opening import Opened, decoding, load_pixels, open_pictu
 from neuralstyle.images.profiles import to_srgb
 from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Size, check_size, fit_size, longest_side
-from neuralstyle.images.strips import Raster, assemble, check_dtype, check_range, on_white, spans
+from neuralstyle.images.strips import MAX_OVERSHOOT, Raster, assemble, check_dtype, check_range, on_white, spans
 from neuralstyle.images.tensors import check_dense, check_floating
 from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 
@@ -47,8 +47,11 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
     Files and PIL images are turned upright by their EXIF orientation and converted to sRGB from their colour profile.
     PNG and TIFF files with 16 bits per channel keep them: colour, and grey with a profile, needs libvips
     (``pip install 'neuralstyle[large]'``; without it they are read at 8 bits, with a warning). Of several frames or
-    pages the first is read. Transparent pixels are blended with white. Grey becomes three equal channels. Besides the
-    result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
+    pages the first is read, with a warning. Transparent pixels are blended with white. Grey becomes three equal
+    channels. Besides the result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
+
+    Of a JPEG or large WebP with far more pixels than ``size`` asks for, fewer are decoded: at least twice the sides of
+    the result. On average the values then differ from those of all pixels by less than two of 256 levels.
 
     Args:
         picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
@@ -65,9 +68,9 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
         IsADirectoryError: the path is a folder.
         TypeError: the picture, or the elements of an array or tensor, have another type; or the tensor is sparse,
             nested or on the meta device.
-        ValueError: the file is broken, empty, not a picture, or so large that Pillow suspects an attack; an array or
-            tensor has another shape; a value is NaN, infinite or outside [0, 1]; a side is below 16 pixels, before
-            or after resizing; or ``size`` is not a size.
+        ValueError: the file is broken, empty, not a picture in a known format, a device or a named pipe, or larger
+            than ``pixel_limit`` says; an array or tensor has another shape; a value is NaN, infinite or outside
+            [0, 1]; a side is below 16 pixels, before or after resizing; or ``size`` is not a size.
 
     Example:
         ```python
@@ -89,12 +92,19 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
 
     The function is called once. Where it asks for far fewer pixels than a file has, fewer are decoded.
     """
+    name = _name(picture)
+
+    def checked(height: int, width: int) -> tuple[int, int]:
+        if min(height, width) < MIN_SIDE:
+            raise ValueError(f"{name} is {width} x {height} pixels; give one of at least {MIN_SIDE} on each side")
+        return fit(height, width)
+
     if isinstance(picture, Tensor):
         image = from_tensor(picture)
-        return resize_image(image, fit(image.shape[-2], image.shape[-1]))
+        return resize_image(image, checked(image.shape[-2], image.shape[-1]))
     if isinstance(picture, (str, os.PathLike)):
         with open_picture(Path(picture)) as opened:
-            return _from_file(opened, _name(picture), fit)
+            return _from_file(opened, name, checked)
     if isinstance(picture, Image.Image):
         raster = from_pil(picture)
     elif isinstance(picture, np.ndarray):
@@ -102,7 +112,7 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
     else:
         kind = type(picture).__name__
         raise TypeError(f"a picture is a path, a PIL image, a numpy array or a tensor, received {kind}")
-    return assemble(raster, fit(*raster.sides))
+    return assemble(raster, checked(*raster.sides))
 
 
 def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]]:
@@ -119,10 +129,10 @@ def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Te
         The picture, (1, 3, H, W), and the (height, width) that it has itself.
 
     """
-    name, own = _name(picture), []
+    own: list[tuple[int, int]] = []
 
     def fit(height: int, width: int) -> tuple[int, int]:
-        own.append(_sides(height, width, None, name))
+        own.append((height, width))
         needed = longest(height, width)
         if height * width <= WHOLE_PIXELS or max(height, width) <= SPARE * SPARE * needed:
             return height, width
@@ -140,8 +150,10 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
     """
     load_pixels(image, name)
     orientation = _orientation(image, name)
-    if image.mode.startswith("I;16") or image.mode == "F":
+    if image.mode.startswith("I;16"):
         return from_array(np.asarray(image), name, orientation)
+    if image.mode == "F":
+        return from_array(_in_range(np.asarray(image), name), name, orientation)
     if image.mode == "I":
         values = np.asarray(image)
         low, high = values.min(), values.max()
@@ -161,10 +173,19 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
     return Raster(name, image.height, image.width, strips(), orientation)
 
 
+def _in_range(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Check floating values of a file; unlike arrays, files are often made with values up to 255 or more."""
+    low, high = float(values.min()), float(values.max())
+    if math.isfinite(low) and math.isfinite(high) and (low < -MAX_OVERSHOOT or high > 1 + MAX_OVERSHOOT):
+        raise ValueError(
+            f"{name} holds floating values from {low:g} to {high:g}, and those of a picture are 0 to 1; divide them, "
+            "or save it with 8 or 16 bits a channel"
+        )
+    return values
+
+
 def _sides(height: int, width: int, size: Size | None, name: str) -> tuple[int, int]:
     """Return the (height, width) of the result."""
-    if min(height, width) < MIN_SIDE:
-        raise ValueError(f"{name} is {width} x {height} pixels; give one of at least {MIN_SIDE} on each side")
     if size is None:
         return height, width
     try:

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from neuralstyle.images.resizing import resize_columns, resize_rows
 
+MAX_OVERSHOOT = 1e-3
+"""How far a value may lie beyond [0, 1], as by rounding; it is clamped."""
+
 _PIXELS_PER_STRIP = 2**18  # 3 MiB as float32 RGB
 _FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
-_MAX_OVERSHOOT = 1e-3  # beyond [0, 1]; a smaller one counts as rounding and is clamped
 # Steps through the rows and columns of an upright picture that visit its pixels in the stored order, by EXIF
 # orientation; from 5 on, columns and rows are swapped.
 _STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
@@ -85,7 +87,7 @@ def check_range(low: float, high: float, name: str) -> None:
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} holds NaN or infinite values; replace them by values in [0, 1]")
-    if low < -_MAX_OVERSHOOT or high > 1 + _MAX_OVERSHOOT:
+    if low < -MAX_OVERSHOOT or high > 1 + MAX_OVERSHOOT:
         received = f"{low:g} to {high:g}"
         raise ValueError(f"{name} holds values from {received}, not in [0, 1]; divide 8-bit values by 255")
 

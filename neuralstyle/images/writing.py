@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from neuralstyle._errors import is_whole, whole_number
+from neuralstyle._errors import brief, is_whole, whole_number
 from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.formats import WRITTEN, is_installed, missing
@@ -178,7 +178,7 @@ def check_output(
 
 def _check_depth(depth: int, path: Path) -> None:
     if not is_whole(depth) or depth not in (8, 16):
-        raise ValueError(f"depth is 8 or 16 bits per channel, received {depth!r}")
+        raise ValueError(f"depth is 8 or 16 bits per channel, received {brief(depth)}")
     if depth == 16:
         if WRITTEN[path.suffix.lower()] not in _LOSSLESS:
             deep = " ".join(suffix for suffix, kind in WRITTEN.items() if kind in _LOSSLESS)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+LONGEST_REASON = 120
+"""Characters of torch's reason that a message shows; one of them lists all that torch could have been built with."""
+
 
 def find_device(name: str | torch.device | None = None) -> torch.device:
     """Return the device of a name; None: CUDA, MPS or XPU if torch finds one, else the CPU.
@@ -22,5 +25,5 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
         # Only an allocation shows that a device exists; torch raises AssertionError if it was built without support.
         return torch.empty(0, dtype=torch.uint8, device=name).device
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].split(". ")[0][:LONGEST_REASON]
         raise ValueError(f"device {str(name)!r} is not available here ({reason}); try 'cpu' or leave it out") from error

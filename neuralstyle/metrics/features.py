@@ -179,11 +179,18 @@ def _network(
     """Return the encoder and the names of the layers to compare."""
     if encoder is None:
         filters = _random_filters()
-        return filters, check_names(layers or default or texture_layers(filters), filters.layers, filters.name)
-    if not layers:
+        wanted = default or texture_layers(filters) if layers is None else layers
+        return filters, _some(check_names(wanted, filters.layers, filters.name), filters)
+    if layers is None:
         raise ValueError(f"the layers of {encoder_name(encoder)} to compare are not given; give layers=[...]")
     check_is_encoder(encoder)
-    return encoder, check_names(layers, encoder.layers, encoder_name(encoder))
+    return encoder, _some(check_names(layers, encoder.layers, encoder_name(encoder)), encoder)
+
+
+def _some(names: tuple[str, ...], encoder: Encoder) -> tuple[str, ...]:
+    if not names:
+        raise ValueError(f"the layers of {encoder_name(encoder)} to compare are none; give one at least")
+    return names
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._errors import brief
 from neuralstyle.encoders.base import Layer
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
@@ -45,7 +46,7 @@ class MapStorage:
 
     def __post_init__(self) -> None:
         if self.dtype is not None and not (isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point):
-            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {self.dtype!r}")
+            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {brief(self.dtype)}")
 
     def empty(self, like: Tensor, *shape: int) -> Tensor:
         """An uninitialised map."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from neuralstyle._errors import is_whole
+from neuralstyle._errors import brief, is_whole
 from neuralstyle.objective.borders import cells
 
 TileSize: TypeAlias = int | Literal["auto"] | None
@@ -77,7 +77,7 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *,
     """
     if tile is not None and (not is_whole(tile) or tile < stride):
         raise ValueError(
-            f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {tile!r}'
+            f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {brief(tile)}'
         )
     halo = _halo(reach, stride)
     rows, columns = (_lay(side, tile, stride, halo) for side in (height, width))

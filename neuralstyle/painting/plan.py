@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
 
-from neuralstyle._errors import takes, unknown
+from neuralstyle._errors import brief, takes, unknown
 from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
+from neuralstyle.images.reading import load_spare
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.surroundings import plain_torch
@@ -29,10 +31,10 @@ from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
 from neuralstyle.painting.options import PaintingOptions, StateFile, StylizeOptions, with_defaults
 from neuralstyle.painting.progress import Callback
-from neuralstyle.painting.resume import check_state, describe_style, settings_of
+from neuralstyle.painting.resume import check_state, describe_style, is_state_of, settings_of
 from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
-from neuralstyle.styles import Style, as_styles, warn_of_scale
+from neuralstyle.styles import Style, as_styles, side_at_scale, warn_of_scale
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +46,8 @@ class Plan:
     Attributes:
         stages: the stages, coarse to fine, each with height, width, iterations, encoder, losses and cost.
         start: the picture to start from, (1, 3, H, W) in [0, 1], at the first stage's size.
-        content: (1, 3, H, W) in [0, 1], or None.
+        content: (1, 3, H, W) in [0, 1], or None. A picture of more than a megapixel, and of more than four times the
+            size that is painted, has twice that size here; so have the styles.
         styles: the styles, recoloured as ``color`` says.
         optimizer: the strategy.
         tile: longest side of a tile in pixels, "auto" or None.
@@ -109,6 +112,11 @@ class Plan:
                 "color": self.color,
             }
         )
+
+    @property
+    def continues(self) -> bool:
+        """Whether the file of ``state`` is there and is of a run with these settings, which ``paint`` continues."""
+        return self.state is not None and is_state_of(self.state, self.settings())
 
     @plain_torch()
     def render(self, found: Tensor, levels: int | None) -> Tensor:
@@ -179,8 +187,7 @@ def plan(
 
     """
     chosen = with_defaults(options)
-    picture = load_image(content)
-    height, width = picture.shape[2:]
+    picture, (height, width) = load_spare(content, partial(longest_side, chosen["size"]))
     content_factor, style_factor = strength_factors(chosen["strength"])
     losses = as_sum(DEFAULT_LOSSES if chosen["losses"] is None else chosen["losses"])
     return _resolve(
@@ -216,8 +223,7 @@ def plan_texture(
 @plain_torch()
 def plan_reconstruction(content: Picture, layer: str, size: Size, **options: Unpack[PaintingOptions]) -> Plan:
     """Check and resolve everything that ``reconstruct_content`` needs; see there and ``plan``."""
-    picture = load_image(content)
-    height, width = picture.shape[2:]
+    picture, (height, width) = load_spare(content, partial(longest_side, size))
     chosen = with_defaults({"init": "noise", **options})
     return _resolve(
         as_sum(ContentLoss(layer) if chosen["losses"] is None else chosen["losses"]),
@@ -244,7 +250,10 @@ def _resolve(
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
     styles = [with_masks(style) for style in styles]
-    pictures = [replace(style, image=load_image(style.image)) for style in styles]
+    largest = max(stage.size for stage in listed)
+    pictures = [
+        replace(style, image=load_spare(style.image, partial(side_at_scale, style, largest))[0]) for style in styles
+    ]
     stages, left_out = resolve_stages(
         listed,
         shape,
@@ -309,7 +318,7 @@ def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callba
         if not callable(each) or not takes(each, None):
             raise TypeError(
                 "a callback is a function that takes one argument, the Progress, such as "
-                f"lambda progress: print(progress.loss), received {each!r}"
+                f"lambda progress: print(progress.loss), received {brief(each)}"
             )
     return found
 
@@ -324,5 +333,5 @@ def _state_file(state: object) -> StateFile | None:
     if state is None or isinstance(state, StateFile):
         return state
     if not isinstance(state, (str, os.PathLike)):
-        raise TypeError(f"state is a path or a StateFile, received {state!r}")
+        raise TypeError(f"state is a path or a StateFile, received {brief(state)}")
     return StateFile(state)
