@@ -268,6 +268,8 @@ class LossSum:
 
     def scaled(self, reference: Reference | None, factor: float) -> LossSum:
         """Return the sum with the terms that compare with ``reference`` multiplied by ``factor``."""
+        if reference is not None and not (isinstance(reference, str) and reference in REFERENCES):
+            raise unknown("reference", reference, REFERENCES)
         factor = _weight(factor)
         return LossSum(
             tuple(Term(t.loss, t.weight * factor) if t.loss.reference == reference else t for t in self.terms)
@@ -339,8 +341,8 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
     weights = tuple(loss.layer_weights) if isinstance(loss.layer_weights, Iterable) else (loss.layer_weights,)
     if len(weights) != len(layers):
         raise ValueError(
-            f"{name} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give one weight for "
-            "each layer"
+            f"{name} has {len(layers)} layers {layers} and {len(weights)} layer_weights {brief(weights)}; give one "
+            "weight for each layer"
         )
     pairs = zip(layers, weights, strict=True)
     return {layer: _weight(weight, f"layer {layer!r} of {name}") for layer, weight in pairs}
