@@ -118,7 +118,7 @@ def train(
     from neuralstyle.feedforward.plan import plan_training
 
     data = data if isinstance(data, TrainingData) else TrainingData(data)
-    state = StateFolder(state) if isinstance(state, (str, os.PathLike)) else state
+    state = state if state is None or isinstance(state, StateFolder) else StateFolder(state)
     records = records or Records()
     if output is not None:
         check_model_output(output)
