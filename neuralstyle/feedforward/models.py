@@ -26,6 +26,12 @@ PUBLISHED_SUFFIXES = (".pth", ".pt", ".model")
 _SHIPPED = "fast-"
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
+_FIRST = "down.0.convolution.weight"
+_TENSORS_OF_BLOCK = 8
+_THEIR_NAMES = {"down.0": ("conv1", "in1"), "down.1": ("conv2", "in2"), "down.2": ("conv3", "in3"),
+                "up.0": ("deconv1", "in4"), "up.1": ("deconv2", "in5"), "up.2": ("deconv3", "")}  # fmt: skip
+"""Convolution and norm of each stage outside the residual blocks, as fast_neural_style calls them."""
+
 
 @plain_torch()
 def save_model(network: TransformerNet, path: str | os.PathLike[str], *, half: bool = False) -> Path:
@@ -169,7 +175,7 @@ def load_published(state: Mapping[str, Tensor], name: str = "the state dict") ->
     is_own = _FIRST in state
     first = state.get(_FIRST if is_own else "conv1.conv2d.weight")
     blocks = sum(key.endswith(".first.convolution.weight" if is_own else ".conv1.conv2d.weight") for key in state)
-    if first is None or first.ndim != 4 or not blocks:
+    if first is None or first.ndim != 4 or not first.shape[0] or not blocks:
         raise ValueError(
             f"{name} is not a network of fast_neural_style: it has no conv1.conv2d.weight or no residual blocks; "
             "give a state dict of its TransformerNet"
@@ -182,17 +188,11 @@ def load_published(state: Mapping[str, Tensor], name: str = "the state dict") ->
             f"the tensors of {name} do not fit a network of width {width} and {blocks} blocks ({clip(str(error))}); "
             "give the whole state dict of a TransformerNet, and nothing else"
         ) from error
-    weights = {own_names[key]: tensor for key, tensor in state.items()}
+    weights = {own_names[key]: tensor.float() for key, tensor in state.items()}
     if not is_own:
         weights[_FIRST] = weights[_FIRST] * 255
         weights |= {own: tensor / 255 for own, tensor in weights.items() if own.startswith("up.2.")}
     return _network(width, blocks, weights, name)
-
-
-_FIRST = "down.0.convolution.weight"
-_TENSORS_OF_BLOCK = 8
-_STAGES = {"down.0": ("conv1", "in1"), "down.1": ("conv2", "in2"), "down.2": ("conv3", "in3"),
-           "up.0": ("deconv1", "in4"), "up.1": ("deconv2", "in5"), "up.2": ("deconv3", "")}  # fmt: skip
 
 
 def _their_name(own: str) -> str:
@@ -203,7 +203,7 @@ def _their_name(own: str) -> str:
         index = {"first": 1, "second": 2}[place]
         convolution, norm = f"res{int(number) + 1}.conv{index}", f"res{int(number) + 1}.in{index}"
     else:
-        convolution, norm = _STAGES[stage]
+        convolution, norm = _THEIR_NAMES[stage]
     return f"{convolution}.conv2d.{parameter}" if module == "convolution" else f"{norm}.{parameter}"
 
 

@@ -113,16 +113,16 @@ def train(
     convolution, because values are in [0, 1] and not in 0 to 255.
     """
     from neuralstyle import distributed
-    from neuralstyle.feedforward.journal import AveragedLosses, Checkpoints, Journal, Snapshots
+    from neuralstyle.feedforward.journal import AveragedLosses, Checkpoints, Journal, Snapshots, held
     from neuralstyle.feedforward.models import check_model_output
     from neuralstyle.feedforward.plan import plan_training
 
     data = data if isinstance(data, TrainingData) else TrainingData(data)
-    state = StateFolder(state) if isinstance(state, (str, os.PathLike)) else state
+    state = state if state is None or isinstance(state, StateFolder) else StateFolder(state)
     records = records or Records()
     if output is not None:
         check_model_output(output)
-    with distributed.session():
+    with distributed.session(), held(state):
         plan = plan_training(
             style,
             data,
@@ -134,7 +134,7 @@ def train(
             decay=decay,
             precision=precision,
         )
-        checkpoints = Checkpoints(state, plan.settings())
+        checkpoints = Checkpoints(state, {} if state is None else plan.settings())
         loop = plan.loop()
         if checkpoints.found is not None:
             loop.restore(checkpoints.found)

@@ -17,7 +17,7 @@ from neuralstyle.optimizers.base import State
 from neuralstyle.optimizers.minimize import Minimum, minimize
 from neuralstyle.painting.plan import Plan, as_callbacks
 from neuralstyle.painting.progress import Callback, Run
-from neuralstyle.painting.resume import RunState
+from neuralstyle.painting.resume import RunState, held
 
 _last_image: Image.Image | None = None
 
@@ -59,6 +59,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
     Raises:
         ValueError: the state file now belongs to another run, a mask or region does not suit a loss, or a loss or an
             encoder breaks its contract.
+        BlockingIOError: another process uses the state file.
         FloatingPointError: a loss is not finite; the message names it.
         Exception: any exception after the first evaluation, KeyboardInterrupt too, has the result so far as its
             attribute ``image``.
@@ -74,8 +75,13 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"a plan to paint is what plan(content, style, ...) returns, received {brief(plan)}")
+    with held(plan.state):
+        return _paint(plan, [*plan.callbacks, *as_callbacks(callback)])
+
+
+def _paint(plan: Plan, callbacks: Sequence[Callback]) -> Image.Image:
+    """Paint a plan, from its state if there is one."""
     state = RunState(plan.state, plan.settings() if plan.state else {}, plan.start.device)
-    callbacks = [*plan.callbacks, *as_callbacks(callback)]
     run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes, plan.tile)
     image, saved = plan.start, state.found
     if saved is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from neuralstyle.checkpoint import (
     peek_state,
     save_state,
 )
-from neuralstyle.files import check_writable
+from neuralstyle.files import check_writable, holding
 from neuralstyle.files.schema import Anything, Floats, Number, Record, Table, Text, Whole
 from neuralstyle.images import load_image
 from neuralstyle.images.masks import load_mask
@@ -97,6 +98,16 @@ class RunState:
         if distributed.is_writer():
             save_state(file.path, {**state, "settings": dict(self.settings)}, kind=_KIND)
             self.written = time.monotonic()
+
+
+def held(file: StateFile | None) -> AbstractContextManager[None]:
+    """Hold a state file against other processes while a run uses it; the process that writes it holds it.
+
+    Raises:
+        BlockingIOError: another run uses it.
+
+    """
+    return nullcontext() if file is None or not distributed.is_writer() else holding(file.path)
 
 
 def check_state(file: StateFile, settings: Settings, device: torch.device | str = "cpu") -> State | None:

@@ -42,6 +42,7 @@ from neuralstyle import (
 from neuralstyle.callbacks import read_losses
 from neuralstyle.checkpoint import describe, fingerprint, load_state, save_state
 from neuralstyle.cli import main
+from neuralstyle.files import holding
 from neuralstyle.images import to_pil
 from neuralstyle.painting.progress import Run
 from neuralstyle.painting.resume import RunState
@@ -368,6 +369,14 @@ def test_nothing_but_the_state_is_left_beside_it(run: Callable[..., Any], state:
     notes.mkdir()
     run(state)
     assert sorted(path.name for path in state.parent.iterdir()) == [notes.name, state.name]
+
+
+def test_a_state_is_used_by_one_run_at_a_time(run: Callable[..., Any], state: Path, stopped: bytes) -> None:
+    state.write_bytes(stopped)
+    with holding(state), pytest.raises(BlockingIOError, match="is being written by another run"):
+        run(state)
+    assert state.read_bytes() == stopped
+    run(state)
 
 
 def test_without_a_state_nothing_is_written(

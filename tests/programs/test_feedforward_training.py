@@ -364,6 +364,37 @@ def test_bad_options_are_named(quick: Callable[..., Any], options: Any, words: s
         quick(**options)
 
 
+class Own(Loss):
+    """A loss written as a plain class, with an option."""
+
+    layers = ("edges",)
+    reference = "content"
+
+    def __init__(self, option: Any) -> None:
+        self.option = option
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return (x - target).square().mean()
+
+
+class Terse(Own):
+    def __repr__(self) -> str:
+        return "Terse()"
+
+
+def test_a_run_of_another_option_of_an_own_loss_is_not_continued(style: Tensor, folder: Path, tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state", every=2)
+    train_quickly(style, folder, losses=Terse(2), state=state)
+    with pytest.raises(ValueError, match="another losses"):
+        train_quickly(style, folder, losses=Terse(4), state=state)
+
+
+def test_what_cannot_be_described_is_trained_and_has_no_state(style: Tensor, folder: Path, tmp_path: Path) -> None:
+    train_quickly(style, folder, losses=Own(object()), steps=1)
+    with pytest.raises(ValueError, match=r"option cannot be described.*give object a __repr__"):
+        train_quickly(style, folder, losses=Own(object()), steps=1, state=StateFolder(tmp_path / "state"))
+
+
 def test_state_folder_is_checked_when_it_is_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="give a folder"):

@@ -186,7 +186,7 @@ def test_float_tiff(tmp_path: Path) -> None:
     Image.fromarray(grey).save(tmp_path / "f.tif")
     assert torch.equal(load_image(tmp_path / "f.tif")[0, 2], torch.tensor(grey))
     Image.fromarray(grey * 255).save(tmp_path / "g.tif")
-    with pytest.raises(ValueError, match=r"g\.tif holds values from .* not in \[0, 1\]; divide 8-bit"):
+    with pytest.raises(ValueError, match=r"g\.tif holds floating values from .* of a picture are 0 to 1; divide them"):
         load_image(tmp_path / "g.tif")
 
 

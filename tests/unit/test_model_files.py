@@ -172,6 +172,14 @@ def test_state_dicts_load_in_the_forms_in_which_people_have_them(network, tmp_pa
         torch.testing.assert_close(tensor, expected, rtol=1e-6, atol=0)
 
 
+def test_published_weights_of_half_precision_are_scaled_in_full(network, tmp_path) -> None:
+    weights = {models._their_name(name): (100 * tensor).half() for name, tensor in network.state_dict().items()}
+    loaded = load_model(saved(weights, tmp_path / "given.pth")).state_dict()
+    expected = 255 * weights["conv1.conv2d.weight"].float()
+    assert expected.abs().max() > 1000
+    assert torch.equal(loaded["down.0.convolution.weight"], expected)
+
+
 STRANGE: dict[str, Callable[[], object]] = {
     "int key": lambda: {5: torch.zeros(1)},
     "tuple key": lambda: {("a",): torch.zeros(1)},
@@ -187,6 +195,9 @@ STRANGE: dict[str, Callable[[], object]] = {
         **{f"res{number}.conv1.conv2d.weight": torch.zeros(1) for number in range(1000)},
     },
     "wide": lambda: {"conv1.conv2d.weight": torch.zeros(1500, 1, 1, 1), "res1.conv1.conv2d.weight": torch.zeros(1)},
+    "no width": lambda: {
+        models._their_name(name): tensor[:0] for name, tensor in TransformerNet(1, 1, seed=0).state_dict().items()
+    },
     "empty": dict,
     "a list": lambda: [torch.zeros(1)],
     "a number": lambda: 3,
