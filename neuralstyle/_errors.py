@@ -17,7 +17,9 @@ def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
     names = list(known)
     near = difflib.get_close_matches(brief(received).strip("'"), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return ValueError(f"unknown {kind} {brief(received, 60 if isinstance(received, str) else 12)}: {hint}known are {_listed(names)}")
+    return ValueError(
+        f"unknown {kind} {brief(received, 60 if isinstance(received, str) else 12)}: {hint}known are {_listed(names)}"
+    )
 
 
 def _listed(names: list[str]) -> str:
