@@ -243,6 +243,8 @@ def make_full_disk(dice: Random, folder: Path) -> Case:
             ["stylize", *paint, "--schedule", "single", "--network", "compact19", "--log", "new.csv"],
             ["stylize", *paint, "--schedule", "single", "--network", "compact19", "--state", "new.state"],
             ["recolor", "photo.png", "painting.png", "-o", f"{out}.png", "--overwrite"],
+            ["recolor", "photo.png", "painting.png", "-o", dice.choice(("out.jpg", "out.webp", "out.tif", "out.avif"))],
+            ["recolor", "photo.png", "painting.png", "-o", "out.tif", "--depth", "16"],
             ["apply", "model.safetensors", "photo.png", "grey.jpg", "-o", "results"],
             ["export", "model.safetensors", "-o", "out.onnx"],
             ["train", "painting.png", "album", "-o", f"{out}.safetensors", "--overwrite", *SHORT_TRAINING],
@@ -291,7 +293,7 @@ def check_whole(path: Path) -> None:
             import onnx
 
             onnx.checker.check_model(onnx.load(str(path)))
-        elif path.suffix in (".png", ".jpg", ".tif", ".webp"):
+        elif path.suffix in (".png", ".jpg", ".tif", ".webp", ".avif"):
             with Image.open(path) as image:
                 image.load()
     except Exception as error:
