@@ -13,6 +13,7 @@ from torch import Tensor
 
 from neuralstyle._descriptions import describe as describe
 from neuralstyle._descriptions import fingerprint as fingerprint
+from neuralstyle._errors import brief
 from neuralstyle.files import writing
 from neuralstyle.files.schema import WHOLE_FILE, Anything, Record, Schema, Text, clip
 from neuralstyle.files.tensors import NAMES, digest, read_all, read_header, write_tensors
@@ -65,6 +66,8 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
 
     """
     path = Path(path)
+    if not isinstance(kind, str):
+        raise TypeError(f"the kind of a state is a word, received {brief(kind)}")
     tensors: dict[str, Tensor] = {}
     structure = _to_json(state, tensors)
     with writing(path) as temporary:
@@ -195,8 +198,11 @@ def _damaged(path: Path, reason: object) -> ValueError:
 def _to_json(state: State, tensors: dict[str, Tensor]) -> Any:
     """Convert a state to JSON and collect its tensors in ``tensors``, named by number."""
     if isinstance(state, Tensor):
-        if state.layout is not torch.strided or state.is_quantized:
-            raise TypeError(f"a state holds dense tensors, received one of layout {state.layout} and {state.dtype}")
+        if state.layout is not torch.strided or state.is_quantized or state.is_meta:
+            raise TypeError(
+                f"a state holds dense tensors with values, received one of layout {state.layout} and {state.dtype} on "
+                f"{state.device}"
+            )
         if state.dtype not in NAMES:
             raise TypeError(f"a state cannot hold a tensor of {state.dtype}; convert it to another dtype")
         name = str(len(tensors))

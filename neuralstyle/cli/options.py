@@ -233,7 +233,11 @@ WATCHING = (
     LOG,
     Option("--plot", "draw the losses of --log into a picture", metavar="FILE", writes="file"),
     Option(
-        "--state", "keep the run's state in FILE, and continue from it if it is there", metavar="FILE", writes="file"
+        "--state",
+        "keep the run's state in FILE, and continue from it if it is there",
+        metavar="FILE",
+        writes="file",
+        may_exist=True,
     ),
     Option(
         "--state-every",

@@ -66,8 +66,7 @@ class Steady:
 @contextmanager
 def voice() -> Iterator[None]:
     """Speak with the program's voice in a ``with`` block: steady streams, and warnings as lines of the program."""
-    streams, show = (sys.stdout, sys.stderr), warnings.showwarning
-    said: set[str] = set()
+    streams, said = (sys.stdout, sys.stderr), set[str]()
 
     def say_once(text: str) -> None:
         if text not in said:
@@ -79,14 +78,17 @@ def voice() -> Iterator[None]:
 
     logger, handler = logging.getLogger("neuralstyle"), _Handler(say_once)
     sys.stdout, sys.stderr = Steady(sys.stdout), Steady(sys.stderr)  # type: ignore[assignment]
-    warnings.showwarning = show_warning
     logger.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # as for Python, the user's own choice counts first
+                warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = show_warning
+            yield
     finally:
         sys.stdout.flush()
         _report_loss(sys.stdout)
-        (sys.stdout, sys.stderr), warnings.showwarning = streams, show
+        sys.stdout, sys.stderr = streams
         logger.removeHandler(handler)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuralstyle._errors import brief
 from neuralstyle._stopping import interruptible, rescue
 from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
 from neuralstyle.machine.surroundings import plain_torch
@@ -118,8 +119,10 @@ def train(
     from neuralstyle.feedforward.plan import plan_training
 
     data = data if isinstance(data, TrainingData) else TrainingData(data)
-    state = StateFolder(state) if isinstance(state, (str, os.PathLike)) else state
-    records = records or Records()
+    state = state if state is None or isinstance(state, StateFolder) else StateFolder(state)
+    records = Records() if records is None else records
+    if not isinstance(records, Records):
+        raise TypeError(f"records of a training are a Records, received {brief(records)}")
     if output is not None:
         check_model_output(output)
     with distributed.session(), held(state):

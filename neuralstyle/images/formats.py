@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from dataclasses import dataclass
+from functools import cache
 
 HEAD_BYTES = 512
 """First bytes of a file from which ``recognize`` tells what it is."""
@@ -45,11 +46,15 @@ def is_installed(plugin: str) -> bool:
     """Tell whether the installed packages can decode, and encode, a format of ``KINDS``."""
     if plugin == HEIF:
         return importlib.util.find_spec("pillow_heif") is not None
-    if plugin in _OPTIONAL:
-        from PIL import features
+    return plugin not in _OPTIONAL or _OPTIONAL[plugin] in _built_in()
 
-        return _OPTIONAL[plugin] in features.get_supported()
-    return True
+
+@cache
+def _built_in() -> list[str]:
+    from PIL import features
+
+    found: list[str] = features.get_supported()
+    return found
 
 
 def missing(plugin: str) -> str:

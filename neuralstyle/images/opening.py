@@ -135,7 +135,7 @@ def load_pixels(image: Image.Image, name: str) -> None:
     """
     with decoding(name):
         if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-            with _without_pillows_limit():
+            with _pillows_limit(None):
                 image.load()
         else:
             image.load()
@@ -219,15 +219,15 @@ def _open(file: IO[bytes], kind: Kind) -> Image.Image:
         reader: Any = pillow_heif.HeifImageFile  # not registered, which would change Pillow for the whole process
         heic: Image.Image = reader(file)
         return heic
-    with _without_pillows_limit(most_pixels()):
+    with _pillows_limit(most_pixels()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(file, formats=[kind.plugin])
 
 
 @contextmanager
-def _without_pillows_limit(pixels: int | None = None) -> Iterator[None]:
-    """Replace Pillow's own limit, which only a global setting could raise, by another or none; it comes back after."""
-    with _open_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+def _pillows_limit(pixels: int | None) -> Iterator[None]:
+    """Replace Pillow's own limit, which only a global setting can change, by another or none; it comes back after."""
+    with _open_lock:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None if pixels is None else -(-pixels // 2)  # Pillow refuses from twice this
         try:

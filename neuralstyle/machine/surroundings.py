@@ -5,6 +5,7 @@ Importing this file does not import torch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_process: int | None = None  # the one that computed last, of this one and those that it was forked from
 
 
 @contextmanager
@@ -26,6 +28,7 @@ def plain_torch() -> Iterator[None]:
     """
     import torch
 
+    _leave_the_threads_of_another_process()
     with ExitStack() as modes:
         modes.enter_context(torch.inference_mode(mode=False))
         modes.enter_context(torch.enable_grad())
@@ -35,6 +38,19 @@ def plain_torch() -> Iterator[None]:
         if torch.get_default_device().type != "cpu":
             modes.enter_context(torch.device("cpu"))
         yield
+
+
+def _leave_the_threads_of_another_process() -> None:
+    """Compute with one thread in a process that was forked after its parent had computed.
+
+    The parent's threads do not survive a fork, and torch would wait for them for ever.
+    """
+    global _process
+    if _process not in (None, os.getpid()):
+        import torch
+
+        torch.set_num_threads(1)
+    _process = os.getpid()
 
 
 def plain_tensor(tensor: Tensor) -> Tensor:

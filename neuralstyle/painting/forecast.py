@@ -63,7 +63,8 @@ class Forecast:
         if others:
             other_work, other_seconds = self._works[others[-1]], self._median(others[-1])
             slope = (seconds - other_seconds) / (work - other_work)
-            overhead = min(max(seconds / slope - work, 0.0), 10 * max(self._works)) if slope > 0 else overhead
+            measured = min(max(seconds / slope - work, 0.0), 10 * max(self._works)) if slope > 0 else overhead
+            overhead = (measured + OVERHEAD) / 2  # two stages are a small sample on a busy machine
         return seconds / (work + overhead), overhead
 
     def _median(self, stage: int) -> float:

@@ -174,7 +174,7 @@ COMMAND_LINES = [(page, line) for page in PAGES for line in _command_lines(page)
     ("page", "line"), COMMAND_LINES, ids=[f"{_page(page)}: {' '.join(line)}" for page, line in COMMAND_LINES]
 )
 def test_command_line_is_understood(page: Path, line: list[str]) -> None:
-    assert callable(cli._parser().parse_args(line).run)
+    assert callable(cli._parser().parse_args(line).command.run)
 
 
 def test_every_command_is_shown_in_the_readme() -> None:

@@ -135,7 +135,6 @@ def test_what_training_writes(run, files):
     assert not torch.equal(weights("out.safetensors"), finished)
 
 
-@pytest.mark.filterwarnings("default:skipped")
 def test_unreadable_pictures_are_reported(run, files):
     (files / "data/one/1.png").write_text("no picture")
     code, _, err = run(TRAIN)
@@ -145,7 +144,6 @@ def test_unreadable_pictures_are_reported(run, files):
     assert "1.png" in err
 
 
-@pytest.mark.filterwarnings("default:skipped")
 def test_json_of_training_and_applying_is_one_line(run, files):
     (files / "data/one/1.png").write_text("no picture")
     code, out, err = run(f"{TRAIN} --json")

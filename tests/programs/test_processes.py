@@ -83,15 +83,16 @@ def test_importing_changes_nothing_and_processes_give_the_same_bytes_however_the
                         importlib.import_module(module.name)
                 after = states()
                 assert before == after, [name for name in before if before[name] != after[name]]
-                for method in ("fork", "spawn"):
-                    # Forked before anything is painted: threads of OpenMP do not survive a fork.
-                    with multiprocessing.get_context(method).Pool(2) as pool:
-                        found = pool.map(paint, [7, 7, 8])
-                    if method == "fork":
-                        expected = found
-                    assert found == expected
-                assert found == [paint(7), paint(7), paint(8)]
-                assert found[0] == found[1] != found[2]
+                found = {}
+                for name in ("fork", "spawn", "here", "fork after painting"):
+                    if name == "here":
+                        found[name] = [paint(seed) for seed in (7, 7, 8)]
+                        continue
+                    with multiprocessing.get_context(name.partition(" ")[0]).Pool(2) as pool:
+                        found[name] = pool.map_async(paint, [7, 7, 8]).get(timeout=120)
+                first, second, other = found["here"]
+                assert first == second != other
+                assert all(each == found["here"] for each in found.values()), found.keys()
                 print("the same")
 
             if __name__ == "__main__":
@@ -100,7 +101,12 @@ def test_importing_changes_nothing_and_processes_give_the_same_bytes_however_the
         )
     )
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    # Two threads, which do not survive a fork.
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "2",
+        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
+    }
     result = subprocess.run(
         [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -634,7 +634,7 @@ STYLES: dict[str, tuple[Callable[[], Any], dict[str, Any], type[Exception], str]
         lambda: Style(PAINTING, scale=1e308, enlarge=True),
         {},
         ValueError,
-        "the scale of a style is 1e+308, which for a result of 24 pixels would enlarge it to inf pixels; give a "
+        "the scale of a style is 1e+308, which for a result of 64 pixels would enlarge it to inf pixels; give a "
         "smaller scale, or leave enlarge out",
     ),
     "weights of 0 in a region": (

@@ -17,6 +17,7 @@ import torch
 from deep_files import chunk, png
 from PIL import EpsImagePlugin, Image, ImageFile
 
+from neuralstyle.cli import main
 from neuralstyle.images import check_output, load_image, pixel_limit, save_image
 from neuralstyle.images import formats as table
 from neuralstyle.images.formats import HEAD_BYTES, KINDS, READ_SUFFIXES, WRITTEN, recognize
@@ -284,6 +285,21 @@ def test_the_limit_holds_for_readers_that_ask_pillows(
     with pixel_limit(100), pytest.raises(ValueError, match=r"a is too large: 0\.000768 megapixels"):
         load_image(path)
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_the_command_line_sets_the_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side in (64, 1001):
+        Image.new("L", (side, side), 99).save(tmp_path / f"{side}.png")
+    output = tmp_path / "out.png"
+    line = ["recolor", str(tmp_path / "64.png"), str(tmp_path / "1001.png"), "-o", str(output), "--max-megapixels"]
+    assert main([*line, "1"]) == 2
+    assert "1001.png is too large: 1.002 megapixels, and the limit is 1; raise it with" in capsys.readouterr().err
+    assert main([*line, "0"]) == 2
+    assert "--max-megapixels is a whole number of at least 1, received 0" in capsys.readouterr().err
+    assert not output.exists()
+    assert main([*line, "2"]) == 0
+    assert output.exists()
+    assert most_pixels() == MAX_PIXELS
 
 
 # What is written

@@ -78,8 +78,7 @@ def test_file_names_that_are_no_text_are_printed_too() -> None:
 
 def test_warnings_are_lines_of_the_program_each_once(capsys: pytest.CaptureFixture[str]) -> None:
     shown, logger = warnings.showwarning, logging.getLogger("neuralstyle")
-    with printing.voice(), warnings.catch_warnings():
-        warnings.simplefilter("always")
+    with printing.voice():
         for _ in range(2):
             warnings.warn("the profile\nis ignored", stacklevel=1)
             logging.getLogger("neuralstyle.feedforward").warning("skipped: %s", "a.png")

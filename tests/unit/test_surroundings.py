@@ -42,6 +42,8 @@ WITHOUT = {
     "shipped_models": "lists files",
     "table": "text",
     "as_callbacks": "no tensors",
+    "last_image": "Plan.picture is decorated",
+    "last_network": "returns what there is",
 }
 
 
