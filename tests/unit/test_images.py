@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 import struct
+import sys
 import tempfile
 import warnings
 from pathlib import Path
