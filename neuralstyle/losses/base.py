@@ -268,6 +268,8 @@ class LossSum:
 
     def scaled(self, reference: Reference | None, factor: float) -> LossSum:
         """Return the sum with the terms that compare with ``reference`` multiplied by ``factor``."""
+        if reference is not None and not (isinstance(reference, str) and reference in REFERENCES):
+            raise unknown("reference", reference, REFERENCES)
         factor = _weight(factor)
         return LossSum(
             tuple(Term(t.loss, t.weight * factor) if t.loss.reference == reference else t for t in self.terms)

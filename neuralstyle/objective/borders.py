@@ -18,6 +18,8 @@ def continued(image: Tensor, step: int) -> Tensor:
     """Return (B, C, H, W) continued by its mirror image, below and at the right, to multiples of ``step``."""
     for dimension in (2, 3):
         missing = -image.shape[dimension] % step
+        if missing == 1:  # the last row twice at the network's own border would be drawn as a line
+            missing += step
         while missing:  # again and again, for a picture that is smaller than what it lacks
             size = image.shape[dimension]
             count = min(missing, size)

@@ -38,6 +38,12 @@ def test_a_picture_is_continued_by_its_mirror_image(noise: Noise, height: int, w
     assert np.array_equal(continued(image, step).numpy(), expected)
 
 
+def test_a_picture_that_lacks_one_row_is_continued_by_a_step_more(noise: Noise) -> None:
+    image = picture(noise, 23, 15)
+    expected = np.pad(image.numpy(), ((0, 0), (0, 0), (0, 9), (0, 9)), mode="symmetric")
+    assert np.array_equal(continued(image, 8).numpy(), expected)
+
+
 def test_a_picture_of_whole_cells_is_itself(noise: Noise) -> None:
     image = picture(noise, 32, 48)
     assert continued(image, 16) is image
