@@ -797,7 +797,7 @@ def test_a_disk_that_becomes_full_leaves_no_part_of_a_picture(name: str, depth: 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # the first 300 bytes are written
     try:
-        with pytest.raises(OSError, match=name):
+        with pytest.raises(OSError, match=f"{name} cannot be written: no more space after"):
             save_image(image, tmp_path / name, depth=depth)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
