@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from numbers import Integral, Real
 
 MOST_LISTED = 340
@@ -17,7 +17,9 @@ def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
     names = list(known)
     near = difflib.get_close_matches(brief(received).strip("'"), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return ValueError(f"unknown {kind} {brief(received)}: {hint}known are {_listed(names)}")
+    return ValueError(
+        f"unknown {kind} {brief(received, 60 if isinstance(received, str) else 12)}: {hint}known are {_listed(names)}"
+    )
 
 
 def _listed(names: list[str]) -> str:
@@ -35,6 +37,11 @@ def brief(value: object, most: int = 100) -> str:
     except Exception:  # a whole number of thousands of digits, or somebody else's class
         return f"a value of {type(value).__name__}"
     return text if len(text) <= most else f"{text[: most - 3]}... ({type(value).__name__})"
+
+
+def is_word(value: object, words: Container[str]) -> bool:
+    """Tell whether a value is one of some words; an array, whose comparison has no single answer, is none."""
+    return isinstance(value, str) and value in words
 
 
 def is_whole(value: object) -> bool:

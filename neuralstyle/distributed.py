@@ -132,16 +132,9 @@ def session(timeout: float = 1800) -> Iterator[None]:
 
 
 def _number(name: str, otherwise: int | None = None) -> int:
-    """Return a whole number from the environment.
-
-    Raises:
-        ValueError: it is something else.
-
-    """
-    text = os.environ.get(name)
-    if text is None and otherwise is not None:
-        return otherwise
-    if text is None or not text.strip().isdecimal():
+    """Return a whole number from the environment."""
+    text = os.environ.get(name, str(otherwise))
+    if not text.strip().isdecimal():
         raise ValueError(
             f"{name} in the environment is a whole number that torchrun sets, received {text!r}; start with torchrun, "
             f"or unset {name} for one process"

@@ -150,6 +150,7 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
 
     """
     count = evaluations(iterations, _default_iterations(size))
+    smallest = whole_number("smallest", smallest, 1, hint=" pixels")
     stages = [Stage(size, count)]
     while (coarser := stages[0].size // 2) >= smallest:
         stages.insert(0, Stage(coarser, max(count, _default_iterations(coarser)) if size > FULL_SIZE else count))

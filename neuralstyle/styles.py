@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
-from neuralstyle._errors import number, unknown
+from neuralstyle._errors import is_word, number, unknown
 from neuralstyle._words import EDGES, Edges
 from neuralstyle.images import MAX_SIDE, MIN_SIDE, Picture, load_image, resize_image
 
@@ -74,7 +74,7 @@ class Style:
         object.__setattr__(self, "weight", number("the weight of a style", self.weight, least=0))
         object.__setattr__(self, "scale", number("the scale of a style", self.scale, above=0))
         object.__setattr__(self, "softness", number("the softness of a region", self.softness, least=0, most=1))
-        if self.edges not in EDGES:
+        if not is_word(self.edges, EDGES):
             raise unknown("edges", self.edges, EDGES)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ POOR = (
 OUTPUTS = ("out.png", "out.jpg", "out.tif", "out.webp", "out.safetensors", "out.onnx", "out", "out.json", "out.csv")
 POOR_OUTPUTS = ("photo.png", "album", "out.xyz", "nowhere/out.png", "exists.png", "exists.safetensors", "exists.json")
 PATTERNS = ("step-{}.png", "step-%03d.png", "step.png", "{}{}.png", "step-{:9999d}.png", "nowhere/{}.png")
+OUTPUT_OPTIONS = ("-o", "--output", "--json", "--plot", "--log")
 REPLACEABLE = ("exists.png", "exists.safetensors", "exists.json")
 SMALL = 3 * 48 * 48  # pixels times evaluations that are painted; larger works are left out
 NOT_OURS = re.compile(r"Traceback|  File \"|.*\.py:\d+: \w*Warning")  # a raw traceback or warning
@@ -210,7 +212,12 @@ def run_command(case: Case) -> str:
 
 
 def may_change(case: Case) -> tuple[str, ...]:
-    return REPLACEABLE if "--overwrite" in case.value else ()
+    """The names of files that ``--overwrite`` lets the command replace: outputs that are not inputs too."""
+    words = case.value
+    if "--overwrite" not in words:
+        return ()
+    named = [word for option, word in itertools.pairwise(words) if option in OUTPUT_OPTIONS]
+    return (*REPLACEABLE, *(word for word in named if words.count(word) == named.count(word)))
 
 
 # Full disks
@@ -243,6 +250,8 @@ def make_full_disk(dice: Random, folder: Path) -> Case:
             ["stylize", *paint, "--schedule", "single", "--network", "compact19", "--log", "new.csv"],
             ["stylize", *paint, "--schedule", "single", "--network", "compact19", "--state", "new.state"],
             ["recolor", "photo.png", "painting.png", "-o", f"{out}.png", "--overwrite"],
+            ["recolor", "photo.png", "painting.png", "-o", dice.choice(("out.jpg", "out.webp", "out.tif", "out.avif"))],
+            ["recolor", "photo.png", "painting.png", "-o", "out.tif", "--depth", "16"],
             ["apply", "model.safetensors", "photo.png", "grey.jpg", "-o", "results"],
             ["export", "model.safetensors", "-o", "out.onnx"],
             ["train", "painting.png", "album", "-o", f"{out}.safetensors", "--overwrite", *SHORT_TRAINING],
@@ -291,7 +300,7 @@ def check_whole(path: Path) -> None:
             import onnx
 
             onnx.checker.check_model(onnx.load(str(path)))
-        elif path.suffix in (".png", ".jpg", ".tif", ".webp"):
+        elif path.suffix in (".png", ".jpg", ".tif", ".webp", ".avif"):
             with Image.open(path) as image:
                 image.load()
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import struct
 import zlib
@@ -141,6 +142,14 @@ def icon(dice: Random) -> bytes:
     return buffer.getvalue()
 
 
+def heic(dice: Random) -> bytes:
+    import pillow_heif
+
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(picture(dice, dice.choice(("RGB", "RGBA")))).save(buffer, quality=50)
+    return buffer.getvalue()
+
+
 FORMATS: dict[str, tuple[str, Maker]] = {
     "png": (
         ".png",
@@ -172,6 +181,9 @@ FORMATS: dict[str, tuple[str, Maker]] = {
     "ico": (".ico", icon),
 }
 """By name: the suffix, and a maker of whole files."""
+
+if importlib.util.find_spec("pillow_heif") is not None:
+    FORMATS["heic"] = (".heic", heic)
 
 
 def with_damaged_profile(dice: Random) -> tuple[str, bytes]:

@@ -221,7 +221,7 @@ def inputs() -> Iterator[Named]:
     yield Named(
         "grey", ("stylize", "grey-photo.png", "grey-paint.png", *out, *SMALL), (0,), "stays grey", check=is_grey
     )
-    drawn = (*PAINT, *out, *SMALL, "--regions", "black-on-clear.png")
+    drawn = (*PAINT, *out, *SMALL, "--iterations", "10", "--regions", "black-on-clear.png")
     yield Named("black-on-clear.png", drawn, (0,), "what is drawn is the region", "", drawn_part_painted)
     for name in ("map.png", "black.png"):
         words = (*PAINT, *out, *SMALL, "--regions", name)
@@ -270,8 +270,9 @@ def inputs() -> Iterator[Named]:
     yield Named("-o r.jp2", ("apply", model, "photo.png", "-o", "r.jp2"), (2,), refused, "r.jp2", absent("r.jp2"))
     yield Named("x.avif", ("apply", model, "x.avif", "-o", "folder"), (0,), "painted into the folder")
     for option, value in (("--size", "9" * 20), ("--size", "99999999999"), ("--style-scales", "1e308")):
-        words = (*PAINT, *out, "--iterations", "1", option, value)
-        yield Named(f"{option} {value}", words, (2,), "one line, in seconds")
+        codes = (0, 2) if option == "--style-scales" else (2,)  # scales may be bounded by the style's own pixels
+        words = (*PAINT, *out, *SMALL, option, value)
+        yield Named(f"{option} {value}", words, codes, "one line, in seconds")
     many = tuple(f"many-{number}.png" for number in range(6))
     words = ("stylize", *many, "paint.png", *out, *SMALL)
     yield Named("many photographs", words, (0,), "a warning says that they are taken as styles", "warning")

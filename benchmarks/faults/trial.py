@@ -189,7 +189,7 @@ def _is_own(error: BaseException) -> bool:
     last = frames[-1]
     if isinstance(error, OSError) and error.errno is not None:
         return True
-    if str(error).startswith("expected str, bytes or os.PathLike object"):  # Python's, and says it all
+    if "os.PathLike object" in str(error):  # Python's, and says it all
         return True
     if Path(last.filename).parent == Path(__file__).parent:  # the call itself: an argument too many
         return True

@@ -43,7 +43,7 @@ def _outcome(options: argparse.Namespace) -> int:
         if os.environ.get("NEURALSTYLE_TRACEBACK"):
             raise
         return _failed(options, "error", f"error: {one_line(error)}", FAILED)
-    return stopping.code or code
+    return code
 
 
 def _failed(options: argparse.Namespace, reason: str, line: str, code: int) -> int:

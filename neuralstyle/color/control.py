@@ -9,11 +9,11 @@ from __future__ import annotations
 from torch import Tensor
 from typing_extensions import TypeIs
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle._words import AFFINE_MAPS, COLORS, MATCHINGS, AffineMap, Color, Matching
 from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.color.matching import match_color, match_histogram
-from neuralstyle.color.oklab import keep_chroma
+from neuralstyle.color.oklab import check_pictures, keep_chroma
 from neuralstyle.images import Picture, load_image
 from neuralstyle.machine.surroundings import plain_torch
 
@@ -47,7 +47,7 @@ def recolor(content: Picture, style: Picture, method: Matching = "match") -> Ten
         ```
 
     """
-    if method not in MATCHINGS:
+    if not is_word(method, MATCHINGS):
         raise unknown("method", method, MATCHINGS)
     return recolor_style(load_image(content), load_image(style), method)
 
@@ -84,10 +84,11 @@ def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
         ```
 
     """
-    if color not in COLORS:
+    if not is_word(color, COLORS):
         raise unknown("color", color, COLORS)
-    if color in MATCHINGS and is_grey(content):
-        style = to_grey(style)
+    if color in MATCHINGS:
+        check_pictures(style=style, content=content)
+        style = to_grey(style) if is_grey(content) else style
     if color == "histogram":
         return match_histogram(style, content)
     return match_color(style, content, color) if _is_affine(color) else style
@@ -122,7 +123,7 @@ def recolor_result(result: Tensor, content: Tensor, color: Color, levels: int | 
         ```
 
     """
-    if color not in COLORS:
+    if not is_word(color, COLORS):
         raise unknown("color", color, COLORS)
     return keep_chroma(result, content, levels) if color == "luminance" else result
 

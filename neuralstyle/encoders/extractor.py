@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle._words import PADDINGS, POOLINGS, Padding, Pooling, Preprocessing
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.kernels import library, winograd
@@ -138,7 +138,7 @@ class FeatureExtractor(nn.Module):
             ("padding", padding, PADDINGS),
             ("convolution", convolution, CONVOLUTIONS),
         ):
-            if received not in choices:
+            if not is_word(received, choices):
                 raise unknown(kind, received, choices)
         source = check_source(network, weights, preprocessing)
         self.network = network

@@ -13,6 +13,9 @@ from neuralstyle._errors import whole_number
 from neuralstyle.feedforward.options import DEFAULT_BLOCKS, DEFAULT_WIDTH
 from neuralstyle.machine.surroundings import plain_torch
 
+MOST_CHANNELS, MOST_BLOCKS = 2**12, 2**10
+"""Most channels of the first stage and residual blocks: far more than any memory holds."""
+
 
 class Margins(NamedTuple):
     """Reflection padding of the input of a convolution, in positions at each border."""
@@ -153,7 +156,8 @@ class TransformerNet(nn.Module):
     @plain_torch()
     def __init__(self, width: int = DEFAULT_WIDTH, blocks: int = DEFAULT_BLOCKS, *, seed: int | None = None) -> None:
         super().__init__()
-        self.width, self.blocks = whole_number("width", width, 1), whole_number("blocks", blocks, 1)
+        self.width = whole_number("width", width, 1, MOST_CHANNELS)
+        self.blocks = whole_number("blocks", blocks, 1, MOST_BLOCKS)
         if seed is not None:
             seed = whole_number("seed", seed, -(2**63), 2**64 - 1, hint=", or None")
         narrow, deep = 2 * width, 4 * width

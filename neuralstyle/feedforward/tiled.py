@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import whole_number
+from neuralstyle._errors import brief, whole_number
 from neuralstyle._stopping import stopping
 from neuralstyle.feedforward.network import Margins, Moments, Stage, TransformerNet
 from neuralstyle.files.schema import shown
@@ -89,6 +89,8 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
 
     """
     _check(image, tile)
+    if not callable(model):
+        raise TypeError(f"a model is a network, its file or a function of an image, received {brief(model)}")
     if not isinstance(model, TransformerNet):
         with torch.no_grad():
             return _checked(model(image), image)

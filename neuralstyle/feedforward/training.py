@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuralstyle._errors import brief
 from neuralstyle._stopping import interruptible, rescue
 from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
 from neuralstyle.machine.surroundings import plain_torch
@@ -119,7 +120,9 @@ def train(
 
     data = data if isinstance(data, TrainingData) else TrainingData(data)
     state = state if state is None or isinstance(state, StateFolder) else StateFolder(state)
-    records = records or Records()
+    records = Records() if records is None else records
+    if not isinstance(records, Records):
+        raise TypeError(f"records of a training are a Records, received {brief(records)}")
     if output is not None:
         check_model_output(output)
     with distributed.session(), held(state):

@@ -137,6 +137,9 @@ def longest_side(size: Size, height: int, width: int) -> int:
 def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
     """Return the (height, width) with a given longest side that keeps the aspect to within a pixel.
 
+    Raises:
+        ValueError: a side is not a whole number of at least 1.
+
     Example:
         ```python
         from neuralstyle.images import fit_size
@@ -145,6 +148,10 @@ def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
         ```
 
     """
+    height, width, longest = (
+        whole_number(name, side, 1)
+        for name, side in (("height", height), ("width", width), ("the longest side", longest))
+    )
     scale = longest / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 

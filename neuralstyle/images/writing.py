@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -127,8 +128,19 @@ def save_image(
         if isinstance(picture, Tensor):
             write_with_vips(picture, temporary, kind, depth, icc, big)
         else:
-            picture.save(temporary, kind, icc_profile=icc, **_options(kind, quality))
+            with _Complete(io.FileIO(temporary, "r+")) as file:
+                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
     return path
+
+
+class _Complete(io.BufferedRandom):
+    """A file that Pillow writes through Python, which writes everything or raises.
+
+    With the number of a file Pillow writes by itself, and takes a part for the whole where a disk becomes full.
+    """
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
 
 
 def check_output(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal, get_args
@@ -268,6 +268,8 @@ class LossSum:
 
     def scaled(self, reference: Reference | None, factor: float) -> LossSum:
         """Return the sum with the terms that compare with ``reference`` multiplied by ``factor``."""
+        if reference is not None and not (isinstance(reference, str) and reference in REFERENCES):
+            raise unknown("reference", reference, REFERENCES)
         factor = _weight(factor)
         return LossSum(
             tuple(Term(t.loss, t.weight * factor) if t.loss.reference == reference else t for t in self.terms)
@@ -336,11 +338,14 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
     layers = layer_tuple(loss.layers, f"layers of {name}")
     if loss.layer_weights is None:
         return dict.fromkeys(layers, 1 / len(layers))
-    weights = tuple(loss.layer_weights) if isinstance(loss.layer_weights, Iterable) else (loss.layer_weights,)
+    try:
+        weights = tuple(loss.layer_weights)
+    except TypeError:  # a number, or an array of one
+        weights = (loss.layer_weights,)  # type: ignore[assignment]
     if len(weights) != len(layers):
         raise ValueError(
-            f"{name} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give one weight for "
-            "each layer"
+            f"{name} has {len(layers)} layers {brief(layers)} and {len(weights)} layer_weights {brief(weights)}; "
+            "give one weight for each layer"
         )
     pairs = zip(layers, weights, strict=True)
     return {layer: _weight(weight, f"layer {layer!r} of {name}") for layer, weight in pairs}

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle.encoders.base import Encoder, check_is_encoder, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
@@ -69,7 +69,7 @@ def style_distance(
     Ustyuzhaninov et al., arXiv 1606.00021.
 
     """
-    if method not in STYLE_METHODS:
+    if not is_word(method, STYLE_METHODS):
         raise unknown("method of style_distance", method, STYLE_METHODS)
     network, names = _network(encoder, layers, None)
     image, target = with_style(picture, style)

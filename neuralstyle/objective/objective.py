@@ -15,6 +15,7 @@ from neuralstyle.encoders.base import Encoder, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.devices import find_device
 from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.contract import check_picture
@@ -126,7 +127,7 @@ class Objective:
     ) -> None:
         self.encoder = encoder
         self.losses = as_sum(losses)
-        self._storage = MapStorage(map_dtype, None if map_device is None else torch.device(map_device))
+        self._storage = MapStorage(map_dtype, None if map_device is None else find_device(map_device))
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
         terms = resolve(self.losses)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._errors import is_word
 from neuralstyle.objective.auto_tile import largest_fitting_tile
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.parts import ResolvedTerm, reach_of, size_of
@@ -34,7 +35,7 @@ class TilePlanner:
             ValueError: a layer depends on the whole picture.
 
         """
-        if tile not in (None, "auto") and self.global_layer is not None:
+        if tile is not None and not is_word(tile, ("auto",)) and self.global_layer is not None:
             raise ValueError(
                 f"tiles cannot be exact with layer {self.global_layer!r}: its positions depend on the whole picture "
                 "(attention, global pooling or instance normalisation before it); leave tile out, or use earlier layers"
@@ -50,8 +51,10 @@ class TilePlanner:
 
         """
         size = size_of(image)
-        pixels = self._automatic(image, readers) if tile == "auto" and self.global_layer is None else tile
-        return self.lay(*size, None if pixels == "auto" else pixels, at_least=distributed.world())
+        pixels = self._automatic(image, readers) if is_word(tile, ("auto",)) and self.global_layer is None else tile
+        return self.lay(
+            *size, None if isinstance(pixels, str) and pixels == "auto" else pixels, at_least=distributed.world()
+        )
 
     def lay(self, height: int, width: int, tile: int | None, *, at_least: int = 1) -> list[Tile]:
         """The tiles of a picture of this height and width, ``at_least`` so many where it is large enough.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
-from neuralstyle._errors import brief
+from neuralstyle._errors import brief, is_word
 from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.optimizers.base import Evaluate, State
 
@@ -69,7 +69,7 @@ class LBFGS:
         whole = isinstance(self.history, int) and not isinstance(self.history, bool)
         if self.history is not None and not (whole and self.history >= 1):
             raise ValueError(f"the history of LBFGS is a whole number of at least 1, received {brief(self.history)}")
-        if self.store not in ("device", "cpu") and not Path(self.store).is_dir():
+        if not is_word(self.store, ("device", "cpu")) and not Path(self.store).is_dir():
             raise ValueError(
                 f"LBFGS stores pairs on the 'device', the 'cpu' or in a folder, received {brief(self.store)}"
             )

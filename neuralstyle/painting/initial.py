@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import brief, is_whole, number, unknown
+from neuralstyle._errors import brief, is_whole, is_word, number, unknown
 from neuralstyle._words import NOISE_KINDS, NoiseKind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Noise:
     over: Start = "content"
 
     def __post_init__(self) -> None:
-        if self.kind not in NOISE_KINDS:
+        if not is_word(self.kind, NOISE_KINDS):
             raise unknown("kind of noise", self.kind, NOISE_KINDS)
         object.__setattr__(self, "blend", number("the blend of Noise", self.blend, least=0, most=1))
         if isinstance(self.over, Noise) or (isinstance(self.over, str) and self.over == "noise"):

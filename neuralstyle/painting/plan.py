@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
 
-from neuralstyle._errors import brief, takes, unknown
+from neuralstyle._errors import brief, is_word, takes, unknown
 from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
@@ -244,7 +244,7 @@ def _resolve(
     options: StylizeOptions,
 ) -> Plan:
     """Return the plan for a result whose longest side is ``longest`` pixels."""
-    if options["result"] not in RESULTS:
+    if not is_word(options["result"], RESULTS):
         raise unknown("result", options["result"], RESULTS)
     optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuralstyle._errors import number, unknown, whole_number
+from neuralstyle._errors import is_word, number, unknown, whole_number
 
 
 @pytest.mark.parametrize("value", [1, 7, 2**70, np.int64(3), np.uint8(200)])
@@ -63,3 +63,10 @@ def test_an_unknown_name_is_answered_with_the_closest_match() -> None:
     assert str(unknown("color", "mach", ["style", "match"])) == (
         "unknown color 'mach': did you mean 'match'? known are style, match"
     )
+
+
+def test_an_array_is_no_word() -> None:
+    assert is_word("a", ("a", "b"))
+    assert not is_word("c", ("a", "b"))
+    assert not is_word(np.array(["a", "b"]), ("a", "b"))
+    assert not is_word(["a"], ("a", "b"))

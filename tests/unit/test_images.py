@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import struct
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -782,3 +783,24 @@ def test_folder_without_write_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match=r"cannot write in folder .*Permission denied"):
         check_output(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the system")
+@pytest.mark.parametrize(
+    ("name", "depth"), [(f"out{end}", 8) for end in (".png", ".jpg", ".webp", ".tif", ".avif")] + [("out.tif", 16)]
+)
+def test_a_disk_that_becomes_full_leaves_no_part_of_a_picture(name: str, depth: int, tmp_path: Path) -> None:
+    import resource
+
+    check_output(tmp_path / name, depth=depth)
+    image = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # the first 300 bytes are written
+    try:
+        with pytest.raises(OSError, match=f"{name} cannot be written: no more space after"):
+            save_image(image, tmp_path / name, depth=depth)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    save_image(image, tmp_path / name, depth=depth)
+    assert load_image(tmp_path / name).shape == image.shape

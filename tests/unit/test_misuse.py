@@ -298,6 +298,8 @@ ATTACKS: dict[str, Attack] = {
     "Objective's losses": (lambda x: Objective(encoder(), x, styles=[GOOD]), NO_LOSSES),
     "Objective's content": (lambda x: Objective(encoder(), ContentLoss("relu1_1"), content=x), NO_PICTURES),
     "Objective's styles": (lambda x: Objective(encoder(), SMALL, styles=x), NO_PICTURES),
+    "Objective's map_dtype": (lambda x: Objective(encoder(), SMALL, styles=[GOOD], map_dtype=x), NO_WORDS),
+    "Objective's map_device": (lambda x: Objective(encoder(), SMALL, styles=[GOOD], map_device=x), NO_WORDS),
     "Objective's tile": (lambda x: Objective(encoder(), SMALL, styles=[GOOD], tile=x), NO_WHOLE_NUMBERS),
     "evaluate": (lambda x: objective().evaluate(x), NO_TENSORS),
     "evaluate's tile": (lambda x: objective().evaluate(GOOD, x), NO_WHOLE_NUMBERS),
@@ -307,8 +309,11 @@ ATTACKS: dict[str, Attack] = {
     "LBFGS' history": (lambda x: LBFGS(history=x), NO_WHOLE_NUMBERS),
     "LBFGS' store": (lambda x: LBFGS(store=x), NO_WORDS),
     "Adam's lr": (lambda x: Adam(lr=x), NO_NUMBERS),
+    "Adam's eps": (lambda x: Adam(eps=x), NO_NUMBERS),
     "Adam's betas": (lambda x: Adam(betas=x), NO_NUMBERS),
     "a loss' weight": (lambda x: x * SMALL, NO_NUMBERS),
+    "a reference to scale": (lambda x: (1 * SMALL).scaled(x, 2), NO_WORDS),
+    "layer_weights": (lambda x: GramStyleLoss("relu1_1", layer_weights=x), NO_NUMBERS),
     "a sum of losses": (lambda x: SMALL + x, NO_LOSSES),
     "check_loss": (testing.check_loss, NO_LOSSES),
     "check_encoder": (testing.check_encoder, NO_ENCODERS),
@@ -358,6 +363,7 @@ ATTACKS: dict[str, Attack] = {
     "train's network": (lambda x: trained(network=x), NO_WORDS),
     "train's encoder": (lambda x: trained(encoder=x), NO_ENCODERS),
     "train's lr": (lambda x: trained(lr=x), NO_NUMBERS),
+    "train's records": (lambda x: trained(records=x), NO_WORDS),
     "train's precision": (lambda x: trained(precision=x), NO_WORDS),
     "train's output": (lambda x: trained(output=x), NO_PATHS),
     "train's state": (lambda x: trained(state=x), NO_PATHS),
@@ -380,6 +386,7 @@ ATTACKS: dict[str, Attack] = {
 }
 
 RIGHT: dict[str, Sequence[str]] = {
+    "layer_weights": ("None", "negative", "a list"),
     "load_image's size": ("None",),
     "save_image": ("out of range", "tiny", "a tiny picture", "a picture of PIL"),
     "to_pil": ("out of range", "tiny"),
