@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from neuralstyle import samples
 from neuralstyle._records import LossTable
@@ -120,14 +122,12 @@ def test_tensors_that_do_not_belong_to_a_network_are_named(network, path, change
     assert words in refusal(load_model, path)
 
 
-def test_a_network_of_an_earlier_version_has_no_checksum_and_loads(network, path) -> None:
-    save_model(network, path)
-    whole = path.read_bytes()
-    length = int.from_bytes(whole[:8], "little")
-    header = json.loads(whole[8 : 8 + length])
-    del header["__metadata__"]["sha256"]
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + whole[8 + length :])
+def test_a_network_of_an_earlier_version_has_two_texts_and_no_checksum_and_loads(network, path) -> None:
+    whole = save_model(network, path).read_bytes()
+    with safe_open(path, "pt") as file:
+        structure = json.dumps(json.loads(file.metadata()["neuralstyle"])["structure"])
+    save_file(load_file(path), path, {"kind": models.KIND, "structure": structure})
+    assert path.read_bytes() != whole
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(load_model(path)(image), network(image))
