@@ -26,6 +26,8 @@ def picture(dice: Random, mode: str = "RGB") -> Image.Image:
         return Image.frombytes("LAB", large.size, large.tobytes())
     if mode == "I;16":
         return Image.frombytes("I;16", large.size, large.convert("L").resize((2 * width, height)).tobytes())
+    if mode == "F":
+        return large.convert("F").point(lambda level: level * (1 / 255))  # of pictures, from 0 to 1
     if mode in ("RGBA", "LA", "PA"):
         large = large.convert("RGBA")
         large.putalpha(large.getchannel("R"))
