@@ -232,6 +232,17 @@ def test_an_archive_that_says_more_than_it_holds_is_not_unpacked(tmp_path) -> No
 
 
 @pytest.mark.parametrize("archive", [True, False])
+def test_an_archive_that_says_it_has_several_parts_is_damaged(tmp_path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.zeros(2)}, path)
+    data = bytearray(path.read_bytes())
+    parts = data.rindex(b"PK\x06\x07") + 16  # the number of parts, in the locator of the last record
+    data[parts] = 2
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"model.pth is damaged \(zipfiles that span multiple disks"):
+        load_model(path)
+
+
 def test_a_long_pickle_is_not_read(tmp_path, archive, monkeypatch) -> None:
     monkeypatch.setattr("neuralstyle.files.pickles.MAX_PICKLE_BYTES", 2**15)
     path, history = tmp_path / "given.pth", list(range(10**5))
