@@ -231,7 +231,6 @@ def test_an_archive_that_says_more_than_it_holds_is_not_unpacked(tmp_path) -> No
     assert "says that it holds more than its own size" in refusal(load_model, bomb)
 
 
-@pytest.mark.parametrize("archive", [True, False])
 def test_an_archive_that_says_it_has_several_parts_is_damaged(tmp_path) -> None:
     path = tmp_path / "model.pth"
     torch.save({"a": torch.zeros(2)}, path)
@@ -243,6 +242,7 @@ def test_an_archive_that_says_it_has_several_parts_is_damaged(tmp_path) -> None:
         load_model(path)
 
 
+@pytest.mark.parametrize("archive", [True, False])
 def test_a_long_pickle_is_not_read(tmp_path, archive, monkeypatch) -> None:
     monkeypatch.setattr("neuralstyle.files.pickles.MAX_PICKLE_BYTES", 2**15)
     path, history = tmp_path / "given.pth", list(range(10**5))
