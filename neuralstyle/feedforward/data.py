@@ -206,8 +206,9 @@ def load_batches(
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = min(2, cores)
-    return iter(
-        DataLoader(
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as asked for
+        loader = DataLoader(
             pictures,
             batch_sampler=batches,
             num_workers=workers,
@@ -216,7 +217,7 @@ def load_batches(
             worker_init_fn=_ignore_ctrl_c,
             generator=torch.Generator().manual_seed(0),  # otherwise torch's own generator advances
         )
-    )
+    return iter(loader)
 
 
 def _ignore_ctrl_c(worker: int) -> None:

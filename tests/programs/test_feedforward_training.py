@@ -160,6 +160,8 @@ def test_batches_go_on_where_they_are_told_to() -> None:
 def test_workers_give_the_same_batches(folder: Path) -> None:
     pictures = Pictures(find_pictures(folder), 16, "random", 3)
     keys = Batches(7, 3, range(4), 3)
+    more = 1 + (os.cpu_count() or 1)  # torch warns of it, which would be an error here
+    load_batches(pictures, keys, more, pin=False)
     alone, helped = (list(load_batches(pictures, keys, workers, pin=False)) for workers in (0, 1))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(alone, helped, strict=True))
 
@@ -355,6 +357,7 @@ def test_callback_sees_and_stops(quick: Callable[..., Any], tmp_path: Path) -> N
         ({"snapshots": "step.png"}, "one field for the number"),
         ({"hold_out": 7}, "leaves nothing of 7"),
         ({"workers": -1}, "workers is a whole number"),
+        ({"workers": 10**20}, "workers is a whole number from 0 to 256"),
         ({"output": "m.pth"}, "ends in .safetensors"),
         ({"device": "abacus"}, "not available"),
     ],
