@@ -217,7 +217,7 @@ def load_batches(
             worker_init_fn=_ignore_ctrl_c,
             generator=torch.Generator().manual_seed(0),  # otherwise torch's own generator advances
         )
-    return iter(loader)
+        return iter(loader)
 
 
 def _ignore_ctrl_c(worker: int) -> None:

@@ -32,6 +32,12 @@ def test_a_file_appears_when_it_is_complete(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.parametrize("path", [".", "..", "/", ""])
+def test_a_folder_is_not_written_to(folder: Path, path: str) -> None:
+    with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
+        write(path, "text")
+
+
 def test_two_writers_of_one_file_do_not_meet(folder: Path) -> None:
     with writing("a.txt") as one, writing("a.txt") as other:
         assert one != other
