@@ -25,6 +25,9 @@ Key: TypeAlias = tuple[int, int]
 
 PICTURE_SUFFIXES = frozenset(READ_SUFFIXES)
 
+MOST_SECONDS_PER_BATCH = 300
+"""Time after which a batch is given up that the worker processes do not hand over, for example on a full disk."""
+
 _MOST_NAMED, _NAME_LENGTH = 3, 40  # files that are left out and named in the warning, and characters of a name
 
 
@@ -215,6 +218,7 @@ def load_batches(
             collate_fn=_collate,
             pin_memory=pin,
             worker_init_fn=_ignore_ctrl_c,
+            timeout=MOST_SECONDS_PER_BATCH if workers else 0,
             generator=torch.Generator().manual_seed(0),  # otherwise torch's own generator advances
         )
         return iter(loader)

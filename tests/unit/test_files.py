@@ -217,6 +217,22 @@ def test_places_are_checked(folder: Path, write: Write, kind: type[Exception] | 
             check_paths([], [write])
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("\ud800.png", r"-o: no file can have the name '\ud800.png'; give another"),
+        ("a\0.png", r"-o: no file can have the name 'a\x00.png'; give another"),
+        ("", "-o: no file can have the name '.'; give another"),
+        (300 * "a" + ".png", "has 304 bytes, and 255 are the most"),
+    ],
+    ids=["surrogate", "null", "empty", "long"],
+)
+def test_a_name_that_no_file_can_have_is_refused(folder: Path, name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        check_paths([], [Write(Path(name), "-o")])
+    assert len(str(caught.value)) < 160
+
+
 def test_a_place_that_cannot_be_written_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
