@@ -14,6 +14,7 @@ from neuralstyle.images import MIN_SIDE
 
 if TYPE_CHECKING:
     from neuralstyle.losses import LossSum
+    from neuralstyle.optimizers.parameters import Parameterization
 
 DEFAULT_ITERATIONS = 60
 """Default evaluations at each size of ``coarse_to_fine``, up to ``FULL_SIZE``."""
@@ -61,6 +62,7 @@ class Stage:
     encoder: Encoder | str | None = None
     losses: Callable[[LossSum], LossSum] | None = None
     cost: float = 1.0
+    parameters: Parameterization | None = None
 
     def __post_init__(self) -> None:
         size = whole_number("the size of a stage", self.size, MIN_SIDE, hint=" pixels")
