@@ -27,6 +27,7 @@ from .images import Picture as Picture
 from .images import Pixels as Pixels
 from .images import Width as Width
 from .images import load_image as load_image
+from .images import pixel_limit as pixel_limit
 from .images import save_image as save_image
 from .losses import ContentLoss as ContentLoss
 from .losses import GramStyleLoss as GramStyleLoss
@@ -43,6 +44,7 @@ from .optimizers import Strategy as Strategy
 from .painting.initial import Noise as Noise
 from .painting.iterate import iterate as iterate
 from .painting.options import StateFile as StateFile
+from .painting.paint import last_image as last_image
 from .painting.paint import paint as paint
 from .painting.plan import Plan as Plan
 from .painting.plan import plan as plan

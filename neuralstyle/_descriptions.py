@@ -5,9 +5,11 @@ A run continues only if the descriptions of its settings equal those stored with
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import inspect
 import os
 import re
 import sys
@@ -38,13 +40,15 @@ def describe(thing: object) -> str:
     - Numbers, strings, ``None``, and lists, tuples, sets and dicts of these and the following: as Python writes them.
     - Tensors and arrays: shape, dtype and a digest of the values.
     - An ``nn.Module``: its class, its ``extra_repr`` and a digest of its structure, parameters and buffers. For a
-      submodule without an ``extra_repr``, its public attributes, or their classes if they cannot be described.
+      submodule without an ``extra_repr``, its public attributes, or their classes if they cannot be described, and its
+      private ones that are numbers or strings.
     - Classes, and functions that can be imported: their names. Other functions (lambdas, local functions, those of the
       main program): name and a digest of their code, defaults, closure and the plain global values that they use.
-    - A dataclass: its class and fields, except those with ``repr=False``.
-    - An object whose class defines ``__repr__``: its result, if it shows no address. An inherited ``__repr__`` does not
-      count, since it cannot know the attributes of a derived class.
-    - Any other object: its class, the public attributes of its class that hold data, and its own attributes.
+    - A dataclass: its class and fields, except those with ``repr=False``, and its other attributes.
+    - An object whose class defines ``__repr__``: its result, if it shows no address, and its public attributes that can
+      be described. An inherited ``__repr__`` does not count, since it cannot know the attributes of a derived class.
+    - Any other object: its class, the public attributes of its class that hold data, and its own attributes, also those
+      in ``__slots__``. Results of ``functools.cached_property`` do not count.
 
     The code of classes is not compared.
 
@@ -71,9 +75,9 @@ def _text(thing: Any, path: str, seen: tuple[int, ...]) -> str:
     if isinstance(thing, Enum):
         return f"{kind.__qualname__}.{thing.name}"
     if isinstance(thing, np.generic):
-        thing = thing.item()
+        thing, kind = thing.item(), type(thing.item())
     if isinstance(thing, _PLAIN):
-        return repr(thing)
+        return repr(thing) + ("" if kind in _PLAIN else _more(thing, path, inside))
     if isinstance(thing, (Tensor, np.ndarray)):
         return f"{kind.__name__}({tuple(thing.shape)}, {thing.dtype}, {_digest(_bytes_of(thing))})"
     if isinstance(thing, torch.nn.Module):
@@ -81,14 +85,17 @@ def _text(thing: Any, path: str, seen: tuple[int, ...]) -> str:
     if isinstance(thing, os.PathLike):
         return repr(os.fspath(thing))
     if isinstance(thing, (list, tuple, set, frozenset, Mapping)):
-        return _container(thing, path, inside)
+        return _container(thing, path, inside) + _more(thing, path, inside)
     if callable(thing) and not _is_object(thing):
         return _callable(thing, path, inside)
     if "__dataclass_fields__" in vars(kind):
-        return _call(kind, {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing) if f.repr}, path, inside)
+        fields = dataclasses.fields(thing)
+        others = {n: v for n, v in _attributes(thing) if n not in {f.name for f in fields}}
+        shown = {f.name: getattr(thing, f.name) for f in fields if f.repr and hasattr(thing, f.name)}
+        return _call(kind, {**shown, **others}, path, inside)
     written = repr(thing)
     if "__repr__" in vars(kind) and not _ADDRESS.search(written):
-        return written
+        return written + _more(thing, path, inside)
     if hasattr(thing, "__dict__") or any("__slots__" in vars(base) for base in kind.__mro__):
         return _call(kind, dict(_attributes(thing)), path, inside)
     raise ValueError(
@@ -116,24 +123,51 @@ def _call(kind: type, options: Mapping[str, Any], path: str, seen: tuple[int, ..
     return f"{kind.__qualname__.rpartition('.<locals>.')[2]}({', '.join(written)})"
 
 
+def _more(thing: object, path: str, seen: tuple[int, ...]) -> str:
+    """Describe the public attributes of an object that is written otherwise; "" if it has none.
+
+    What cannot be described is left out: the object's own text speaks for it.
+    """
+    found: list[str] = []
+    for name, value in _attributes(thing):
+        if not name.startswith("_") and name not in getattr(type(thing), "_fields", ()):
+            with contextlib.suppress(ValueError):
+                found.append(f"{name}={_text(value, f'{path}.{name}', seen)}")
+    return f" with {', '.join(found)}" if found else ""
+
+
 def _attributes(thing: object) -> Iterator[tuple[str, Any]]:
     """Iterate over the data that an object's class and the object itself hold, by name."""
     for base in reversed(type(thing).__mro__):
         slots = vars(base).get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            is_private = slot.startswith("__") and not slot.endswith("__")
+            name = f"_{base.__name__.lstrip('_')}{slot}" if is_private else slot  # as Python calls it
             if hasattr(thing, name) and name not in ("__dict__", "__weakref__"):
                 yield name, getattr(thing, name)
         if base.__module__.partition(".")[0] not in ("neuralstyle", "abc", "builtins", "typing", "torch"):
             for name, value in vars(base).items():
-                # Private attributes may be Python's own; one with __get__ is a method, a property or a slot.
-                if not (name.startswith("_") or callable(value) or hasattr(value, "__get__")):
+                # One with __get__ is a method, a property or a slot; a private one may be Python's own.
+                is_data = not (callable(value) or hasattr(value, "__get__"))
+                if is_data and (not name.startswith("_") or _is_private_option(name, value)):
                     yield name, getattr(thing, name)
-    yield from getattr(thing, "__dict__", {}).items()
+    for name, value in getattr(thing, "__dict__", {}).items():
+        if not isinstance(inspect.getattr_static(type(thing), name, None), functools.cached_property):
+            yield name, value
+
+
+def _is_private_option(name: str, value: object) -> bool:
+    """Tell whether a private attribute of a class may be an option of its objects, and is not Python's own."""
+    is_pythons = name.startswith("__") or name in ("_is_protocol", "_is_runtime_protocol", "_fields", "_field_defaults")
+    return not is_pythons and isinstance(value, (*_PLAIN, list, tuple, dict))
 
 
 def _is_object(thing: Any) -> bool:
     """Tell whether a callable is an object with options, and not a function, method or class."""
-    return not hasattr(thing, "__qualname__") and not isinstance(thing, functools.partial)
+    if isinstance(thing, functools.partial):
+        return False
+    # An object may have got the names of a function that it wraps.
+    return not hasattr(thing, "__qualname__") or "__qualname__" in getattr(thing, "__dict__", {})
 
 
 def _callable(thing: Any, path: str, seen: tuple[int, ...]) -> str:
@@ -199,8 +233,9 @@ def _module_parts(module: torch.nn.Module, path: str, seen: tuple[int, ...]) -> 
     for name, part in module.named_modules():
         options = part.extra_repr()
         if type(part).extra_repr is torch.nn.Module.extra_repr:
-            public = {k: v for k, v in vars(part).items() if k not in bookkeeping and not k.startswith("_")}
-            options = ", ".join(f"{k}={_text_or_class(v, f'{path}.{k}', seen)}" for k, v in public.items())
+            own = {k: v for k, v in vars(part).items() if k not in bookkeeping}
+            shown = {k: v for k, v in own.items() if not k.startswith("_") or isinstance(v, _PLAIN)}
+            options = ", ".join(f"{k}={_text_or_class(v, f'{path}.{k}', seen)}" for k, v in shown.items())
         yield f"{name}: {type(part).__module__}.{type(part).__qualname__}({options})\n".encode()
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         yield f"{name}: {tuple(tensor.shape)} {tensor.dtype}\n".encode()

@@ -5,16 +5,43 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from numbers import Integral, Real
+
+MOST_LISTED = 340
+"""Most characters of the list of known names in a message."""
 
 
 def unknown(kind: str, received: object, known: Iterable[str]) -> ValueError:
     """Return the error for a name that is not in a list, with the closest match and all known names."""
     names = list(known)
-    near = difflib.get_close_matches(str(received), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(brief(received).strip("'"), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return ValueError(f"unknown {kind} {received!r}: {hint}known are {', '.join(names)}")
+    return ValueError(
+        f"unknown {kind} {brief(received, 60 if isinstance(received, str) else 12)}: {hint}known are {_listed(names)}"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    text = ", ".join(names)
+    if len(text) <= MOST_LISTED:
+        return text
+    whole = text[:MOST_LISTED].rpartition(", ")[0]
+    return f"{whole} and {len(names) - whole.count(', ') - 1} more"
+
+
+def brief(value: object, most: int = 100) -> str:
+    """Return the ``repr`` of a value in one line of at most ``most`` characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a whole number of thousands of digits, or somebody else's class
+        return f"a value of {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 3]}... ({type(value).__name__})"
+
+
+def is_word(value: object, words: Container[str]) -> bool:
+    """Tell whether a value is one of some words; an array, whose comparison has no single answer, is none."""
+    return isinstance(value, str) and value in words
 
 
 def is_whole(value: object) -> bool:
@@ -59,7 +86,7 @@ def whole_number(name: str, value: object, least: int, most: int | None = None, 
         if whole >= least and (most is None or whole <= most):
             return int(whole)
     limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise ValueError(f"{name} is a whole number {limits}{hint}, received {value!r}")
+    raise ValueError(f"{name} is a whole number {limits}{hint}, received {brief(value)}")
 
 
 def number(
@@ -101,4 +128,4 @@ def number(
         words += [f" above {above:g}"] if above is not None else []
         words += [f" of at most {most:g}"] if most is not None else []
         limits = " and".join(words)
-    raise ValueError(f"{name} is a finite number{limits}{hint}, received {value!r}")
+    raise ValueError(f"{name} is a finite number{limits}{hint}, received {brief(value)}")

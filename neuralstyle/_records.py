@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralstyle.files import writing
+from neuralstyle.files.schema import Number, Record, clip, shown
 
 LOG_SUFFIXES = (".csv", ".jsonl")
 COUNTERS = ("iteration", "step")
@@ -82,14 +83,29 @@ class LossTable:
             else:
                 names, *cells = csv.reader(lines or [COUNTERS[0]])
                 lines = lines[1:]
-                if names[0] not in COUNTERS:
+                if not set(names) & set(COUNTERS):
                     raise ValueError(f"its columns are {names}")
                 rows = [dict(zip(names, map(float, row), strict=True)) for row in cells]
-            if not all(isinstance(row, dict) and any(counter in row for counter in COUNTERS) for row in rows):
-                raise ValueError("a line names no iteration")
+            _check_rows(rows)
             return list(zip(lines, rows, strict=True))
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{self.path} is not a log of losses ({error}); give another name") from error
+        except (ValueError, RecursionError, csv.Error) as error:
+            raise ValueError(f"{self.path} is not a log of losses ({clip(str(error))}); give another name") from error
+
+
+def _check_rows(rows: Sequence[Any]) -> None:
+    """Check that rows are numbers by name, all of the columns of the first, and that they are counted.
+
+    Raises:
+        ValueError: one is not; the message names the first.
+
+    """
+    for number, row in enumerate(rows, start=1):
+        if number == 1 and not (isinstance(row, dict) and any(counter in row for counter in COUNTERS)):
+            raise ValueError("its rows name no iteration")
+        Record(dict.fromkeys(rows[0], Number())).check(row, f"row {number}")
+        for count in (row[counter] for counter in COUNTERS if counter in row):
+            if count % 1 or not 0 <= count <= 2**53:
+                raise ValueError(f"row {number} counts {shown(count)}")
 
 
 def _csv_line(values: Iterable[Any]) -> str:

@@ -164,7 +164,7 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the log has no line, or is not a log.
+        ValueError: the log has no line or no loss above 0, or is not a log.
         OSError: there is no such log, or the picture cannot be saved; see ``save_image``.
 
     Example:
@@ -187,12 +187,14 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
     rows = read_losses(log)
     if not rows:
         raise ValueError(f"{log} has no line to plot; let the run make an evaluation first")
+    names = [name for name in rows[0] if name not in (*COUNTERS, "epoch", "stage", "size", "seconds")]
+    if not any(row[name] > 0 for row in rows for name in names):
+        raise ValueError(f"{log} has no losses above 0 to plot")
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     counter, unit = ("iteration", "evaluations") if "iteration" in rows[0] else ("step", "steps")
-    for name in rows[0]:
-        if name not in (*COUNTERS, "epoch", "stage", "size", "seconds"):
-            axes.semilogy([row[counter] for row in rows], [row[name] for row in rows], label=name)
+    for name in names:
+        axes.semilogy([row[counter] for row in rows], [row[name] for row in rows], label=_label(name))
     for before, after in pairwise(rows):
         if after.get("stage") != before.get("stage"):
             axes.axvline(after[counter], color="0.8", zorder=0)
@@ -202,6 +204,11 @@ def plot_losses(log: str | os.PathLike[str], path: str | os.PathLike[str], overw
     figure.savefig(buffer, format="png", dpi=120)
     with Image.open(buffer) as picture:
         return save_image(picture, path, overwrite=overwrite)
+
+
+def _label(name: str) -> str:
+    """Return a name as matplotlib shows it: "_" at the start would hide it, and "$" would begin a formula."""
+    return name.lstrip("_").replace("$", r"\$")
 
 
 def check_plot() -> None:

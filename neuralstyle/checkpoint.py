@@ -1,12 +1,9 @@
-"""State files of unfinished work: plain data in one safetensors file, without pickle, replaced atomically."""
+"""State files of unfinished work: plain data in one safetensors file with a checksum, without pickle, never in part."""
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,21 +13,25 @@ from torch import Tensor
 
 from neuralstyle._descriptions import describe as describe
 from neuralstyle._descriptions import fingerprint as fingerprint
+from neuralstyle._errors import brief
+from neuralstyle.files import writing
+from neuralstyle.files.schema import WHOLE_FILE, Anything, Schema, clip
+from neuralstyle.files.tensors import NAMES, Header, digest, read_entries, read_header, write_tensors
 
 State: TypeAlias = Any
 """Nested dicts (with strings or whole numbers as keys), lists, tuples, tensors, strings, numbers, booleans and None."""
 
-MAX_SETTING_LENGTH = 120
+MAX_SETTING_LENGTH = 64
 """Characters of a setting that an error shows."""
 
-_STRUCTURE, _KIND = "structure", "kind"
+_STRUCTURE, _KIND, _CHECKSUM = "structure", "kind", "sha256"
 
 
 def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state") -> Path:
     """Write a state to a file, completely or not at all.
 
-    Tensors are stored by safetensors and everything else as JSON in its header, so reading the file runs no code. The
-    file is written under a temporary name beside ``path``, flushed to the disk, and renamed.
+    Tensors are stored as safetensors and everything else as JSON in its header, so reading the file runs no code. The
+    header has the SHA-256 of both. Equal states give equal bytes, if each dict has the same order.
 
     Args:
         path: the file; it is replaced if it exists.
@@ -43,6 +44,7 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
 
     Raises:
         TypeError: the state contains another type.
+        ValueError: the state holds more plain data than ``load_state`` reads.
         OSError: the file cannot be written.
 
     Example:
@@ -57,30 +59,14 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
         ```
 
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     path = Path(path)
+    if not isinstance(kind, str):
+        raise TypeError(f"the kind of a state is a word, received {brief(kind)}")
     tensors: dict[str, Tensor] = {}
-    header = {_KIND: kind, _STRUCTURE: json.dumps(_to_json(state, tensors))}
-    # A folder, since safetensors first writes to a file whose name it chooses.
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent))
-    try:
-        temporary = folder / "state"
-        temporary.touch()
-        permissions = temporary.stat().st_mode  # of an ordinary file; safetensors makes a private one
-        try:
-            save_file(tensors, temporary, header)
-        except KeyError as error:
-            raise TypeError(f"a state cannot hold a tensor of {error}; convert it to another dtype") from error
-        except SafetensorError as error:
-            raise OSError(f"{path} cannot be written ({error}); the disk may be full") from error
-        temporary.chmod(permissions)
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    structure = json.dumps(_to_json(state, tensors), separators=(",", ":"))
+    header = {_KIND: kind, _STRUCTURE: structure, _CHECKSUM: digest((kind, structure), tensors)}
+    with writing(path) as temporary, temporary.open("wb") as file:
+        write_tensors(file, tensors, header)
     return path
 
 
@@ -94,13 +80,24 @@ def check_savable(state: State) -> None:
     _to_json(state, {})
 
 
-def load_state(path: str | os.PathLike[str], *, kind: str = "state", device: torch.device | str = "cpu") -> State:
+def load_state(
+    path: str | os.PathLike[str],
+    *,
+    kind: str = "state",
+    device: torch.device | str = "cpu",
+    schema: Schema | None = None,
+    checksum: bool = True,
+) -> State:
     """Read a state that ``save_state`` wrote.
+
+    What the file says is compared with its length and with ``schema`` before its tensors are read.
 
     Args:
         path: the file.
         kind: the expected kind of state.
         device: device for tensors that were on an accelerator; all others stay on the CPU.
+        schema: what the state has to hold, from ``neuralstyle.files.schema``; None: anything.
+        checksum: whether the file needs a checksum. One that is there is always compared.
 
     Returns:
         The state.
@@ -120,44 +117,73 @@ def load_state(path: str | os.PathLike[str], *, kind: str = "state", device: tor
         ```
 
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
+    header, structure, _ = _open(path, kind, schema)
+    metadata = header.metadata
+    if checksum and _CHECKSUM not in metadata:
+        raise ValueError(f"{path} has no checksum, so an earlier version wrote it; remove it and start again")
+    tensors = read_entries(path, header.entries)
+    if _CHECKSUM in metadata and metadata[_CHECKSUM] != digest((kind, metadata[_STRUCTURE]), tensors):
+        raise _damaged(path, "its checksum is that of other contents")
+    return _from_json(structure, tensors, torch.device(device))
+
+
+def peek_state(path: str | os.PathLike[str], *, kind: str = "state", schema: Schema | None = None) -> State:
+    """Read the plain data of a state; its tensors are on the meta device, and its checksum is not compared.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as ``load_state``.
+
+    """
+    return _open(Path(path), kind, schema)[2]
+
+
+def _open(path: Path, kind: str, schema: Schema | None) -> tuple[Header, Any, State]:
+    """Check the header of a state file; return it, the description of the state, and the state with meta tensors."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
     try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            # Copied: mapped tensors start at unaligned addresses, where sums are rounded differently.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - file is no dict
-        received = header.get(_KIND)
-        state = _from_json(json.loads(header[_STRUCTURE]), tensors, torch.device(device)) if received == kind else None
-    except (SafetensorError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is damaged or not a file of neuralstyle ({error}); give a complete one, or another name"
-        ) from error
+        header = read_header(path)
+    except ValueError as error:
+        raise _damaged(path, error) from error
+    received = header.metadata.get(_KIND)
     if received != kind:
-        raise ValueError(f"{path} holds {f'a {received}' if received else 'something else'}, not a {kind}")
-    return state
+        what = f"a {clip(received, 60)}" if received else "something else"
+        raise ValueError(f"{path} holds {what}, not a {kind}")
+    try:
+        if header.metadata.keys() - {_CHECKSUM} != {_KIND, _STRUCTURE}:
+            raise ValueError("its header has other entries than that of a state")
+        structure = json.loads(header.metadata[_STRUCTURE])
+        tensors = {name: entry.meta() for name, entry in header.entries.items()}
+        found = _from_json(structure, tensors, torch.device("meta"))
+        if tensors:
+            raise ValueError("it holds a tensor that has no place in it")
+        (schema or Anything()).check(found, WHOLE_FILE)
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    return header, structure, found
 
 
-def clear_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the temporary folders of a killed ``save_state`` beside a file."""
-    path = Path(path)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}-*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+def _damaged(path: Path, reason: object) -> ValueError:
+    return ValueError(
+        f"{path} is damaged or not a file of neuralstyle ({clip(str(reason))}); give a complete one, or another name"
+    )
 
 
 def _to_json(state: State, tensors: dict[str, Tensor]) -> Any:
     """Convert a state to JSON and collect its tensors in ``tensors``, named by number."""
     if isinstance(state, Tensor):
-        if state.layout is not torch.strided or state.is_quantized:
-            raise TypeError(f"a state holds dense tensors, received one of layout {state.layout} and {state.dtype}")
+        if state.layout is not torch.strided or state.is_quantized or state.is_meta:
+            raise TypeError(
+                f"a state holds dense tensors with values, received one of layout {state.layout} and {state.dtype} on "
+                f"{state.device}"
+            )
+        if state.dtype not in NAMES:
+            raise TypeError(f"a state cannot hold a tensor of {state.dtype}; convert it to another dtype")
         name = str(len(tensors))
         tensor = state.detach().cpu().contiguous()
-        # safetensors refuses tensors that share memory.
-        shared = any(tensor.untyped_storage().data_ptr() == t.untyped_storage().data_ptr() for t in tensors.values())
-        tensors[name] = tensor.clone() if shared else tensor
+        tensors[name] = tensor.resolve_conj().resolve_neg()
         return {"tensor": [name, state.device.type == "cpu"]}
     if isinstance(state, dict):
         if not all(type(key) in (str, int) for key in state):
@@ -171,14 +197,19 @@ def _to_json(state: State, tensors: dict[str, Tensor]) -> Any:
 
 
 def _from_json(description: Any, tensors: dict[str, Tensor], device: torch.device) -> State:
-    """Convert a state back from JSON and its tensors."""
+    """Convert a state back from JSON and its tensors, which are taken out of ``tensors``."""
+    if isinstance(description, list):
+        raise ValueError("a list without its kind")
     if not isinstance(description, dict):
         return description
     ((kind, content),) = description.items()
     if kind == "tensor":
         name, on_cpu = content
-        return tensors[name] if on_cpu else tensors[name].to(device)
+        tensor = tensors.pop(name)
+        return tensor if on_cpu else tensor.to(device)
     if kind == "dict":
+        if not all(type(key) in (str, int) for key, _ in content):
+            raise ValueError("a key that is neither a text nor a whole number")
         return {key: _from_json(value, tensors, device) for key, value in content}
     values = [_from_json(value, tensors, device) for value in content]
     return {"list": list, "tuple": tuple}[kind](values)
@@ -209,9 +240,9 @@ def compare_settings(
 
 
 def _around_difference(before: str, now: str) -> tuple[str, str]:
-    """Two texts, or if they are long the piece of each around the first difference."""
-    if max(len(before), len(now)) <= MAX_SETTING_LENGTH:
-        return before, now
-    same = next((i for i, pair in enumerate(zip(before, now, strict=False)) if pair[0] != pair[1]), 0)
-    piece = slice(max(0, same - MAX_SETTING_LENGTH // 2), same + MAX_SETTING_LENGTH // 2)
-    return f"... {before[piece]} ...", f"... {now[piece]} ..."
+    """Two texts, or if they are long the piece of each around the first difference; each in one line."""
+    if max(len(before), len(now)) > MAX_SETTING_LENGTH:
+        same = next((i for i, pair in enumerate(zip(before, now, strict=False)) if pair[0] != pair[1]), 0)
+        piece = slice(max(0, same - MAX_SETTING_LENGTH // 2), same + MAX_SETTING_LENGTH // 2)
+        before, now = f"... {before[piece]} ...", f"... {now[piece]} ..."
+    return " ".join(before.split()), " ".join(now.split())

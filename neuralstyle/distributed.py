@@ -51,7 +51,7 @@ def is_writer() -> bool:
 
 def neighbours() -> int:
     """Return the number of processes that share this machine's memory."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", world())) if world() > 1 else 1
+    return _number("LOCAL_WORLD_SIZE", world()) if world() > 1 else 1
 
 
 def share(items: Sequence[T]) -> list[T]:
@@ -74,7 +74,7 @@ def least(value: float, device: torch.device) -> float:
     """Return the smallest of all processes' values."""
     if world() == 1:
         return value
-    found = torch.tensor(value, device=device)
+    found = torch.tensor(value, dtype=torch.float32, device=device)
     _exchange([found], lambda t: [partial(dist.all_reduce, t, dist.ReduceOp.MIN)])
     return float(found)
 
@@ -116,8 +116,8 @@ def session(timeout: float = 1800) -> Iterator[None]:
 
     """
     global _session
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or (dist.is_available() and dist.is_initialized()):
+    size = _number("WORLD_SIZE", 1)
+    if size <= 1 or (dist.is_available() and dist.is_initialized()):
         yield
         return
     _session = _Session(size, timeout)
@@ -131,8 +131,21 @@ def session(timeout: float = 1800) -> Iterator[None]:
         _session = None
 
 
-class _Terminated(BaseException):
+def _number(name: str, otherwise: int | None = None) -> int:
+    """Return a whole number from the environment."""
+    text = os.environ.get(name, str(otherwise))
+    if not text.strip().isdecimal():
+        raise ValueError(
+            f"{name} in the environment is a whole number that torchrun sets, received {text!r}; start with torchrun, "
+            f"or unset {name} for one process"
+        )
+    return int(text)
+
+
+class _Terminated(KeyboardInterrupt):
     """SIGTERM, with which torchrun stops the others when a process has died."""
+
+    code = 128 + signal.SIGTERM  # the exit code for the program
 
 
 class _Session:
@@ -141,10 +154,12 @@ class _Session:
     def __init__(self, size: int, timeout: float) -> None:
         missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
         if missing:
-            raise ValueError(f"WORLD_SIZE is {size}, but {' and '.join(missing)} is not set; start with torchrun")
-        self.rank, self.size = int(os.environ["RANK"]), size
+            raise ValueError(
+                f"WORLD_SIZE is {size}, but the environment lacks {' and '.join(missing)}; start with torchrun"
+            )
+        self.rank, self.size = _number("RANK"), size
         self.timeout = timeout
-        local = int(os.environ.get("LOCAL_RANK", self.rank))
+        local = _number("LOCAL_RANK", self.rank)
         cuda = torch.cuda.is_available()
         if cuda and local >= torch.cuda.device_count():
             raise ValueError(
@@ -255,7 +270,7 @@ class _Session:
         try:
             return dist.TCPStore(  # type: ignore[attr-defined]
                 os.environ["MASTER_ADDR"],
-                int(os.environ["MASTER_PORT"]),
+                _number("MASTER_PORT"),
                 is_master=is_master,
                 timeout=timedelta(seconds=JOIN_LIMIT),
                 wait_for_workers=False,

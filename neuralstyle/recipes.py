@@ -10,7 +10,7 @@ from fractions import Fraction
 from numbers import Real
 from typing import TypedDict
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import brief, unknown
 from neuralstyle._words import Color
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.encoders.base import Encoder, encoder_name
@@ -322,7 +322,7 @@ def with_style_loss(losses: LossSum, name: str) -> LossSum:
     if name not in STYLE_LOSSES:
         raise unknown("style loss", name, STYLE_LOSSES)
     terms: list[Term] = []
-    for term in losses:
+    for term in as_sum(losses):
         terms += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else [term]
     return LossSum(tuple(terms))
 
@@ -335,7 +335,7 @@ def strength_factors(strength: float) -> tuple[float, float]:
     """
     if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength <= 1:
         raise ValueError(
-            f"strength is a number from 0 (nearly the content) to 1 (nearly all style), received {strength!r}"
+            f"strength is a number from 0 (nearly the content) to 1 (nearly all style), received {brief(strength)}"
         )
     # Half for each, so that regularisers keep their weight relative to both together.
     power = STRENGTH_RANGE * (float(strength) - 0.5)

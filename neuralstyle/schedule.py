@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import number, takes, whole_number
+from neuralstyle._errors import brief, number, takes, whole_number
 from neuralstyle.encoders.base import Encoder, check_is_encoder
 from neuralstyle.images import MIN_SIDE
 
@@ -77,7 +77,7 @@ class Stage:
         ):
             raise TypeError(
                 "the losses of a stage are a function from the call's losses to those of the stage, such as "
-                f"lambda losses: losses.scaled('style', 2), received {self.losses!r}"
+                f"lambda losses: losses.scaled('style', 2), received {brief(self.losses)}"
             )
 
 
@@ -99,7 +99,7 @@ def check_stages(stages: object, size: int) -> tuple[Stage, ...]:
     """
     wanted = f"a schedule gives a list such as [Stage({max(size // 2, MIN_SIDE)}, 60), Stage({size}, 30)]"
     if not isinstance(stages, Sequence) or isinstance(stages, str):
-        raise TypeError(f"{wanted}, received {stages!r}")
+        raise TypeError(f"{wanted}, received {brief(stages)}")
     for stage in stages:
         if not isinstance(stage, Stage):
             raise TypeError(f"{wanted}, received an entry {stage!r}")
@@ -152,6 +152,7 @@ def coarse_to_fine(size: int, iterations: int | None = None, *, smallest: int = 
 
     """
     count = evaluations(iterations, _default_iterations(size))
+    smallest = whole_number("smallest", smallest, 1, hint=" pixels")
     stages = [Stage(size, count)]
     while (coarser := stages[0].size // 2) >= smallest:
         stages.insert(0, Stage(coarser, max(count, _default_iterations(coarser)) if size > FULL_SIZE else count))
@@ -207,6 +208,7 @@ def evaluations(received: int | None, default: int) -> int:
 
 
 def _default_iterations(size: int) -> int:
+    whole_number("size", size, 1, hint=" pixels")
     if size <= FULL_SIZE:
         return DEFAULT_ITERATIONS
     return max(FEWEST_ITERATIONS, round(DEFAULT_ITERATIONS * (FULL_SIZE / size) ** 2))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
-from neuralstyle._errors import number, unknown
+from neuralstyle._errors import is_word, number, unknown
 from neuralstyle._words import EDGES, Edges
-from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
-
-MAX_SIDE = 2**16
-"""Longest side in pixels to which a style picture is enlarged."""
+from neuralstyle.images import MAX_SIDE, MIN_SIDE, Picture, load_image, resize_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +19,8 @@ class Style:
 
     Masks and regions are grey pictures: white counts, black does not, grey counts in part, and transparent pixels are
     black. They may have any size and are stretched to their picture. Arrays and tensors may also be (H, W) and bool.
+    As text, "map.png#ff0000" or "map.png#red" is the part of a map that has this colour (see ``region_of_color``), and
+    "~sky.png" or "~map.png#red" the rest.
 
     Args:
         image: a path, PIL image, numpy array or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
@@ -30,7 +30,7 @@ class Style:
         mask: the part of the style picture that counts; None: all of it.
         region: where on the result the style goes; None: everywhere. Styles with equal regions are blended. Styles with
             different regions are compared separately, and add up where the regions overlap. Regions need not cover the
-            result.
+            result; if those of several styles do not, there is a warning.
         softness: width of the region's edge as a share of the result's longest side, in [0, 1]; the edge is blurred
             from 2% to 98% over this width. Regions that add up to white still do so afterwards. The mask is not
             blurred.
@@ -74,7 +74,7 @@ class Style:
         object.__setattr__(self, "weight", number("the weight of a style", self.weight, least=0))
         object.__setattr__(self, "scale", number("the scale of a style", self.scale, above=0))
         object.__setattr__(self, "softness", number("the softness of a region", self.softness, least=0, most=1))
-        if self.edges not in EDGES:
+        if not is_word(self.edges, EDGES):
             raise unknown("edges", self.edges, EDGES)
 
 
@@ -111,3 +111,16 @@ def side_at_scale(style: Style, size: int, height: int, width: int) -> int:
             f"{wanted:g} pixels; give a smaller scale, or leave enlarge out"
         )
     return math.ceil(wanted)
+
+
+def warn_of_scale(style: Style, size: int) -> None:
+    """Warn if the picture of a style cannot have the scale that was asked for, of a result of ``size`` pixels."""
+    height, width = load_image(style.image).shape[2:]
+    wanted, found = style.scale * size, side_at_scale(style, size, height, width)
+    if style.scale != 1 and not found - 1 <= wanted <= found + 1:
+        own = f"its picture has {found} pixels; enlarge=True (--enlarge-styles) makes it larger"
+        limit = "its short side needs 16 pixels" if found > wanted else own
+        warnings.warn(
+            f"the scale of a style is {found / size:.3g} and not {style.scale:.3g}: {limit}",
+            stacklevel=2,
+        )

@@ -17,6 +17,8 @@ LADDER: list[dict[str, str]] = [
     {
         "_descriptions": "settings as text",
         "_errors": "error messages",
+        "_log": "progress for programs",
+        "_stopping": "requests to stop",
         "_words": "words that options take",
         "data": "pictures and weights",
         "distributed": "several processes",
@@ -44,7 +46,7 @@ STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", 
 """The rooms that a picture goes through, in its order."""
 
 FOUNDATIONS = (
-    *("_descriptions", "_errors", "_records", "_words"),
+    *("_descriptions", "_errors", "_log", "_records", "_stopping", "_words"),
     *("data", "distributed", "files", "machine", "checkpoint"),
 )
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""

@@ -9,32 +9,48 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from neuralstyle import __version__
-from neuralstyle.cli import feedforward, painting, paths, tools
-from neuralstyle.cli.outcome import FAILED, INTERRUPTED, one_line
+from neuralstyle._stopping import stopping
+from neuralstyle.cli import feedforward, painting, paths, printing, tools
+from neuralstyle.cli.outcome import EXIT_CODES, FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line. The caller's signal handlers stay as they are; only the program sets its own.
 
     Returns:
-        The exit code: 0; 2 after an error, which is one line on stderr; 130 after Ctrl-C. Set NEURALSTYLE_TRACEBACK
-        to see the whole traceback instead.
+        The exit code: 0; 2 after an error, which is one line on stderr; 130 after Ctrl-C, and 128 with the number of
+        the signal after another. Set NEURALSTYLE_TRACEBACK to see the whole traceback instead.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(show_all="--help-all" in words).parse_args(words)
+    with printing.voice():
+        options = _parser(show_all="--help-all" in words).parse_args(words)
+        return _outcome(options)
+
+
+def _outcome(options: argparse.Namespace) -> int:
     try:
-        return _run(options)
-    except KeyboardInterrupt:
-        print("neuralstyle: stopped before there was a picture", file=sys.stderr)
-        return INTERRUPTED
+        code = _run(options)
+    except KeyboardInterrupt as error:
+        line = str(error) or "stopped before there was anything to save"
+        return _failed(options, "stopped", line, stopping.code or exit_code(error))
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError, RuntimeError, MemoryError) as error:
+        if stopping.code is not None:  # what the signal interrupted made another error of it
+            return _failed(options, "stopped", f"stopped ({one_line(error)})", stopping.code)
         if os.environ.get("NEURALSTYLE_TRACEBACK"):
             raise
-        print(f"neuralstyle: error: {one_line(error)}", file=sys.stderr)
-        return FAILED
+        return _failed(options, "error", f"error: {one_line(error)}", FAILED)
+    return code
+
+
+def _failed(options: argparse.Namespace, reason: str, line: str, code: int) -> int:
+    printing.note(line)
+    if printing.is_for_programs(options):
+        printing.say_json({"reason": reason, "exit_code": code, "message": line})
+    return code
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -43,11 +59,22 @@ def _run(options: argparse.Namespace) -> int:
 
     return_large_blocks()
     command: Command = options.command
-    with distributed.session():
+    with distributed.session(), _limit_of_pixels(options):
         paths.expand(command, options)
         if distributed.is_writer():
             paths.check(command, options, may_continue=True)
         return command.run(options)
+
+
+def _limit_of_pixels(options: argparse.Namespace) -> AbstractContextManager[None]:
+    """The limit of the pictures that a command reads."""
+    most: int | None = getattr(options, "max_megapixels", None)
+    if most is None:
+        return nullcontext()
+    from neuralstyle._errors import whole_number
+    from neuralstyle.images import pixel_limit
+
+    return pixel_limit(whole_number("--max-megapixels", most, 1) * 10**6)
 
 
 def _parser(show_all: bool = False) -> argparse.ArgumentParser:
@@ -55,7 +82,7 @@ def _parser(show_all: bool = False) -> argparse.ArgumentParser:
     parser = Parser(
         prog="neuralstyle",
         description="Paint one picture in the style of another.",
-        epilog="'neuralstyle COMMAND --help' lists the options of a command.",
+        epilog=f"'neuralstyle COMMAND --help' lists the options of a command. {EXIT_CODES}.",
     )
     parser.add_argument("--version", action="version", version=f"neuralstyle {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from neuralstyle._stopping import stopping
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
-from neuralstyle.cli.options import DEVICE, LOG, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
+from neuralstyle.cli.options import DEVICE, JSON, LOG, MAX_MEGAPIXELS, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
+from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Option, default
+from neuralstyle.cli.printing import is_for_programs, note, report, say, say_json
 from neuralstyle.feedforward import apply_files, train
 from neuralstyle.feedforward.options import (
     DEFAULT_BLOCKS,
@@ -23,6 +25,7 @@ from neuralstyle.feedforward.options import (
     StateFolder,
     TrainingData,
 )
+from neuralstyle.feedforward.training import save_network
 from neuralstyle.files import holding
 
 if TYPE_CHECKING:
@@ -42,28 +45,71 @@ def _train(options: argparse.Namespace) -> int:
     losses = losses.scaled("style", options.style_weight).scaled(None, options.tv_weight)
     data = ("size", "crop", "batch_size", "epochs", "steps", "hold_out", "workers", "seed")
     records = ("log", "log_every", "snapshots", "snapshots_every", "snapshots_of")
-    with holding(options.output), _messages_on_stderr():
-        train(
-            [load_image(style, options.style_size) for style in options.style],
-            TrainingData(options.data, **{name: getattr(options, name) for name in data}),
-            losses=losses,
-            network=network,
-            lr=options.lr,
-            decay=options.decay,
-            device=options.device,
-            precision=options.precision,
-            output=options.output,
-            half=options.half,
-            state=options.state and StateFolder(options.state, options.state_every, resume=not options.restart),
-            records=Records(**{name: getattr(options, name) for name in records}),
-            progress=not options.quiet,
-        )
-    if distributed.is_writer():
-        print(f"{options.output}: {Path(options.output).stat().st_size / 1e6:.1f} MB")
-    return 0
+    started = time.monotonic()
+    state = options.state and StateFolder(options.state, options.state_every, resume=not options.restart)
+    call = partial(
+        train,
+        [load_image(style, options.style_size) for style in options.style],
+        TrainingData(options.data, **{name: getattr(options, name) for name in data}),
+        losses=losses,
+        network=network,
+        lr=options.lr,
+        decay=options.decay,
+        device=options.device,
+        precision=options.precision,
+        state=state,
+        records=Records(**{name: getattr(options, name) for name in records}),
+        progress=not options.quiet,
+    )
+    stopping.begin()
+    with holding(options.output), stopping.shield():  # a second Ctrl-C does not break the saving after the first
+        end = _trained(call)
+        saved = _save(end, options) if distributed.is_writer() else None
+    if saved is not None:
+        facts: dict[str, Any] = {"reason": end.reason, "exit_code": end.code, "output": str(saved)}
+        facts |= {"bytes": saved.stat().st_size, "seconds": round(time.monotonic() - started, 3)}
+        report(options, f"{saved}: {saved.stat().st_size / 1e6:.1f} MB", facts)
+    return end.code
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a training has ended: its network, "finished", "stopped" or "error", what to say, and the exit code."""
+
+    network: TransformerNet
+    reason: str
+    line: str
+    code: int
+
+
+def _trained(call: Callable[[], TransformerNet]) -> _End:
+    """Train; after Ctrl-C or an error midway, the end has the network so far."""
+    try:
+        with stopping.exposed():
+            return _End(call(), "finished", "", 0)
+    except BaseException as error:
+        network: TransformerNet | None = getattr(error, "network", None)
+        if network is None:
+            raise
+        if isinstance(error, KeyboardInterrupt) or stopping.code is not None:
+            return _End(network, "stopped", "stopped", stopping.code or exit_code(error))
+        return _End(network, "error", f"error: {one_line(error)}", FAILED)
+
+
+def _save(end: _End, options: argparse.Namespace) -> Path:
+    """Save a network; one that continues from a state is in its folder when it is stopped."""
+    kept = sorted(Path(options.state).glob("step-*.safetensors")) if options.state else []
+    if end.reason == "stopped" and kept:
+        note(f"stopped; the network so far is in {kept[-1]}, and the same command goes on from {options.state}")
+        return kept[-1]
+    saved = save_network(end.network, options.output, half=options.half)
+    if end.code:
+        note(f"{end.line}; the network so far is in {saved}")
+    return saved
 
 
 def _apply(options: argparse.Namespace) -> int:
+    stopping.begin()
     failures = apply_files(
         options.model,
         options.pictures,
@@ -76,15 +122,19 @@ def _apply(options: argparse.Namespace) -> int:
         progress=not options.quiet,
     )
     for file, reason in failures.items():
-        print(f"neuralstyle: failed: {file}: {reason}", file=sys.stderr)
-    return 2 if failures else 0
+        note(f"failed: {file}: {reason}")
+    code = FAILED if failures else 0
+    if is_for_programs(options):
+        failed = {str(file): reason for file, reason in failures.items()}
+        say_json({"reason": "finished", "exit_code": code, "output": options.output, "failed": failed})
+    return code
 
 
 def _export(options: argparse.Namespace) -> int:
     from neuralstyle.feedforward import export_onnx
 
     path = export_onnx(_network(options.model), options.output)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
@@ -95,19 +145,6 @@ def _network(path: str) -> TransformerNet:
     if not isinstance(network, TransformerNet):
         raise ValueError(f"{path} is an ONNX model already; give a .safetensors or .pth file")
     return network
-
-
-@contextmanager
-def _messages_on_stderr() -> Iterator[None]:
-    """Print what the library logs, such as files that it skips."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("neuralstyle: %(message)s"))
-    logger = logging.getLogger("neuralstyle")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
 
 
 def _has_state(options: argparse.Namespace) -> bool:
@@ -125,6 +162,7 @@ _PICTURES = (
     Option("--epochs", "pass N times over the pictures", int, "N", default=default(TrainingData, "epochs")),
     Option("--steps", "stop after N batches, instead of passes", int, "N", everyday=True),
     Option("--hold-out", "keep the last N pictures out", int, "N", default=default(TrainingData, "hold_out")),
+    MAX_MEGAPIXELS,
     Option("--workers", "decode pictures in N processes", int, "N", shown="2, or 1 on a single core"),
     Option("--seed", "draw other weights, orders and crops", int, "N", default=default(TrainingData, "seed")),
     Option("--style-size", "make the style's longest side this long", int, "PIXELS", shown="its own", everyday=True),
@@ -148,6 +186,7 @@ _NETWORK = (
 )
 _WATCHING = (
     QUIET,
+    JSON,
     Option(
         "--state",
         "keep the state in this folder, and continue from it",
@@ -219,8 +258,10 @@ APPLY = Command(
                 "PIXELS",
                 default=default(apply_files, "tile"),
             ),
+            MAX_MEGAPIXELS,
             DEVICE,
             QUIET,
+            JSON,
         ),
     },
 )

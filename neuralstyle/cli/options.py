@@ -42,7 +42,7 @@ RECIPES = ("default", "gatys")
 
 OUTPUT = Option(
     "--output",
-    "save the result as this .png, .jpg, .webp or .tif file",
+    "save the result as this .png, .jpg, .webp, .avif or .tif file",
     metavar="OUT",
     short="-o",
     everyday=True,
@@ -57,11 +57,16 @@ DEVICE = Option(
     shown="the accelerator that torch finds",
     everyday=True,
 )
+MAX_MEGAPIXELS = Option(
+    "--max-megapixels", "read pictures of up to N megapixels; larger ones are refused", int, "N", shown="200"
+)
 QUIET = Option("--quiet", "show no progress bar", flag=True, everyday=True)
+
+JSON = Option("--json", "print a line for programs on stdout, and all else on stderr", flag=True)
 
 FORMAT = (
     Option("--depth", "save 8 or 16 bits a channel; 16 is for .png and .tif", int, choices=(8, 16), default=8),
-    Option("--quality", "save .jpg and .webp in this quality, 1 to 100", int, "N", default=95),
+    Option("--quality", "save .jpg, .webp and .avif in this quality, 1 to 100", int, "N", default=95),
 )
 PROFILE = Option("--keep-profile", "keep the photograph's ICC profile, instead of converting to sRGB", flag=True)
 
@@ -136,7 +141,7 @@ STYLES = (
     Option("--enlarge-styles", "enlarge styles beyond their own pixels where their scale asks for it", flag=True),
     Option(
         "--masks",
-        "use the part of a style where this picture is white; - uses all of it",
+        "use the part of a style where this picture is white; - uses all of it, FILE#red what is red, ~FILE the rest",
         metavar="FILE",
         nargs="+",
         shown="-",
@@ -145,7 +150,7 @@ STYLES = (
     ),
     Option(
         "--regions",
-        "paint a style where this picture is white; - is everywhere",
+        "paint a style where this picture is white; - is everywhere, FILE#red what is red, ~FILE the rest",
         metavar="FILE",
         nargs="+",
         shown="-",
@@ -180,6 +185,7 @@ SIZE = (
         "PIXELS",
         shown="the whole picture",
     ),
+    MAX_MEGAPIXELS,
     DEVICE,
     Option(
         "--precision",
@@ -220,13 +226,18 @@ LOG = Option("--log", "write the losses to a .csv or .jsonl file", metavar="FILE
 
 WATCHING = (
     QUIET,
+    JSON,
     Option("--print-every", "print the losses every N evaluations", int, "N"),
     SNAPSHOTS,
     Option("--snapshots-every", "save them every N evaluations", int, "N", shown="50"),
     LOG,
     Option("--plot", "draw the losses of --log into a picture", metavar="FILE", writes="file"),
     Option(
-        "--state", "keep the run's state in FILE, and continue from it if it is there", metavar="FILE", writes="file"
+        "--state",
+        "keep the run's state in FILE, and continue from it if it is there",
+        metavar="FILE",
+        writes="file",
+        may_exist=True,
     ),
     Option(
         "--state-every",

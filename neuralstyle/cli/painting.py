@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from neuralstyle._words import PAINTINGS
+from neuralstyle.cli import printing
 from neuralstyle.cli.options import (
     BALANCE,
     COLOR,
@@ -86,7 +86,7 @@ def _demo(options: argparse.Namespace) -> int:
     def make(**arguments: Any) -> Plan:
         style = samples.painting(options.painting, size=max(512, options.size or 0))
         if distributed.is_writer() and not options.dry_run:
-            print(f"painting the sample photograph in the style of {options.painting!r} ...", file=sys.stderr)
+            printing.note(f"painting the sample photograph in the style of {options.painting!r} ...")
         return plan(samples.photo(), style, **arguments)
 
     return save(options, make, {"losses": DEFAULT_LOSSES})

@@ -33,6 +33,7 @@ class Option:
         reads: whether its value is a path that the command reads; see ``cli/paths.py``.
         writes: the kind of path that the command writes there. "either": a file if the name has a suffix.
         suffixes: those that a file may have which is written.
+        may_exist: whether what is written there may always exist, since the command itself checks it.
         dash_is_none: whether "-" stands for no file, in a list.
 
     """
@@ -52,6 +53,7 @@ class Option:
     reads: bool = False
     writes: Literal["file", "numbered", "folder", "either"] | None = None
     suffixes: Sequence[str] = ()
+    may_exist: bool = False
     dash_is_none: bool = False
 
     @property

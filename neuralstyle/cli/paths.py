@@ -35,7 +35,9 @@ def check(command: Command, options: argparse.Namespace, *, may_continue: bool) 
     """
     table = list(command.table())
     continues = may_continue and command.continues is not None and command.continues(options)
-    reads = [Read(path, option.label) for option in table if option.reads for path in _read(option, options)]
+    reads = [
+        Read(path, option.label, _is_picture) for option in table if option.reads for path in _read(option, options)
+    ]
     writes = [_write(option, path, continues) for option in table if option.writes for path in _values(option, options)]
     check_paths(reads, writes, overwrite=getattr(options, "overwrite", False))
 
@@ -56,6 +58,17 @@ def _read(option: Option, options: argparse.Namespace) -> Iterator[Path]:
             yield Path(name) if Path(name).exists() else Path(plain.rpartition("#")[0] or plain)
 
 
+def _is_picture(path: Path) -> bool:
+    """Tell whether a file in a folder is one of the pictures that are read there."""
+    from neuralstyle.images.opening import look_at
+
+    try:
+        kind = look_at(path)
+    except OSError:
+        return False
+    return kind is not None and bool(kind.plugin)
+
+
 def _write(option: Option, name: str, continues: bool) -> Write:
     if name == STANDARD:
         raise ValueError(f"{option.label} - : nothing is written to the standard output; give the name of a file")
@@ -63,7 +76,7 @@ def _write(option: Option, name: str, continues: bool) -> Write:
     kind = option.writes or "file"
     if kind == "either":
         kind = "file" if path.suffix and not path.is_dir() else "folder"
-    return Write(path, option.label, kind, option.suffixes, continues)
+    return Write(path, option.label, kind, option.suffixes, continues or option.may_exist)
 
 
 def _values(option: Option, options: argparse.Namespace) -> list[str]:

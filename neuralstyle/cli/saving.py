@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tqdm.auto import tqdm
+from torch import Tensor
 
 from neuralstyle import distributed
 from neuralstyle._errors import whole_number
+from neuralstyle._stopping import stopping
 from neuralstyle.callbacks import LossLog, SavePictures, check_plot, plot_losses
+from neuralstyle.cli import paths
 from neuralstyle.cli.arguments import painting_arguments
 from neuralstyle.cli.options import has_state
-from neuralstyle.cli.outcome import FAILED, INTERRUPTED, one_line
+from neuralstyle.cli.outcome import FAILED, exit_code, one_line
+from neuralstyle.cli.printing import note, report, say
 from neuralstyle.files import elsewhere, holding
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.painting.paint import paint
@@ -56,59 +58,105 @@ def save(
     arguments, notes = painting_arguments(options, recipe)
     planned = make(**arguments)
     planned = replace(planned, notes=(*notes, *planned.notes))
+    # Only the state of this very run excuses files that exist; the gate did not know the settings yet.
+    continues = planned.continues
+    if distributed.is_writer() and has_state(options) and not continues:
+        paths.check(options.command, options, may_continue=False)
     if options.dry_run:
-        return _show(planned)
+        return _show(options, planned)
+    stopping.begin()
     if not distributed.is_writer():
         paint(planned)
         return 0
     started = time.monotonic()
-    overwrite = options.overwrite or has_state(options)  # a run that was stopped has left its picture
-    with holding(options.output):
-        image, exact, code = _paint(planned, watchers, options)
-        form |= {"overwrite": overwrite, "quality": options.quality}
-        place, code = _save(image if exact is None else exact, options.output, form, code)
-    if options.plot is not None:
-        plot_losses(options.log, options.plot, overwrite=True)
-    if options.state is not None and not code:
-        Path(options.state).unlink(missing_ok=True)
-    print(f"{place}: {image.width} x {image.height} pixels, {time.monotonic() - started:.0f} s")
-    return code
+    form |= {"overwrite": options.overwrite or continues}  # a run that was stopped has left its picture
+    with holding(options.output), stopping.shield():  # a second Ctrl-C does not break the saving after the first
+        end = _paint(planned, watchers, wants_exact=options.depth > 8)
+        end, saved = _save(end, options.output, {**form, "quality": options.quality})
+        if options.plot is not None and end.progress is not None:
+            plot_losses(options.log, options.plot, overwrite=True)
+        if options.state is not None and not end.code:
+            Path(options.state).unlink(missing_ok=True)
+        _report(options, end, saved, time.monotonic() - started)
+    return end.code
 
 
-def _save(image: Any, output: str, form: Mapping[str, Any], code: int) -> tuple[Path, int]:
-    """Save a picture, or save it elsewhere if that fails now; return the place and the exit code."""
-    try:
-        return save_image(image, output, **form), code
-    except OSError as error:
-        place = save_image(image, elsewhere(output), **form)
-        print(f"neuralstyle: error: {one_line(error)}; the picture is in {place}", file=sys.stderr)
-        return place, FAILED
+@dataclass(frozen=True)
+class _End:
+    """How a painting has ended.
+
+    Attributes:
+        image: the picture.
+        exact: the same before it is rounded to 8 bits, or None.
+        progress: that of the last evaluation, or None without one.
+        reason: "finished"; "stopped"; "error"; or "elsewhere", if the picture cannot be saved where it was to be.
+        error: the message of the error, or None.
+        code: the exit code.
+
+    """
+
+    image: Image.Image
+    exact: Tensor | None
+    progress: Progress | None
+    reason: str
+    error: str | None
+    code: int
 
 
-def _show(planned: Plan) -> int:
+def _show(options: argparse.Namespace, planned: Plan) -> int:
     estimate = planned.estimate()
     if distributed.is_writer():
-        print(planned)
-        print(estimate)
+        last = planned.stages[-1]
+        facts = {"reason": "planned", "exit_code": 0, "width": last.width, "height": last.height, **asdict(estimate)}
+        report(options, f"{planned}\n{estimate}", facts)
     return 0
 
 
-def _paint(planned: Plan, watchers: list[Any], options: argparse.Namespace) -> tuple[Image.Image, Any, int]:
-    """The picture, the same before it is rounded to 8 bits where more are wanted, and the exit code."""
+def _paint(planned: Plan, watchers: list[Any], wants_exact: bool) -> _End:
+    """Paint; after Ctrl-C or an error midway, the end has the picture so far."""
     latest: list[Progress] = []
-    code = 0
+    reason, code, error = "finished", 0, None
     try:
-        image = paint(planned, callback=[*watchers, lambda progress: latest.__setitem__(slice(None), [progress])])
-    except BaseException as error:
-        if not isinstance(getattr(error, "image", None), Image.Image):
+        with stopping.exposed():
+            image = paint(planned, callback=[*watchers, lambda progress: latest.__setitem__(slice(None), [progress])])
+    except BaseException as raised:
+        if not latest and not hasattr(raised, "image"):
             raise
-        image = error.image  # type: ignore[attr-defined]
-        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2
-        reason = "stopped" if code == INTERRUPTED else f"error: {one_line(error)}"
-        print(f"neuralstyle: {reason}; the best picture so far is in {options.output}", file=sys.stderr)
-    full = latest[0].tensor() if latest and options.depth > 8 else None
-    # Stopped at a coarser stage, it is smaller.
-    return image, None if full is None else resize_image(full, (image.height, image.width)), code
+        image = raised.image if hasattr(raised, "image") else planned.picture(latest[0].tensor())
+        if isinstance(raised, KeyboardInterrupt) or stopping.code is not None:
+            reason, code = "stopped", stopping.code or exit_code(raised)
+        else:
+            reason, code, error = "error", FAILED, one_line(raised)
+    progress = latest[0] if latest else None
+    # Stopped at a coarser stage, the exact picture is smaller.
+    exact = resize_image(progress.tensor(), (image.height, image.width)) if progress and wants_exact else None
+    return _End(image, exact, progress, reason, error, code)
+
+
+def _save(end: _End, output: str, form: Mapping[str, Any]) -> tuple[_End, Path]:
+    """Save the picture, or save it elsewhere if that fails now; return the end and the place."""
+    picture = end.image if end.exact is None else end.exact
+    try:
+        return end, save_image(picture, output, **form)
+    except OSError as error:
+        reason = end.reason if end.code else "elsewhere"
+        end = replace(end, reason=reason, error=end.error or one_line(error), code=end.code or FAILED)
+        return end, save_image(picture, elsewhere(output), **form)
+
+
+def _report(options: argparse.Namespace, end: _End, saved: Path, seconds: float) -> None:
+    """Say where the picture is, and after an early end how to go on."""
+    if end.code:
+        more = "" if options.state is None else f"; the same command goes on from {options.state}"
+        why = "stopped" if end.error is None else f"error: {end.error}"
+        note(f"{why}; the {'picture' if end.reason == 'elsewhere' else 'best picture so far'} is in {saved}{more}")
+    facts: dict[str, Any] = {"reason": end.reason, "exit_code": end.code, "output": str(saved)}
+    facts |= {"width": end.image.width, "height": end.image.height, "seconds": round(seconds, 3)}
+    if end.progress is not None:
+        facts |= {"iterations": end.progress.iteration, "loss": end.progress.loss, "terms": end.progress.terms}
+    if end.error is not None:
+        facts["message"] = end.error
+    report(options, f"{saved}: {end.image.width} x {end.image.height} pixels, {seconds:.0f} s", facts)
 
 
 def _callbacks(options: argparse.Namespace) -> list[Any]:
@@ -134,14 +182,14 @@ def _callbacks(options: argparse.Namespace) -> list[Any]:
         check_plot()
         check_output(options.plot, overwrite=True)
     if options.print_every is not None:
-        found.append(_printer(whole_number("--print-every", options.print_every, 1)))
+        found.append(_printer(whole_number("--print-every", options.print_every, 1), options))
     return found
 
 
-def _printer(every: int) -> Callable[[Progress], None]:
+def _printer(every: int, options: argparse.Namespace) -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         if progress.iteration % every == 0 or progress.iteration == progress.total:
             terms = "  ".join(f"{name} {value:.6g}" for name, value in progress.terms.items())
-            tqdm.write(f"{progress.iteration:5d}  {progress.size} px  loss {progress.loss:.6g}  {terms}")
+            say(f"{progress.iteration:5d}  {progress.size} px  loss {progress.loss:.6g}  {terms}", options)
 
     return report

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from typing import Any
 
 from neuralstyle._words import MATCHINGS, NETWORK_NAMES
-from neuralstyle.cli.options import FORMAT, OUTPUT, OVERWRITE
+from neuralstyle.cli import printing
+from neuralstyle.cli.options import FORMAT, MAX_MEGAPIXELS, OUTPUT, OVERWRITE
 from neuralstyle.cli.parsing import Command, Option
 from neuralstyle.files import writing
 
@@ -39,15 +39,15 @@ def _compare(options: argparse.Namespace) -> int:
     sizes = {tuple(picture.shape[2:]) for picture in pictures.values()}
     # The content is far larger as a rule, and measures depend on the size.
     size = options.size or max(max(sides) for sides in sizes)
-    scores = metrics.compare(options.content, options.style, {options.content: options.content}, size=size)
-    scores |= metrics.compare(options.content, options.style, pictures, size=options.size)
+    measured = metrics.compare(options.content, options.style, pictures, size=options.size)
+    scores = metrics.compare(options.content, options.style, {options.content: options.content}, size=size) | measured
     if options.json is not None:
         found = {name: asdict(score) for name, score in scores.items()}
         with writing(options.json, overwrite=options.overwrite) as file:
             file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(metrics.table(scores))
+    printing.say(metrics.table(scores))
     if options.size is None and len(sizes) > 1:
-        print("The pictures differ in size, and values depend on it; --size measures all at one.", file=sys.stderr)
+        printing.warn("the pictures differ in size, and values depend on it; --size measures all at one")
     return 0
 
 
@@ -63,10 +63,10 @@ def _plot(options: argparse.Namespace) -> int:
 def _layers(options: argparse.Namespace) -> int:
     from neuralstyle.encoders.vgg import vgg_layers
 
-    print("layer    channels  stride  reach  sees (pixels)")
+    printing.say("layer    channels  stride  reach  sees (pixels)")
     for layer in vgg_layers(options.network).values():
         sees = layer.stride + 2 * layer.reach
-        print(f"{layer.name:8} {layer.channels:8} {layer.stride:7} {layer.reach:6} {sees:6}")
+        printing.say(f"{layer.name:8} {layer.channels:8} {layer.stride:7} {layer.reach:6} {sees:6}")
     return 0
 
 
@@ -79,7 +79,7 @@ def _losses(options: argparse.Namespace) -> int:
         first, *more = as_sum(entry)
         rest = "".join(f", with {type(term.loss).__name__}" for term in more)
         what = (type(first.loss).__doc__ or "").partition("\n")[0].rstrip(".")
-        print(f"{name:{width}}  {what}{rest}")
+        printing.say(f"{name:{width}}  {what}{rest}")
     return 0
 
 
@@ -96,6 +96,7 @@ COMMANDS = (
             "output": (OUTPUT, OVERWRITE, *FORMAT),
             "colour": (
                 Option("--method", "match colours by this method", choices=MATCHINGS, default="match", everyday=True),
+                MAX_MEGAPIXELS,
             ),
         },
     ),
@@ -110,6 +111,7 @@ COMMANDS = (
         ),
         options={
             "measuring": (
+                replace(MAX_MEGAPIXELS, everyday=True),
                 Option(
                     "--size",
                     "measure pictures at this longest side, 64 or more",

@@ -9,13 +9,16 @@ from __future__ import annotations
 from torch import Tensor
 from typing_extensions import TypeIs
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle._words import AFFINE_MAPS, COLORS, MATCHINGS, AffineMap, Color, Matching
+from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.color.matching import match_color, match_histogram
-from neuralstyle.color.oklab import keep_chroma
+from neuralstyle.color.oklab import check_pictures, keep_chroma
 from neuralstyle.images import Picture, load_image
+from neuralstyle.machine.surroundings import plain_torch
 
 
+@plain_torch()
 def recolor(content: Picture, style: Picture, method: Matching = "match") -> Tensor:
     """Give a photograph the colours of a painting, and keep its shapes and textures.
 
@@ -44,11 +47,12 @@ def recolor(content: Picture, style: Picture, method: Matching = "match") -> Ten
         ```
 
     """
-    if method not in MATCHINGS:
+    if not is_word(method, MATCHINGS):
         raise unknown("method", method, MATCHINGS)
     return recolor_style(load_image(content), load_image(style), method)
 
 
+@plain_torch()
 def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
     """Recolour a style before painting, as ``stylize(color=...)`` does.
 
@@ -56,6 +60,8 @@ def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
     - "match", "match-pca", "match-cholesky": the style gets the mean and covariance of the content's colours, see
       ``match_color``.
     - "histogram": each channel of the style gets the histogram of the content's, see ``match_histogram``.
+
+    A content without colours leaves the style none: the mean of its channels is matched.
 
     Args:
         style: (B, 3, H, W) in [0, 1].
@@ -78,13 +84,17 @@ def recolor_style(style: Tensor, content: Tensor, color: Color) -> Tensor:
         ```
 
     """
-    if color not in COLORS:
+    if not is_word(color, COLORS):
         raise unknown("color", color, COLORS)
+    if color in MATCHINGS:
+        check_pictures(style=style, content=content)
+        style = to_grey(style) if is_grey(content) else style
     if color == "histogram":
         return match_histogram(style, content)
     return match_color(style, content, color) if _is_affine(color) else style
 
 
+@plain_torch()
 def recolor_result(result: Tensor, content: Tensor, color: Color, levels: int | None = 256) -> Tensor:
     """Recolour a result after painting, as ``stylize(color=...)`` does: "luminance" restores the content's chroma.
 
@@ -113,7 +123,7 @@ def recolor_result(result: Tensor, content: Tensor, color: Color, levels: int | 
         ```
 
     """
-    if color not in COLORS:
+    if not is_word(color, COLORS):
         raise unknown("color", color, COLORS)
     return keep_chroma(result, content, levels) if color == "luminance" else result
 

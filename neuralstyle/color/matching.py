@@ -12,11 +12,13 @@ from neuralstyle._errors import unknown
 from neuralstyle._words import AFFINE_MAPS, AffineMap
 from neuralstyle.color.oklab import exact_pictures
 from neuralstyle.images import ROUNDING_VARIANCE
+from neuralstyle.machine.surroundings import plain_torch
 
 _MAX_CLAMP_ROUNDS = 80  # rounds of clamping and matching again
 _MOMENT_TOLERANCE = 5e-5  # error of mean and covariance at which the rounds end: half of the 1e-4 that is promised
 
 
+@plain_torch()
 def match_color(
     image: Tensor,
     reference: Tensor,
@@ -83,6 +85,7 @@ def match_color(
     return matched.view(image.shape).to(image)
 
 
+@plain_torch()
 def match_histogram(image: Tensor, reference: Tensor) -> Tensor:
     r"""Give each channel of a picture the histogram of another picture's channel, by an increasing curve.
 

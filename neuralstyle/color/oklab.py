@@ -13,6 +13,7 @@ from torch import Tensor
 
 from neuralstyle._errors import whole_number
 from neuralstyle.images.tensors import check_floating
+from neuralstyle.machine.surroundings import plain_torch
 
 _LINEAR_END = 0.04045  # encoded value at which the linear part of the sRGB curve ends
 _BISECTIONS = 20  # for the lightness that fits: to 1e-6
@@ -51,6 +52,7 @@ def _inverses() -> tuple[Tensor, Tensor]:
     return torch.linalg.inv(_CONES), torch.linalg.inv(_ROOTS)
 
 
+@plain_torch()
 def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> Tensor:
     r"""Give a result the content's chroma and keep its own lightness.
 
@@ -111,6 +113,7 @@ def keep_chroma(result: Tensor, content: Tensor, levels: int | None = None) -> T
     return kept.movedim(-1, 1).contiguous().to(result)
 
 
+@plain_torch()
 def rgb_to_oklab(image: Tensor) -> Tensor:
     r"""Convert sRGB to OkLab: lightness $L$, green to red $a$, blue to yellow $b$.
 
@@ -143,6 +146,7 @@ def rgb_to_oklab(image: Tensor) -> Tensor:
     return _to_lab(exact).movedim(-1, 1).contiguous().to(image)
 
 
+@plain_torch()
 def oklab_to_rgb(lab: Tensor) -> Tensor:
     """Convert OkLab to sRGB: the inverse of ``rgb_to_oklab``, to 1e-5 in float32.
 
@@ -169,8 +173,8 @@ def oklab_to_rgb(lab: Tensor) -> Tensor:
     return _encode(_to_linear(exact.movedim(1, -1))).movedim(-1, 1).contiguous().to(lab)
 
 
-def exact_pictures(**pictures: Tensor) -> list[Tensor]:
-    """Check pictures and return them in float64 without gradient, on the first one's device or one that has float64.
+def check_pictures(**pictures: Tensor) -> None:
+    """Check pictures that belong together.
 
     Raises:
         TypeError: a picture is not a dense floating tensor.
@@ -180,7 +184,6 @@ def exact_pictures(**pictures: Tensor) -> list[Tensor]:
     for name, picture in pictures.items():
         check_floating(picture, name)
     first = next(iter(pictures.values()))
-    device = first.device if first.device.type in _FLOAT64_DEVICES else "cpu"
     for name, picture in pictures.items():
         if picture.ndim != 4 or picture.shape[1] != 3 or not picture.numel():
             raise ValueError(f"{name} has shape (B, 3, H, W), with pixels, received {tuple(picture.shape)}")
@@ -189,6 +192,19 @@ def exact_pictures(**pictures: Tensor) -> list[Tensor]:
         if picture.shape[0] not in (1, first.shape[0]):
             sizes = "1" if first.shape[0] == 1 else f"1 or {first.shape[0]}"
             raise ValueError(f"{name} has batch size {sizes}, received {picture.shape[0]}")
+
+
+def exact_pictures(**pictures: Tensor) -> list[Tensor]:
+    """Check pictures and return them in float64 without gradient, on the first one's device or one that has float64.
+
+    Raises:
+        TypeError: as ``check_pictures``.
+        ValueError: as ``check_pictures``.
+
+    """
+    check_pictures(**pictures)
+    first = next(iter(pictures.values()))
+    device = first.device if first.device.type in _FLOAT64_DEVICES else "cpu"
     # In two steps, since a device without float64 cannot convert to it.
     return [picture.detach().to(device).double().contiguous() for picture in pictures.values()]
 

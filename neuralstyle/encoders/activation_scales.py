@@ -7,10 +7,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import brief
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.images import Picture, load_image
+from neuralstyle.machine.surroundings import plain_torch
 
 
+@plain_torch()
 def measure_activation_scales(
     encoder: FeatureExtractor, pictures: Iterable[Picture], size: int | None = 256
 ) -> dict[str, Tensor]:
@@ -47,6 +50,8 @@ def measure_activation_scales(
 
     Paper: Gatys, Ecker and Bethge, arXiv 1508.06576.
     """
+    if not isinstance(encoder, FeatureExtractor):
+        raise TypeError(f"scales are measured on a FeatureExtractor, received {brief(encoder)}")
     if encoder.normalize is not False:
         raise ValueError("the encoder is normalised already; measure one that was made with normalize=False")
     scales = mean_activations(encoder, pictures, size)

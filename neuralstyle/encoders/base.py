@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown, whole_number
+from neuralstyle._errors import brief, is_word, unknown, whole_number
 
 WHOLE_PICTURE = 1 << 24
 """The reach, in pixels, of a layer whose positions may depend on the whole picture: larger than any picture."""
@@ -145,13 +145,17 @@ def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str)
 
     Raises:
         ValueError: a layer that the network does not have; the closest match is suggested.
+        TypeError: ``names`` is not a name or several.
 
     """
-    wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+    try:
+        wanted = (names,) if isinstance(names, str) else tuple(names)
+    except TypeError:
+        raise TypeError(f"the layers of {network} are given by their names, received {brief(names)}") from None
     for name in wanted:
-        if name not in layers:
+        if not is_word(name, layers):
             raise unknown(f"layer of {network}", name, layers)
-    return wanted
+    return tuple(dict.fromkeys(wanted))
 
 
 def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> None:
@@ -180,7 +184,7 @@ def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> N
 
 def _shown(thing: object) -> str:
     """A wrong argument as messages show it: its value if that is short, else its type."""
-    return repr(thing) if isinstance(thing, (int, float, complex, str, type(None))) else f"a {type(thing).__name__}"
+    return brief(thing) if isinstance(thing, (int, float, complex, str, type(None))) else f"a {type(thing).__name__}"
 
 
 def is_plain_cpu(x: Tensor) -> bool:

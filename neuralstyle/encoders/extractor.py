@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle._words import PADDINGS, POOLINGS, Padding, Pooling, Preprocessing
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.kernels import library, winograd
@@ -26,6 +26,7 @@ from neuralstyle.encoders.vgg import (
 )
 from neuralstyle.encoders.weights.records import WeightRecord, check_source, load_weights
 from neuralstyle.encoders.weights.scales import check_scales, has_shipped_scales, shipped_scales
+from neuralstyle.machine.surroundings import plain_torch
 
 Convolution = Literal["auto", "direct", "winograd"]
 
@@ -112,6 +113,7 @@ class FeatureExtractor(nn.Module):
     mean: Tensor
     std: Tensor
 
+    @plain_torch()
     def __init__(
         self,
         network: str = "vgg19",
@@ -136,7 +138,7 @@ class FeatureExtractor(nn.Module):
             ("padding", padding, PADDINGS),
             ("convolution", convolution, CONVOLUTIONS),
         ):
-            if received not in choices:
+            if not is_word(received, choices):
                 raise unknown(kind, received, choices)
         source = check_source(network, weights, preprocessing)
         self.network = network
@@ -149,8 +151,8 @@ class FeatureExtractor(nn.Module):
         self._last_of_blocks = {names[-1] for names in convolution_blocks(network)}
         scales = self._scales(source)
         record = load_weights(network, source, preprocessing, self._layers)
-        self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(record.mean, dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(record.std, dtype=torch.float32).view(1, 3, 1, 1))
         # Weights stay quantized if the compiled functions can use them.
         convolutions = _convolutions(record, scales, quantized=convolution != "direct" and library.is_built())
         self.convolutions = nn.ModuleDict({name: convolutions[name] for name in self._layers if name in convolutions})
@@ -320,7 +322,7 @@ def _up_to(names: Iterable[str], layers: Mapping[str, Layer]) -> dict[str, Layer
 def _convolutions(record: WeightRecord, scales: Mapping[str, Tensor], *, quantized: bool) -> dict[str, nn.Module]:
     """Every convolution of a record, rescaled; ``quantized`` keeps quantized weights quantized."""
     modules: dict[str, nn.Module] = {}
-    before = torch.ones(3)
+    before = torch.ones(3, dtype=torch.float32)
     for name, (weight, bias) in record.convolutions.items():
         scale = scales.get(name, torch.ones_like(bias))
         outputs, inputs, before = 1 / scale, before, scale

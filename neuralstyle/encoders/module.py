@@ -11,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import brief, unknown
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.encoders.taps import module_path, run_with_hooks
 from neuralstyle.encoders.weights.files import read_tensors
 from neuralstyle.encoders.weights.records import IMAGENET_MEAN, IMAGENET_STD, torchvision_network
+from neuralstyle.files.schema import clip
+from neuralstyle.machine.surroundings import plain_torch
 
 
 class ModuleExtractor(nn.Module):
@@ -71,6 +73,7 @@ class ModuleExtractor(nn.Module):
     mean: Tensor
     std: Tensor
 
+    @plain_torch()
     def __init__(
         self,
         network: nn.Module | str,
@@ -82,7 +85,9 @@ class ModuleExtractor(nn.Module):
     ) -> None:
         super().__init__()
         if len(mean) != 3 or len(std) != 3 or not all(std):
-            raise ValueError(f"mean and std are three numbers each, std none of them 0, received {mean!r} and {std!r}")
+            raise ValueError(
+                f"mean and std are three numbers each, std none of them 0, received {brief(mean)} and {brief(std)}"
+            )
         if isinstance(network, str):
             self.name = network
             self.network = _from_torchvision(network, weights)
@@ -90,8 +95,8 @@ class ModuleExtractor(nn.Module):
             self.name = type(network).__name__
             self.network = copy.deepcopy(network)
         else:
-            raise TypeError(f"the network is an nn.Module or a name of torchvision's, received {network!r}")
-        first = next(self.network.parameters(), torch.empty(()))
+            raise TypeError(f"the network is an nn.Module or a name of torchvision's, received {brief(network)}")
+        first = next(self.network.parameters(), torch.empty((), dtype=torch.float32))
         self.register_buffer("mean", torch.tensor(mean, dtype=first.dtype).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=first.dtype).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
@@ -149,11 +154,12 @@ def _from_torchvision(name: str, weights: str | os.PathLike[str] | None) -> nn.M
     if weights is None or weights == "torchvision":
         return torchvision_network(name, None if weights is None else "DEFAULT")
     state = read_tensors(Path(weights))
-    network = torchvision_network(name, None)
+    with torch.random.fork_rng(devices=[]):  # the random weights are replaced, and are nobody's draws
+        network = torchvision_network(name, None)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"{weights} does not fit torchvision's {name}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{weights} does not fit torchvision's {name} ({clip(str(error))})") from error
     return network
 
 

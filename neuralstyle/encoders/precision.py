@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from neuralstyle._errors import unknown
 from neuralstyle._words import PRECISIONS, Precision
-from neuralstyle.encoders.base import Encoder, Layer, Walker, encoder_name, on_encoder
+from neuralstyle.encoders.base import Encoder, Layer, Walker, check_is_encoder, encoder_name, on_encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.encoders.walking import visit_all, walks
 
@@ -59,6 +59,7 @@ class InPrecision(nn.Module):
         super().__init__()
         if precision is not None and precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
+        check_is_encoder(encoder)
         if compile and not isinstance(encoder, FeatureExtractor):
             raise ValueError(f"compile=True is for a FeatureExtractor, received {type(encoder).__name__}; leave it out")
         self.encoder = encoder
@@ -139,7 +140,7 @@ def check_precision(precision: Precision | None, encoder: Encoder) -> None:
     """
     if precision is None:
         return
-    like = on_encoder(encoder, torch.empty(0))
+    like = on_encoder(encoder, torch.empty(0, dtype=torch.float32))
     if like.dtype != torch.float32:
         raise ValueError(
             f"precision={precision!r} is for a network in float32, and this one is {like.dtype}; leave it out"

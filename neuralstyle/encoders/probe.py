@@ -65,7 +65,7 @@ def _shapes(network: nn.Module, names: Collection[str] | None) -> tuple[int, dic
         long = breadth + GROWTH
         try:
             square, wide, tall = (
-                _run(network, torch.zeros(1, 3, *size), names, look)
+                _run(network, torch.zeros(1, 3, *size, dtype=torch.float32), names, look)
                 for size in ((breadth, breadth), (breadth, long), (long, breadth))
             )
         except Exception as error:  # a foreign network may raise anything
@@ -102,7 +102,7 @@ def _reaches(run: Run, strides: Mapping[str, int], breadth: int, length: int) ->
     def tainted_cells(name: str, side: int, end: int) -> int:
         """How many cells a NaN taints, counted from the end of the strip whose ``end`` pixels it fills."""
         if end not in tainted:
-            strips = torch.zeros(2, 3, breadth, length)
+            strips = torch.zeros(2, 3, breadth, length, dtype=torch.float32)
             strips[0, ..., :end] = strips[1, ..., length - end :] = torch.nan
             tainted[end] = run(strips, strides.keys(), lambda output: output.isnan().any(1).any(1))
         places = tainted[end][name][side].nonzero()
@@ -134,7 +134,7 @@ def _misplaced(run: Run, strides: Mapping[str, int], reaches: Mapping[str, int],
         return
     step = math.lcm(*(strides[name] for name in reaches))
     length = -(-2 * max(reaches.values()) // step) * step + 8 * step
-    noise = torch.randn(1, 3, breadth, length, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, 3, breadth, length, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     whole = run(noise, reaches.keys(), Tensor.clone)
     for stride in sorted({strides[name] for name in reaches}):
         names = [name for name in reaches if strides[name] == stride]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle._words import Padding, Pooling
 from neuralstyle.encoders.base import Layer
 
@@ -84,7 +84,7 @@ def find_network(name: str) -> Network:
         ValueError: an unknown network; the closest match is suggested.
 
     """
-    if name not in NETWORKS:
+    if not is_word(name, NETWORKS):
         raise unknown("network", name, NETWORKS)
     return NETWORKS[name]
 

@@ -14,4 +14,5 @@ from .options import StateFolder as StateFolder
 from .options import TrainingData as TrainingData
 from .plan import TRAINING_LOSSES as TRAINING_LOSSES
 from .tiled import run_model as run_model
+from .training import last_network as last_network
 from .training import train as train

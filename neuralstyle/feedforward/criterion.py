@@ -12,8 +12,18 @@ from neuralstyle.encoders.base import Encoder, on_encoder
 from neuralstyle.images import load_image
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import Part, check_parts, parts_of, read_maps, resolve
+from neuralstyle.objective.parts import (
+    Part,
+    check_parts,
+    layers_in_use,
+    parts_of,
+    positions,
+    read_maps,
+    resolve,
+    size_of,
+)
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses
 from neuralstyle.styles import Style
@@ -50,14 +60,14 @@ class Criterion:
             raise ValueError("the weights of the styles are all 0; give one of them a positive weight")
         self.encoder = encoder
         self.names = losses.names
-        self._source = FeatureSource(encoder)
-        like = on_encoder(encoder, torch.empty(0))
+        like = on_encoder(encoder, torch.empty(0, dtype=torch.float32))
         self._parts: list[Part] = []
         terms = resolve(losses)
+        self._source = FeatureSource(encoder, layers_in_use(terms))
         check_parts(terms, self._source.layers, like)
-        try_encoder(self._source, {layer: None for term in terms for layer in term.layers})
+        try_encoder(self._source)
         for term in terms:
-            parts = parts_of(term)
+            parts = parts_of(term, self._source.layers)
             if term.loss.reference == "style":
                 shares = [(style.weight / total, style) for style in styles if style.weight]
                 parts = self._with_styles(parts, shares)
@@ -72,6 +82,7 @@ class Criterion:
 
         """
         features = _at_least_single(self._source(pictures, _layers(self._parts)))
+        size = size_of(pictures)
         of_content = _layers([part for part in self._parts if part.loss.reference == "content"])
         targets: dict[str, Tensor] = {}
         if of_content:
@@ -86,8 +97,9 @@ class Criterion:
                 for part in self._parts:
                     compared = part
                     if part.loss.reference == "content":
-                        compared = replace(part, targets=((1.0, _target(part, content)),))
-                    readings, count = read_maps(compared.readers(None), one)
+                        compared = replace(part, targets=((1.0, self._target(part, content, size)),))
+                    weight, count = self._weights(part, one, size)
+                    readings = read_maps(compared.readers(weight), one, self._source.layers, size)
                     terms.setdefault(part.name, []).append(compared.value(readings, count, 1))
         return {name: torch.stack(values).sum() / len(pictures) for name, values in terms.items()}
 
@@ -99,18 +111,27 @@ class Criterion:
             with torch.no_grad():
                 features = self._source(image, _layers(parts))
                 for targets, part in zip(found, parts, strict=True):
-                    targets.append((share, _target(part, features)))
+                    targets.append((share, self._target(part, features, size_of(image))))
         return [replace(part, targets=tuple(targets)) for part, targets in zip(parts, found, strict=True)]
+
+    def _target(self, part: Part, features: Mapping[str, Tensor], size: tuple[int, int]) -> object:
+        """A part's target, from the features of a whole picture of this (height, width)."""
+        weight, count = self._weights(part, features, size)
+        return part.target(read_maps(part.target_readers(weight), features, self._source.layers, size), count)
+
+    def _weights(
+        self, part: Part, features: Mapping[str, Tensor], size: tuple[int, int]
+    ) -> tuple[Tensor | None, float]:
+        """The weights of positions at a part's layer (None: all are 1), and their sum."""
+        layer = part.layers[0]
+        stride = self._source.layers[layer].stride
+        weight = coverage(size, stride, features[layer])
+        return weight, positions(weight, size, stride)
 
 
 def _layers(parts: Sequence[Part]) -> list[str]:
     """The layers of parts, each once."""
     return list(dict.fromkeys(layer for part in parts for layer in part.layers))
-
-
-def _target(part: Part, features: Mapping[str, Tensor]) -> object:
-    """A part's target, from the features of a whole picture."""
-    return part.target(*read_maps(part.target_readers(None), features))
 
 
 def _at_least_single(features: Mapping[str, Tensor]) -> dict[str, Tensor]:

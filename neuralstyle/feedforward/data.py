@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -14,19 +16,28 @@ from torch.utils.data import DataLoader, Dataset
 
 from neuralstyle._words import Crop
 from neuralstyle.feedforward.options import Paths
-from neuralstyle.images import load_image, resize_image
+from neuralstyle.images.formats import READ_NAMES, READ_SUFFIXES, what_it_is
+from neuralstyle.images.opening import look_at, most_pixels, pixel_limit, short_name
+from neuralstyle.images.reading import load_fitted
 
 Key: TypeAlias = tuple[int, int]
 """The number of a pass over the pictures, and of a picture."""
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PICTURE_SUFFIXES = frozenset(READ_SUFFIXES)
+
+_MOST_NAMED, _NAME_LENGTH = 3, 40  # files that are left out and named in the warning, and characters of a name
 
 
-def find_pictures(paths: Paths) -> list[Path]:
+def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
     """List the pictures in files and folders.
 
-    A file may have any suffix. A folder is searched with its subfolders, in the order of the names, for files with a
-    suffix of ``PICTURE_SUFFIXES`` that are not hidden.
+    A file that is given counts, whatever it is. A folder is searched with its subfolders, in the order of the names,
+    for files whose first bytes are those of a picture that can be opened, or whose suffix is that of one. Hidden files
+    and folders are ignored. One warning counts and names what else is left out.
+
+    Args:
+        paths: a file or folder, or several.
+        output: the folder for results. Where it lies in a folder that is searched, what is in it is left out.
 
     Raises:
         FileNotFoundError: a path does not exist.
@@ -34,22 +45,63 @@ def find_pictures(paths: Paths) -> list[Path]:
 
     """
     found: list[Path] = []
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    for path in map(Path, given):
+    left_out: list[str] = []
+    given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    for path in given:
         if path.is_dir():
-            found += sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-            )
+            found += _pictures_below(path, output, left_out)
         elif path.exists():
             found.append(path)
         else:
             raise FileNotFoundError(f"there is no file or folder {path}; check the name")
+    names = ", ".join(short_name(path) for path in given[:_MOST_NAMED]) or "an empty list"
     if not found:
-        names = ", ".join(str(path) for path in given) or "an empty list"
-        raise ValueError(f"no picture in {names}; files that end in {' '.join(sorted(PICTURE_SUFFIXES))} count")
+        others = f"; left out: {_listed(left_out)}" if left_out else ""
+        raise ValueError(f"no picture in {names}{others}; these can be opened: {READ_NAMES}")
+    if left_out:
+        one = len(left_out) == 1
+        warnings.warn(
+            f"{len(left_out)} file{'' if one else 's'} in {names} left out: {_listed(left_out)}", stacklevel=3
+        )
     return found
+
+
+def _pictures_below(folder: Path, output: Path | None, left_out: list[str]) -> list[Path]:
+    """Return the pictures in a folder; append what else is there, and why it does not count, to ``left_out``."""
+    own = Path(os.path.realpath(folder))
+    results = None if output is None else Path(os.path.realpath(output))
+    has_results = results is not None and own in results.parents
+    found = []
+    for file in sorted(folder.rglob("*")):
+        inner = file.relative_to(folder)
+        if any(part.startswith(".") for part in inner.parts) or not file.is_file():
+            continue
+        reason = "in the folder of the results" if has_results and results in (own / inner).parents else _reason(file)
+        if reason is None:
+            found.append(file)
+        else:
+            left_out.append(f"{short_name(inner, _NAME_LENGTH)} ({reason})")
+    return found
+
+
+def _reason(file: Path) -> str | None:
+    """Return why a file is not one of the pictures; None for one, and for what its name says is one.
+
+    A picture that is broken from its first byte on is not left out: who reads it says so, as of other broken ones.
+    """
+    says_so = file.suffix.lower() in PICTURE_SUFFIXES
+    try:
+        kind = look_at(file)
+    except OSError as error:
+        return None if says_so else str(error.strerror)
+    if kind is None or not kind.plugin:
+        return None if says_so else what_it_is(kind)
+    return None if kind.is_readable else what_it_is(kind)
+
+
+def _listed(left_out: Sequence[str]) -> str:
+    shown, more = left_out[:_MOST_NAMED], len(left_out) - _MOST_NAMED
+    return ", ".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
 class Pictures(Dataset[tuple[Tensor, list[str]]]):
@@ -68,6 +120,7 @@ class Pictures(Dataset[tuple[Tensor, list[str]]]):
 
     def __init__(self, files: Sequence[Path], size: int, crop: Crop, seed: int) -> None:
         self.files, self.size, self.crop, self.seed = files, size, crop, seed
+        self._most_pixels = most_pixels()  # of the process that trains; those that decode have a default of their own
 
     def __len__(self) -> int:
         return len(self.files)
@@ -84,13 +137,15 @@ class Pictures(Dataset[tuple[Tensor, list[str]]]):
         raise ValueError(f"none of the {len(self.files)} pictures can be read; the first: {failures[0]}")
 
     def _square(self, path: Path, generator: random.Random) -> Tensor:
-        image = load_image(path)
-        height, width = image.shape[2:]
-        scale = self.size / min(height, width)
-        image = resize_image(image, (max(self.size, round(height * scale)), max(self.size, round(width * scale))))
+        with pixel_limit(self._most_pixels):
+            image = load_fitted(path, self._sides)
         spare = [side - self.size for side in image.shape[2:]]
         top, left = ((s // 2 if self.crop == "center" else generator.randint(0, s)) for s in spare)
         return image[0, :, top : top + self.size, left : left + self.size].float()
+
+    def _sides(self, height: int, width: int) -> tuple[int, int]:
+        scale = self.size / min(height, width)
+        return max(self.size, round(height * scale)), max(self.size, round(width * scale))
 
 
 class Batches:
@@ -158,9 +213,15 @@ def load_batches(
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=pin,
+            worker_init_fn=_ignore_ctrl_c,
             generator=torch.Generator().manual_seed(0),  # otherwise torch's own generator advances
         )
     )
+
+
+def _ignore_ctrl_c(worker: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to workers too, to the process that started them and ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collate(items: Sequence[tuple[Tensor, list[str]]]) -> tuple[Tensor, list[str]]:

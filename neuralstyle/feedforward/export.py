@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-import uuid
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,17 @@ import torch
 from torch import Tensor
 
 from neuralstyle.feedforward.network import Stage, TransformerNet
+from neuralstyle.files import writing
+from neuralstyle.files.schema import clip, shown
+from neuralstyle.machine.surroundings import plain_torch
 
 OPSET, IR_VERSION = 17, 8
 WHITE_KEY = "neuralstyle.range"
 """Key of a file's metadata for the value of white. A file without it counts as one of fast_neural_style, 0 to 255."""
+
+MAX_WHITE = 65535.0
+MAX_PADDING = 3
+"""Pixels by which a side of a model's output may be too long: many round sides up to a multiple of 4."""
 
 MAX_DIFFERENCE = 1e-3  # of the exported network's output from the original's
 _NO_ONNX = "needs the packages onnx and onnxruntime; run 'pip install neuralstyle[onnx]'"
@@ -25,7 +33,11 @@ class OnnxModel:
     """A network in a .onnx file, run by onnxruntime: call it like a ``TransformerNet``, with whole pictures only.
 
     A file of ``export_onnx`` has values in [0, 1] and takes any size. Any other file counts as one of
-    fast_neural_style, which has values from 0 to 255, and sometimes takes pictures of one size only.
+    fast_neural_style, which has values from 0 to 255, and sometimes takes pictures of one size only. If it rounds sides
+    up to a multiple of 4, what is too much is cut off.
+
+    A graph may compute for ever. Ctrl-C, or another exception in the thread that called, stops it at the end of the
+    operation that runs.
 
     Args:
         path: the file.
@@ -41,43 +53,72 @@ class OnnxModel:
             import onnxruntime
         except ImportError as error:
             raise ImportError(f"{path}: an ONNX model {_NO_ONNX}") from error
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
         self.path = Path(path)
+        self._run_options = onnxruntime.RunOptions
         try:
-            self._session = onnxruntime.InferenceSession(
-                self.path.read_bytes(), options, providers=onnxruntime.get_available_providers()
-            )
+            self._session = _session(self.path.read_bytes())
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            is_network = len(inputs) == len(outputs) == 1 and all(map(_is_picture, (*inputs, *outputs)))
+            self._input = inputs[0].name if is_network else ""
+            white = self._session.get_modelmeta().custom_metadata_map.get(WHITE_KEY, "255")
         except Exception as error:  # onnxruntime's exceptions have no common class
             raise ValueError(
                 f"{path} is damaged or not an ONNX model ({_first_line(error)}); give a complete one"
             ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
+        if not is_network:
             raise ValueError(f"{path} is not a network from a picture (B, 3, H, W) of 32-bit floats to another")
-        self._input = inputs[0].name
-        self.white = float(self._session.get_modelmeta().custom_metadata_map.get(WHITE_KEY, 255))
+        self.white = _white(white, path)
 
     def __call__(self, image: Tensor) -> Tensor:
         """Paint a picture, ``(B, 3, H, W)`` in [0, 1] -> ``(B, 3, H, W)`` in [0, 1].
 
         Raises:
-            ValueError: the file takes only pictures of another size.
+            ValueError: the file takes only pictures of another size, or returns something else than a picture of finite
+                numbers and of that size.
 
         """
         array = (image.detach().float().cpu() * self.white).numpy()
         try:
-            (result,) = self._session.run(None, {self._input: array})
+            result = self._run(array)
         except Exception as error:  # of no common class, as above
             wanted = self._session.get_inputs()[0].shape
             raise ValueError(
-                f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, but {wanted} "
+                f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, but {clip(str(wanted), 60)} "
                 f"({_first_line(error)})"
             ) from error
-        styled = (torch.from_numpy(np.asarray(result)) / self.white).clamp(0, 1)
+        styled = (torch.from_numpy(self._checked(result, array.shape)) / self.white).clamp(0, 1)
         return styled[..., : image.shape[2], : image.shape[3]].to(image)
 
+    def _run(self, array: np.ndarray[Any, Any]) -> Any:
+        """Run the graph in a thread, so that an exception in this one can end a graph that does not end."""
+        options = self._run_options()
+        options.log_severity_level = 4
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(self._session.run, None, {self._input: array}, options)
+            try:
+                while not running.done():
+                    wait([running], timeout=1)  # on Windows a signal does not end the waiting
+            except BaseException:
+                options.terminate = True
+                raise
+        return running.result()[0]
 
+    def _checked(self, result: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Return what the graph has made, if it is a picture for one of this shape."""
+        if not isinstance(result, np.ndarray) or result.dtype != np.float32:
+            raise ValueError(f"the model {self.path} returns {shown(result)}, not 32-bit floats")
+        longer = [made - given for made, given in zip(result.shape[2:], shape[2:], strict=False)]
+        if result.ndim != 4 or result.shape[:2] != shape[:2] or not all(0 <= more <= MAX_PADDING for more in longer):
+            raise ValueError(
+                f"the model {self.path} returns the shape {clip(str(result.shape), 60)} for a picture of {shape}; a "
+                "model for pictures returns one of the same size"
+            )
+        if not np.isfinite(result).all():
+            raise ValueError(f"the model {self.path} returns NaN or infinite values; its training has diverged")
+        return result
+
+
+@plain_torch()
 def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     """Write a network as an ONNX file, for batches and pictures of any size, and check it.
 
@@ -121,13 +162,9 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
         raise ImportError(f"the export to ONNX {_NO_ONNX}") from error
     model = _Graph(network).model()
     onnx.checker.check_model(model, full_check=True)
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp")
-    try:
+    with writing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
         _compare(network, OnnxModel(temporary))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
@@ -136,7 +173,7 @@ def _compare(network: TransformerNet, exported: OnnxModel) -> None:
     network.eval()
     try:
         for shape in ((1, 3, 32, 48), (2, 3, 37, 30)):
-            image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+            image = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
             with torch.no_grad():
                 expected = network(image.to(device)).cpu()
             difference = float((exported(image) - expected).abs().max())
@@ -216,5 +253,44 @@ class _Graph:
         return model
 
 
+def _session(model: bytes) -> Any:
+    """Make a session of onnxruntime on the best device that takes the model, without a word on the standard output."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            model, options, providers=onnxruntime.get_available_providers(), enable_fallback=0
+        )
+    except Exception:  # of no common class; onnxruntime's own fallback prints
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+
+
+def _is_picture(value: Any) -> bool:
+    """Tell whether an input or output is, as far as the file says, a picture (B, 3, H, W) of 32-bit floats."""
+    sides = value.shape or [None, None, None, None]  # without sides: the file does not say
+    return value.type == "tensor(float)" and len(sides) == 4 and (not isinstance(sides[1], int) or sides[1] == 3)
+
+
+def _white(text: str, path: str | os.PathLike[str]) -> float:
+    """Return the value of white that a file names.
+
+    Raises:
+        ValueError: it is no number, or not one that a picture can be multiplied with.
+
+    """
+    try:
+        white = float(text)
+    except ValueError:
+        white = math.nan
+    if not 0 < white <= MAX_WHITE:
+        raise ValueError(
+            f"{path} says that white is {shown(text)} (its metadata {WHITE_KEY!r}); white is a number above 0 and at "
+            f"most {MAX_WHITE:g}"
+        )
+    return white
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    return clip(str(error), 120) or type(error).__name__

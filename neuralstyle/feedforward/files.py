@@ -11,12 +11,15 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from neuralstyle._log import logger
+from neuralstyle._stopping import stopping
 from neuralstyle.feedforward.data import find_pictures
 from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.options import Paths
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.files import is_same_file
-from neuralstyle.images import MIN_SIDE, WRITTEN_SUFFIXES, check_output, load_image, resize_image, save_image
+from neuralstyle.images import MAX_SIDE, MIN_SIDE, check_output, load_image, resize_image, save_image
+from neuralstyle.images.formats import WRITTEN
 from neuralstyle.machine.devices import find_device
 
 Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
@@ -38,11 +41,16 @@ def divide_size(image: Tensor, scale: float) -> Tensor:
     """Resize a picture to its sides divided by ``scale``.
 
     Raises:
-        ValueError: the result would be too small.
+        ValueError: the result would be too small or too large.
 
     """
     if scale == 1:
         return image
+    if max(image.shape[2:]) / scale > MAX_SIDE:
+        raise ValueError(
+            f"a picture of {image.shape[3]} x {image.shape[2]} pixels would be over {MAX_SIDE} on a side at "
+            f"content_scale={scale:g}; use a larger scale"
+        )
     height, width = (round(side / scale) for side in image.shape[2:])
     if min(height, width) < MIN_SIDE:
         raise ValueError(
@@ -89,9 +97,9 @@ def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
 
 def _results_of(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     """The pictures of a file or folder, each with the file for its result below a folder."""
-    for file in find_pictures(path):
+    for file in find_pictures(path, output):
         result = output / (file.relative_to(path) if path.is_dir() else file.name)
-        yield file, result if result.suffix.lower() in WRITTEN_SUFFIXES else result.with_suffix(".png")
+        yield file, result if result.suffix.lower() in WRITTEN else result.with_suffix(".png")
 
 
 def group_by_size(
@@ -116,9 +124,15 @@ def group_by_size(
 
 
 def paint_batch(
-    network: Callable[[Tensor], Tensor], batch: Batch, tile: int | None, overwrite: bool, failures: dict[Path, str]
+    network: Callable[[Tensor], Tensor],
+    batch: Batch,
+    tile: int | None,
+    overwrite: bool,
+    failures: dict[Path, str],
+    saved: list[Path],
 ) -> None:
     """Paint a batch and save the results; a failure of the network counts for every picture in the batch."""
+    stopping.check()
     before = len(failures)
     with _noting(batch[0][0], failures):
         painted = run_model(network, torch.cat([image for _, _, image in batch]), tile)
@@ -127,7 +141,8 @@ def paint_batch(
         return
     for (file, result, _), image in zip(batch, painted, strict=True):
         with _noting(file, failures):
-            save_image(image, result, overwrite)
+            saved.append(save_image(image, result, overwrite))
+            logger.info("%s: painted as %s", file, result)
 
 
 @contextmanager

@@ -6,10 +6,14 @@ Importing this file does not import torch, so the command line can show the defa
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralstyle._errors import number, whole_number
+from neuralstyle._stopping import interruptible
+from neuralstyle.machine.surroundings import plain_torch
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_TILE_SIDE = 1536  # pixels; a picture of this side takes at most 2.5 GB at a width of 32
 
 
+@plain_torch()
 def apply_model(
     model: Model,
     picture: Picture,
@@ -69,6 +74,8 @@ def apply_model(
     return to_pil(run_model(network, divide_size(load_image(picture), content_scale), tile))
 
 
+@interruptible
+@plain_torch()
 def apply_files(
     model: Model,
     pictures: Paths,
@@ -126,9 +133,20 @@ def apply_files(
     results = find_results(pictures, Path(output))
     network = load_on_device(model, device)
     failures: dict[Path, str] = {}
-    with tqdm(total=len(results), unit="picture", disable=not progress) as bar:
+    saved: list[Path] = []
+    with tqdm(total=len(results), unit="picture", disable=not progress) as bar, _counting(saved, len(results)):
         for batch in group_by_size(results, content_scale, batch_size, overwrite, failures):
-            paint_batch(network, batch, tile, overwrite, failures)
+            paint_batch(network, batch, tile, overwrite, failures, saved)
             bar.update(len(batch))
         bar.update(len(results) - bar.n)  # those that could not be read
     return failures
+
+
+@contextmanager
+def _counting(saved: Sequence[Path], total: int) -> Iterator[None]:
+    """Say in the exception of Ctrl-C how many results are saved."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.args = error.args or (f"stopped; {len(saved)} of {total} pictures are painted and saved",)
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,17 +12,28 @@ from torch import Tensor
 
 from neuralstyle import distributed, samples
 from neuralstyle._records import LossTable
-from neuralstyle.checkpoint import State, compare_settings, load_state, save_state
+from neuralstyle.checkpoint import State, compare_settings, describe, load_state, save_state
 from neuralstyle.feedforward.models import save_model
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.options import STATE_FILE, Records, StateFolder
 from neuralstyle.feedforward.tiled import run_model
-from neuralstyle.files import NumberedFiles
+from neuralstyle.files import NumberedFiles, Write, check_paths, holding
+from neuralstyle.files.schema import Floats, Items, Number, Record, Table, Text, Whole
 from neuralstyle.images import Picture, check_output, load_image, resize_image, save_image
 
 MAX_SNAPSHOT_SIDE = 384  # pixels
 
 _KIND = "training run"
+_SCHEMA = Record(
+    {
+        "settings": Table(Text()),
+        "step": Whole(),
+        "elapsed": Number(0),
+        "network": Table(Floats()),
+        "optimizer": Items(Record({"step": Floats(()), "exp_avg": Floats(), "exp_avg_sq": Floats()})),
+    }
+)
+"""What the state of a run holds, see ``Loop.state``."""
 
 
 class Run(Protocol):
@@ -35,33 +47,58 @@ class Run(Protocol):
         """Return everything from which the run can continue."""
 
 
+def held(options: StateFolder | None) -> AbstractContextManager[None]:
+    """Hold the folder against other processes while a run uses it; the process that writes it holds it.
+
+    Raises:
+        BlockingIOError: another run uses it.
+
+    """
+    return nullcontext() if options is None or not distributed.is_writer() else holding(options.folder)
+
+
 class Checkpoints:
     """A folder with the network at regular steps, and the state from which the run continues.
 
     Args:
         options: the folder; None writes nothing.
-        settings: settings that a continued run has to share, by name; compared as text.
+        settings: settings that a continued run has to share, by name; compared by their descriptions.
 
     Raises:
         ValueError: the folder's state belongs to a run with other settings; the message names the first difference.
+        FileExistsError: the folder has no state, and networks of another run.
+        OSError: the folder cannot be made or written.
 
     """
 
     def __init__(self, options: StateFolder | None, settings: Mapping[str, object]) -> None:
         self.options = options
-        self.settings = {name: str(value) for name, value in settings.items()}
+        self.settings = {name: value if isinstance(value, str) else describe(value) for name, value in settings.items()}
         self.found: State | None = None
-        if options is None or not options.resume:
+        if options is None:
+            return
+        check_paths([], [Write(Path(options.folder), "state", "folder")])
+        if not options.resume:
             return
         file = Path(options.folder) / STATE_FILE
         if file.exists():
-            self.found = load_state(file, kind=_KIND)
+            self.found = load_state(file, kind=_KIND, schema=_SCHEMA)
             advice = "give the settings of that run, another folder, or resume=False (--restart) to start again"
             compare_settings(self.found["settings"], self.settings, options.folder, advice)
+        elif others := sorted(Path(options.folder).glob("step-*.safetensors")):
+            raise FileExistsError(
+                f"{others[0]} exists, and no state to continue from; give another folder, or resume=False (--restart) "
+                "to replace what is there"
+            )
 
     def record(self, run: Run, *, last: bool) -> None:
         """Write the network and then the state, if they are due or this is the last step."""
-        if self.options is None or (run.step % self.options.every and not last):
+        if self.options is not None and (last or run.step % self.options.every == 0):
+            self.write(run)
+
+    def write(self, run: Run) -> None:
+        """Write the network and then the state, if there is a folder."""
+        if self.options is None:
             return
         folder = Path(self.options.folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +118,7 @@ class AveragedLosses:
 
     def __init__(self, records: Records, names: Sequence[str], start: int) -> None:
         self.every = records.log_every
+        self._epoch = 0
         self._sums = dict.fromkeys(names, 0.0)
         self._count = 0
         self._table = None if records.log is None else LossTable(records.log)
@@ -89,16 +127,22 @@ class AveragedLosses:
 
     def record(self, run: Run, epoch: int, terms: Mapping[str, float], *, last: bool) -> None:
         """Count a step, and write a row if it is due or this is the last step."""
-        if self._table is None:
-            return
         self._count += 1
+        self._epoch = epoch
         for name, value in terms.items():
             self._sums[name] += value
-        if run.step % self.every and not last:
+        if last or run.step % self.every == 0:
+            self.write(run)
+
+    def write(self, run: Run) -> None:
+        """Write a row for the steps since the last one, if there were any."""
+        if self._table is None or not self._count:
             return
         means = {name: value / self._count for name, value in self._sums.items()}
         seconds = round(run.elapsed, 3)
-        self._table.append({"step": run.step, "epoch": epoch, "seconds": seconds, "loss": sum(means.values()), **means})
+        self._table.append(
+            {"step": run.step, "epoch": self._epoch, "seconds": seconds, "loss": sum(means.values()), **means}
+        )
         self._sums = dict.fromkeys(self._sums, 0.0)
         self._count = 0
 
@@ -137,6 +181,11 @@ class Journal:
         self.losses.record(run, epoch, terms, last=last)
         self.checkpoints.record(run, last=last)
         self.snapshots.record(run, last=last)
+
+    def stop(self, run: Run) -> None:
+        """Write what a run that was interrupted continues from."""
+        self.losses.write(run)
+        self.checkpoints.write(run)
 
 
 def _snapshot_picture(picture: Picture) -> Tensor:

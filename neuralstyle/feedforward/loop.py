@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,12 +14,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from neuralstyle import distributed
+from neuralstyle._log import logger
+from neuralstyle._stopping import stopping
 from neuralstyle._words import TrainingPrecision
 from neuralstyle.checkpoint import State
 from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.journal import Journal
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.tiled import run_model
+from neuralstyle.files.schema import check_shapes
 from neuralstyle.images import Picture, load_image, to_pil
 
 LAST_STAGE_LR_FACTOR = 0.1
@@ -29,7 +32,8 @@ It adds up 81 ``width`` numbers to a value from 0 to 1, not from 0 to 255, so eq
 large change. With the same rate, contrast first grows too much, and the network then converges to an even grey.
 """
 
-_logger = logging.getLogger(__name__)
+LOGGED_STEPS = 100
+"""Steps between two lines of the logger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,7 @@ class Loop:
         self.optimizer = torch.optim.Adam([{"params": earlier}, {"params": last}])
         self.step = 0
         self.elapsed = 0.0
+        self.is_whole = True  # false while a step changes the weights
 
     def state(self) -> State:
         """Return everything that ``restore`` needs."""
@@ -121,7 +126,21 @@ class Loop:
         }
 
     def restore(self, state: State) -> None:
-        """Continue from a state."""
+        """Continue from a state.
+
+        Raises:
+            ValueError: its tensors are not those of this network.
+
+        """
+        own = self.network.state_dict()
+        try:
+            check_shapes(state["network"], {name: tuple(tensor.shape) for name, tensor in own.items()})
+            entries = dict(enumerate(state["optimizer"]))
+            for name in ("exp_avg", "exp_avg_sq") if entries else ():
+                shapes = (tuple(p.shape) for group in self.optimizer.param_groups for p in group["params"])
+                check_shapes({str(i): e[name] for i, e in entries.items()}, {str(i): s for i, s in enumerate(shapes)})
+        except ValueError as error:
+            raise ValueError(f"the state is not of this network ({error}); give another folder") from error
         self.step, self.elapsed = state["step"], state["elapsed"]
         self.network.load_state_dict(state["network"])
         groups = self.optimizer.state_dict()["param_groups"]
@@ -153,25 +172,27 @@ class Loop:
         bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=not (show and distributed.is_writer()))
         # Losses may draw random numbers: the same at each step, even if the run was continued.
         with torch.random.fork_rng(self._cuda()), bar:
-            for images, failures in batches:
+            for images, failures in _whole(batches):
                 _report(failures, reported)
-                torch.manual_seed(self.seed + self.step)
-                terms = self._descend(model, images.to(self.device, non_blocking=True))
-                self.step += 1
-                self.elapsed = time.monotonic() - begun
-                epoch, loss = -(-self.step // epoch_steps), sum(terms.values())
-                bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-                bar.update()
-                progress = TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network)
-                stopped = callback is not None and self._stopped(callback, progress)
-                if distributed.is_writer():
-                    journal.record(self, epoch, terms, last=stopped or self.step == self.steps)
+                with stopping.shield():  # a step is taken whole
+                    terms = self._descend(model, images.to(self.device, non_blocking=True))
+                    self.elapsed = time.monotonic() - begun
+                    epoch, loss = -(-self.step // epoch_steps), sum(terms.values())
+                    bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+                    bar.update()
+                    progress = TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network)
+                    stopped = callback is not None and self._stopped(callback, progress)
+                    if self.step % LOGGED_STEPS == 0 or self.step == self.steps:
+                        logger.info("step %d of %d: loss %.4g", self.step, self.steps, loss)
+                    if distributed.is_writer():
+                        journal.record(self, epoch, terms, last=stopped or self.step == self.steps)
                 if stopped:
                     break
         self.network.eval()
 
     def _descend(self, model: nn.Module, images: Tensor) -> dict[str, float]:
         """Take one step of the optimiser; return the terms of the loss before it."""
+        torch.manual_seed(self.seed + self.step)
         fading = 0.5 * (1 + math.cos(math.pi * self.step / self.steps)) if self.decay else 1.0
         for group, factor in zip(self.optimizer.param_groups, (1.0, LAST_STAGE_LR_FACTOR), strict=True):
             group["lr"] = self.lr * factor * fading
@@ -185,7 +206,10 @@ class Loop:
                     f"the loss term {name} is {value} at step {self.step + 1}; lower its weight or the learning rate"
                 )
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        self.is_whole = False
         self.optimizer.step()
+        self.step += 1
+        self.is_whole = True
         return dict(zip(terms, values, strict=True))
 
     def _stopped(self, callback: TrainingCallback, progress: TrainingProgress) -> bool:
@@ -197,18 +221,29 @@ class Loop:
             except StopIteration:
                 wanted = True
             progress.network.train()
-        return bool(_mean(torch.tensor(float(wanted), device=self.device)) > 0)
+        return bool(_mean(torch.tensor(float(wanted), dtype=torch.float32, device=self.device)) > 0)
 
     def _cuda(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
 
 
+def _whole(batches: Iterator[tuple[Tensor, list[str]]]) -> Iterator[tuple[Tensor, list[str]]]:
+    """Yield batches, and stop between two of them if asked to; a worker whose batch is half received would fail."""
+    while True:
+        with stopping.shield():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        stopping.check()
+        yield batch
+
+
 def _report(failures: list[str], reported: set[str]) -> None:
-    """Log why files were skipped, each reason once."""
+    """Warn why files were skipped, each reason once."""
     for reason in failures:
         if reason not in reported:
             reported.add(reason)
-            _logger.warning("skipped: %s", reason)
+            warnings.warn(f"skipped: {reason}", stacklevel=2)
 
 
 def _averaging(network: nn.Module) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,10 @@ from torch import Tensor, nn
 
 from neuralstyle._errors import whole_number
 from neuralstyle.feedforward.options import DEFAULT_BLOCKS, DEFAULT_WIDTH
+from neuralstyle.machine.surroundings import plain_torch
+
+MOST_CHANNELS, MOST_BLOCKS = 2**12, 2**10
+"""Most channels of the first stage and residual blocks: far more than any memory holds."""
 
 
 class Margins(NamedTuple):
@@ -58,8 +63,18 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.kernel, self.stride, self.upsample, self.relu = kernel, stride, upsample, relu
-        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride)
-        self.norm = nn.InstanceNorm2d(outputs, affine=True) if norm else None
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, dtype=torch.float32)
+        self.norm = nn.InstanceNorm2d(outputs, affine=True, dtype=torch.float32) if norm else None
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Draw the initial weights, with torch's distributions for convolutions."""
+        weight, bias = self.convolution.weight, self.convolution.bias
+        assert bias is not None
+        nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+        bound = 1 / math.sqrt(weight[0].numel())
+        nn.init.uniform_(bias, -bound, bound, generator=generator)
+        if self.norm is not None:
+            self.norm.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a whole feature map, ``(B, C, h, w)``."""
@@ -138,13 +153,15 @@ class TransformerNet(nn.Module):
 
     """
 
+    @plain_torch()
     def __init__(self, width: int = DEFAULT_WIDTH, blocks: int = DEFAULT_BLOCKS, *, seed: int | None = None) -> None:
         super().__init__()
-        self.width, self.blocks = whole_number("width", width, 1), whole_number("blocks", blocks, 1)
+        self.width = whole_number("width", width, 1, MOST_CHANNELS)
+        self.blocks = whole_number("blocks", blocks, 1, MOST_BLOCKS)
+        if seed is not None:
+            seed = whole_number("seed", seed, -(2**63), 2**64 - 1, hint=", or None")
         narrow, deep = 2 * width, 4 * width
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.default_generator.manual_seed(seed)
+        with torch.device("meta"):  # where modules draw no random weights
             self.down = nn.Sequential(
                 Stage(3, width, 9), Stage(width, narrow, 3, stride=2), Stage(narrow, deep, 3, stride=2)
             )
@@ -154,6 +171,11 @@ class TransformerNet(nn.Module):
                 Stage(narrow, width, 3, upsample=2),
                 Stage(width, 3, 9, norm=False, relu=False),
             )
+        self.to_empty(device="cpu")
+        generator = torch.default_generator if seed is None else torch.Generator("cpu").manual_seed(seed)
+        for stage in self.modules():
+            if isinstance(stage, Stage):
+                stage.initialize(generator)
         # Middle grey is equally far from both ends of the range.
         bias = self.parts()[2][-1].convolution.bias
         assert bias is not None

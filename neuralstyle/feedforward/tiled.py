@@ -12,14 +12,19 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import whole_number
+from neuralstyle._errors import brief, whole_number
+from neuralstyle._stopping import stopping
 from neuralstyle.feedforward.network import Margins, Moments, Stage, TransformerNet
+from neuralstyle.files.schema import shown
+from neuralstyle.images import MIN_SIDE
+from neuralstyle.images.tensors import check_floating
+from neuralstyle.machine.surroundings import plain_torch
 
 Size: TypeAlias = tuple[int, int]
 Read: TypeAlias = "Callable[[Box], Tensor]"
@@ -57,6 +62,7 @@ class Source(NamedTuple):
     after: int  # positions added by reflection at the end
 
 
+@plain_torch()
 def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None = None) -> Tensor:
     """Paint a picture with a network, without gradients; the result is on the picture's device.
 
@@ -67,7 +73,9 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
             whole. Functions other than a ``TransformerNet`` always see the whole picture.
 
     Raises:
-        ValueError: a tile of less than 32 pixels.
+        TypeError: the picture is not a dense floating tensor.
+        ValueError: the picture has another shape or is too small, a tile of less than 32 pixels, or the model returns
+            another shape, or NaN or infinite values.
         OSError: the temporary folder has no room for the feature maps of a picture in tiles.
 
     Example:
@@ -80,18 +88,45 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
         ```
 
     """
+    _check(image, tile)
+    if not callable(model):
+        raise TypeError(f"a model is a network, its file or a function of an image, received {brief(model)}")
     if not isinstance(model, TransformerNet):
         with torch.no_grad():
-            return model(image)
+            return _checked(model(image), image)
     training, first = model.training, next(model.parameters())
     model.eval()
     try:
         with torch.no_grad():
             moved = image.to(first)
             whole = tile is None or image.shape[2] * image.shape[3] <= tile * tile
-            return (model(moved) if whole or tile is None else run_tiled(model, moved, tile)).to(image)
+            painted = model(moved) if whole or tile is None else run_tiled(model, moved, tile)
+            return _checked(painted, image).to(image)
     finally:
         model.train(training)
+
+
+def _checked(painted: Any, image: Tensor) -> Tensor:
+    """Return what a model has made of a picture, if it is one of the same size."""
+    if not isinstance(painted, Tensor) or painted.shape != image.shape:
+        raise ValueError(
+            f"the model returns {shown(painted)} for a picture of shape {tuple(image.shape)}; a model for pictures "
+            "returns one of the same size"
+        )
+    if not painted.isfinite().all():
+        raise ValueError(
+            "the model paints NaN or infinite values: its weights are too large, or its training has diverged"
+        )
+    return painted
+
+
+def _check(image: Tensor, tile: int | None) -> None:
+    check_floating(image, "the image")
+    if image.ndim != 4 or image.shape[1] != 3 or not image.shape[0] or min(image.shape[2:]) < MIN_SIDE:
+        rule = f"an image to paint has shape (B, 3, H, W), with {MIN_SIDE} pixels or more on a side"
+        raise ValueError(f"{rule}, received {tuple(image.shape)}")
+    if tile is not None:
+        whole_number("tile", tile, MIN_TILE_SIDE, hint=" pixels")
 
 
 @torch.no_grad()
@@ -224,6 +259,7 @@ def _boxes(size: Size, tile: int) -> Iterator[Box]:
     """Yield rectangles of at most ``tile`` a side that cover a map once."""
     for top in range(0, size[0], tile):
         for left in range(0, size[1], tile):
+            stopping.check()
             yield Box(Interval(top, min(top + tile, size[0])), Interval(left, min(left + tile, size[1])))
 
 

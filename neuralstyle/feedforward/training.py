@@ -6,23 +6,32 @@ Importing this file does not import torch, so the command line can show the defa
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuralstyle._errors import brief
+from neuralstyle._stopping import interruptible, rescue
 from neuralstyle.feedforward.options import Paths, Records, StateFolder, TrainingData
+from neuralstyle.machine.surroundings import plain_torch
 
 if TYPE_CHECKING:
     import torch
 
     from neuralstyle._words import TrainingPrecision
     from neuralstyle.encoders.base import Encoder
-    from neuralstyle.feedforward.loop import TrainingCallback
+    from neuralstyle.feedforward.journal import Journal
+    from neuralstyle.feedforward.loop import Loop, TrainingCallback
     from neuralstyle.feedforward.network import TransformerNet
     from neuralstyle.images import Picture
     from neuralstyle.losses import Loss, LossSum
     from neuralstyle.styles import Style
 
 
+@interruptible
+@plain_torch()
 def train(
     style: Picture | Style | Sequence[Picture | Style],
     data: TrainingData | Paths,
@@ -79,6 +88,9 @@ def train(
         ValueError: bad input, or a run in ``state`` with other settings; before any training.
         FileNotFoundError: a file or folder does not exist.
         FloatingPointError: a loss is not finite; the message names it.
+        OSError: a file cannot be written. If only ``output`` cannot at the end, the message says where the network is.
+        Exception: any exception after the first step, KeyboardInterrupt too, has the network so far as its attribute
+            ``network``. After KeyboardInterrupt the state is that of the last step.
 
     Example:
         ```python
@@ -102,16 +114,18 @@ def train(
     convolution, because values are in [0, 1] and not in 0 to 255.
     """
     from neuralstyle import distributed
-    from neuralstyle.feedforward.journal import AveragedLosses, Checkpoints, Journal, Snapshots
-    from neuralstyle.feedforward.models import check_model_output, save_model
+    from neuralstyle.feedforward.journal import AveragedLosses, Checkpoints, Journal, Snapshots, held
+    from neuralstyle.feedforward.models import check_model_output
     from neuralstyle.feedforward.plan import plan_training
 
     data = data if isinstance(data, TrainingData) else TrainingData(data)
-    state = StateFolder(state) if isinstance(state, (str, os.PathLike)) else state
-    records = records or Records()
+    state = state if state is None or isinstance(state, StateFolder) else StateFolder(state)
+    records = Records() if records is None else records
+    if not isinstance(records, Records):
+        raise TypeError(f"records of a training are a Records, received {brief(records)}")
     if output is not None:
         check_model_output(output)
-    with distributed.session():
+    with distributed.session(), held(state):
         plan = plan_training(
             style,
             data,
@@ -123,13 +137,80 @@ def train(
             decay=decay,
             precision=precision,
         )
-        checkpoints = Checkpoints(state, plan.settings())
+        checkpoints = Checkpoints(state, {} if state is None else plan.settings())
         loop = plan.loop()
         if checkpoints.found is not None:
             loop.restore(checkpoints.found)
         averaged = AveragedLosses(records, plan.losses.names, loop.step)
         journal = Journal(checkpoints, averaged, Snapshots(records))
-        loop.run(plan.batches(loop.step), plan.epoch_steps, journal, callback, progress)
-        if output is not None and distributed.is_writer():
-            save_model(loop.network, output, half=half)
+        try:
+            loop.run(plan.batches(loop.step), plan.epoch_steps, journal, callback, progress)
+            _note(loop.network)
+            if output is not None and distributed.is_writer():
+                save_network(loop.network, output, half=half)
+        except BaseException as error:
+            rescue(partial(_keep, error, loop, journal))
+            raise
     return loop.network
+
+
+_last_network: TransformerNet | None = None
+
+
+def last_network() -> TransformerNet:
+    """Return the network that this process has trained last, finished or not.
+
+    In a notebook this is where the network is after ``network = train(...)`` was interrupted or has failed.
+
+    Raises:
+        LookupError: nothing has been trained yet.
+
+    """
+    if _last_network is None:
+        raise LookupError("nothing has been trained in this process yet")
+    return _last_network
+
+
+def save_network(network: TransformerNet, path: str | os.PathLike[str], *, half: bool = False) -> Path:
+    """Save a network after its training; if that fails, save it in the system's temporary folder.
+
+    Raises:
+        OSError: it cannot be saved at ``path``; the message says where it is.
+
+    """
+    from neuralstyle.feedforward.models import save_model
+    from neuralstyle.files import elsewhere
+
+    try:
+        return save_model(network, path, half=half)
+    except OSError as error:
+        place = save_model(network, elsewhere(path), half=half)
+        raise OSError(f"{error}; the network is in {place}") from error
+
+
+def _note(network: TransformerNet) -> TransformerNet:
+    global _last_network
+    _last_network = network
+    return network
+
+
+def _keep(error: BaseException, loop: Loop, journal: Journal) -> None:
+    """Keep the network of an interrupted training, and its state if the last step was taken whole."""
+    from neuralstyle import distributed
+
+    said = isinstance(error, KeyboardInterrupt) and not error.args
+    if not all(bool(weights.isfinite().all()) for weights in loop.network.parameters()):
+        return  # it has diverged
+    if not loop.step:
+        error.args = ("stopped before the first step; nothing was trained",) if said else error.args
+        return
+    error.network = _note(loop.network.eval())  # type: ignore[attr-defined]
+    if said:
+        where = "neuralstyle.feedforward.last_network() is the network so far"
+        error.args = (f"stopped after {loop.step} steps; {where}",)
+    # After an error the state stays that of the last regular step, from which a run with other settings may do better.
+    if isinstance(error, KeyboardInterrupt) and loop.is_whole and distributed.is_writer():
+        try:
+            journal.stop(loop)
+        except OSError as failure:
+            warnings.warn(f"the state of the training could not be written ({failure})", stacklevel=2)

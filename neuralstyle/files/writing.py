@@ -52,6 +52,8 @@ def writing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator
     except OSError as error:
         if error.errno in _FULL:
             raise OSError(error.errno, _full(path, temporary)) from error
+        if error.errno is None and path.name not in str(error):  # of a writer that does not say which file, or why
+            raise OSError(f"{path} cannot be written ({error}); the disk may be full") from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

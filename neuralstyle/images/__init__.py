@@ -4,15 +4,17 @@ Inside the library a picture is an sRGB float tensor of shape (B, 3, H, W) with 
 handles files, modes, profiles, orientation and transparency.
 """
 
+from neuralstyle.images.masks import region_of_color
+from neuralstyle.images.opening import pixel_limit
 from neuralstyle.images.reading import Picture, load_image
 from neuralstyle.images.resizing import resize_image
-from neuralstyle.images.sizes import MIN_SIDE, Pixels, Size, Width, check_size, fit_size, longest_side
-from neuralstyle.images.writing import ROUNDING_VARIANCE, WRITTEN_SUFFIXES, check_output, save_image, to_pil
+from neuralstyle.images.sizes import MAX_SIDE, MIN_SIDE, Pixels, Size, Width, check_size, fit_size, longest_side
+from neuralstyle.images.writing import ROUNDING_VARIANCE, check_output, save_image, to_pil
 
 __all__ = [
+    "MAX_SIDE",
     "MIN_SIDE",
     "ROUNDING_VARIANCE",
-    "WRITTEN_SUFFIXES",
     "Picture",
     "Pixels",
     "Size",
@@ -22,6 +24,8 @@ __all__ = [
     "fit_size",
     "load_image",
     "longest_side",
+    "pixel_limit",
+    "region_of_color",
     "resize_image",
     "save_image",
     "to_pil",

@@ -1,4 +1,4 @@
-"""16 bits per channel and files of more than 4 GB, through libvips; Pillow supports neither for colour."""
+"""Through libvips: 16 bits per channel and files of more than 4 GB, and vast pictures without a copy of them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import logging
 import struct
 import warnings
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
+from neuralstyle.images.opening import Opened, decoding
 from neuralstyle.images.profiles import is_grey, is_srgb, needed_profile
-from neuralstyle.images.strips import Raster, decoding, spans
+from neuralstyle.images.strips import Raster, spans
 
 MAX_TIFF_BYTES = 4_000_000_000
 """Most bytes of pixels in an ordinary TIFF, which has at most 2^32 bytes in all; larger files are BigTIFF."""
 
+VAST_PIXELS = 2**24
+"""Pixels from which libvips reads a picture at 8 bits, where it is installed: Pillow would hold it whole."""
+
+_VAST_MODES = ("L", "LA", "RGB", "RGBA")
 _BITS, _PHOTOMETRIC = 258, 262  # TIFF tags
 _MINIMUM_IS_BLACK, _RGB = 1, 2
 _NULL_HANDLER = logging.NullHandler()
@@ -66,7 +70,22 @@ def can_read_deep(name: str) -> bool:
     return True
 
 
-def find_late_exif(image: Image.Image, file: BufferedReader) -> None:
+def is_vast(image: Image.Image) -> bool:
+    """Tell whether a picture is so large that libvips should read it, and libvips gives the same values."""
+    if image.width * image.height < VAST_PIXELS or "transparency" in image.info or image.mode not in _VAST_MODES:
+        return False
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        plain = set(tags.get(_BITS, ())) == {8} and tags.get(_PHOTOMETRIC) in (_MINIMUM_IS_BLACK, _RGB)
+    else:
+        plain = image.format in ("PNG", "WEBP")
+    try:
+        return plain and vips("") is not None
+    except ImportError:
+        return False
+
+
+def find_late_exif(image: Image.Image, file: IO[bytes]) -> None:
     """Find the EXIF block behind the pixels of a PNG, which Pillow finds only after decoding them."""
     if image.format != "PNG" or "exif" in image.info:
         return
@@ -81,28 +100,33 @@ def find_late_exif(image: Image.Image, file: BufferedReader) -> None:
     file.seek(start)
 
 
-def deep_raster(path: Path, image: Image.Image, name: str, orientation: int) -> Raster:
-    """Read the rows of a PNG or TIFF file at 16 bits, in sRGB.
+def deep_raster(opened: Opened, name: str, orientation: int, shrink: float = 1) -> Raster:
+    """Read the rows of a PNG, TIFF or WebP file at the bits that it has, in sRGB.
 
     Args:
-        path: the file.
-        image: the same picture, opened by Pillow and not decoded.
+        opened: the picture, opened by Pillow and not decoded.
         name: name of the picture in errors.
         orientation: EXIF's number, 1 to 8.
+        shrink: decode a WebP at its sides divided by this, at least 1.
 
     """
     pyvips = vips(name)
-    load = {"PNG": pyvips.Image.pngload, "TIFF": pyvips.Image.tiffload}[image.format or ""]
+    kind = {"PNG": "png", "TIFF": "tiff", "WEBP": "webp"}[opened.image.format or ""]
+    options: dict[str, Any] = {"scale": 1 / shrink} if kind == "webp" else {}
+    is_path = isinstance(opened.source, Path)
+    load = getattr(pyvips.Image, f"{kind}load" if is_path else f"{kind}load_buffer")
     with decoding(name):
         # Sequential access also keeps libvips from caching the pixels of a file that is replaced later.
-        stored = load(str(path), access="sequential", fail_on="error")
-        picture = _to_srgb(stored, image, name)
+        source = str(opened.source) if is_path else opened.source
+        stored = load(source, access="sequential", fail_on="error", **options)
+        picture = _to_srgb(stored, opened.image, name)
+    number = np.uint16 if picture.format == "ushort" else np.uint8
 
     def strips() -> Iterator[npt.NDArray[Any]]:
         with decoding(name):
             region = pyvips.Region.new(picture)
             for top, end in spans(picture.height, picture.width):
-                values = np.frombuffer(region.fetch(0, top, picture.width, end - top), dtype=np.uint16)
+                values = np.frombuffer(region.fetch(0, top, picture.width, end - top), dtype=number)
                 yield values.reshape(end - top, picture.width, picture.bands)
 
     return Raster(name, picture.height, picture.width, strips(), orientation)
@@ -154,9 +178,11 @@ def _to_srgb(stored: Any, image: Image.Image, name: str) -> Any:
     if profile is not None:
         if colors == 1 and not is_grey(profile):
             color = color.bandjoin([color, color])
-        color = color.copy(interpretation="grey16" if color.bands == 1 else "rgb16")
+        depth = 16 if stored.format == "ushort" else 8
+        grey, colored = ("grey16", "rgb16") if depth == 16 else ("b-w", "srgb")
+        color = color.copy(interpretation=grey if color.bands == 1 else colored)
         color = _with_profile(color, profile).icc_import(embedded=True, **_INTENT)
-        color = color.icc_export(output_profile="srgb", depth=16, **_INTENT)
+        color = color.icc_export(output_profile="srgb", depth=depth, **_INTENT)
     if not transparent:
         return color
     alpha = stored.extract_band(colors)

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageCms
 
+from neuralstyle.images.opening import open_picture, short_name
+
 Profile: TypeAlias = bytes | str | os.PathLike[str]
 """The bytes of an ICC profile, or the path of a profile or of a picture that holds one."""
 
@@ -102,15 +104,14 @@ def _from_file(path: Path) -> bytes | None:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} to read the profile from; check the name and the folder")
     with path.open("rb") as file:
-        start = file.read(40)
-        file.seek(0)
-        if start[36:] == b"acsp":  # the signature of ICC profiles
+        if file.read(40)[36:] == b"acsp":  # the signature of ICC profiles
+            file.seek(0)
             return file.read()
-        try:
-            with Image.open(file) as image:
-                data: bytes | None = image.info.get("icc_profile")
-        except Exception as error:
-            raise ValueError(f"{path} is neither a picture nor an ICC profile; give one of the two") from error
+    try:
+        with open_picture(path) as opened:
+            data: bytes | None = opened.image.info.get("icc_profile")
+    except ValueError as error:
+        raise ValueError(f"{short_name(path)} is neither a picture nor an ICC profile; give one of the two") from error
     return data
 
 

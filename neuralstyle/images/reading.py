@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,27 +15,43 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from neuralstyle.images.deep import can_read_deep, deep_raster, find_late_exif, is_deep
+from neuralstyle.images.deep import can_read_deep, deep_raster, find_late_exif, is_deep, is_vast
+from neuralstyle.images.opening import Opened, decoding, load_pixels, open_picture, short_name
 from neuralstyle.images.profiles import to_srgb
 from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Size, check_size, fit_size, longest_side
-from neuralstyle.images.strips import Raster, assemble, check_dtype, check_range, decoding, on_white, spans
+from neuralstyle.images.strips import MAX_OVERSHOOT, Raster, assemble, check_dtype, check_range, on_white, spans
 from neuralstyle.images.tensors import check_dense, check_floating
+from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 
 Picture: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Tensor
 """Anything that ``load_image`` takes: a path, a PIL image, a numpy array or a tensor."""
 
-_OPEN_LOCK = threading.Lock()  # warnings.catch_warnings is not thread-safe
+Fit: TypeAlias = Callable[[int, int], tuple[int, int]]
+"""From the (height, width) of an upright picture to those to load it at."""
+
+WHOLE_PIXELS = 2**20
+"""A picture of up to so many pixels is always decoded whole, and no value of it changes."""
+
+SPARE = 2
+"""How many times the sides that are needed a picture has at least, where fewer pixels than the file's are decoded."""
+
+_SHRINKING = ("JPEG", "MPO", "WEBP")  # formats that can be decoded at a fraction of their size
+_MAX_PILLOW_WEBP = 2**26  # pixels, of which Pillow takes 16 bytes each and seconds
 
 
+@plain_torch()
 def load_image(picture: Picture, size: Size | None = None) -> Tensor:
     """Load a picture as an RGB tensor of shape (1, 3, H, W) with values in [0, 1].
 
     Files and PIL images are turned upright by their EXIF orientation and converted to sRGB from their colour profile.
     PNG and TIFF files with 16 bits per channel keep them: colour, and grey with a profile, needs libvips
     (``pip install 'neuralstyle[large]'``; without it they are read at 8 bits, with a warning). Of several frames or
-    pages the first is read. Transparent pixels are blended with white. Grey becomes three equal channels. Besides the
-    result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
+    pages the first is read, with a warning. Transparent pixels are blended with white. Grey becomes three equal
+    channels. Besides the result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
+
+    Of a JPEG or large WebP with far more pixels than ``size`` asks for, fewer are decoded: at least twice the sides of
+    the result. On average the values then differ from those of all pixels by less than two of 256 levels.
 
     Args:
         picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
@@ -52,9 +68,9 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
         IsADirectoryError: the path is a folder.
         TypeError: the picture, or the elements of an array or tensor, have another type; or the tensor is sparse,
             nested or on the meta device.
-        ValueError: the file is broken, empty, not a picture, or so large that Pillow suspects an attack; an array or
-            tensor has another shape; a value is NaN, infinite or outside [0, 1]; a side is below 16 pixels, before
-            or after resizing; or ``size`` is not a size.
+        ValueError: the file is broken, empty, not a picture in a known format, a device or a named pipe, or larger
+            than ``pixel_limit`` says; an array or tensor has another shape; a value is NaN, infinite or outside
+            [0, 1]; a side is below 16 pixels, before or after resizing; or ``size`` is not a size.
 
     Example:
         ```python
@@ -67,21 +83,62 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
     """
     if size is not None:
         check_size(size)
+    name = _name(picture)
+    return load_fitted(picture, lambda height, width: _sides(height, width, size, name))
+
+
+def load_fitted(picture: Picture, fit: Fit) -> Tensor:
+    """Load a picture as ``load_image`` does, at the (height, width) that a function gives for its own.
+
+    The function is called once. Where it asks for far fewer pixels than a file has, fewer are decoded.
+    """
+    name = _name(picture)
+
+    def checked(height: int, width: int) -> tuple[int, int]:
+        if min(height, width) < MIN_SIDE:
+            raise ValueError(f"{name} is {width} x {height} pixels; give one of at least {MIN_SIDE} on each side")
+        return fit(height, width)
+
     if isinstance(picture, Tensor):
-        image = _from_tensor(picture)
-        sides = _sides(image.shape[-2], image.shape[-1], size, "the tensor")
-        return resize_image(image, sides)
+        image = from_tensor(picture)
+        return resize_image(image, checked(image.shape[-2], image.shape[-1]))
     if isinstance(picture, (str, os.PathLike)):
-        raster = _from_file(Path(picture), str(picture))
-    elif isinstance(picture, Image.Image):
+        with open_picture(Path(picture)) as opened:
+            return _from_file(opened, name, checked)
+    if isinstance(picture, Image.Image):
         raster = from_pil(picture)
     elif isinstance(picture, np.ndarray):
-        raster = _from_array(picture, "the array")
+        raster = from_array(picture, "the array")
     else:
         kind = type(picture).__name__
         raise TypeError(f"a picture is a path, a PIL image, a numpy array or a tensor, received {kind}")
-    sides = _sides(*raster.sides, size, raster.name)
-    return assemble(raster, sides)
+    return assemble(raster, checked(*raster.sides))
+
+
+def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]]:
+    """Load a picture that will be resized, large enough for that and not much larger.
+
+    A picture of more than a megapixel, with more than four times the sides that are needed, is loaded at twice these
+    sides. Any other keeps its own size.
+
+    Args:
+        picture: as for ``load_image``.
+        longest: from the (height, width) of the picture to the longest side in pixels that is needed.
+
+    Returns:
+        The picture, (1, 3, H, W), and the (height, width) that it has itself.
+
+    """
+    own: list[tuple[int, int]] = []
+
+    def fit(height: int, width: int) -> tuple[int, int]:
+        own.append((height, width))
+        needed = longest(height, width)
+        if height * width <= WHOLE_PIXELS or max(height, width) <= SPARE * SPARE * needed:
+            return height, width
+        return fit_size(height, width, SPARE * needed)
+
+    return load_fitted(picture, fit), own[0]
 
 
 def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
@@ -91,31 +148,44 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
         ValueError: the image cannot be decoded, or holds integers beyond 16 bits.
 
     """
-    with decoding(name):
-        image.load()
+    load_pixels(image, name)
     orientation = _orientation(image, name)
-    if image.mode.startswith("I;16") or image.mode == "F":
-        return _from_array(np.asarray(image), name, orientation)
+    if image.mode.startswith("I;16"):
+        return from_array(np.asarray(image), name, orientation)
+    if image.mode == "F":
+        return from_array(_in_range(np.asarray(image), name), name, orientation)
     if image.mode == "I":
         values = np.asarray(image)
         low, high = values.min(), values.max()
         if low < 0 or high > 65535:
             raise ValueError(f"{name} holds integers from {low} to {high}; scale them to 16 bits, 0 to 65535")
-        return _from_array(values.astype(np.uint16), name, orientation)
-    convert = to_srgb(image, name)
+        return from_array(values.astype(np.uint16), name, orientation)
+    with decoding(name):
+        convert = to_srgb(image, name)
 
     def strips() -> Iterator[npt.NDArray[Any]]:
         for top, end in spans(image.height, image.width):
             whole = end - top == image.height
-            yield np.asarray(convert(image if whole else image.crop((0, top, image.width, end))))
+            with decoding(name):
+                strip = np.asarray(convert(image if whole else image.crop((0, top, image.width, end))))
+            yield strip
 
     return Raster(name, image.height, image.width, strips(), orientation)
 
 
+def _in_range(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Check floating values of a file; unlike arrays, files are often made with values up to 255 or more."""
+    low, high = float(values.min()), float(values.max())
+    if math.isfinite(low) and math.isfinite(high) and (low < -MAX_OVERSHOOT or high > 1 + MAX_OVERSHOOT):
+        raise ValueError(
+            f"{name} holds floating values from {low:g} to {high:g}, and those of a picture are 0 to 1; divide them, "
+            "or save it with 8 or 16 bits a channel"
+        )
+    return values
+
+
 def _sides(height: int, width: int, size: Size | None, name: str) -> tuple[int, int]:
     """Return the (height, width) of the result."""
-    if min(height, width) < MIN_SIDE:
-        raise ValueError(f"{name} is {width} x {height} pixels; give one of at least {MIN_SIDE} on each side")
     if size is None:
         return height, width
     try:
@@ -124,22 +194,38 @@ def _sides(height: int, width: int, size: Size | None, name: str) -> tuple[int, 
         raise ValueError(f"{name}, {error}") from None
 
 
-def _from_file(path: Path, name: str) -> Raster:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a picture in it")
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
-    with path.open("rb") as file:
-        if not file.peek(1):
-            raise ValueError(f"{path} is an empty file; give a picture")
-        with _OPEN_LOCK, warnings.catch_warnings(), decoding(name):
-            # Large pictures need no warning. Beyond twice its limit Pillow still raises an error.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file)
-        if is_deep(image) and can_read_deep(name):
-            find_late_exif(image, file)
-            return deep_raster(path, image, name, _orientation(image, name))
-        return from_pil(image, name)
+def _from_file(opened: Opened, name: str, fit: Fit) -> Tensor:
+    """Load the picture of a file; of JPEG and large WebP decode no more pixels than are needed."""
+    image = opened.image
+    pixels = image.width * image.height
+    find_late_exif(image, opened.file)
+    by_vips = (is_deep(image) and can_read_deep(name)) or is_vast(image)
+    if image.format == "WEBP" and pixels > _MAX_PILLOW_WEBP and not by_vips:
+        raise ValueError(
+            f"{name} is a WebP of {image.width} x {image.height} pixels, which needs libvips; run 'pip install "
+            "neuralstyle[large]', or convert it to JPEG"
+        )
+    sides, shrink = None, 1.0
+    if pixels > WHOLE_PIXELS and image.format in _SHRINKING:
+        stored = Raster(name, image.height, image.width, (), _orientation(image, name))
+        sides = fit(*stored.sides)
+        shrink = max(1, min(own / (SPARE * side) for own, side in zip(stored.sides, sides, strict=True)))
+    if by_vips:
+        raster = deep_raster(opened, name, _orientation(image, name), shrink)
+    else:
+        if shrink >= SPARE:  # JPEG can be decoded at 1/2, 1/4 or 1/8 of its sides
+            with decoding(name):
+                image.draft(image.mode, (math.ceil(image.width / shrink), math.ceil(image.height / shrink)))
+        raster = from_pil(image, name)
+    return assemble(raster, fit(*raster.sides) if sides is None else sides)
+
+
+def _name(picture: object) -> str:
+    """What errors call a picture."""
+    kinds = {Tensor: "the tensor", Image.Image: "the PIL image", np.ndarray: "the array"}
+    if isinstance(picture, (str, os.PathLike)):
+        return short_name(Path(picture))
+    return next((name for kind, name in kinds.items() if isinstance(picture, kind)), "the picture")
 
 
 def _orientation(image: Image.Image, name: str) -> int:
@@ -151,7 +237,8 @@ def _orientation(image: Image.Image, name: str) -> int:
         return 1
 
 
-def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Raster:
+def from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Raster:
+    """Read the rows of an array."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
         raise ValueError(f"{name} has shape {array.shape}; an array is (H, W) or (H, W, C) with C 1, 3 or 4")
     check_dtype(array.dtype, name)
@@ -160,8 +247,9 @@ def _from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Ras
     return Raster(name, height, width, strips, orientation)
 
 
-def _from_tensor(tensor: Tensor) -> Tensor:
-    image = check_dense(tensor, "the tensor").detach()
+def from_tensor(tensor: Tensor) -> Tensor:
+    """Return a tensor as a picture (1, 3, H, W)."""
+    image = plain_tensor(check_dense(tensor, "the tensor").detach())
     if image.ndim == 3:
         image = image[None]
     if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (1, 3, 4) or not image.numel():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle._errors import is_whole
-from neuralstyle.images.sizes import fit_size
+from neuralstyle._errors import brief, is_whole
+from neuralstyle.images.sizes import MAX_SIDE, fit_size
 from neuralstyle.images.tensors import HALF, check_floating
 
 
@@ -23,7 +23,7 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
 
     Raises:
         TypeError: ``image`` is not a dense floating tensor.
-        ValueError: ``image`` has another shape, or ``size`` is not made of whole numbers of at least 1.
+        ValueError: ``image`` has another shape, or ``size`` is not made of whole numbers from 1 to 65,536.
 
     Example:
         ```python
@@ -35,12 +35,13 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
 
     """
     check_floating(image, "the image")
-    if image.ndim != 4:
+    if image.ndim != 4 or not image.numel():
         raise ValueError(f"an image to resize has shape (B, C, H, W), received {tuple(image.shape)}")
     sides = size if isinstance(size, tuple) else (size, size)
-    if len(sides) != 2 or not all(is_whole(side) and side >= 1 for side in sides):
+    if len(sides) != 2 or not all(is_whole(side) and 1 <= side <= MAX_SIDE for side in sides):
         raise ValueError(
-            f"size is a whole number of at least 1 or a pair (height, width) of such numbers, received {size!r}"
+            f"size is a whole number from 1 to {MAX_SIDE} or a pair (height, width) of such numbers, received "
+            f"{brief(size)}"
         )
     shape = size if isinstance(size, tuple) else fit_size(image.shape[-2], image.shape[-1], size)
     if shape == image.shape[-2:]:

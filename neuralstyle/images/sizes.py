@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias, overload
 
-from neuralstyle._errors import whole_number
+from neuralstyle._errors import brief, whole_number
 
 MIN_SIDE = 16
 """The smallest side of a picture, in pixels: one position of VGG's relu5 layers."""
+
+MAX_SIDE = 2**16
+"""The largest side of a picture that is made, in pixels; files of most formats end there."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,10 @@ class Width:
     """The width of a picture in pixels, as a size; the height follows from the aspect.
 
     Args:
-        pixels: the width, at least 16.
+        pixels: the width, from 16 to 65,536.
 
     Raises:
-        ValueError: ``pixels`` is not a whole number of at least 16.
+        ValueError: ``pixels`` is not such a whole number.
 
     Example:
         ```python
@@ -34,7 +37,7 @@ class Width:
     pixels: int
 
     def __post_init__(self) -> None:
-        whole_number("size Width", self.pixels, MIN_SIDE, hint=" pixels")
+        _check_most("size Width", whole_number("size Width", self.pixels, MIN_SIDE, hint=" pixels"), MAX_SIDE)
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ class Pixels:
     """The number of pixels of a picture, as a size: the largest picture of that aspect with no more pixels.
 
     Args:
-        pixels: the number of pixels, at least 256, which is 16 x 16.
+        pixels: the number of pixels, from 256, which is 16 x 16, to 65,536 x 65,536.
 
     Raises:
-        ValueError: ``pixels`` is not a whole number of at least 256.
+        ValueError: ``pixels`` is not such a whole number.
 
     Example:
         ```python
@@ -59,7 +62,7 @@ class Pixels:
     pixels: int
 
     def __post_init__(self) -> None:
-        whole_number("size Pixels", self.pixels, MIN_SIDE**2, hint=" pixels")
+        _check_most("size Pixels", whole_number("size Pixels", self.pixels, MIN_SIDE**2, hint=" pixels"), MAX_SIDE**2)
 
 
 Size: TypeAlias = int | Width | Pixels
@@ -78,11 +81,12 @@ def check_size(size: Size) -> Size:
     """Check a size and return it.
 
     Raises:
-        ValueError: ``size`` is neither a whole number of at least 16, nor a ``Width``, nor ``Pixels``.
+        ValueError: ``size`` is neither a whole number from 16 to 65,536, nor a ``Width``, nor ``Pixels``.
 
     """
     if not isinstance(size, (Width, Pixels)):
-        whole_number("size", size, MIN_SIDE, hint=" pixels (longest side; or give Width(...) or Pixels(...))")
+        hint = " pixels (longest side; or give Width(...) or Pixels(...))"
+        _check_most("size", whole_number("size", size, MIN_SIDE, hint=hint), MAX_SIDE)
     return size
 
 
@@ -98,8 +102,8 @@ def longest_side(size: Size, height: int, width: int) -> int:
         width: width of the picture in pixels.
 
     Raises:
-        ValueError: ``size`` is not a size, or a side would be shorter than 16 pixels; the message then names a size
-            that is large enough.
+        ValueError: ``size`` is not a size; a side would be shorter than 16 pixels, and the message names a size that
+            is large enough; or a side would be longer than 65,536.
 
     Example:
         ```python
@@ -122,11 +126,19 @@ def longest_side(size: Size, height: int, width: int) -> int:
         outcome = f"{width} x {height} pixels, would be {columns} x {rows} pixels at size={_written(size)}"
         enough = _written(_smallest(size, height, width))
         raise ValueError(f"{outcome}, under {MIN_SIDE} pixels on a side; use size={enough} or more, or crop it")
+    if longest > MAX_SIDE:
+        raise ValueError(
+            f"{width} x {height} pixels, would be {columns} x {rows} pixels at size={_written(size)}, over {MAX_SIDE} "
+            "pixels on a side; use a smaller size"
+        )
     return longest
 
 
 def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
     """Return the (height, width) with a given longest side that keeps the aspect to within a pixel.
+
+    Raises:
+        ValueError: a side is not a whole number of at least 1.
 
     Example:
         ```python
@@ -136,8 +148,17 @@ def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
         ```
 
     """
+    height, width, longest = (
+        whole_number(name, side, 1)
+        for name, side in (("height", height), ("width", width), ("the longest side", longest))
+    )
     scale = longest / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _check_most(name: str, pixels: int, most: int) -> None:
+    if pixels > most:
+        raise ValueError(f"{name} is at most {most} pixels, received {brief(pixels)}")
 
 
 def _longest_within(pixels: int, height: int, width: int) -> int:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from neuralstyle.images.resizing import resize_columns, resize_rows
 
+MAX_OVERSHOOT = 1e-3
+"""How far a value may lie beyond [0, 1], as by rounding; it is clamped."""
+
 _PIXELS_PER_STRIP = 2**18  # 3 MiB as float32 RGB
 _FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
-_MAX_OVERSHOOT = 1e-3  # beyond [0, 1]; a smaller one counts as rounding and is clamped
 # Steps through the rows and columns of an upright picture that visit its pixels in the stored order, by EXIF
 # orientation; from 5 on, columns and rows are swapped.
 _STEPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
@@ -78,21 +78,6 @@ def assemble(raster: Raster, sides: tuple[int, int]) -> Tensor:
     return torch.from_numpy(image)[None]
 
 
-@contextmanager
-def decoding(name: str) -> Iterator[None]:
-    """Convert any error of a decoder into a ``ValueError`` that names the picture."""
-    try:
-        yield
-    except Image.DecompressionBombError as error:
-        remedy = "raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
-        raise ValueError(f"{name} is too large: {str(error).rstrip('.')}; {remedy}") from error
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{name} is not a picture in a known format; convert it to PNG or JPEG") from error
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(f"{name} is broken, decoding it failed ({reason}); get a whole copy") from error
-
-
 def check_range(low: float, high: float, name: str) -> None:
     """Check that values between ``low`` and ``high`` lie in [0, 1].
 
@@ -102,7 +87,7 @@ def check_range(low: float, high: float, name: str) -> None:
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} holds NaN or infinite values; replace them by values in [0, 1]")
-    if low < -_MAX_OVERSHOOT or high > 1 + _MAX_OVERSHOOT:
+    if low < -MAX_OVERSHOOT or high > 1 + MAX_OVERSHOOT:
         received = f"{low:g} to {high:g}"
         raise ValueError(f"{name} holds values from {received}, not in [0, 1]; divide 8-bit values by 255")
 

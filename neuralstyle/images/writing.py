@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -9,25 +10,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from neuralstyle._errors import is_whole, whole_number
+from neuralstyle._errors import brief, is_whole, whole_number
 from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
+from neuralstyle.images.formats import WRITTEN, is_installed, missing
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
 from neuralstyle.images.tensors import HALF, check_floating
+from neuralstyle.machine.surroundings import plain_torch
 
 ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
-
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-WRITTEN_SUFFIXES = tuple(_FORMATS)
-"""The suffixes of the files that ``save_image`` writes."""
 
 _LOSSLESS = ("PNG", "TIFF")
 _PREDICTOR, _HORIZONTAL = 317, 2  # TIFF tag and its value for differences along a row
 
 
+@plain_torch()
 def to_pil(image: Tensor) -> Image.Image:
     """Convert a picture to an 8-bit RGB PIL image.
 
@@ -61,6 +61,7 @@ def to_pil(image: Tensor) -> Image.Image:
     return picture
 
 
+@plain_torch()
 def save_image(
     image: Tensor | Image.Image,
     path: str | os.PathLike[str],
@@ -77,9 +78,9 @@ def save_image(
 
     Args:
         image: a tensor (1, 3, H, W) or (3, H, W) in [0, 1], or a PIL image.
-        path: the file; it ends in .png, .jpg, .jpeg, .webp, .tif or .tiff.
+        path: the file; it ends in .png, .jpg, .jpeg, .jfif, .webp, .tif, .tiff or .avif.
         overwrite: replace an existing file.
-        quality: 1 to 100, for JPEG and WebP; PNG and TIFF are lossless (TIFF is compressed by deflate).
+        quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless (TIFF is compressed by deflate).
         depth: bits per channel: 8, or 16 for PNG and TIFF. A tensor is rounded to that many levels; a PIL image has
             only 8 bits. 16 needs libvips (``pip install 'neuralstyle[large]'``), and so does a TIFF of more than 4 GB
             of pixels, which becomes a BigTIFF.
@@ -94,7 +95,7 @@ def save_image(
         TypeError: ``image`` is neither a PIL image nor a dense floating tensor, or ``profile`` neither bytes nor a
             path.
         ValueError: the image, quality, depth or profile cannot be used.
-        ImportError: libvips is needed and not installed.
+        ImportError: libvips is needed and not installed, or Pillow was built without the format.
         OSError: as in ``check_output``, or writing failed.
 
     Example:
@@ -115,7 +116,7 @@ def save_image(
         )
     path = check_output(path, overwrite, depth=depth, profile=profile)
     quality = whole_number("quality", quality, 1, 100)
-    kind = _FORMATS[path.suffix.lower()]
+    kind = WRITTEN[path.suffix.lower()]
     icc = None if profile is None else read_profile(profile)
     pixels = image.shape[-2:].numel() if isinstance(image, Tensor) else image.height * image.width
     big = kind == "TIFF" and pixels * 3 * depth // 8 > MAX_TIFF_BYTES
@@ -127,8 +128,19 @@ def save_image(
         if isinstance(picture, Tensor):
             write_with_vips(picture, temporary, kind, depth, icc, big)
         else:
-            picture.save(temporary, kind, icc_profile=icc, **_options(kind, quality))
+            with _Complete(io.FileIO(temporary, "r+")) as file:
+                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
     return path
+
+
+class _Complete(io.BufferedRandom):
+    """A file that Pillow writes through Python, which writes everything or raises.
+
+    With the number of a file Pillow writes by itself, and takes a part for the whole where a disk becomes full.
+    """
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
 
 
 def check_output(
@@ -153,7 +165,7 @@ def check_output(
         FileNotFoundError: the folder of the file, or the file of the profile, does not exist.
         FileExistsError: the file exists and ``overwrite`` is false.
         PermissionError: the folder cannot be written.
-        ImportError: ``depth`` is 16 and libvips is not installed.
+        ImportError: ``depth`` is 16 and libvips is not installed, or Pillow was built without the format.
 
     Example:
         ```python
@@ -162,11 +174,14 @@ def check_output(
         try:
             check_output("picture.gif")
         except ValueError as error:
-            print(error)  # picture.gif: unknown suffix '.gif'; use one of .png .jpg .jpeg .webp .tif .tiff
+            print(error)  # picture.gif: unknown suffix '.gif'; use one of .png .jpg .jpeg .jfif .webp .tif .tiff .avif
         ```
 
     """
-    path = check_target(path, overwrite, suffixes=_FORMATS)
+    path = check_target(path, overwrite, suffixes=WRITTEN)
+    kind = WRITTEN[path.suffix.lower()]
+    if not is_installed(kind):
+        raise ImportError(f"{path} needs {missing(kind)}, or give another suffix")
     _check_depth(depth, path)
     if profile is not None:
         read_profile(profile)
@@ -175,10 +190,10 @@ def check_output(
 
 def _check_depth(depth: int, path: Path) -> None:
     if not is_whole(depth) or depth not in (8, 16):
-        raise ValueError(f"depth is 8 or 16 bits per channel, received {depth!r}")
+        raise ValueError(f"depth is 8 or 16 bits per channel, received {brief(depth)}")
     if depth == 16:
-        if _FORMATS[path.suffix.lower()] not in _LOSSLESS:
-            deep = " ".join(suffix for suffix, kind in _FORMATS.items() if kind in _LOSSLESS)
+        if WRITTEN[path.suffix.lower()] not in _LOSSLESS:
+            deep = " ".join(suffix for suffix, kind in WRITTEN.items() if kind in _LOSSLESS)
             raise ValueError(f"{path}: this format has 8 bits per channel; for depth=16 use one of {deep}")
         vips("depth=16")
 
@@ -187,7 +202,8 @@ def _options(kind: str, quality: int) -> dict[str, object]:
     if kind == "TIFF":
         return {"compression": "tiff_adobe_deflate", "tiffinfo": {_PREDICTOR: _HORIZONTAL}}
     # Full chroma resolution: many painted edges are changes of hue alone.
-    return {} if kind == "PNG" else {"quality": quality, "subsampling": 0}
+    full_chroma = "4:4:4" if kind == "AVIF" else 0
+    return {} if kind == "PNG" else {"quality": quality, "subsampling": full_chroma}
 
 
 def _checked(image: Tensor) -> Tensor:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from neuralstyle._errors import unknown, whole_number
+from neuralstyle._errors import brief, unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
+from neuralstyle.losses.tools.maps import check_maps
 
 Reference = Literal["content", "style", "previous"]
 """What a loss compares with: the content, the styles, or the previous frame. A regulariser's reference is None."""
@@ -71,6 +72,7 @@ class Loss(ABC):
     layer_weights: Sequence[float] | None = None
     joint: ClassVar[bool] = False
     reach: ClassVar[int] = 0
+    __array_ufunc__ = None  # otherwise an array of NumPy, multiplied by a loss, becomes one of losses
 
     def __post_init__(self) -> None:
         """Called at the end of a dataclass's construction."""
@@ -78,7 +80,11 @@ class Loss(ABC):
 
     @abstractmethod
     def forward(self, x: Any, target: Any) -> Tensor:
-        """The loss between features ``x`` and those of its target, both (B, C, h, w), as a scalar."""
+        """The loss between features ``x`` and those of its target, both (B, C, h, w), as a scalar.
+
+        An objective shows the features of all cells that the picture covers, also of those that its border cuts: h is
+        H / stride, rounded up. A joint loss sees the cells of its deepest layer at each of its layers.
+        """
 
     def __call__(self, x: Any, target: Any = None) -> Tensor:
         """Return the loss between feature maps, from ``forward``: a scalar that can be differentiated.
@@ -88,7 +94,8 @@ class Loss(ABC):
             target: features of the target, in the same form; None for a regulariser.
 
         Raises:
-            TypeError: the loss has a reference, and there is no target.
+            TypeError: the loss has a reference, and there is no target; or something that is no feature map.
+            ValueError: a tensor of another shape.
 
         """
         if target is None and self.reference is not None:
@@ -96,6 +103,9 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
+        check_maps(x, type(self).__name__, joint=self.joint)
+        if target is not None:
+            check_maps(target, type(self).__name__, joint=self.joint)
         return self.forward(x, target)
 
     def __repr__(self) -> str:
@@ -213,7 +223,7 @@ class Term:
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
-            raise TypeError(f"a term is a loss and its weight, received {self.loss!r} for the loss")
+            raise TypeError(f"a term is a loss and its weight, received {brief(self.loss)} for the loss")
         check_attributes(self.loss)
         object.__setattr__(self, "weight", _weight(self.weight))
 
@@ -234,13 +244,14 @@ class LossSum:
     """
 
     terms: tuple[Term, ...]
+    __array_ufunc__ = None  # as in Loss
 
     def __post_init__(self) -> None:
         terms = tuple(self.terms) if isinstance(self.terms, Sequence) else (self.terms,)
         for term in terms:
             if not isinstance(term, Term):
                 raise TypeError(
-                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {term!r}; or write "
+                    f"a LossSum is made of terms such as Term(ContentLoss(), 1.0), received {brief(term)}; or write "
                     "ContentLoss() + 2 * MyLoss()"
                 )
         object.__setattr__(self, "terms", terms)
@@ -257,6 +268,8 @@ class LossSum:
 
     def scaled(self, reference: Reference | None, factor: float) -> LossSum:
         """Return the sum with the terms that compare with ``reference`` multiplied by ``factor``."""
+        if reference is not None and not (isinstance(reference, str) and reference in REFERENCES):
+            raise unknown("reference", reference, REFERENCES)
         factor = _weight(factor)
         return LossSum(
             tuple(Term(t.loss, t.weight * factor) if t.loss.reference == reference else t for t in self.terms)
@@ -288,9 +301,9 @@ class LossSum:
 
 def _weight(value: float, of: str = "a loss") -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"the weight of {of} is a number, received {value!r}")
+        raise TypeError(f"the weight of {of} is a number, received {brief(value)}")
     if not math.isfinite(value):
-        raise ValueError(f"the weight of {of} is a finite number, received {value!r}")
+        raise ValueError(f"the weight of {of} is a finite number, received {brief(value)}")
     return float(value)
 
 
@@ -306,7 +319,7 @@ def as_sum(losses: Loss | LossSum, what: str = "losses") -> LossSum:
     if not isinstance(losses, LossSum):
         hint = f"; give {losses.__name__}()" if isinstance(losses, type) and issubclass(losses, Loss) else ""
         raise TypeError(
-            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {losses!r}{hint}"
+            f"{what} are a loss or a sum of losses such as ContentLoss() + 2 * MyLoss(), received {brief(losses)}{hint}"
         )
     if not losses.terms:
         raise ValueError(f"{what} are a sum of nothing; add one at least")
@@ -325,11 +338,14 @@ def weights_per_layer(loss: Loss) -> dict[str, float]:
     layers = layer_tuple(loss.layers, f"layers of {name}")
     if loss.layer_weights is None:
         return dict.fromkeys(layers, 1 / len(layers))
-    weights = tuple(loss.layer_weights) if isinstance(loss.layer_weights, Iterable) else (loss.layer_weights,)
+    try:
+        weights = tuple(loss.layer_weights)
+    except TypeError:  # a number, or an array of one
+        weights = (loss.layer_weights,)  # type: ignore[assignment]
     if len(weights) != len(layers):
         raise ValueError(
-            f"{name} has {len(layers)} layers {layers} and {len(weights)} layer_weights {weights}; give one weight for "
-            "each layer"
+            f"{name} has {len(layers)} layers {brief(layers)} and {len(weights)} layer_weights {brief(weights)}; "
+            "give one weight for each layer"
         )
     pairs = zip(layers, weights, strict=True)
     return {layer: _weight(weight, f"layer {layer!r} of {name}") for layer, weight in pairs}
@@ -361,7 +377,7 @@ def check_attributes(loss: Loss) -> None:
             f"{name}.reference is {loss.reference!r}; known are {', '.join(map(repr, REFERENCES))} and None"
         )
     if not isinstance(loss.joint, bool):
-        raise ValueError(f"{name}.joint is True or False, received {loss.joint!r}")
+        raise ValueError(f"{name}.joint is True or False, received {brief(loss.joint)}")
     if loss.joint and isinstance(loss, (StatisticLoss, PointwiseLoss)):
         raise ValueError(f"{name} is joint, which only a general Loss can be; derive it from Loss")
     whole_number(f"reach of {name}", loss.reach, 0, hint=" positions")

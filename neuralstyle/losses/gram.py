@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.tools.relative import relative
 
@@ -75,7 +75,7 @@ class GramStyleLoss(StatisticLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.normalization not in NORMALIZATIONS:
+        if not is_word(self.normalization, NORMALIZATIONS):
             raise unknown("normalization", self.normalization, NORMALIZATIONS)
 
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:

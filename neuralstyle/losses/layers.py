@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neuralstyle._errors import number
+from neuralstyle._errors import brief, number
 
 
 def layer_tuple(layers: str | Sequence[str], what: str = "layers") -> tuple[str, ...]:
@@ -16,7 +16,7 @@ def layer_tuple(layers: str | Sequence[str], what: str = "layers") -> tuple[str,
     # A set has no order, and an iterator would be empty the second time.
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, Sequence) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{what} are one or more names such as 'relu4_2', received {layers!r}")
+        raise ValueError(f"{what} are one or more names such as 'relu4_2', received {brief(layers)}")
     for name in names:
         if names.count(name) > 1:
             raise ValueError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import is_whole
+from neuralstyle._errors import brief, is_whole
 from neuralstyle.losses.base import Loss, Reference
 from neuralstyle.losses.tools.relative import relative
 
@@ -58,7 +58,7 @@ class LongRangeLoss(Loss):
         super().__post_init__()
         object.__setattr__(self, "shifts", tuple(self.shifts))
         if not self.shifts or any(not is_whole(shift) or shift < 1 for shift in self.shifts):
-            raise ValueError(f"shifts of LongRangeLoss are whole numbers of at least 1, received {self.shifts!r}")
+            raise ValueError(f"shifts of LongRangeLoss are whole numbers of at least 1, received {brief(self.shifts)}")
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """The distance between maps of any two sizes, averaged over the batch; 0 if no shift fits."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from neuralstyle.images import ROUNDING_VARIANCE, Picture, load_image
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE, spectrum
 from neuralstyle.metrics.references import lightness, with_content, with_style
 
@@ -15,6 +16,7 @@ PATCH_SIDE = 64  # pixels, a multiple of all periods
 FLATTEST_STYLE_SHARE = 0.05  # a picture is flat where its contrast is below that of this share of the style
 
 
+@plain_torch()
 def high_frequency_excess(picture: Picture, style: Picture, content: Picture | None = None) -> float:
     r"""Measure how much more fine grain the picture has than style and content, in decibels. Best near 0 or below.
 
@@ -55,6 +57,7 @@ def high_frequency_excess(picture: Picture, style: Picture, content: Picture | N
     return float(10 * (_fine_power(lightness(image)) / reference).log10())
 
 
+@plain_torch()
 def grid_energy(picture: Picture) -> float:
     r"""Measure the power of a grid of 2, 4 or 8 pixels above the spectrum around it, in decibels. Lower is better.
 
@@ -98,6 +101,7 @@ def grid_energy(picture: Picture) -> float:
     return max(_stand_out(level, period) for period in GRID_PERIODS)
 
 
+@plain_torch()
 def flat_area(picture: Picture, style: Picture) -> float:
     r"""Measure the share of the picture that is flatter than nearly all of the style. Lower is better.
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 
+from torch import Tensor
+
+from neuralstyle._errors import brief
 from neuralstyle.images import Picture, Size, load_image
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
 from neuralstyle.metrics.features import content_distance, structure, style_distance
-from neuralstyle.metrics.pixels import color_distance, spectrum_distance
+from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE, color_distance, spectrum_distance
+from neuralstyle.metrics.references import with_style
 
 BEST = {
     "style": "low",
@@ -58,6 +63,7 @@ class Scores:
     flat: float
 
 
+@plain_torch()
 def compare(
     content: Picture, style: Picture, pictures: Mapping[str, Picture], *, size: Size | None = None
 ) -> dict[str, Scores]:
@@ -76,8 +82,8 @@ def compare(
         The scores by name.
 
     Raises:
-        ValueError: no pictures, or a picture that is too small or has another aspect than the content; the message
-            names it.
+        ValueError: no pictures, a style that is too small, or a picture that is too small or has another aspect than
+            the content; the message names it.
         FileNotFoundError: a picture does not exist.
 
     Example:
@@ -92,6 +98,8 @@ def compare(
         ```
 
     """
+    if not isinstance(pictures, Mapping):
+        raise TypeError(f"pictures to compare are a mapping from names to pictures, received {brief(pictures)}")
     if not pictures:
         raise ValueError("there are no pictures to compare; give at least one")
     photograph, painting = load_image(content), load_image(style)
@@ -99,6 +107,7 @@ def compare(
     for name, picture in pictures.items():
         whole = load_image(picture)
         image = whole if size is None else load_image(whole, size)
+        _check_style(image, painting)
         try:
             found[name] = Scores(
                 style=style_distance(image, painting),
@@ -116,6 +125,16 @@ def compare(
     return found
 
 
+def _check_style(image: Tensor, painting: Tensor) -> None:
+    """Check that the style beside a result is large enough, or the message about its size would name the result."""
+    height, width = with_style(image, painting)[1].shape[2:]
+    if min(height, width) < MIN_SPECTRUM_SIDE <= min(image.shape[2:]):
+        raise ValueError(
+            f"the style is {painting.shape[3]} x {painting.shape[2]} pixels, {width} x {height} at the size of the "
+            f"results; measures need {MIN_SPECTRUM_SIDE} on each side, so give a larger or less narrow one"
+        )
+
+
 def table(scores: Mapping[str, Scores]) -> str:
     """Format scores as a table of plain text: a line for each picture, and one that says which values are good.
 
@@ -130,6 +149,8 @@ def table(scores: Mapping[str, Scores]) -> str:
         ```
 
     """
+    if not isinstance(scores, Mapping):
+        raise TypeError(f"scores are a mapping from names to Scores, as compare returns, received {brief(scores)}")
     names = [field.name for field in fields(Scores)]
     lines = [["", *names], ["best", *(BEST[name] for name in names)]]
     lines += [[name, *(_shown(value) for value in astuple(found))] for name, found in scores.items()]

@@ -9,12 +9,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import is_word, unknown
 from neuralstyle.encoders.base import Encoder, check_is_encoder, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
 from neuralstyle.losses.tools.nearest import direction
 from neuralstyle.losses.tools.sampling import sample
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.random_filters import RandomFilters, texture_layers
 from neuralstyle.metrics.references import with_content, with_style
 
@@ -25,6 +26,7 @@ MAX_POSITIONS = 1024  # of a feature map, whose pairwise distances are compared
 FEATURE_DIRECTIONS = 16  # for each layer, along which distributions are compared
 
 
+@plain_torch()
 def style_distance(
     picture: Picture,
     style: Picture,
@@ -67,7 +69,7 @@ def style_distance(
     Ustyuzhaninov et al., arXiv 1606.00021.
 
     """
-    if method not in STYLE_METHODS:
+    if not is_word(method, STYLE_METHODS):
         raise unknown("method of style_distance", method, STYLE_METHODS)
     network, names = _network(encoder, layers, None)
     image, target = with_style(picture, style)
@@ -77,6 +79,7 @@ def style_distance(
     return float(torch.stack(values).clamp(min=0).sqrt().mean())
 
 
+@plain_torch()
 def content_distance(
     picture: Picture,
     content: Picture,
@@ -120,6 +123,7 @@ def content_distance(
     return float(torch.stack(values).mean())
 
 
+@plain_torch()
 def structure(
     picture: Picture,
     content: Picture,
@@ -175,11 +179,18 @@ def _network(
     """Return the encoder and the names of the layers to compare."""
     if encoder is None:
         filters = _random_filters()
-        return filters, check_names(layers or default or texture_layers(filters), filters.layers, filters.name)
-    if not layers:
+        wanted = default or texture_layers(filters) if layers is None else layers
+        return filters, _some(check_names(wanted, filters.layers, filters.name), filters)
+    if layers is None:
         raise ValueError(f"the layers of {encoder_name(encoder)} to compare are not given; give layers=[...]")
     check_is_encoder(encoder)
-    return encoder, check_names(layers, encoder.layers, encoder_name(encoder))
+    return encoder, _some(check_names(layers, encoder.layers, encoder_name(encoder)), encoder)
+
+
+def _some(names: tuple[str, ...], encoder: Encoder) -> tuple[str, ...]:
+    if not names:
+        raise ValueError(f"the layers of {encoder_name(encoder)} to compare are none; give one at least")
+    return names
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from neuralstyle.color import rgb_to_oklab
 from neuralstyle.images import ROUNDING_VARIANCE, Picture
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.references import lightness, with_style
 
 COLOR_DIRECTIONS = 32  # in OkLab, along which colours are compared
@@ -17,6 +18,7 @@ MIN_SPECTRUM_SIDE = 64  # pixels, so that a picture has a frequency in each band
 _LOWEST_OCTAVE = -6  # the lowest frequency is 2^-6 cycles per pixel
 
 
+@plain_torch()
 def color_distance(picture: Picture, style: Picture) -> float:
     r"""Measure the average distance that colours have to move to become those of the style. Lower is closer.
 
@@ -52,6 +54,7 @@ def color_distance(picture: Picture, style: Picture) -> float:
     return float(2 * (quantiles - target_quantiles).abs().mean())
 
 
+@plain_torch()
 def spectrum_distance(picture: Picture, style: Picture) -> float:
     r"""Measure how the power of details of each size differs from the style's, in decibels. Lower is closer.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from neuralstyle._errors import whole_number
 from neuralstyle.encoders import Layer
 from neuralstyle.encoders.base import check_image, check_names
+from neuralstyle.machine.surroundings import plain_torch
 
 STRIDE_OF_SIDE = {3: 1, 7: 1, 11: 1, 22: 2, 44: 4, 88: 8}
 """Side of the filters in pixels -> side of the cells over which the picture is averaged for them, in pixels."""
@@ -64,6 +65,7 @@ class RandomFilters(nn.Module):
 
     name = "random filters"
 
+    @plain_torch()
     def __init__(self, filters: int = 64, seed: int = 0) -> None:
         super().__init__()
         whole_number("filters of RandomFilters", filters, 2)

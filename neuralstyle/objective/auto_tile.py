@@ -19,9 +19,7 @@ SAMPLE_SIDE = 256
 """Approximate longest side in pixels of the view on which memory is measured."""
 
 
-def largest_fitting_tile(
-    source: FeatureSource, image: Tensor, readers: Sequence[Reader], stride: int, reach: int
-) -> int | None:
+def largest_fitting_tile(source: FeatureSource, image: Tensor, readers: Sequence[Reader], reach: int) -> int | None:
     """Return the largest tile that fits half of the free memory, or None if the whole picture fits.
 
     One small tile of the picture is evaluated forward and backward, and its peak memory divided by the number of pixels
@@ -31,7 +29,6 @@ def largest_fitting_tile(
         source: source of the features.
         image: (B, 3, H, W), on the device of the evaluation.
         readers: readers of the features.
-        stride: the deepest stride of the layers in use.
         reach: how many pixels beyond its cell the farthest-seeing layer sees.
 
     Raises:
@@ -39,7 +36,7 @@ def largest_fitting_tile(
 
     """
     height, width = image.shape[2:]
-    per_pixel = _bytes_per_pixel(source, image, _sample(height, width, stride, reach), readers)
+    per_pixel = _bytes_per_pixel(source, image, _sample(height, width, source.step, reach), readers)
     free = FREE_MEMORY_SHARE * free_memory(image.device)
     if image.device.type == "cpu":
         free /= distributed.neighbours()
@@ -47,7 +44,7 @@ def largest_fitting_tile(
     whole = image.nbytes + 3 * _map_bytes(source, image, readers)
     pixels = distributed.least(max(free - whole, 0) / per_pixel, image.device)
     try:
-        return largest_tile(height, width, stride, reach, pixels)
+        return largest_tile(height, width, source.step, reach, pixels)
     except ValueError as error:
         raise MemoryError(
             f"no tile fits the memory of {image.device}: {error} that {free / 2**20:.0f} MiB hold (half of what is "

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import brief
 from neuralstyle.encoders.base import Layer
 from neuralstyle.images.tensors import FLOATS
 from neuralstyle.losses import Loss, PointwiseLoss, StatisticLoss
@@ -27,7 +28,7 @@ def check_picture(image: Any) -> None:
     """
     if not isinstance(image, Tensor):
         raise TypeError(
-            f"the image is a (B, 3, H, W) tensor in [0, 1], received {_brief(image)}; load_image() makes one"
+            f"the image is a (B, 3, H, W) tensor in [0, 1], received {brief(image)}; load_image() makes one"
         )
     if image.layout != torch.strided:
         raise ValueError(f"the image is a dense tensor, received one of layout {image.layout}; call its to_dense()")
@@ -37,7 +38,7 @@ def check_picture(image: Any) -> None:
         raise ValueError(
             f"the image is a floating tensor in [0, 1], received {image.dtype}; convert it, for example with .float()"
         )
-    if image.ndim != 4 or image.shape[1] != 3 or not image.shape[0]:
+    if image.ndim != 4 or image.shape[1] != 3 or not image.numel():
         raise ValueError(f"the image is a (B, 3, H, W) tensor in [0, 1], received the shape {tuple(image.shape)}")
 
 
@@ -102,10 +103,10 @@ def check_linear(loss: StatisticLoss, layer: Layer, like: Tensor) -> None:
     """
     generator = torch.Generator().manual_seed(0)
     shape = (2, layer.channels, SAMPLE_POSITIONS)
-    x = torch.rand(shape, generator=generator).to(like)
+    x = torch.rand(shape, generator=generator, dtype=torch.float32).to(like)
     before = x.clone()
     # Sixteenths: their sums are exact in every dtype.
-    a, b = (torch.randint(1, 17, (2, 2, 1, SAMPLE_POSITIONS), generator=generator) / 16).to(like)
+    a, b = torch.randint(1, 17, (2, 2, 1, SAMPLE_POSITIONS), generator=generator, dtype=torch.int64).to(like) / 16
     half = slice(None, SAMPLE_POSITIONS // 2), slice(SAMPLE_POSITIONS // 2, None)
     with torch.no_grad(), forked_random_numbers(like):
         both, first, second = (_statistic(loss, x, weight) for weight in (a + b, a, b))
@@ -168,12 +169,6 @@ def _largest(tensor: Tensor) -> float:
 
 def _shape(value: Any) -> str:
     if not isinstance(value, Tensor):
-        return _brief(value)
+        return brief(value)
     shape = f"the shape {tuple(value.shape)}"
     return shape if value.is_floating_point() else f"a tensor of {value.dtype} and {shape}"
-
-
-def _brief(value: Any) -> str:
-    """The beginning of an object's repr."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}... ({type(value).__name__})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -13,6 +14,7 @@ from torch import Tensor
 from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, encoder_name
 from neuralstyle.encoders.precision import InPrecision
 from neuralstyle.encoders.walking import visit_all, walk_features
+from neuralstyle.objective.borders import continued
 
 IMAGE = Layer("image", "image", channels=3, stride=1, reach=0)
 
@@ -36,19 +38,32 @@ def layers_of(encoder: Encoder) -> Mapping[str, Layer]:
 class FeatureSource:
     """An encoder as the objective uses it.
 
-    It always has the layer "image", passes features on one layer at a time, and checks their shapes.
+    It always has the layer "image", passes features on one layer at a time, and checks their shapes. It shows the
+    encoder the picture continued to whole cells of every layer in use (see ``borders``).
+
+    Args:
+        encoder: the encoder.
+        in_use: names of the layers at which pictures are compared. All of a source's pictures are continued alike, as
+            features can be compared only then.
+
+    Attributes:
+        layers: every layer by name.
+        in_use: names of the layers in use, each once.
+        step: side in pixels of the whole cells of every layer in use: the deepest stride, where each divides the next.
 
     Raises:
         TypeError: the object is not an encoder.
 
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, in_use: Iterable[str]) -> None:
         self.layers = layers_of(encoder)
         self.encoder = encoder
+        self.in_use = tuple(dict.fromkeys(in_use))
+        self.step = math.lcm(*(self.layers[name].stride for name in self.in_use))
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Return features by layer name."""
+        """Return features of the continued picture by layer name."""
         features: dict[str, Tensor] = {}
 
         def keep(name: str, maps: Tensor) -> Tensor:
@@ -61,11 +76,23 @@ class FeatureSource:
     def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
         """Call ``visit`` with each layer's name and features; the network continues with the features it returns.
 
+        The features are those of the continued picture.
+
         Raises:
-            ValueError: features are missing, are not what the layer says, or have no gradient.
+            ValueError: the picture is too small, or features are missing, are not what the layer says, or have no
+                gradient.
 
         """
-        self._walk(image, layers, visit, partial(walk_features, self.encoder, image))
+        wanted = tuple(layers)
+        height, width = image.shape[2:]
+        for layer in (self.layers[name] for name in wanted):
+            if min(height, width) < layer.stride:
+                raise ValueError(
+                    f"a picture of {width} x {height} pixels is too small for layer {layer.name!r}, which needs "
+                    f"{layer.stride} on each side; use a larger picture or a shallower layer"
+                )
+        image = continued(image, self.step)
+        self._walk(image, wanted, visit, partial(walk_features, self.encoder, image))
 
     def check(self, features: Any, layers: Iterable[str], image: Tensor) -> None:
         """Check what a call of the encoder has returned for a picture.
@@ -113,16 +140,13 @@ class FeatureSource:
 
     def without_compiling(self) -> FeatureSource:
         """Return the same source without ``torch.compile``, for measuring memory."""
-        return FeatureSource(self.encoder.without_compiling()) if isinstance(self.encoder, InPrecision) else self
+        if not isinstance(self.encoder, InPrecision):
+            return self
+        return FeatureSource(self.encoder.without_compiling(), self.in_use)
 
     def _check(self, name: str, maps: Any, image: Tensor) -> None:
         layer = self.layers[name]
         height, width = image.shape[2:]
-        if min(height, width) < layer.stride:
-            raise ValueError(
-                f"a picture of {width} x {height} pixels is too small for layer {name!r}, which needs {layer.stride} "
-                "on each side; use a larger picture or a shallower layer"
-            )
         expected = (image.shape[0], layer.channels, height // layer.stride, width // layer.stride)
         received = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
         if received != expected:

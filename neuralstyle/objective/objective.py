@@ -15,9 +15,12 @@ from neuralstyle.encoders.base import Encoder, encoder_name, on_encoder
 from neuralstyle.images import Picture
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.devices import find_device
+from neuralstyle.machine.surroundings import plain_tensor, plain_torch
+from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.contract import check_picture
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import Part, positions, reach_of, resolve, size_of
+from neuralstyle.objective.parts import Part, layers_in_use, positions, reach_of, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
@@ -55,6 +58,10 @@ class Objective:
     styles s of a region with their shares $b_s$, which add up to 1. Losses that compare with the content, and
     regularisers, have one region: everywhere. A statistic is weighted by its region and divided by the sum of the
     weights; ``Style.edges`` says how a region becomes weights of a layer's positions.
+
+    At every layer a position weighs by the part of its cell that the picture covers. The encoder sees the picture
+    continued by its mirror image to whole cells of all layers in use, so that the border cuts none; what lies beyond
+    the picture has no weight. Losses on whole maps see the cells that the picture covers, each in full.
 
     Targets are computed once, here. Tiles give the same result to rounding: a first pass over the tiles adds up what
     each loss needs, the losses are differentiated with respect to these totals, and a second pass back-propagates that
@@ -98,12 +105,14 @@ class Objective:
         assert evaluation.gradient.shape == content.shape
         ```
 
-    Papers: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 7. Regions after Gatys et al. 2017, arXiv 1611.07865,
+    Papers: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 7, with the difference that cells at the border are
+    completed; code after the paper drops those that the border cuts. Regions after Gatys et al. 2017, arXiv 1611.07865,
     with the difference that a region weighs as much as its share of the area, so that every pixel has the same
     balance of content and style.
 
     """
 
+    @plain_torch()
     def __init__(
         self,
         encoder: Encoder,
@@ -118,11 +127,11 @@ class Objective:
     ) -> None:
         self.encoder = encoder
         self.losses = as_sum(losses)
-        self._storage = MapStorage(map_dtype, None if map_device is None else torch.device(map_device))
+        self._storage = MapStorage(map_dtype, None if map_device is None else find_device(map_device))
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
         terms = resolve(self.losses)
-        self._source = FeatureSource(encoder)
+        self._source = FeatureSource(encoder, layers_in_use(terms))
         self._planner = TilePlanner(self._source, terms)
         self._planner.check(tile)
         self._tile = tile
@@ -130,6 +139,7 @@ class Objective:
         self._position_weights = PositionWeights(self._source, self._parts)
         self._size = size_of_result(references)
 
+    @plain_torch()
     def evaluate(
         self,
         image: Tensor,
@@ -162,6 +172,7 @@ class Objective:
 
         """
         check_picture(image)
+        image = plain_tensor(image)
         like = on_encoder(self.encoder, image[:0])
         if (image.dtype, image.device) != (like.dtype, like.device):
             raise ValueError(
@@ -254,7 +265,7 @@ class Objective:
 
 
 class PositionWeights:
-    """Each part's region at its layer, as weights of positions (None: everywhere) and their sum.
+    """Each part's region at its layer, as weights of positions (None: all are 1) and their sum.
 
     The weights for the last size are cached, since successive pictures have the same size.
     """
@@ -265,12 +276,18 @@ class PositionWeights:
         ) -> tuple[list[Tensor | None], list[float]]:
             like = torch.empty(0, dtype=dtype, device=device)
             pixels = {part.region: part.region.pixels(size, like) for part in parts if part.region}
+            whole: dict[int, Tensor | None] = {}  # by stride: the weights everywhere, which many parts share
             weights: list[Tensor | None] = []
             counts: list[float] = []
             for part in parts:
                 layer, region = source.layers[part.layers[0]], part.region
-                reach = reach_of(part.loss, layer)
-                weight = position_weights(pixels[region], layer.stride, reach, region.edges) if region else None
+                if region is None:
+                    if layer.stride not in whole:
+                        whole[layer.stride] = coverage(size, layer.stride, like)
+                    weight = whole[layer.stride]
+                else:
+                    reach = reach_of(part.loss, layer)
+                    weight = position_weights(pixels[region], layer.stride, reach, region.edges, step=source.step)
                 weights.append(weight)
                 counts.append(positions(weight, size, layer.stride))
             return weights, counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Part(ABC):
     loss: Loss
     weight: float
     layers: tuple[str, ...]
+    whole: int  # side in pixels of the whole cells of all its layers
     region: Region | None
     targets: tuple[tuple[float, Any], ...] = NO_TARGET
 
@@ -161,7 +163,7 @@ class PointwisePart(Part):
 
     def target_readers(self, weight: Tensor | None) -> list[Reader]:
         """The map of the reference."""
-        return [MapReader(self.layers[0])]
+        return [MapReader(self.layers[0], self.whole)]
 
     def target(self, readings: Sequence[Tensor], count: float) -> Tensor:
         """The map."""
@@ -195,7 +197,7 @@ class WholeMapPart(Part):
 
     def readers(self, weight: Tensor | None) -> list[Reader]:
         """The map of each layer."""
-        return [MapReader(layer) for layer in self.layers]
+        return [MapReader(layer, self.whole) for layer in self.layers]
 
     def target_readers(self, weight: Tensor | None) -> list[Reader]:
         """The maps of the reference."""
@@ -214,6 +216,11 @@ class WholeMapPart(Part):
         return self.weight * _sum(share * check_scalar(self.loss, "forward", value) for share, value in values)
 
 
+def layers_in_use(terms: Sequence[ResolvedTerm]) -> tuple[str, ...]:
+    """Return the layers of terms, each once."""
+    return tuple(dict.fromkeys(layer for term in terms for layer in term.layers))
+
+
 def part_for(loss: Loss) -> type[Part]:
     """Return the class of a loss's parts."""
     if isinstance(loss, StatisticLoss):
@@ -221,11 +228,15 @@ def part_for(loss: Loss) -> type[Part]:
     return PointwisePart if isinstance(loss, PointwiseLoss) else WholeMapPart
 
 
-def parts_of(term: ResolvedTerm, region: Region | None = None) -> list[Part]:
-    """Return a term's parts in a region, or everywhere, without targets."""
+def parts_of(term: ResolvedTerm, layers: Mapping[str, Layer], region: Region | None = None) -> list[Part]:
+    """Return a term's parts in a region, or everywhere, without targets; ``layers`` are those of the encoder."""
     kind = part_for(term.loss)
-    area = kind.area(term.loss, region)
-    return [kind(term.name, term.loss, weight, layers, region) for layers, weight in term.groups(area)]
+    groups = term.groups(kind.area(term.loss, region))
+    wholes = [math.lcm(*(layers[name].stride for name in names)) for names, _ in groups]
+    return [
+        kind(term.name, term.loss, weight, names, whole, region)
+        for (names, weight), whole in zip(groups, wholes, strict=True)
+    ]
 
 
 def check_parts(terms: Sequence[ResolvedTerm], layers: Mapping[str, Layer], like: Tensor) -> None:
@@ -245,10 +256,12 @@ def check_parts(terms: Sequence[ResolvedTerm], layers: Mapping[str, Layer], like
             part_for(term.loss).check(term.loss, [layers[name] for name in names], like)
 
 
-def read_maps(readers: Sequence[Reader], features: Mapping[str, Tensor]) -> tuple[list[Tensor], float]:
-    """Return readings of whole feature maps, and the number of positions of the first."""
-    readings = [reader.read(features[reader.layer], _whole(features[reader.layer]), 1) for reader in readers]
-    return readings, features[readers[0].layer].shape[2:].numel()
+def read_maps(
+    readers: Sequence[Reader], features: Mapping[str, Tensor], layers: Mapping[str, Layer], size: tuple[int, int]
+) -> list[Tensor]:
+    """Return readings of the features of a whole picture of this (height, width)."""
+    whole = Tile(*(Span(0, side, 0, side) for side in size))
+    return [reader.read(features[reader.layer], whole, layers[reader.layer].stride) for reader in readers]
 
 
 def reach_of(loss: Loss, layer: Layer) -> int:
@@ -273,12 +286,6 @@ def _nothing(readings: Sequence[Tensor]) -> Tensor:
 
 def _sum(values: Any) -> Tensor:
     return torch.stack(list(values)).sum()
-
-
-def _whole(maps: Tensor) -> Tile:
-    """All of a feature map as one tile, in positions."""
-    height, width = maps.shape[2:]
-    return Tile(Span(0, height, 0, height), Span(0, width, 0, width))
 
 
 def _like_map(target: Any, map_: Tensor) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._errors import is_word
 from neuralstyle.objective.auto_tile import largest_fitting_tile
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.parts import ResolvedTerm, reach_of, size_of
@@ -22,9 +22,6 @@ class TilePlanner:
 
     def __init__(self, source: FeatureSource, terms: Sequence[ResolvedTerm]) -> None:
         used = [(term.loss, source.layers[layer]) for term in terms for layer in term.layers]
-        self.layers = tuple(dict.fromkeys(layer.name for _, layer in used))
-        # Whole cells of every layer; the deepest stride, where each divides the next.
-        self.stride = math.lcm(*(layer.stride for _, layer in used))
         self.reach = max(reach_of(loss, layer) for loss, layer in used)
         self.global_layer = next((layer.name for _, layer in used if layer.is_global), None)
         self._source = source.without_compiling()
@@ -38,7 +35,7 @@ class TilePlanner:
             ValueError: a layer depends on the whole picture.
 
         """
-        if tile not in (None, "auto") and self.global_layer is not None:
+        if tile is not None and not is_word(tile, ("auto",)) and self.global_layer is not None:
             raise ValueError(
                 f"tiles cannot be exact with layer {self.global_layer!r}: its positions depend on the whole picture "
                 "(attention, global pooling or instance normalisation before it); leave tile out, or use earlier layers"
@@ -54,8 +51,10 @@ class TilePlanner:
 
         """
         size = size_of(image)
-        pixels = self._automatic(image, readers) if tile == "auto" and self.global_layer is None else tile
-        return self.lay(*size, None if pixels == "auto" else pixels, at_least=distributed.world())
+        pixels = self._automatic(image, readers) if is_word(tile, ("auto",)) and self.global_layer is None else tile
+        return self.lay(
+            *size, None if isinstance(pixels, str) and pixels == "auto" else pixels, at_least=distributed.world()
+        )
 
     def lay(self, height: int, width: int, tile: int | None, *, at_least: int = 1) -> list[Tile]:
         """The tiles of a picture of this height and width, ``at_least`` so many where it is large enough.
@@ -66,10 +65,10 @@ class TilePlanner:
         """
         self.check(tile)
         if self.global_layer is not None:  # one tile, whether or not it fits the memory
-            return tiles(height, width, None, self.stride, 0)
-        found = tiles(height, width, tile, self.stride, self.reach, at_least=at_least)
+            return tiles(height, width, None, self._source.step, 0)
+        found = tiles(height, width, tile, self._source.step, self.reach, at_least=at_least)
         if len(found) > 1 and not self._reach_is_tried:
-            try_reach(self._source, self.layers)
+            try_reach(self._source)
             self._reach_is_tried = True
         return found
 
@@ -77,5 +76,5 @@ class TilePlanner:
         """The largest tile that fits; cached, so that a run does not change with the free memory."""
         kind = (image.shape, image.dtype, image.device, tuple(type(reader) for reader in readers))
         if kind not in self._chosen:
-            self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.stride, self.reach)
+            self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.reach)
         return self._chosen[kind]

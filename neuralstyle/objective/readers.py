@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._errors import brief
 from neuralstyle.encoders.base import Layer
 from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
+from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_error
 from neuralstyle.objective.tiling import Tile
 
@@ -22,6 +24,12 @@ def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
     """Return a view of some rows and columns of (B, C, H, W)."""
     rows, columns = place
     return maps[:, :, rows, columns]
+
+
+def piece(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
+    """Return some rows and columns of (B, C, H, W), which a loss may view in another shape where it may the whole."""
+    part = cut(maps, place)
+    return part.contiguous() if maps.is_contiguous() else part
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class MapStorage:
 
     def __post_init__(self) -> None:
         if self.dtype is not None and not (isinstance(self.dtype, torch.dtype) and self.dtype.is_floating_point):
-            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {self.dtype!r}")
+            raise ValueError(f"map_dtype is a floating dtype such as torch.bfloat16, received {brief(self.dtype)}")
 
     def empty(self, like: Tensor, *shape: int) -> Tensor:
         """An uninitialised map."""
@@ -69,11 +77,11 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
-        """The reading of a tile's core, from the features (B, C, h, w) of its view."""
+        """The reading of a tile's core, from the features (B, C, h, w) of its view, continued to whole cells."""
 
     @abstractmethod
-    def empty(self, reading: Tensor, storage: MapStorage, height: int, width: int) -> Tensor:
-        """An empty total for a layer of this height and width; ``reading`` is the first reading, not added yet."""
+    def empty(self, reading: Tensor, storage: MapStorage, size: tuple[int, int], stride: int) -> Tensor:
+        """An empty total for a picture of this (height, width); ``reading`` is the first reading, not added yet."""
 
     @abstractmethod
     def add(self, total: Tensor, reading: Tensor, tile: Tile, stride: int) -> None:
@@ -106,26 +114,27 @@ class Reader(ABC):
 
 @dataclass(frozen=True, eq=False)
 class MapReader(Reader):
-    """Reads the whole feature map."""
+    """Reads the whole feature map, as far as the picture covers cells of ``whole`` pixels, a multiple of the stride."""
 
     layer: str
+    whole: int
 
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
         """The core's features."""
-        return cut(features, tile.core_in_view(stride))
+        return piece(features, tile.core_in_view(stride, self.whole))
 
-    def empty(self, reading: Tensor, storage: MapStorage, height: int, width: int) -> Tensor:
+    def empty(self, reading: Tensor, storage: MapStorage, size: tuple[int, int], stride: int) -> Tensor:
         """An uninitialised map."""
-        return storage.empty(reading, *reading.shape[:2], height, width)
+        return storage.empty(reading, *reading.shape[:2], *(cells(side, stride, self.whole) for side in size))
 
     def add(self, total: Tensor, reading: Tensor, tile: Tile, stride: int) -> None:
         """Copy the core into the map."""
-        cut(total, tile.core(stride)).copy_(reading)
+        cut(total, tile.core(stride, self.whole)).copy_(reading)
 
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
         """Copy the cores of other processes' tiles into the map; exact, since nothing is added."""
         for index, tile in enumerate(plan):
-            place = cut(total, tile.core(stride))
+            place = cut(total, tile.core(stride, self.whole))
             piece = place.to(device).contiguous()
             distributed.send([piece], index % distributed.world())
             place.copy_(piece)
@@ -145,17 +154,18 @@ class MapReader(Reader):
 
     def cotangent_at(self, cotangent: Tensor, reading: Tensor, tile: Tile, stride: int) -> Tensor:
         """The derivative at the core."""
-        return cut(cotangent, tile.core(stride)).to(reading)
+        return cut(cotangent, tile.core(stride, self.whole)).to(reading)
 
     def stored_elements(self, layer: Layer, height: int, width: int) -> int:
         """All elements of the map."""
-        return layer.channels * (height // layer.stride) * (width // layer.stride)
+        rows, columns = (cells(side, layer.stride, self.whole) for side in (height, width))
+        return layer.channels * rows * columns
 
 
 class SumReader(Reader):
     """Reads a sum over positions: it is small, and the sums of tiles add up."""
 
-    def empty(self, reading: Tensor, storage: MapStorage, height: int, width: int) -> Tensor:
+    def empty(self, reading: Tensor, storage: MapStorage, size: tuple[int, int], stride: int) -> Tensor:
         """Zero."""
         return torch.zeros_like(reading)
 
@@ -221,8 +231,12 @@ class ErrorReader(SumReader):
 
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
         """The core's part of the sum. The loss sees the whole view, since it may use neighbours."""
-        target = cut(self.target, tile.view(stride)) if self.aligned else self.target
+        rows, columns = tile.view(stride)
+        target = cut(self.target, (rows, columns)) if self.aligned else self.target
         target = target.to(features) if isinstance(target, Tensor) else target
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        if features.shape[2:] != shape:  # the view was continued
+            features = piece(features, (slice(shape[0]), slice(shape[1])))
         error = check_error(self.loss, self.loss.error(features, target), features)
         error = cut(error, tile.core_in_view(stride))
         return error.sum() if self.weight is None else (error * cut(self.weight, tile.core(stride))).sum()

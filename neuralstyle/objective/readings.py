@@ -126,9 +126,8 @@ def read_all(
         else:
             readings = read(source, cut(image, tile.view()), tile, readers)
         if not totals:
-            height, width = image.shape[2:]
             totals = [
-                reader.empty(reading, storage, height // layer.stride, width // layer.stride)
+                reader.empty(reading, storage, (image.shape[2], image.shape[3]), layer.stride)
                 for reader, reading, layer in zip(readers, readings, layers, strict=True)
             ]
         for reader, total, reading, layer in zip(readers, totals, readings, layers, strict=True):

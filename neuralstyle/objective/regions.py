@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from neuralstyle._words import Edges
-from neuralstyle.images import Picture, load_image, resize_image
+from neuralstyle.images import resize_image
+from neuralstyle.images.masks import check_selects, load_mask
+from neuralstyle.objective.borders import cells, continued, coverage
 from neuralstyle.styles import Style
+
+BARE_WEIGHT = 0.02
+"""Weight of a pixel below which no style counts there."""
+
+BARE_SHARE = 0.01
+"""Share of a picture without any style from which on there is a warning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,47 +42,38 @@ class Region:
         return _soften(stretch(self.weight, size, like), self.softness * max(size))
 
 
-def load_mask(mask: Picture | None) -> Tensor | None:
-    """Return a mask as weights (1, 1, H, W) in [0, 1], with transparent pixels black; None for None."""
-    if mask is None:
-        return None
-    if isinstance(mask, Tensor):
-        mask = mask.float() if mask.dtype == torch.bool else mask
-        mask = mask[None] if mask.ndim == 2 else mask
-    weights, alpha = load_image(mask).mean(1, keepdim=True), _alpha(mask)
-    if alpha is None:
-        return weights
-    # load_image blends with white, and a mask blends with black, so the white is subtracted.
-    return (weights - (1 - load_image(alpha).mean(1, keepdim=True))).clamp(0, 1)
-
-
 def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
     """Return a mask (1, 1, H, W) as the weights of the pixels of a picture of this (height, width)."""
     return resize_image(mask.to(like), size)
 
 
-def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges) -> Tensor:
+def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges, *, step: int) -> Tensor:
     """Return the weight of each position of a layer, from the weights of the pixels.
 
     Args:
         pixels: weights of the pixels, (1, 1, H, W).
         stride: stride of the layer: the side of a position's cell in pixels.
         reach: how many pixels beyond its cell a position sees.
-        edges: "blended": the mean over the cell. "strict": the least weight of the picture's pixels that the position
-            sees, or 0 if that is less than half of the greatest weight in the picture, since the rim of a soft region
-            is not inside it.
+        edges: "blended": the mean over the cell, of which nothing counts outside the picture. "strict": the least
+            weight of the pixels that the position sees, or 0 if that is less than half of the greatest weight in the
+            picture, since the rim of a soft region is not inside it; times the share of the cell in the picture.
+        step: the picture is continued to multiples of it, which are whole cells.
 
     Returns:
-        (1, 1, H // stride, W // stride).
+        (1, 1, h, w), a weight for each cell, whole or cut.
 
     """
+    size = (pixels.shape[2], pixels.shape[3])
     if edges == "blended":
-        return F.avg_pool2d(pixels, stride)
+        return F.avg_pool2d(F.pad(pixels, (0, -size[1] % stride, 0, -size[0] % stride)), stride)
     # Rows first, then columns. Max pooling pads with minus infinity, which never counts.
     field = stride + 2 * reach
-    rows = F.max_pool2d(-pixels, (field, 1), (stride, 1), (reach, 0))
+    rows = F.max_pool2d(-continued(pixels, step), (field, 1), (stride, 1), (reach, 0))
     least = -F.max_pool2d(rows, (1, field), (1, stride), (0, reach))
-    return least * (least >= pixels.amax() / 2)
+    least = least[:, :, : cells(size[0], stride), : cells(size[1], stride)]
+    inside = least * (least >= pixels.amax() / 2)
+    share = coverage(size, stride, pixels)
+    return inside if share is None else inside * share
 
 
 def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]]:
@@ -102,24 +99,47 @@ def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]
     return groups
 
 
+def with_masks(style: Style) -> Style:
+    """Return a style with its mask and its region loaded.
+
+    Raises:
+        ValueError: one of them selects nothing, or is in colour.
+
+    """
+    found: dict[str, Tensor | None] = {
+        "mask": load_mask(style.mask, "mask"),
+        "region": load_mask(style.region, "region"),
+    }
+    for what, weights in found.items():
+        if weights is not None:
+            check_selects(weights, getattr(style, what), what)
+    return replace(style, mask=found["mask"], region=found["region"])
+
+
+def warn_of_bare_parts(styles: Sequence[Style], size: tuple[int, int], stays: str) -> None:
+    """Warn if several styles leave a part of the result, of this (height, width), to none of them.
+
+    A single style in a region of its own is meant so.
+    """
+    counted = [style for style in styles if style.weight]
+    regions = [load_mask(style.region) for style in counted]
+    drawn = [region for region in regions if region is not None]
+    if len(counted) < 2 or len(drawn) < len(regions):
+        return
+    covered = torch.stack([stretch(region, size, torch.empty(0, dtype=torch.float32)) for region in drawn]).amax(0)
+    share = float((covered < BARE_WEIGHT).double().mean())
+    if share >= BARE_SHARE:
+        warnings.warn(
+            f"{share:.0%} of the picture is in no region: {stays}; a style without a region goes everywhere, and the "
+            "region '~FILE' is the rest of a file's",
+            stacklevel=2,
+        )
+
+
 def _equal(a: Tensor | None, b: Tensor | None) -> bool:
     if a is None or b is None:
         return a is b
     return a.shape == b.shape and torch.equal(a.cpu(), b.cpu())
-
-
-def _alpha(picture: Picture) -> Picture | None:
-    """The alpha channel of a picture as a grey picture, or None."""
-    if isinstance(picture, Tensor):
-        return picture[..., 3:, :, :] if picture.shape[-3] == 4 else None
-    if isinstance(picture, np.ndarray):
-        return picture[..., 3] if picture.ndim == 3 and picture.shape[2] == 4 else None
-    if isinstance(picture, (str, os.PathLike)):
-        with Image.open(picture) as image:
-            return _alpha(image)
-    if not picture.has_transparency_data:
-        return None
-    return ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A")
 
 
 def _soften(mask: Tensor, width: float) -> Tensor:

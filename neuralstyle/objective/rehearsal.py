@@ -7,7 +7,7 @@ returns is judged: what it raises here is left to the evaluation, since it may b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -122,12 +122,11 @@ def try_forward(loss: Loss, layers: Sequence[Layer], like: Tensor) -> None:
         check_gradient(loss, "forward", check_scalar(loss, "forward", value))
 
 
-def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
+def try_encoder(source: FeatureSource) -> None:
     """Try an encoder on small pictures.
 
     Args:
-        source: of its features.
-        layers: those that are going to be looked at.
+        source: of its features; its layers in use are tried.
 
     Raises:
         TypeError: it returns no features by layer name.
@@ -136,12 +135,12 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
 
     """
     encoder, name = source.encoder, encoder_name(source.encoder)
-    wanted = [layer for layer in layers if layer in encoder.layers]
+    wanted = [layer for layer in source.in_use if layer in encoder.layers]
     if not wanted or _is_package_network(source):
         return
     stride = math.lcm(*(source.layers[layer].stride for layer in wanted))
     height, width = max(2 * stride, MIN_SIDES[0]), max(3 * stride, MIN_SIDES[1])
-    first, second = (on_encoder(encoder, _noise(torch.empty(0), 3, height, width, seed=seed)) for seed in (0, 1))
+    first, second = (on_encoder(encoder, _noise(None, 3, height, width, seed=seed)) for seed in (0, 1))
     image = first.clone().requires_grad_().clone()  # an operation in place on a leaf would fail
 
     def see(picture: Tensor, seed: int) -> list[Any]:
@@ -173,15 +172,15 @@ def try_encoder(source: FeatureSource, layers: Iterable[str]) -> None:
                     )
 
 
-def try_reach(source: FeatureSource, layers: Iterable[str]) -> None:
-    """Try whether an encoder sees no further than the reach of its layers: pixels beyond do not change a position.
+def try_reach(source: FeatureSource) -> None:
+    """Try whether an encoder sees no further than the reach of its layers in use: pixels beyond change no position.
 
     Raises:
         ValueError: it sees further.
 
     """
     encoder = source.encoder
-    local = [source.layers[layer] for layer in layers if layer in encoder.layers]
+    local = [source.layers[layer] for layer in source.in_use if layer in encoder.layers]
     local = [layer for layer in local if not layer.is_global]
     if not local or _is_package_network(source):
         return
@@ -191,7 +190,7 @@ def try_reach(source: FeatureSource, layers: Iterable[str]) -> None:
         start = -(-reach // stride) * stride + beyond
         stop = start + 2 * stride  # cells from start to stop see pixels from start - reach to stop + reach
         names = tuple(layer.name for layer in local if layer.reach == reach)
-        one, other = (_noise(torch.empty(0), 3, height, start + stop, seed=seed) for seed in (2, 3))
+        one, other = (_noise(None, 3, height, start + stop, seed=seed) for seed in (2, 3))
         other[..., start - reach : stop + reach] = one[..., start - reach : stop + reach]
         for lying in (True, False):
             strips = (on_encoder(encoder, strip if lying else strip.transpose(2, 3)) for strip in (one, other))
@@ -239,6 +238,7 @@ def _attempt(work: Callable[[], _Result], like: Tensor, seed: int, *, gradient: 
             return []
 
 
-def _noise(like: Tensor, channels: int, height: int, width: int, *, seed: int = 0) -> Tensor:
+def _noise(like: Tensor | None, channels: int, height: int, width: int, *, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, channels, height, width, generator=generator).to(like)
+    drawn = torch.rand(1, channels, height, width, generator=generator, dtype=torch.float32)
+    return drawn if like is None else drawn.to(like)

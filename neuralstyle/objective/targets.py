@@ -12,8 +12,10 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture, load_image
+from neuralstyle.images.masks import load_mask
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import weights_per_layer
+from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.parts import (
     ALIGNED,
@@ -29,7 +31,7 @@ from neuralstyle.objective.parts import (
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.readers import MapStorage
 from neuralstyle.objective.readings import read_all
-from neuralstyle.objective.regions import Region, by_region, load_mask, position_weights, stretch
+from neuralstyle.objective.regions import Region, by_region, position_weights, stretch
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.styles import Style, as_styles
@@ -82,7 +84,7 @@ def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> Non
 
 def check_styles(
     terms: Sequence[ResolvedTerm],
-    layers: Mapping[str, Layer],
+    source: FeatureSource,
     styles: Sequence[Style],
     sizes: Sequence[tuple[int, int]] | None = None,
 ) -> None:
@@ -90,7 +92,7 @@ def check_styles(
 
     Args:
         terms: the losses.
-        layers: of the encoder.
+        source: source of the features.
         styles: the styles.
         sizes: (height, width) of each one's picture; None: whether a mask leaves anything is not looked at.
 
@@ -108,7 +110,7 @@ def check_styles(
                     f"{term.name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
                     "PointwiseLoss, or give its styles no region"
                 )
-            _check_edges(term, layers, [each for each in members if each.mask is not None or region is not None])
+            _check_edges(term, source.layers, [each for each in members if each.mask is not None or region is not None])
     for index, style in enumerate(styles):
         for term in compared if style.mask is not None and style.weight else []:
             if not part_for(term.loss).takes_mask:
@@ -117,7 +119,7 @@ def check_styles(
                     "StatisticLoss, or give its styles no mask"
                 )
             if sizes is not None:
-                _mask_weights(term, layers, style, sizes[index], torch.empty(0))
+                _mask_weights(term, source, style, sizes[index], torch.empty(0, dtype=torch.float32))
 
 
 def shares(styles: Sequence[Style]) -> list[float]:
@@ -146,7 +148,7 @@ def _check_edges(term: ResolvedTerm, layers: Mapping[str, Layer], styles: Sequen
 
 
 def _mask_weights(
-    term: ResolvedTerm, layers: Mapping[str, Layer], style: Style, size: tuple[int, int], like: Tensor
+    term: ResolvedTerm, source: FeatureSource, style: Style, size: tuple[int, int], like: Tensor
 ) -> dict[str, tuple[Tensor | None, float]]:
     """The weights of a style picture's positions at each of a term's layers, and their sum; None: all are 1.
 
@@ -158,9 +160,13 @@ def _mask_weights(
     pixels = None if mask is None else stretch(mask, size, like)
     found: dict[str, tuple[Tensor | None, float]] = {}
     for name in term.layers:
-        stride, reach = layers[name].stride, reach_of(term.loss, layers[name])
-        weight = None if pixels is None else position_weights(pixels, stride, reach, style.edges)
-        found[name] = weight, positions(weight, size, stride)
+        layer = source.layers[name]
+        if pixels is None:
+            weight = coverage(size, layer.stride, like)
+        else:
+            reach = reach_of(term.loss, layer)
+            weight = position_weights(pixels, layer.stride, reach, style.edges, step=source.step)
+        found[name] = weight, positions(weight, size, layer.stride)
     if mask is not None and not any(count for _, count in found.values()):
         raise ValueError(
             "the mask of a style is black all over, or too narrow for any position to see it alone, so nothing of "
@@ -193,12 +199,12 @@ class Targets:
             ValueError: as ``check_styles``; a loss or an encoder that breaks its contract.
 
         """
-        check_styles(terms, self.source.layers, references["style"])
+        check_styles(terms, self.source, references["style"])
         like = self._sample(references)
         parts: list[Part] = []
         with self.source.arithmetic(like.device):
             check_parts(terms, self.source.layers, like)
-            try_encoder(self.source, self.planner.layers)
+            try_encoder(self.source)
             groups = {reference: by_region(pictures) for reference, pictures in references.items()}
             for term in terms:
                 reference = term.loss.reference
@@ -208,7 +214,7 @@ class Targets:
 
     def _parts_in(self, term: ResolvedTerm, region: Region | None, styles: Sequence[Style]) -> list[Part]:
         """A term's parts in a region, with their targets."""
-        parts = parts_of(term, region)
+        parts = parts_of(term, self.source.layers, region)
         if not styles:
             return parts
         found = [
@@ -224,7 +230,7 @@ class Targets:
     def _targets(self, term: ResolvedTerm, parts: Sequence[Part], style: Style) -> dict[int, Any]:
         """What a reference picture gives each part, by its number; none where a mask leaves a layer nothing."""
         image = on_encoder(self.source.encoder, load_image(style.image))
-        weights = _mask_weights(term, self.source.layers, style, size_of(image), image)
+        weights = _mask_weights(term, self.source, style, size_of(image), image)
         groups = [part.target_readers(weights[part.layers[0]][0]) for part in parts]
         readers = [reader for group in groups for reader in group]
         with torch.no_grad():
@@ -243,5 +249,5 @@ class Targets:
     def _sample(self, references: Mapping[str, Sequence[Style]]) -> Tensor:
         """An empty tensor of the dtype and on the device of the features."""
         pictures = [picture.image for each in references.values() for picture in each]
-        like = load_image(pictures[0])[:0] if pictures else torch.empty(0)
+        like = load_image(pictures[0])[:0] if pictures else torch.empty(0, dtype=torch.float32)
         return on_encoder(self.source.encoder, like)

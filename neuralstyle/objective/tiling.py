@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from neuralstyle._errors import is_whole
+from neuralstyle._errors import brief, is_whole
+from neuralstyle.objective.borders import cells
 
 TileSize: TypeAlias = int | Literal["auto"] | None
 """Longest side of a tile in pixels; "auto": as large as the free memory allows; None: the whole picture at once."""
@@ -15,7 +16,8 @@ TileSize: TypeAlias = int | Literal["auto"] | None
 class Span:
     """An interval of pixels along one side: the core, and the view around it that the network sees.
 
-    All ends except the picture's own are multiples of the deepest stride, so they lie on every layer's grid.
+    All ends except the picture's own are multiples of the deepest stride, so they lie on every layer's grid. The cell
+    that the picture's end cuts belongs to the last interval.
     """
 
     start: int
@@ -25,16 +27,16 @@ class Span:
 
     def view(self, stride: int = 1) -> slice:
         """The view, on the whole picture's grid at a layer of this stride."""
-        return slice(self.view_start // stride, self.view_stop // stride)
+        return slice(self.view_start // stride, cells(self.view_stop, stride))
 
-    def core(self, stride: int = 1) -> slice:
-        """The core, on the whole picture's grid at a layer of this stride."""
-        return slice(self.start // stride, self.stop // stride)
+    def core(self, stride: int = 1, whole: int | None = None) -> slice:
+        """The core, on the whole picture's grid at a layer of this stride; ``whole`` as in ``cells``."""
+        return slice(self.start // stride, cells(self.stop, stride, whole))
 
-    def core_in_view(self, stride: int = 1) -> slice:
-        """The core, counted from the view's first position at a layer of this stride."""
-        origin = self.view_start // stride
-        return slice(self.start // stride - origin, self.stop // stride - origin)
+    def core_in_view(self, stride: int = 1, whole: int | None = None) -> slice:
+        """The core, counted from the view's first position at a layer of this stride; ``whole`` as in ``cells``."""
+        core, origin = self.core(stride, whole), self.view_start // stride
+        return slice(core.start - origin, core.stop - origin)
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,13 @@ class Tile:
         """Rows and columns of the view, on the whole picture's grid at a layer of this stride."""
         return self.rows.view(stride), self.columns.view(stride)
 
-    def core(self, stride: int = 1) -> tuple[slice, slice]:
+    def core(self, stride: int = 1, whole: int | None = None) -> tuple[slice, slice]:
         """Rows and columns of the core, on the whole picture's grid at a layer of this stride."""
-        return self.rows.core(stride), self.columns.core(stride)
+        return self.rows.core(stride, whole), self.columns.core(stride, whole)
 
-    def core_in_view(self, stride: int = 1) -> tuple[slice, slice]:
+    def core_in_view(self, stride: int = 1, whole: int | None = None) -> tuple[slice, slice]:
         """Rows and columns of the core, in the view's features at a layer of this stride."""
-        return self.rows.core_in_view(stride), self.columns.core_in_view(stride)
+        return self.rows.core_in_view(stride, whole), self.columns.core_in_view(stride, whole)
 
 
 def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *, at_least: int = 1) -> list[Tile]:
@@ -75,9 +77,9 @@ def tiles(height: int, width: int, tile: int | None, stride: int, reach: int, *,
     """
     if tile is not None and (not is_whole(tile) or tile < stride):
         raise ValueError(
-            f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {tile!r}'
+            f'tile is None, "auto" or a number of pixels, at least {stride} for these layers, received {brief(tile)}'
         )
-    halo = _up(reach, stride)
+    halo = _halo(reach, stride)
     rows, columns = (_lay(side, tile, stride, halo) for side in (height, width))
     if len(rows) * len(columns) < at_least:
         rows, columns = _split(height, width, at_least, stride, halo)
@@ -93,7 +95,7 @@ def largest_tile(height: int, width: int, stride: int, reach: int, pixels: float
     """
     if height * width <= pixels:
         return None
-    halo = _up(reach, stride)
+    halo = _halo(reach, stride)
     for tile in range(_up(max(height, width), stride) - stride, 0, -stride):
         rows, columns = (_lay(side, tile, stride, halo) for side in (height, width))
         if _largest(rows) * _largest(columns) <= pixels:
@@ -148,6 +150,11 @@ def _spans(side: int, step: int, halo: int) -> list[Span]:
         Span(start, min(start + step, side), max(start - halo, 0), min(start + step + halo, side))
         for start in range(0, side, step)
     ]
+
+
+def _halo(reach: int, stride: int) -> int:
+    """Whole strides that hold the reach, and the rows whose mirror image completes a cut cell."""
+    return _up(max(reach, stride - 1), stride)
 
 
 def _largest(spans: list[Span]) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import brief, number
 from neuralstyle.optimizers.base import Evaluate, FromFactory, State
 
 
@@ -43,8 +43,14 @@ class Adam:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ValueError(f"the learning rate of Adam is a positive number, received {self.lr!r}")
+        object.__setattr__(self, "lr", number("the learning rate of Adam", self.lr, above=0))
+        object.__setattr__(self, "eps", number("eps of Adam", self.eps, least=0))
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise ValueError(f"betas of Adam are two numbers, received {brief(self.betas)}")
+        betas = tuple(number("a beta of Adam", beta, least=0, most=1) for beta in self.betas)
+        if max(betas) == 1:
+            raise ValueError(f"betas of Adam are below 1, received {betas}")
+        object.__setattr__(self, "betas", betas)
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
         """Minimise from ``image`` without an end, see ``Strategy``."""

@@ -9,9 +9,10 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import brief
+
 Evaluate: TypeAlias = Callable[[Tensor], tuple[float, Tensor]]
 """A picture -> its loss and gradient. It raises an exception to end the walk; a strategy does not catch it."""
-
 
 State: TypeAlias = dict[str, Any]
 """State from which a strategy continues: plain data and tensors, with the current picture under "image"."""
@@ -78,7 +79,7 @@ class FromFactory:
                 "lambda x: torch.optim.Adam([x], lr=0.02)"
             ) from error
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {optimizer!r}")
+            raise TypeError(f"an optimizer factory returns a torch.optim.Optimizer, received {brief(optimizer)}")
         if not any(held is x for group in optimizer.param_groups for held in group["params"]):
             raise ValueError(
                 f"the {type(optimizer).__name__} of an optimizer factory does not hold the picture, which could not "

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._errors import brief, is_word
 from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.optimizers.base import Evaluate, State
 
@@ -67,11 +68,13 @@ class LBFGS:
     def __post_init__(self) -> None:
         whole = isinstance(self.history, int) and not isinstance(self.history, bool)
         if self.history is not None and not (whole and self.history >= 1):
-            raise ValueError(f"the history of LBFGS is a whole number of at least 1, received {self.history!r}")
-        if self.store not in ("device", "cpu") and not Path(self.store).is_dir():
-            raise ValueError(f"LBFGS stores pairs on the 'device', the 'cpu' or in a folder, received {self.store!r}")
+            raise ValueError(f"the history of LBFGS is a whole number of at least 1, received {brief(self.history)}")
+        if not is_word(self.store, ("device", "cpu")) and not Path(self.store).is_dir():
+            raise ValueError(
+                f"LBFGS stores pairs on the 'device', the 'cpu' or in a folder, received {brief(self.store)}"
+            )
         if not (math.isfinite(self.first_step) and self.first_step > 0):
-            raise ValueError(f"the first step of LBFGS is a positive number, received {self.first_step!r}")
+            raise ValueError(f"the first step of LBFGS is a positive number, received {brief(self.first_step)}")
 
     def walk(self, image: Tensor, evaluate: Evaluate, state: State | None = None) -> Iterator[State]:
         """Minimise from ``image``, see ``Strategy``; ends when no step along the gradient lowers the loss."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from neuralstyle._errors import is_ours, takes, unknown, whole_number
 from neuralstyle._words import RESULTS, Result
+from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 from neuralstyle.optimizers.base import Evaluate, Optimizer, State, Strategy
 from neuralstyle.optimizers.strategies import as_strategy
 
@@ -38,6 +39,7 @@ class Minimum:
     stopped: bool
 
 
+@plain_torch()
 def minimize(
     optimizer: Optimizer | str,
     image: Tensor,
@@ -93,6 +95,7 @@ def minimize(
     if result not in RESULTS:
         raise unknown("result", result, RESULTS)
     _check_start(image)
+    image = plain_tensor(image)
     run = _Run(
         type(strategy).__name__, image, evaluate, whole_number("evaluations", evaluations, 1), on_evaluation, result
     )
@@ -219,13 +222,29 @@ class _Run:
                 f"that of {self._name} returns {_shown(walk)}"
             )
         before = None if is_ours(strategy) else float(start.sum())
-        for step in walk:
+        for step in walk if state is None else self._continued(iter(walk)):
             if before is not None and not math.isnan(before) and before != float(start.sum()):
                 raise ValueError(
                     f"{self._name} changes the start in place, which is the caller's picture; begin with image.clone()"
                 )
             before = None  # once: what a strategy does to its start it does at its first step
             yield step
+
+    def _continued(self, walk: Iterator[State]) -> Iterator[State]:
+        """The steps of a walk from a state, which may come from a file that somebody else has written."""
+        begun = self.count
+        try:
+            yield next(walk)
+        except StopIteration:
+            return
+        except Exception as error:
+            if self._failed is not None or self.count > begun:
+                raise
+            raise ValueError(
+                f"{self._name} cannot continue from this state, which is not one of its own "
+                f"({type(error).__name__}: {error}); start again without it"
+            ) from error
+        yield from walk
 
     def check_end(self) -> None:
         """Whether a strategy that has ended by itself has evaluated anything."""
@@ -269,7 +288,13 @@ def _check_start(image: Tensor) -> None:
     what = "the start of a minimisation is a dense floating tensor in [0, 1]"
     if not isinstance(image, Tensor):
         raise TypeError(f"{what}, received {_shown(image)}")
-    if image.layout != torch.strided or image.is_meta or not image.is_floating_point() or image.element_size() < 2:
+    if (
+        image.layout != torch.strided
+        or image.is_meta
+        or not image.is_floating_point()
+        or image.element_size() < 2
+        or not image.numel()
+    ):
         raise ValueError(f"{what}, received one of {_kind(image)}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from neuralstyle._errors import unknown
+from neuralstyle._errors import brief, unknown
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.base import FromFactory, Optimizer, Strategy
 from neuralstyle.optimizers.lbfgs import LBFGS
@@ -51,7 +51,7 @@ def as_strategy(optimizer: Optimizer | str | None) -> Strategy:
     names = ", ".join(map(repr, OPTIMIZERS))
     raise TypeError(
         f"an optimizer is LBFGS(), Adam(), one of the names {names}, an object with a method walk, or a function of "
-        f"the image tensor; received {optimizer!r}"
+        f"the image tensor; received {brief(optimizer)}"
     )
 
 

@@ -104,7 +104,18 @@ def _work(stage: PlannedStage, tile: TileSize, rate: _Rate, start: Tensor) -> tu
         most = FREE_MEMORY_SHARE * free_memory(start.device) / rate.bytes
         return (1.0, picture) if picture <= most else (AUTO_TILED_WORK, most)
     views = [_pixels(each) for each in stage.tiles(tile)]
-    return (1.0, picture) if len(views) == 1 else (TILED_WORK * sum(views) / picture, max(views))
+    return _factor(views, picture), max(views)
+
+
+def work_in_tiles(stage: PlannedStage, tile: TileSize) -> float:
+    """Return the work of an evaluation relative to an untiled one; that of automatic tiles is not known yet."""
+    if tile is None or tile == "auto":
+        return 1.0
+    return _factor([_pixels(each) for each in stage.tiles(tile)], stage.height * stage.width)
+
+
+def _factor(views: Sequence[int], picture: int) -> float:
+    return 1.0 if len(views) == 1 else TILED_WORK * sum(views) / picture
 
 
 def _pixels(tile: Tile) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import is_whole, number, unknown
+from neuralstyle._errors import brief, is_whole, is_word, number, unknown
 from neuralstyle._words import NOISE_KINDS, NoiseKind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Noise:
     over: Start = "content"
 
     def __post_init__(self) -> None:
-        if self.kind not in NOISE_KINDS:
+        if not is_word(self.kind, NOISE_KINDS):
             raise unknown("kind of noise", self.kind, NOISE_KINDS)
         object.__setattr__(self, "blend", number("the blend of Noise", self.blend, least=0, most=1))
         if isinstance(self.over, Noise) or (isinstance(self.over, str) and self.over == "noise"):
@@ -84,7 +84,7 @@ def initial_picture(
     from neuralstyle.images import resize_image
 
     if not is_whole(seed) or not -(2**63) <= seed < 2**64:
-        raise ValueError(f"seed is a whole number of at most 64 bits, received {seed!r}")
+        raise ValueError(f"seed is a whole number of at most 64 bits, received {brief(seed)}")
     if isinstance(init, str) and init == "noise":
         init = Noise()
     if not isinstance(init, Noise):
@@ -104,7 +104,7 @@ def _picture(start: Start, content: Tensor | None, styles: Sequence[Style]) -> T
         return content
     if isinstance(start, str) and start == "style" and styles:
         return load_image(styles[0].image)
-    if isinstance(start, str) and not Path(start).exists():
+    if isinstance(start, str) and not os.path.exists(start):  # noqa: PTH110 - Path.exists raises for long names
         known = [name for name in INITS if name == "noise" or (styles if name == "style" else content is not None)]
         raise unknown("init (nor is it a file)", start, known)
     if callable(start):
@@ -122,8 +122,8 @@ def _noise(kind: NoiseKind, shape: tuple[int, int], styles: Sequence[Style], see
 
     generator = torch.Generator().manual_seed(int(seed))
     if kind == "uniform":
-        return torch.rand(1, 3, *shape, generator=generator)
-    normal = torch.randn(1, 3, *shape, generator=generator)
+        return torch.rand(1, 3, *shape, generator=generator, dtype=torch.float32)
+    normal = torch.randn(1, 3, *shape, generator=generator, dtype=torch.float32)
     if kind == "gaussian":
         return (0.5 + 0.25 * normal).clamp(0, 1)
     if not styles:

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PIL import Image
 from torch import Tensor
 
+from neuralstyle._errors import brief
+from neuralstyle._stopping import interruptible, rescue, stopping
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.optimizers.base import State
 from neuralstyle.optimizers.minimize import Minimum, minimize
 from neuralstyle.optimizers.parameters import InParameters
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.plan import Plan, as_callbacks
 from neuralstyle.painting.progress import Callback, Run
-from neuralstyle.painting.resume import RunState
+from neuralstyle.painting.resume import RunState, held
+
+_last_image: Image.Image | None = None
 
 
+def last_image() -> Image.Image:
+    """Return the picture that this process has painted last, finished or not.
+
+    In a notebook this is where the picture is after ``image = stylize(...)`` was interrupted or has failed.
+
+    Raises:
+        LookupError: nothing has been painted yet.
+
+    Example:
+        ```python
+        from neuralstyle import last_image, samples, stylize
+
+        stylize(samples.photo(), samples.painting("swirl"), size=64, iterations=2)
+        assert max(last_image().size) == 64
+        ```
+
+    """
+    if _last_image is None:
+        raise LookupError("nothing has been painted in this process yet")
+    return _last_image
+
+
+@interruptible
+@plain_torch()
 def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) -> Image.Image:
     """Paint a plan.
 
@@ -31,6 +61,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
     Raises:
         ValueError: the state file now belongs to another run, a mask or region does not suit a loss, or a loss or an
             encoder breaks its contract.
+        BlockingIOError: another process uses the state file.
         FloatingPointError: a loss is not finite; the message names it.
         Exception: any exception after the first evaluation, KeyboardInterrupt too, has the result so far as its
             attribute ``image``.
@@ -44,9 +75,16 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
         ```
 
     """
+    if not isinstance(plan, Plan):
+        raise TypeError(f"a plan to paint is what plan(content, style, ...) returns, received {brief(plan)}")
+    with held(plan.state):
+        return _paint(plan, [*plan.callbacks, *as_callbacks(callback)])
+
+
+def _paint(plan: Plan, callbacks: Sequence[Callback]) -> Image.Image:
+    """Paint a plan, from its state if there is one."""
     state = RunState(plan.state, plan.settings() if plan.state else {}, plan.start.device)
-    callbacks = [*plan.callbacks, *as_callbacks(callback)]
-    run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes)
+    run = Run(plan.stages, callbacks, plan.progress, plan.render, plan.notes, plan.tile)
     image, saved = plan.start, state.found
     if saved is not None:
         run.resume(saved["iteration"], saved["elapsed"])
@@ -59,11 +97,21 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
                 break
     except BaseException as error:
         if run.iteration:
-            error.image = plan.picture(getattr(error, "kept", image))  # type: ignore[attr-defined]
+            error.image = rescue(partial(_picture, plan, getattr(error, "kept", image)))  # type: ignore[attr-defined]
+            if isinstance(error, KeyboardInterrupt) and not error.args:
+                where = "neuralstyle.last_image() is the picture so far"
+                error.args = (f"stopped after {run.iteration} evaluations; {where}",)
         raise
     finally:
         run.close()
-    return plan.picture(image)
+    return _picture(plan, image)
+
+
+def _picture(plan: Plan, image: Tensor) -> Image.Image:
+    """The result, which ``last_image`` returns too."""
+    global _last_image
+    _last_image = plan.picture(image)
+    return _last_image
 
 
 def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunState, resume: State | None) -> Minimum:
@@ -74,7 +122,9 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
     run.enter(number, 0 if resume is None else resume["count"])
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
-        return run.record(objective.evaluate(x, on_tile=run.on_tile))
+        stopping.check()
+        loss, gradient = run.record(objective.evaluate(x, on_tile=run.on_tile))
+        return loss, plan.constrained(gradient)
 
     def save(minimum: State) -> None:
         found = {"stage": number, "iteration": run.iteration, "elapsed": run.elapsed, "minimum": minimum}

@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
 
-from neuralstyle._errors import takes, unknown
+from neuralstyle._errors import brief, is_word, takes, unknown
 from neuralstyle._words import RESULTS, Color, Result
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
+from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
+from neuralstyle.images.reading import load_spare
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.objective.regions import warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.strategies import as_strategy
@@ -26,10 +31,10 @@ from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
 from neuralstyle.painting.options import PaintingOptions, StateFile, StylizeOptions, with_defaults
 from neuralstyle.painting.progress import Callback
-from neuralstyle.painting.resume import check_state, describe_style, settings_of
+from neuralstyle.painting.resume import check_state, describe_style, is_state_of, settings_of
 from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
-from neuralstyle.styles import Style, as_styles
+from neuralstyle.styles import Style, as_styles, side_at_scale, warn_of_scale
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,12 +46,14 @@ class Plan:
     Attributes:
         stages: the stages, coarse to fine, each with height, width, iterations, encoder, losses and cost.
         start: the picture to start from, (1, 3, H, W) in [0, 1], at the first stage's size.
-        content: (1, 3, H, W) in [0, 1], or None.
+        content: (1, 3, H, W) in [0, 1], or None. A picture of more than a megapixel, and of more than four times the
+            size that is painted, has twice that size here; so have the styles.
         styles: the styles, recoloured as ``color`` says.
         optimizer: the strategy.
         tile: longest side of a tile in pixels, "auto" or None.
         result: which picture is the result: "best", "last" or "average".
         color: whose colours the result has.
+        grey: whether neither the content nor a style has colours; then the best grey picture is painted.
         callbacks: called after each evaluation.
         progress: whether to show a progress bar.
         state: the file for the state of the run, or None.
@@ -72,11 +79,13 @@ class Plan:
     tile: TileSize
     result: Result
     color: Color
+    grey: bool
     callbacks: tuple[Callback, ...]
     progress: bool
     state: StateFile | None
     notes: tuple[str, ...]
 
+    @plain_torch()
     def estimate(self) -> Estimate:
         """Forecast the time and the memory, from one small evaluation with gradient through each encoder.
 
@@ -104,6 +113,12 @@ class Plan:
             }
         )
 
+    @property
+    def continues(self) -> bool:
+        """Whether the file of ``state`` is there and is of a run with these settings, which ``paint`` continues."""
+        return self.state is not None and is_state_of(self.state, self.settings())
+
+    @plain_torch()
     def render(self, found: Tensor, levels: int | None) -> Tensor:
         """Return a picture of any stage in its final colours.
 
@@ -112,12 +127,18 @@ class Plan:
             levels: number of values of each channel in the saved picture: 256 for 8 bits; None does not round.
 
         """
+        found = self.constrained(found)
         if self.content is None:
             return found
         return recolor_result(
             found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels
         )
 
+    def constrained(self, picture: Tensor) -> Tensor:
+        """Return a picture, or a gradient, projected on the grey ones if the result is to be grey."""
+        return to_grey(picture) if self.grey else picture
+
+    @plain_torch()
     def picture(self, found: Tensor) -> Image.Image:
         """Return a picture of any stage as an 8-bit result, at the final size and in its final colours."""
         return to_pil(self.render(resize_image(found, self.stages[-1].shape), 256))
@@ -138,6 +159,7 @@ class Plan:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
+@plain_torch()
 def plan(
     content: Picture, style: Picture | Style | Sequence[Picture | Style], **options: Unpack[StylizeOptions]
 ) -> Plan:
@@ -165,8 +187,7 @@ def plan(
 
     """
     chosen = with_defaults(options)
-    picture = load_image(content)
-    height, width = picture.shape[2:]
+    picture, (height, width) = load_spare(content, partial(longest_side, chosen["size"]))
     content_factor, style_factor = strength_factors(chosen["strength"])
     losses = as_sum(DEFAULT_LOSSES if chosen["losses"] is None else chosen["losses"])
     return _resolve(
@@ -179,6 +200,7 @@ def plan(
     )
 
 
+@plain_torch()
 def plan_texture(
     style: Picture | Style | Sequence[Picture | Style],
     size: int | tuple[int, int],
@@ -198,10 +220,10 @@ def plan_texture(
     )
 
 
+@plain_torch()
 def plan_reconstruction(content: Picture, layer: str, size: Size, **options: Unpack[PaintingOptions]) -> Plan:
     """Check and resolve everything that ``reconstruct_content`` needs; see there and ``plan``."""
-    picture = load_image(content)
-    height, width = picture.shape[2:]
+    picture, (height, width) = load_spare(content, partial(longest_side, size))
     chosen = with_defaults({"init": "noise", **options})
     return _resolve(
         as_sum(ContentLoss(layer) if chosen["losses"] is None else chosen["losses"]),
@@ -222,12 +244,16 @@ def _resolve(
     options: StylizeOptions,
 ) -> Plan:
     """Return the plan for a result whose longest side is ``longest`` pixels."""
-    if options["result"] not in RESULTS:
+    if not is_word(options["result"], RESULTS):
         raise unknown("result", options["result"], RESULTS)
     optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
-    pictures = [replace(style, image=load_image(style.image)) for style in styles]
+    styles = [with_masks(style) for style in styles]
+    largest = max(stage.size for stage in listed)
+    pictures = [
+        replace(style, image=load_spare(style.image, partial(side_at_scale, style, largest))[0]) for style in styles
+    ]
     stages, left_out = resolve_stages(
         listed,
         shape,
@@ -239,18 +265,22 @@ def _resolve(
         color=color,
         tile=tile,
     )
+    _warn_of_styles(pictures, longest, stages[-1].shape, content is not None)
     if content is not None:
         pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
+    seen = [load_image(style.image) for style in pictures if style.weight]
+    grey = all(is_grey(picture) for picture in (seen if content is None else [content, *seen]))
     planned = Plan(
         stages=stages,
-        start=on_encoder(stages[0].encoder, start),
+        start=on_encoder(stages[0].encoder, to_grey(start) if grey else start),
         content=None if content is None else on_encoder(stages[-1].encoder, content),
         styles=tuple(pictures),
         optimizer=optimizer,
         tile=tile,
         result=options["result"],
         color=color,
+        grey=grey,
         callbacks=as_callbacks(options["callback"]),
         progress=options["progress"],
         state=_state_file(options["state"]),
@@ -259,6 +289,15 @@ def _resolve(
     if planned.state is not None:
         check_state(planned.state, planned.settings(), planned.start.device)
     return planned
+
+
+def _warn_of_styles(styles: Sequence[Style], longest: int, shape: tuple[int, int], has_content: bool) -> None:
+    """Warn of what is not painted as the styles say."""
+    for style in styles:
+        warn_of_scale(style, longest)
+    warn_of_bare_parts(
+        styles, shape, "there it follows the photograph alone" if has_content else "there nothing is painted"
+    )
 
 
 def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
@@ -279,7 +318,7 @@ def as_callbacks(callback: Callback | Sequence[Callback] | None) -> tuple[Callba
         if not callable(each) or not takes(each, None):
             raise TypeError(
                 "a callback is a function that takes one argument, the Progress, such as "
-                f"lambda progress: print(progress.loss), received {each!r}"
+                f"lambda progress: print(progress.loss), received {brief(each)}"
             )
     return found
 
@@ -294,5 +333,5 @@ def _state_file(state: object) -> StateFile | None:
     if state is None or isinstance(state, StateFile):
         return state
     if not isinstance(state, (str, os.PathLike)):
-        raise TypeError(f"state is a path or a StateFile, received {state!r}")
+        raise TypeError(f"state is a path or a StateFile, received {brief(state)}")
     return StateFile(state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable as Function
@@ -16,8 +15,14 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import distributed
+from neuralstyle._log import logger
+from neuralstyle._stopping import stopping
 from neuralstyle.images import to_pil
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.objective import Evaluation
+from neuralstyle.objective.tiling import TileSize
+from neuralstyle.painting.estimate import work_in_tiles
+from neuralstyle.painting.forecast import Forecast
 from neuralstyle.painting.stages import PlannedStage
 
 Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
@@ -63,10 +68,12 @@ class Progress:
     elapsed: float
     picture: Function[[int | None], Tensor] = field(repr=False)
 
+    @plain_torch()
     def tensor(self) -> Tensor:
         """Return the result as if the work stopped now: (1, 3, H, W) in [0, 1], at this stage's size."""
         return self.picture(None)
 
+    @plain_torch()
     def image(self) -> Image.Image:
         """Return that result as an 8-bit RGB picture."""
         return to_pil(self.picture(256))
@@ -85,6 +92,7 @@ class Run:
         show: whether to show a progress bar.
         render: gives pictures their final colours.
         notes: lines to log, and to show once above the bar.
+        tile: longest side of a tile, which the forecast of the time left takes into account.
 
     """
 
@@ -95,6 +103,7 @@ class Run:
         show: bool,
         render: Render,
         notes: Sequence[str] = (),
+        tile: TileSize = None,
     ) -> None:
         self.stages = stages
         self.callbacks = callbacks
@@ -106,6 +115,9 @@ class Run:
         self.iteration = 0
         self.stage = 0
         self.started = time.monotonic()
+        works = [_step(stage) * work_in_tiles(stage, tile) for stage in stages] if self.show else []
+        self.forecast = Forecast(works, [stage.iterations for stage in stages])
+        self.ticked = self.started  # when the last evaluation was reported
         self.bar: Any = None
         self.shown = ""
 
@@ -125,12 +137,15 @@ class Run:
         The bar counts evaluations that a converged optimiser skipped in earlier stages.
         """
         self.stage = stage
+        self.ticked = time.monotonic()
         ahead = sum(_work(earlier) for earlier in self.stages[:stage]) + done * _step(self.stages[stage])
         if self.bar is None:
             self._announce()
             self.bar = self._bar(ahead)
         self.bar.update(ahead - self.bar.n)
         self.bar.set_description_str(f"{self.stages[stage].size} px {self.stages[stage].through}")
+        entered = self.stages[stage]
+        logger.info("stage %d of %d: %d px through %s", stage + 1, len(self.stages), entered.size, entered.through)
 
     def close(self) -> None:
         """Remove the bar, if there is one."""
@@ -144,7 +159,8 @@ class Run:
         return evaluation.loss, evaluation.gradient
 
     def on_tile(self, done: int, total: int) -> None:
-        """Show how many tiles of an evaluation are done, if there are several."""
+        """Show how many tiles of an evaluation are done, if there are several, and stop after any if asked to."""
+        stopping.check()
         if total > 1:
             self.bar.set_postfix_str(f"{self.shown} tile {done}/{total}")
 
@@ -153,6 +169,8 @@ class Run:
         self.iteration += 1
         stage = self.stages[self.stage]
         self.shown = f"loss {loss:.4g}"
+        if self.show:
+            self._tell_time_left(count)
         self.bar.set_postfix_str(self.shown, refresh=False)
         self.bar.update(_step(stage))
         progress = Progress(
@@ -171,9 +189,16 @@ class Run:
         answers = [_answer(callback, progress) for callback in callbacks]
         return distributed.least(float(all(answers)), kept.device) > 0
 
+    def _tell_time_left(self, done: int) -> None:
+        now = time.monotonic()
+        self.forecast.add(self.stage, now - self.ticked)
+        self.ticked = now
+        left = self.forecast.left(self.stage, done)
+        self.bar.bar_format = _format("?" if left is None else self.bar.format_interval(left))
+
     def _announce(self) -> None:
         for note in self.notes:
-            logging.getLogger("neuralstyle").info(note)
+            logger.info(note)
             if self.show:
                 from tqdm.auto import tqdm
 
@@ -182,12 +207,11 @@ class Run:
     def _bar(self, ahead: int) -> Any:
         from tqdm.auto import tqdm
 
-        # The bar counts pixels times cost, so its forecast of the time left holds across stages.
         return tqdm(
             total=sum(_work(stage) for stage in self.stages),
             initial=ahead,  # done by an earlier run, so not part of this run's pace
             disable=not self.show,
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}",
+            bar_format=_format("?"),
         )
 
 
@@ -198,6 +222,11 @@ def _answer(callback: Callback, progress: Progress) -> bool:
     except StopIteration:
         return False
     return not (isinstance(answer, (bool, np.bool_)) and not answer)  # NumPy comparisons return np.bool_
+
+
+def _format(left: str) -> str:
+    """The format of the bar, with the time left in words of its own; tqdm takes its pace for even."""
+    return f"{{desc}} {{percentage:3.0f}}% |{{bar}}| {{elapsed}} < {left}{{postfix}}"
 
 
 def _step(stage: PlannedStage) -> int:

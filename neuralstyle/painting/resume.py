@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,20 +16,37 @@ from neuralstyle import distributed
 from neuralstyle.checkpoint import (
     State,
     check_savable,
-    clear_leftovers,
     compare_settings,
     describe,
     fingerprint,
     load_state,
+    peek_state,
     save_state,
 )
-from neuralstyle.files import check_writable
+from neuralstyle.files import check_writable, holding
+from neuralstyle.files.schema import Anything, Floats, Number, Record, Table, Text, Whole
 from neuralstyle.images import load_image
-from neuralstyle.objective.regions import load_mask
+from neuralstyle.images.masks import load_mask
 from neuralstyle.painting.options import StateFile
 from neuralstyle.styles import Style
 
 _KIND = "neuralstyle run"
+
+_PICTURE = Floats((1, 3, None, None))
+_MINIMUM = Record(
+    {
+        "walk": Record({"image": _PICTURE}, others=Anything()),  # what else a strategy needs is its own affair
+        "kept": _PICTURE,
+        "lowest": Number(infinite=True),
+        "count": Whole(),
+        "steps": Whole(),
+    }
+)
+_SCHEMA = Record(
+    {"settings": Table(Text())},
+    together={"stage": Whole(), "iteration": Whole(), "elapsed": Number(0), "minimum": _MINIMUM},
+)
+"""What a state file holds: at the start of a run the settings alone."""
 
 Settings: TypeAlias = Mapping[str, str]
 """Settings that a continued run has to share, by name."""
@@ -60,7 +78,6 @@ class RunState:
         if file is None:
             return
         self.found = check_state(file, settings, device)
-        clear_leftovers(file.path)
         if self.found is None:
             self._write(file, {})
 
@@ -83,6 +100,16 @@ class RunState:
             self.written = time.monotonic()
 
 
+def held(file: StateFile | None) -> AbstractContextManager[None]:
+    """Hold a state file against other processes while a run uses it; the process that writes it holds it.
+
+    Raises:
+        BlockingIOError: another run uses it.
+
+    """
+    return nullcontext() if file is None or not distributed.is_writer() else holding(file.path)
+
+
 def check_state(file: StateFile, settings: Settings, device: torch.device | str = "cpu") -> State | None:
     """Check that a run can use a state file, and return the state to continue from, or None.
 
@@ -95,11 +122,27 @@ def check_state(file: StateFile, settings: Settings, device: torch.device | str 
     _check_place(path)
     if not path.exists():
         return None
-    found: State = load_state(path, kind=_KIND, device=device)
+    found: State = load_state(path, kind=_KIND, device=device, schema=_SCHEMA)
     if len(found) == 1:  # the settings alone
         return None
     compare_settings(found["settings"], settings, path)
     return found
+
+
+def is_state_of(file: StateFile, settings: Settings) -> bool:
+    """Tell whether a state file exists and is of a run with these settings, also one killed before its first state.
+
+    Only then may a run replace what a run before it has left, such as its picture.
+
+    Raises:
+        ValueError: the file is damaged.
+        OSError: the file cannot be read.
+
+    """
+    if not Path(file.path).exists():
+        return False
+    found: State = peek_state(file.path, kind=_KIND, schema=_SCHEMA)
+    return bool(found["settings"] == dict(settings))
 
 
 def settings_of(run: Mapping[str, Any]) -> dict[str, str]:

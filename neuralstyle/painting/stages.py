@@ -20,7 +20,7 @@ from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
 from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.objective import Objective
-from neuralstyle.objective.parts import check_parts, resolve, size_of
+from neuralstyle.objective.parts import check_parts, layers_in_use, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
@@ -84,7 +84,9 @@ class PlannedStage:
                 encoder sees further than it says.
 
         """
-        return TilePlanner(FeatureSource(self.encoder), resolve(self.losses)).lay(self.height, self.width, tile)
+        terms = resolve(self.losses)
+        source = FeatureSource(self.encoder, layers_in_use(terms))
+        return TilePlanner(source, terms).lay(self.height, self.width, tile)
 
     def least_side(self) -> int:
         """Return the shortest side in pixels at which every layer has a position."""
@@ -99,16 +101,17 @@ class PlannedStage:
             ValueError: a mask, region or tile that does not fit; a loss or an encoder that breaks its contract.
 
         """
-        source, terms = FeatureSource(self.encoder), resolve(self.losses)
-        like = on_encoder(self.encoder, torch.empty(0))
+        terms = resolve(self.losses)
+        source = FeatureSource(self.encoder, layers_in_use(terms))
+        like = on_encoder(self.encoder, torch.empty(0, dtype=torch.float32))
         sizes = []
         for style in styles:
             height, width = size_of(load_image(style.image))
             sizes.append(fit_size(height, width, side_at_scale(style, self.size, height, width)))
-        check_styles(terms, source.layers, styles, sizes)
+        check_styles(terms, source, styles, sizes)
         with source.arithmetic(like.device):
             check_parts(terms, source.layers, like)
-            try_encoder(source, {layer: None for term in terms for layer in term.layers})
+            try_encoder(source)
             self.tiles(None if tile == "auto" else tile)
 
 
@@ -220,7 +223,7 @@ def _encoders(encoders: Sequence[Encoder | str], device: str | torch.device | No
     """Return the encoders on their device; each name makes one network."""
     named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
     networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
-    place = torch.empty(0, device=find_device(device)).device  # with its number, as tensors have it
+    place = torch.empty(0, dtype=torch.uint8, device=find_device(device)).device  # with its number, as tensors have it
     placed = {id(network): encoder_on(network, place) for network in networks}
     return [placed[id(network)] for network in networks]
 

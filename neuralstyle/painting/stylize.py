@@ -9,6 +9,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from neuralstyle._stopping import interruptible
+
 if TYPE_CHECKING:
     import torch
     from PIL import Image
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from neuralstyle.styles import Style
 
 
+@interruptible
 def stylize(
     content: Picture,
     style: Picture | Style | Sequence[Picture | Style],
@@ -142,6 +145,7 @@ def stylize(
     )
 
 
+@interruptible
 def synthesize_texture(
     style: Picture | Style | Sequence[Picture | Style],
     *,
@@ -183,6 +187,7 @@ def synthesize_texture(
     return paint(plan_texture(style, size, losses=losses, iterations=iterations, schedule=schedule, **options))
 
 
+@interruptible
 def reconstruct_content(
     content: Picture,
     layer: str = "relu4_2",

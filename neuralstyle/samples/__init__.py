@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 from PIL import Image
 
-from neuralstyle._errors import unknown, whole_number
+from neuralstyle._errors import is_word, unknown, whole_number
 from neuralstyle._words import PAINTINGS
 from neuralstyle.samples import embers, mosaic, swirl, woodcut
 
@@ -65,7 +65,7 @@ def painting(name: str, size: int = 512, seed: int = 0) -> Image.Image:
         ```
 
     """
-    if name not in PAINTINGS:
+    if not is_word(name, PAINTINGS):
         raise unknown("painting", name, PAINTINGS)
     size = whole_number("size", size, _MIN_SIDE, _MAX_SIDE, hint=" pixels on each side")
     return _DRAW[name](size, np.random.default_rng(whole_number("seed", seed, 0)))

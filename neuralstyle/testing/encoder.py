@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from neuralstyle.encoders import Layer
 from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_layer, check_names, on_encoder
 from neuralstyle.encoders.probe import probe_layers
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.testing.tools import difference, global_random_numbers, noise, one_line
 
 MIN_PICTURE_SIDE = 16  # of the pictures, in pixels
 
 
+@plain_torch()
 def check_encoder(encoder: Encoder, layers: Iterable[str] | None = None, *, tolerance: float = 1e-3) -> None:
     """Check that an encoder keeps the rules, on small random pictures.
 

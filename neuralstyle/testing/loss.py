@@ -12,6 +12,7 @@ from torch import Tensor
 from neuralstyle.losses import Loss, PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import check_attributes, constant_weight
 from neuralstyle.losses.layers import layer_tuple
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.testing.description import check_description
 from neuralstyle.testing.pictures import check_pictures
 from neuralstyle.testing.stand_in import StandIn
@@ -24,6 +25,7 @@ CORE = 8  # positions on each side of the piece that is cut out to find the reac
 LONGEST_REACH = 14  # in positions; the largest reach that is searched for
 
 
+@plain_torch()
 def check_loss(loss: Loss, *, channels: int | Mapping[str, int] = 4, size: tuple[int, int] = (12, 10)) -> None:
     """Check that a loss keeps the rules, on small random maps and pictures.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle.checkpoint import load_state, save_state
+from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.optimizers import FromFactory, Optimizer, State, Strategy
 from neuralstyle.testing.tools import noise, one_line
 
@@ -21,6 +22,7 @@ EVALUATIONS = 60
 RESUME_AFTER = 3  # steps
 
 
+@plain_torch()
 def check_strategy(strategy: Optimizer, *, evaluations: int = EVALUATIONS) -> None:
     """Check that a strategy keeps the rules, on a quadratic function of a small picture.
 

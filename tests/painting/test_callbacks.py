@@ -373,6 +373,20 @@ def test_an_empty_log_cannot_be_plotted(tmp_path: Path) -> None:
         plot_losses(log, tmp_path / "plot.png")
 
 
+def test_a_log_without_losses_cannot_be_plotted(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    for text in ('{"iteration": 1}\n', '{"iteration": 1, "loss": 0}\n', '{"iteration": 1, "loss": -1}\n'):
+        log.write_text(text)
+        with pytest.raises(ValueError, match="no losses above 0"):
+            plot_losses(log, tmp_path / "plot.png")
+
+
+def test_losses_of_any_name_can_be_plotted(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps({"iteration": 1, "_Own": 1, r"$\frac": 2, "größer": 3}) + "\n")
+    assert plot_losses(log, tmp_path / "plot.png").exists()
+
+
 def test_a_plot_leaves_the_users_own_figures_and_windows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # which looks for a window system
     log = LossLog(tmp_path / "log.csv")

@@ -315,3 +315,12 @@ def test_errors_say_what_is_wrong(content: Tensor, style: Tensor) -> None:
     for measure in (metrics.grid_energy, lambda x: metrics.flat_area(x, style)):
         with pytest.raises(ValueError, match="40 x 40 pixels"):
             measure(torch.rand(3, 40, 40))
+
+
+def test_compare_names_the_picture_that_is_too_small() -> None:
+    photo, painting = samples.photo().resize((96, 64)), samples.painting("swirl", size=96)
+    with pytest.raises(ValueError, match="the style is 32 x 32 pixels") as caught:
+        metrics.compare(photo, painting.resize((32, 32)), {"result.png": photo})
+    assert "result.png" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"result\.png: the picture is 60 x 40 pixels"):
+        metrics.compare(photo, painting, {"result.png": photo.resize((60, 40))})

@@ -33,6 +33,7 @@ from neuralstyle import (
     StateFile,
     Style,
     iterate,
+    plan,
     reconstruct_content,
     samples,
     stylize,
@@ -41,6 +42,7 @@ from neuralstyle import (
 from neuralstyle.callbacks import read_losses
 from neuralstyle.checkpoint import describe, fingerprint, load_state, save_state
 from neuralstyle.cli import main
+from neuralstyle.files import holding
 from neuralstyle.images import to_pil
 from neuralstyle.painting.progress import Run
 from neuralstyle.painting.resume import RunState
@@ -363,10 +365,18 @@ def test_an_error_before_a_continued_run_goes_on_carries_the_picture_so_far(
 
 def test_nothing_but_the_state_is_left_beside_it(run: Callable[..., Any], state: Path, stopped: bytes) -> None:
     state.write_bytes(stopped)
-    (state.parent / f".{state.name}-0123abcd.tmp").mkdir()  # of a process that was killed
-    (state.parent / ".other-0123abcd.tmp").mkdir()
+    notes = state.with_name(f".{state.name}-notes.tmp")  # somebody's, whatever it is called
+    notes.mkdir()
     run(state)
-    assert sorted(path.name for path in state.parent.iterdir()) == [".other-0123abcd.tmp", state.name]
+    assert sorted(path.name for path in state.parent.iterdir()) == [notes.name, state.name]
+
+
+def test_a_state_is_used_by_one_run_at_a_time(run: Callable[..., Any], state: Path, stopped: bytes) -> None:
+    state.write_bytes(stopped)
+    with holding(state), pytest.raises(BlockingIOError, match="is being written by another run"):
+        run(state)
+    assert state.read_bytes() == stopped
+    run(state)
 
 
 def test_without_a_state_nothing_is_written(
@@ -605,6 +615,26 @@ def test_the_same_command_goes_on_after_an_interrupt_and_ends_with_the_same_file
     assert sorted(path.name for path in parts.iterdir()) == ["02.png", "04.png", "06.png", "log.csv", "out.png"]
     rows = [[{**row, "seconds": 0} for row in read_losses(folder / "log.csv")] for folder in (whole, parts)]
     assert rows[0] == rows[1]
+
+
+def test_the_state_of_another_run_excuses_no_file_that_exists(
+    photo: Tensor, style: Image.Image, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    to_pil(photo).save("photo.png")
+    style.save("style.png")
+    command = ["stylize", "photo.png", "style.png", "-o", "holiday.png", "--state", "run.state", "--quiet"]
+    layers = ["--content-layers", "relu1_1", "--style-layers", "relu1_1", "--size", "32"]
+    made = plan(photo, style, size=32, iterations=1, encoder=FeatureExtractor(), progress=False)
+    save_state("run.state", {"settings": {**made.settings(), "sizes and iterations": "others"}}, kind="neuralstyle run")
+    Path("holiday.png").write_bytes(b"holiday")
+    before = Path("run.state").read_bytes()
+    assert main([*command, *layers, "--iterations", "1"]) == 2
+    assert "holiday.png exists; pass" in capsys.readouterr().err
+    assert (Path("holiday.png").read_bytes(), Path("run.state").read_bytes()) == (b"holiday", before)
+    # With --overwrite the run is started anew.
+    assert main([*command, *layers, "--iterations", "1", "--overwrite"]) == 0
+    assert Path("holiday.png").read_bytes() != b"holiday"
 
 
 # --- the parts

@@ -385,12 +385,12 @@ def test_a_style_is_never_blown_up_beyond_its_own_pixels(
 ) -> None:
     seen = []
     monkeypatch.setattr(
-        neuralstyle.painting.stages,
-        "Objective",
+        "neuralstyle.painting.stages.Objective",
         lambda *a, styles, **k: seen.append(styles) or Objective(*a, styles=styles, **k),
     )
     small = samples.painting("mosaic", size=64)
-    stylize(content, [Style(small, scale=3), Style(small, scale=0.5)], encoder=encoder, **QUICK)
+    with pytest.warns(UserWarning, match="the scale of a style is 1 and not 3: its picture has 64 pixels"):
+        stylize(content, [Style(small, scale=3), Style(small, scale=0.5)], encoder=encoder, **QUICK)
     assert [max(style.image.shape) for style in seen[0]] == [64, 32]
 
 

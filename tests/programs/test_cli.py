@@ -150,7 +150,7 @@ EFFECTS = [  # each with what it is compared with, if not with no option
 ELSEWHERE = {  # what these do is tested by their own tests, here and in test_coming_from.py
     *("--output", "--overwrite", "--depth", "--quality", "--keep-profile", "--device", "--dry-run", "--quiet"),
     *("--print-every", "--snapshots", "--snapshots-every", "--log", "--plot", "--state", "--state-every"),
-    *("--weights", "--preprocessing"),
+    *("--weights", "--preprocessing", "--json"),
 }
 
 
@@ -405,7 +405,47 @@ def test_ctrl_c_before_there_is_a_picture_is_one_line(run: Run, monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(saving, "paint", stop)
-    assert run(f"stylize photo.jpg swirl.png {QUICK}") == (130, "", "neuralstyle: stopped before there was a picture\n")
+    assert run(f"stylize photo.jpg swirl.png {QUICK}") == (
+        130,
+        "",
+        "neuralstyle: stopped before there was anything to save\n",
+    )
+
+
+def test_json_is_one_line_on_stdout_and_all_else_goes_to_stderr(run: Run, tmp_path: Path) -> None:
+    code, out, err = run(f"stylize photo.jpg swirl.png {QUICK} --schedule single --json --print-every 1")
+    found = json.loads(out)
+    assert out.count("\n") == 1
+    assert (code, found["exit_code"], found["reason"]) == (0, 0, "finished")
+    assert found["output"] == str(tmp_path / "out.png")
+    assert (found["width"], found["height"], found["iterations"]) == (48, 32, 2)
+    assert found["loss"] == pytest.approx(sum(found["terms"].values()))
+    assert found["seconds"] > 0
+    assert len(err.splitlines()) == 3  # two evaluations and the result
+    code, out, err = run("stylize missing.jpg swirl.png -o OUT --json")
+    found = json.loads(out)
+    assert (code, found["exit_code"], found["reason"]) == (2, 2, "error")
+    assert err == f"neuralstyle: {found['message']}\n"
+    code, out, _ = run("stylize photo.jpg swirl.png -o OUT --overwrite --size 64 --dry-run --json")
+    found = json.loads(out)
+    assert (code, found["reason"], found["width"]) == (0, "planned", 64)
+    assert found["seconds"] > 0
+
+
+def test_json_says_that_a_run_was_stopped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate, calls = Objective.evaluate, []
+
+    def interrupted(*arguments, **options):  # type: ignore[no-untyped-def]
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(Objective, "evaluate", interrupted)
+    code, out, err = run(f"stylize photo.jpg swirl.png {QUICK} --iterations 9 --json")
+    found = json.loads(out)
+    assert (code, found["exit_code"], found["reason"], found["iterations"]) == (130, 130, "stopped", 2)
+    assert err.startswith(f"neuralstyle: stopped; the best picture so far is in {found['output']}")
 
 
 def test_the_traceback_is_there_for_who_asks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,10 +196,22 @@ def test_without_a_group_everything_stays(monkeypatch: pytest.MonkeyPatch) -> No
         assert distributed.least(0.1, torch.device("cpu")) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT"])
+def test_a_word_for_a_number_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    given = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for variable, value in {**given, name: "abc"}.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"{name} .* received 'abc'; start with torchrun"), distributed.session():
+        pass
+
+
 def test_incomplete_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.delenv("MASTER_PORT", raising=False)
-    with pytest.raises(ValueError, match="RANK and MASTER_PORT is not set; start with torchrun"), distributed.session():
+    with (
+        pytest.raises(ValueError, match="lacks RANK and MASTER_PORT; start"),
+        distributed.session(),
+    ):
         pass

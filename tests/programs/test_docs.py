@@ -106,6 +106,9 @@ def _pictures(_quick: None) -> None:
     sky.save("sky.png")
     sky.point(lambda value: 255 - value).save("ground.png")
     sky.resize((SIDE, SIDE)).save("mask.png")
+    colours = Image.new("RGB", (96, 64), "red")
+    colours.paste("steelblue", (0, 0, 96, 32))
+    colours.save("map.png")
 
 
 @pytest.mark.usefixtures("_pictures")
@@ -171,7 +174,7 @@ COMMAND_LINES = [(page, line) for page in PAGES for line in _command_lines(page)
     ("page", "line"), COMMAND_LINES, ids=[f"{_page(page)}: {' '.join(line)}" for page, line in COMMAND_LINES]
 )
 def test_command_line_is_understood(page: Path, line: list[str]) -> None:
-    assert callable(cli._parser().parse_args(line).run)
+    assert callable(cli._parser().parse_args(line).command.run)
 
 
 def test_every_command_is_shown_in_the_readme() -> None:

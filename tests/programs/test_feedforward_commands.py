@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from PIL import Image
@@ -137,9 +139,22 @@ def test_unreadable_pictures_are_reported(run, files):
     (files / "data/one/1.png").write_text("no picture")
     code, _, err = run(TRAIN)
     assert code == 0
-    assert err.startswith("neuralstyle: skipped: ")
+    assert err.startswith("neuralstyle: warning: skipped: ")
     assert err.count("\n") == 1
     assert "1.png" in err
+
+
+def test_json_of_training_and_applying_is_one_line(run, files):
+    (files / "data/one/1.png").write_text("no picture")
+    code, out, err = run(f"{TRAIN} --json")
+    found = json.loads(out)
+    assert (code, found["reason"], found["output"]) == (0, "finished", "out.safetensors")
+    assert found["bytes"] == (files / "out.safetensors").stat().st_size
+    assert len(err.splitlines()) == 2  # what was skipped, and the result
+    code, out, _ = run("apply model.safetensors data -o painted --quiet --json")
+    found = json.loads(out)
+    assert (code, found["exit_code"], found["output"]) == (2, 2, "painted")
+    assert list(found["failed"]) == ["data/one/1.png"]
 
 
 def test_finished_network_is_not_replaced_unasked(run, files):

@@ -26,6 +26,7 @@ from neuralstyle.feedforward import (
     StateFolder,
     TrainingData,
     TransformerNet,
+    last_network,
     load_model,
     run_model,
     save_model,
@@ -106,7 +107,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_folders_are_searched_to_the_bottom_in_order(folder: Path) -> None:
     (folder / ".hidden.png").touch()
     (folder / "notes.txt").touch()
-    assert [path.stem for path in find_pictures(folder)] == list("0123456")
+    with pytest.warns(UserWarning, match=r"^1 file in .* left out: notes\.txt \(an empty file\)"):
+        assert [path.stem for path in find_pictures(folder)] == list("0123456")
+    (folder / "notes.txt").unlink()
     assert find_pictures([folder / "nested", folder / "0.png"])[-1] == folder / "0.png"
     with pytest.raises(ValueError, match="no picture in"):
         find_pictures([])
@@ -161,15 +164,14 @@ def test_workers_give_the_same_batches(folder: Path) -> None:
     assert all(torch.equal(a[0], b[0]) for a, b in zip(alone, helped, strict=True))
 
 
-def test_unreadable_files_are_replaced_and_named_once(
-    quick: Callable[..., Any], folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unreadable_files_are_replaced_and_named_once(quick: Callable[..., Any], folder: Path) -> None:
     (folder / "1.png").write_text("no picture")
     (folder / "nested/4.png").write_bytes((folder / "nested/4.png").read_bytes()[:60])
-    with caplog.at_level(logging.WARNING, "neuralstyle"):
+    with pytest.warns(UserWarning, match="skipped: ") as warned:
         quick(steps=8)
-    assert [record.getMessage().split()[0] for record in caplog.records] == ["skipped:"] * 2
-    assert {Path(record.getMessage().split()[1]).name for record in caplog.records} == {"1.png", "4.png"}
+    said = [str(warning.message).split() for warning in warned]
+    assert [words[0] for words in said] == ["skipped:"] * 2
+    assert {Path(words[1]).name for words in said} == {"1.png", "4.png"}
 
 
 def test_nothing_readable_is_an_error(quick: Callable[..., Any], folder: Path) -> None:
@@ -362,12 +364,170 @@ def test_bad_options_are_named(quick: Callable[..., Any], options: Any, words: s
         quick(**options)
 
 
+class Own(Loss):
+    """A loss written as a plain class, with an option."""
+
+    layers = ("edges",)
+    reference = "content"
+
+    def __init__(self, option: Any) -> None:
+        self.option = option
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return (x - target).square().mean()
+
+
+class Terse(Own):
+    def __repr__(self) -> str:
+        return "Terse()"
+
+
+def test_a_run_of_another_option_of_an_own_loss_is_not_continued(style: Tensor, folder: Path, tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state", every=2)
+    train_quickly(style, folder, losses=Terse(2), state=state)
+    with pytest.raises(ValueError, match="another losses"):
+        train_quickly(style, folder, losses=Terse(4), state=state)
+
+
+def test_what_cannot_be_described_is_trained_and_has_no_state(style: Tensor, folder: Path, tmp_path: Path) -> None:
+    train_quickly(style, folder, losses=Own(object()), steps=1)
+    with pytest.raises(ValueError, match=r"option cannot be described.*give object a __repr__"):
+        train_quickly(style, folder, losses=Own(object()), steps=1, state=StateFolder(tmp_path / "state"))
+
+
 def test_state_folder_is_checked_when_it_is_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="give a folder"):
         StateFolder(tmp_path / "file")
     with pytest.raises(ValueError, match="every is a whole number"):
         StateFolder(tmp_path, every=0)
+
+
+# Stopped, and what cannot be written
+
+
+def at_step(step: int, error: BaseException) -> Callable[..., None]:
+    def callback(progress: Any) -> None:
+        if progress.step == step:
+            raise error
+
+    return callback
+
+
+def test_ctrl_c_keeps_the_network_and_the_state_of_the_last_step(
+    quick: Callable[..., TransformerNet], tmp_path: Path
+) -> None:
+    whole = weights(quick())
+    options = {"state": StateFolder(tmp_path / "run", every=100), "log": tmp_path / "log.csv", "log_every": 100}
+    with pytest.raises(
+        KeyboardInterrupt, match=r"stopped after 3 steps; neuralstyle.feedforward.last_network"
+    ) as caught:
+        quick(callback=at_step(3, KeyboardInterrupt()), **options)
+    network = caught.value.network  # type: ignore[attr-defined]
+    assert network is last_network()
+    assert not network.training
+    assert torch.equal(weights(load_model(tmp_path / "run/step-00000003.safetensors")), weights(network))
+    assert [row["step"] for row in rows(tmp_path / "log.csv")] == ["3"]
+    assert torch.equal(weights(quick(**options)), whole)
+    assert [row["step"] for row in rows(tmp_path / "log.csv")] == ["3", "4"]
+
+
+def test_ctrl_c_within_a_step_leaves_the_state_of_an_earlier_one(
+    quick: Callable[..., TransformerNet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, step, calls = weights(quick()), torch.optim.Adam.step, []
+
+    def interrupted(self: Any, *arguments: Any) -> Any:
+        calls.append(self)
+        if len(calls) == 3:
+            next(iter(self.param_groups[0]["params"])).data.add_(1)  # half of the step
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
+    state = StateFolder(tmp_path / "run", every=1)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        quick(state=state)
+    assert caught.value.network is last_network()  # type: ignore[attr-defined]
+    assert [path.name for path in sorted((tmp_path / "run").glob("step-*"))][-1] == "step-00000002.safetensors"
+    assert torch.equal(weights(quick(state=state)), whole)
+
+
+def test_ctrl_c_before_the_first_step_says_that_nothing_was_trained(
+    quick: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pictures, "__getitem__", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="stopped before the first step; nothing was trained") as caught:
+        quick()
+    assert not hasattr(caught.value, "network")
+
+
+def test_an_error_midway_carries_the_network_and_leaves_the_state(
+    quick: Callable[..., TransformerNet], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="mine") as caught:
+        quick(callback=at_step(3, ValueError("mine")), state=StateFolder(tmp_path / "run", every=2))
+    assert isinstance(caught.value.network, TransformerNet)  # type: ignore[attr-defined]
+    assert [path.name for path in (tmp_path / "run").glob("step-*")] == ["step-00000002.safetensors"]
+
+
+def test_a_network_that_cannot_be_saved_at_the_end_is_saved_elsewhere(
+    quick: Callable[..., TransformerNet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, save = tmp_path / "out.safetensors", save_model
+
+    def full(network: Any, path: Any, **options: Any) -> Path:
+        if Path(path) == output:
+            raise OSError(28, "no space left", str(path))
+        return save(network, path, **options)
+
+    monkeypatch.setattr("neuralstyle.feedforward.models.save_model", full)
+    with pytest.raises(OSError, match=r"no space left.*; the network is in ") as caught:
+        quick(output=output)
+    place = Path(str(caught.value).rpartition(" is in ")[2])
+    assert place.name == output.name
+    assert torch.equal(weights(load_model(place)), weights(last_network()))
+    place.unlink()
+    place.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"output": "taken.safetensors"}, IsADirectoryError, "taken.safetensors is a folder"),
+        ({"output": "gone/out.safetensors"}, FileNotFoundError, "no folder"),
+        ({"state": "file"}, NotADirectoryError, "is a file"),
+        ({"state": "file/run"}, NotADirectoryError, "is a file"),
+        ({"state": "other"}, FileExistsError, "step-00000100.safetensors exists, and no state to continue from"),
+        ({"snapshots": "file/{}.png"}, FileNotFoundError, "no folder"),
+    ],
+)
+def test_what_cannot_be_written_is_found_before_the_first_step(
+    quick: Callable[..., Any], tmp_path: Path, options: dict[str, str], error: type[OSError], message: str
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "taken.safetensors").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/step-00000100.safetensors").write_text("precious")
+    with pytest.raises(error, match=message):
+        quick(
+            callback=lambda progress: pytest.fail("a step was taken"),
+            **{name: tmp_path / value for name, value in options.items()},
+        )
+    assert (tmp_path / "file").read_text() == "precious"
+    assert (tmp_path / "other/step-00000100.safetensors").read_text() == "precious"
+
+
+def test_what_long_work_has_come_to_is_logged_for_programs(
+    quick: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "neuralstyle"):
+        quick()
+    assert any(message.startswith("step 4 of 4: loss ") for message in caplog.messages)
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("neuralstyle").handlers)
 
 
 def test_missing_folder_for_snapshots_is_found_before_the_work(quick: Callable[..., Any], tmp_path: Path) -> None:

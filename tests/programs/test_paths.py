@@ -116,6 +116,24 @@ def test_a_picture_in_a_folder_that_is_read_is_no_output_of_a_training(run: Run,
     assert "--snapshots album/3.png is read too, as DATA" in err
 
 
+def test_a_state_killed_at_its_start_excuses_nothing_of_another_run(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*arguments: object, **options: object) -> None:
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("neuralstyle.painting.paint._paint_stage", kill)
+        assert run(f"{STYLIZE} -o o.png --state it {QUICK}")[0] == 9
+    assert Path("it").stat().st_size < 10_000  # the settings alone
+    before = contents(folder)
+    code, _, err = run(f"{STYLIZE} -o old.png --state it {QUICK} --strength 0.8")
+    assert (code, contents(folder)) == (2, before)
+    assert "old.png exists" in err
+    assert run(f"{STYLIZE} -o new.png --state it {QUICK} --strength 0.8")[::2] == (0, "")  # it begins anew
+    assert not Path("it").exists()
+
+
 def test_a_result_that_cannot_be_saved_is_saved_elsewhere(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

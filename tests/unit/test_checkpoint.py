@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import stat
@@ -8,7 +9,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from neuralstyle.checkpoint import clear_leftovers, compare_settings, load_state, save_state
+from neuralstyle import checkpoint
+from neuralstyle.checkpoint import compare_settings, load_state, peek_state, save_state
+from neuralstyle.files.schema import Floats, Record, Text, Whole
 
 
 @pytest.fixture
@@ -130,7 +133,7 @@ def test_what_has_no_place_in_a_state_is_refused(state, path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("where", ["safetensors.torch.save_file", "os.fsync", "pathlib.Path.replace"])
+@pytest.mark.parametrize("where", ["neuralstyle.checkpoint.write_tensors", "os.fsync", "pathlib.Path.replace"])
 def test_an_error_midway_leaves_the_old_file_and_nothing_else(where, path, monkeypatch):
     save_state(path, "old")
 
@@ -145,23 +148,14 @@ def test_an_error_midway_leaves_the_old_file_and_nothing_else(where, path, monke
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_of_the_writer_is_an_error_of_the_system(path, monkeypatch):
-    def fail(*arguments, **options):
-        raise safetensors.SafetensorError("no space left")
-
-    monkeypatch.setattr("safetensors.torch.save_file", fail)
-    with pytest.raises(OSError, match=r"run\.safetensors.*no space left"):
-        save_state(path, torch.zeros(100))
-
-
 def test_nothing_appears_under_the_files_name_before_it_is_whole(path, monkeypatch):
-    real, seen = safetensors.torch.save_file, []
+    real, seen = checkpoint.write_tensors, []
 
     def watched(*arguments, **options):
         real(*arguments, **options)
         seen.append(path.exists())
 
-    monkeypatch.setattr("safetensors.torch.save_file", watched)
+    monkeypatch.setattr(checkpoint, "write_tensors", watched)
     save_state(path, torch.zeros(3))
     assert seen == [False]
     assert path.exists()
@@ -173,18 +167,118 @@ def test_the_file_has_the_permissions_of_any_other(path):
     assert stat.S_IMODE(save_state(path, 1).stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
 
 
-def test_leftovers_of_a_killed_writer_are_cleared_and_no_other_file(path, monkeypatch):
-    save_state(path, "whole")
-    others = [path.with_name(name) for name in (".other.safetensors-1.tmp", "run.safetensors-1.tmp", ".run.tmp")]
+def test_no_other_file_beside_it_is_touched(path):
+    others = [path.with_name(name) for name in (f".{path.name}-notes.tmp", f".{path.name}-1a2b3c4d.tmp", ".run.tmp")]
     for other in others:
-        other.touch()
-    monkeypatch.setattr("shutil.rmtree", lambda *arguments, **options: None)  # as if killed before it
-    save_state(path, "newer")
-    monkeypatch.undo()
-    assert len(list(path.parent.iterdir())) == 5
-    clear_leftovers(path)
+        other.mkdir()
+        (other / "mine").write_text("mine")
+    save_state(path, "whole")
     assert sorted(path.parent.iterdir()) == sorted([path, *others])
-    assert load_state(path) == "newer"
+    assert all((other / "mine").read_text() == "mine" for other in others)
+
+
+def test_equal_states_give_equal_bytes_and_any_reader_of_safetensors_reads_them(path):
+    state = {"b": torch.arange(3), "a": [torch.rand(2, 3), torch.tensor(True), torch.rand(4).half()], "c": {"d": 1.5}}
+    first = save_state(path, state).read_bytes()
+    for _ in range(20):  # a hash map would have another order
+        assert save_state(path, {**state}).read_bytes() == first
+    theirs = safetensors.torch.load_file(path)
+    assert {tuple(t.shape) for t in theirs.values()} == {(3,), (2, 3), (), (4,)}
+    assert torch.equal(theirs["1"], state["a"][0])
+
+
+# --- damage
+
+
+def flipped(whole, generator, bits=1):
+    """A file with some bits flipped."""
+    damaged = bytearray(whole)
+    for place in torch.randint(8 * len(whole), (bits,), generator=generator).tolist():
+        damaged[place // 8] ^= 1 << place % 8
+    return bytes(damaged)
+
+
+def test_bits_that_are_flipped_in_the_tensors_alone_are_found(path):
+    save_state(path, {"picture": torch.rand(3, 16, 16), "step": 3})
+    whole, generator = path.read_bytes(), torch.Generator().manual_seed(0)
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for bits in (1, 200):
+        path.write_bytes(whole[:start] + flipped(whole[start:], generator, bits))
+        refused(path, r"run\.safetensors is damaged .*checksum")
+
+
+@pytest.mark.parametrize("bits", [1, 3])
+def test_a_bit_that_is_flipped_anywhere_is_found(bits, path):
+    state = {"picture": torch.rand(3, 4), "step": 3, "settings": {"a": "b", "c": "d"}, "list": [1, (2.5, None)]}
+    whole, generator = save_state(path, state).read_bytes(), torch.Generator().manual_seed(bits)
+    for _ in range(150):
+        path.write_bytes(flipped(whole, generator, bits))
+        if path.read_bytes() != whole:
+            refused(path)
+
+
+def test_a_state_without_a_checksum_is_refused_unless_it_may_lack_one(path):
+    safetensors.torch.save_file({"0": torch.ones(2)}, path, {"kind": "state", "structure": '{"tensor": ["0", true]}'})
+    refused(path, "no checksum, so an earlier version wrote it")
+    assert torch.equal(load_state(path, checksum=False), torch.ones(2))
+
+
+def written(path, header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"0": {**ENTRY, "shape": [2**40, 2**40], "data_offsets": [0, 2**82]}}, "not a whole number"),
+        ({"0": {**ENTRY, "shape": [2**40], "data_offsets": [0, 2**42]}}, "its header says 4,398,"),
+        ({"0": {**ENTRY, "shape": [0, 2**52, 2**52], "data_offsets": [0, 0]}}, "other bytes than its shape"),
+        ({"0": {**ENTRY, "shape": [3]}}, "other bytes than its shape"),
+        ({"0": {**ENTRY, "shape": [-2]}}, "not a whole number"),
+        ({"0": {**ENTRY, "shape": [True, 2]}}, "not a whole number"),
+        ({"0": {**ENTRY, "shape": "2"}}, "not a list"),
+        ({"0": {**ENTRY, "data_offsets": [0]}}, "other bytes than its shape"),
+        ({"0": {**ENTRY, "dtype": "C64"}}, "of the dtype 'C64', which is not read"),
+        ({"0": {**ENTRY, "dtype": "x" * 10**6}}, "of the dtype 'xxxx"),
+        ({"0": ENTRY, "1": ENTRY}, "overlap or leave gaps"),
+        ({"0": {**ENTRY, "data_offsets": [8, 16]}}, "overlap or leave gaps"),
+        ({"0": {"dtype": "F32", "shape": [2]}}, "has no 'data_offsets'"),
+        ({"y" * 10**6: {}}, "has no 'dtype'"),
+        ({"0": [1]}, "is a list, not values by name"),
+        ({"__metadata__": {"kind": 1}}, "is 1, not a text"),
+        ({"__metadata__": []}, "is a list, not values by name"),
+        ([1], "not JSON of a dict"),
+        (b"[" * 10**6, "not JSON"),
+        (b"9" * 10**5, "not JSON"),
+        (b" " * (2**21 + 1), "at most 2,097,152 are read"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_a_header_says_is_compared_with_the_file_before_memory_is_taken(path, entries, words):
+    written(path, entries, bytes(8))
+    with pytest.raises(ValueError, match=words) as caught:
+        load_state(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
+def test_the_schema_is_checked_before_the_tensors_are_read(path, monkeypatch):
+    save_state(path, {"image": torch.zeros(1, 3, 4, 4), "step": "three"})
+    monkeypatch.setattr(checkpoint, "read_entries", lambda *_: pytest.fail("tensors are read"))
+    with pytest.raises(ValueError, match=r"damaged .*step is 'three', not a whole number from 0"):
+        load_state(path, schema=Record({"image": Floats(), "step": Whole()}))
+    found = peek_state(path, schema=Record({"image": Floats((1, 3, None, None)), "step": Text()}))
+    assert found["step"] == "three"
+    assert (found["image"].device.type, found["image"].shape) == ("meta", (1, 3, 4, 4))
+
+
+def test_more_plain_data_than_is_read_is_not_written(path):
+    with pytest.raises(ValueError, match="at most 2,097,152 can be read again"):
+        save_state(path, "x" * 3 * 10**6)
+    assert list(path.parent.iterdir()) == []
 
 
 def test_a_missing_file_and_a_folder_are_named(path):
@@ -251,6 +345,10 @@ def test_a_file_cut_short_anywhere_is_refused(path):
         '{"list": 3}',
         '{"set": [1]}',
         '{"list": [], "tuple": []}',
+        '[{"tensor": ["0", true]}]',
+        '{"list": [{"tensor": ["0", true]}, {"tensor": ["0", true]}]}',
+        '{"dict": [[1.5, {"tensor": ["0", true]}]]}',
+        "1",
         "{}",
         "[" * 100_000,
         "9" * 10_000,
@@ -260,7 +358,9 @@ def test_a_file_cut_short_anywhere_is_refused(path):
 def test_a_damaged_structure_is_refused(structure, path):
     header = {"kind": "state"} | ({} if structure is None else {"structure": structure})
     safetensors.torch.save_file({"0": torch.zeros(2)}, path, header)
-    refused(path)
+    with pytest.raises(ValueError, match=r"run\.safetensors is damaged") as caught:
+        load_state(path, checksum=False)
+    assert len(str(caught.value)) < 300 + len(str(path))
 
 
 @pytest.mark.cuda

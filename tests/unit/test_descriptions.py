@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial, update_wrapper
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -55,6 +55,82 @@ class Shown:
         return f"Shown({self.rate})"
 
 
+class Terse:
+    """Its __repr__ shows nothing."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def __repr__(self) -> str:
+        return "Terse()"
+
+
+class Hidden:
+    """Its option is in a private slot."""
+
+    __slots__ = ("__rate",)
+
+    def __init__(self, rate: float) -> None:
+        self.__rate = rate
+
+
+@dataclass(frozen=True)
+class OwnStart:
+    """A dataclass with a constructor of its own, whose option is no field."""
+
+    layers = ("relu1_1",)
+
+    def __init__(self, rate: float) -> None:
+        object.__setattr__(self, "rate", rate)
+
+
+class Marked(tuple[int, ...]):
+    """A container with an option of its own."""
+
+    rate: float
+
+
+class Wrapper:
+    """An object with the names of the function that it wraps."""
+
+    def __init__(self, rate: float) -> None:
+        update_wrapper(self, sgd_of)
+        self.rate = rate
+
+    def __call__(self) -> float:
+        return self.rate
+
+
+class Cached:
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    @cached_property
+    def square(self) -> float:
+        return self.rate**2
+
+
+def marked(rate: float) -> Marked:
+    found = Marked((1, 2))
+    found.rate = rate
+    return found
+
+
+def with_class_option(rate: float) -> object:
+    class Made:
+        _rate = rate
+
+    return Made()
+
+
+class Private(nn.Module):
+    """A network whose only difference to another is a private number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self._factor = factor
+
+
 @dataclass(frozen=True)
 class Options:
     numbers: Any
@@ -93,6 +169,13 @@ OTHER[2500] += 0.5  # repr() does not show it
         pytest.param(lambda: Adam(lr=0.1).walk, lambda: Adam(lr=0.2).walk, id="method"),
         pytest.param(lambda: Slotted(1), lambda: Slotted(2), id="slots"),
         pytest.param(lambda: Shown(1), lambda: Shown(2), id="written __repr__"),
+        pytest.param(lambda: Terse(1), lambda: Terse(2), id="terse __repr__"),
+        pytest.param(lambda: Hidden(1), lambda: Hidden(2), id="private slot"),
+        pytest.param(lambda: OwnStart(1), lambda: OwnStart(2), id="dataclass with a constructor of its own"),
+        pytest.param(lambda: marked(1), lambda: marked(2), id="container with an attribute"),
+        pytest.param(lambda: Wrapper(1), lambda: Wrapper(2), id="wrapper of a function"),
+        pytest.param(lambda: with_class_option(1), lambda: with_class_option(2), id="private attribute of a class"),
+        pytest.param(lambda: Private(1), lambda: Private(2), id="private attribute of a module"),
         pytest.param(lambda: Options(LARGE), lambda: Options(OTHER), id="tensor in a dataclass"),
         pytest.param(lambda: Options(LARGE.numpy()), lambda: Options(OTHER.numpy()), id="array in a dataclass"),
         pytest.param(lambda: [{"a": {1}}, (2,)], lambda: [{"a": {3}}, (2,)], id="containers"),
@@ -112,6 +195,13 @@ def test_equal_options_read_alike_and_others_do_not(make: Callable[[], object], 
     assert describe(make()) == describe(make())
     assert describe(make()) != describe(other())
     assert not any(" at 0x" in describe(each()) for each in (make, other))
+
+
+def test_a_cached_property_does_not_change_a_description() -> None:
+    thing = Cached(3)
+    before = describe(thing)
+    assert thing.square == 9
+    assert describe(thing) == before == "Cached(rate=3)"
 
 
 def test_descriptions_are_readable() -> None:
@@ -153,7 +243,7 @@ def test_an_object_that_holds_itself_is_described() -> None:
     ring: list[object] = [thing]
     thing.rate = 1
     ring.append(ring)
-    assert describe(ring) == "[Shown(1), ...]"
+    assert describe(ring) == "[Shown(1) with rate=1, ...]"
 
 
 def test_using_an_encoder_does_not_change_its_description() -> None:

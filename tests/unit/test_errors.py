@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuralstyle._errors import number, unknown, whole_number
+from neuralstyle._errors import is_word, number, unknown, whole_number
 
 
 @pytest.mark.parametrize("value", [1, 7, 2**70, np.int64(3), np.uint8(200)])
@@ -21,7 +21,7 @@ def test_whole_numbers_come_back_as_int(value: object) -> None:
 def test_no_whole_number_is_refused_with_what_was_received(value: object) -> None:
     with pytest.raises(ValueError, match="steps is a whole number of at least 1, received ") as caught:
         whole_number("steps", value, 1)
-    assert repr(value) in str(caught.value)
+    assert repr(value)[:90] in str(caught.value)
 
 
 def test_whole_numbers_have_an_upper_limit_and_a_hint() -> None:
@@ -49,7 +49,7 @@ def test_whole_numbers_have_an_upper_limit_and_a_hint() -> None:
 def test_numbers_outside_the_limits_are_refused(value: object, limits: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=f"^weight is {words}, received ") as caught:
         number("weight", value, **limits)
-    assert repr(value) in str(caught.value)
+    assert repr(value)[:90] in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, np.float32(0.25), np.int64(1)])
@@ -63,3 +63,10 @@ def test_an_unknown_name_is_answered_with_the_closest_match() -> None:
     assert str(unknown("color", "mach", ["style", "match"])) == (
         "unknown color 'mach': did you mean 'match'? known are style, match"
     )
+
+
+def test_an_array_is_no_word() -> None:
+    assert is_word("a", ("a", "b"))
+    assert not is_word("c", ("a", "b"))
+    assert not is_word(np.array(["a", "b"]), ("a", "b"))
+    assert not is_word(["a"], ("a", "b"))

@@ -634,7 +634,7 @@ STYLES: dict[str, tuple[Callable[[], Any], dict[str, Any], type[Exception], str]
         lambda: Style(PAINTING, scale=1e308, enlarge=True),
         {},
         ValueError,
-        "the scale of a style is 1e+308, which for a result of 24 pixels would enlarge it to inf pixels; give a "
+        "the scale of a style is 1e+308, which for a result of 64 pixels would enlarge it to inf pixels; give a "
         "smaller scale, or leave enlarge out",
     ),
     "weights of 0 in a region": (
@@ -649,7 +649,12 @@ STYLES: dict[str, tuple[Callable[[], Any], dict[str, Any], type[Exception], str]
         ValueError,
         "the weights of the styles of a region add up to infinity; divide them all by one number",
     ),
-    "a black mask": (lambda: Style(PAINTING, mask=torch.zeros(48, 56)), {}, ValueError, BLACK),
+    "a black mask": (
+        lambda: Style(PAINTING, mask=torch.zeros(48, 56)),
+        {},
+        ValueError,
+        "the mask of a style is black all over, so that nothing counts; draw it white where it is to count",
+    ),
     "a mask too narrow at the last stage alone": (
         lambda: Style(PAINTING, mask=LEFT, edges="strict"),
         {"schedule": [Stage(64, 2, losses=lambda losses: Error() + own(Mean, layers=("image",))), Stage(64, 2)]},
@@ -691,7 +696,7 @@ STYLES: dict[str, tuple[Callable[[], Any], dict[str, Any], type[Exception], str]
         lambda: Style(PAINTING, mask=3),  # type: ignore[arg-type]
         {},
         TypeError,
-        "a picture is a path, a PIL image, a numpy array or a tensor, received int",
+        "a mask or region is a path, a PIL image, a numpy array or a tensor, received int",
     ),
     "a mask that does not exist": (
         lambda: Style(PAINTING, mask="no/mask.png"),

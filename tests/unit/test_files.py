@@ -71,6 +71,11 @@ def test_a_full_disk_names_the_file_and_the_bytes(folder: Path, number: int) -> 
     assert list(folder.iterdir()) == []
 
 
+def test_a_writer_that_names_no_file_is_named(folder: Path) -> None:
+    with pytest.raises(OSError, match=r"a.txt cannot be written \(encoder error -2\); the disk may be full"):
+        write("a.txt", "12345", OSError("encoder error -2"))
+
+
 def test_leftovers_of_dead_processes_go_and_nothing_else(folder: Path) -> None:
     with writing("run") as temporary:
         name = temporary.parent.name

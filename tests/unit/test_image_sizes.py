@@ -80,3 +80,24 @@ def test_a_side_that_would_be_too_short_names_a_size_that_serves(size: Any) -> N
     less = serving * 9 // 10 if isinstance(serving, int) else type(size)(serving.pixels * 9 // 10)
     with pytest.raises(ValueError, match="under 16 pixels"):
         longest_side(less, 20, 333)
+
+
+def len_of(value: int) -> str:
+    return f"{value.bit_length()} bits"
+
+
+@pytest.mark.parametrize("value", [2**16 + 1, 99999999999999999999, 10**400, 10**5000], ids=len_of)
+def test_sizes_that_no_picture_has_are_refused_before_anything_is_made(value: int) -> None:
+    with pytest.raises(ValueError, match="size is at most 65536 pixels, received ") as caught:
+        load_image(np.zeros((40, 30)), value)
+    assert len(str(caught.value)) < 200
+    with pytest.raises(ValueError, match="size Width is at most 65536 pixels, received "):
+        Width(value)
+    with pytest.raises(ValueError, match="size Pixels is at most 4294967296 pixels, received "):
+        Pixels(value**2)
+
+
+def test_a_side_that_follows_from_the_size_is_not_too_long_either() -> None:
+    with pytest.raises(ValueError, match=r"would be 60000 x 80000 pixels at size=Width.60000., over 65536 pixels"):
+        longest_side(Width(60_000), 80, 60)
+    assert longest_side(Width(60_000), 60, 80) == 60_000

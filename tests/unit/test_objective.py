@@ -263,8 +263,11 @@ def test_region_and_mask_weigh_each_position_by_the_mean_over_its_cell(
     region, mask = noise(2, 1, 21, 27, seed=1, dtype=torch.float64)
 
     def mean(picture: Tensor, weight: Tensor) -> np.ndarray:
-        cells = sum(weight.numpy()[0, i:20:2, j:26:2] for i in (0, 1) for j in (0, 1)) / 4
-        return (encoder64(picture, ["relu2_1"])["relu2_1"].numpy()[0] * cells).sum((1, 2)) / cells.sum()
+        inside = np.pad(weight.numpy()[0], ((0, 1), (0, 1)))  # nothing counts outside the picture
+        cells = sum(inside[i::2, j::2] for i in (0, 1) for j in (0, 1)) / 4
+        whole = torch.from_numpy(np.pad(picture.numpy(), ((0, 0), (0, 0), (0, 3), (0, 3)), mode="symmetric"))
+        features = encoder64(whole, ["relu2_1"])["relu2_1"].numpy()[0, :, :11, :14]
+        return (features * cells).sum((1, 2)) / cells.sum()
 
     expected = float(region.mean()) * ((mean(image, region) - mean(style, mask)) ** 2).mean()
     objective = Objective(encoder64, Means(), styles=[Style(style, region=region, mask=mask)])

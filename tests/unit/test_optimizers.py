@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable
@@ -451,6 +452,36 @@ def test_a_walk_stopped_and_continued_at_every_step_is_the_walk_itself(
         else:
             break
     assert found.image.numpy().tobytes() == whole.image.numpy().tobytes()
+
+
+@pytest.mark.parametrize("strategy", [LBFGS(), Adam()], ids=["LBFGS", "Adam"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda walk: [walk.pop(name) for name in list(walk) if name != "image"],
+        lambda walk: walk.update(dict.fromkeys([name for name in walk if name != "image"], 3)),
+        lambda walk: walk.update(image=torch.zeros(1, 3, 7, 9)),
+        lambda walk: walk.update(image=torch.zeros(3)),
+    ],
+    ids=["missing", "of another type", "of another size", "of another shape"],
+)
+def test_a_state_that_is_not_the_strategys_own_is_refused(strategy: Any, change: Any, start: Tensor) -> None:
+    states = []
+    minimize(strategy, start, rosenbrock, 4, on_step=lambda state: states.append(copy.deepcopy(state)))
+    change(states[-1]["walk"])
+    with pytest.raises(ValueError, match=r"cannot continue from this state|a picture of shape"):
+        minimize(strategy, start, rosenbrock, 9, resume=states[-1])
+
+
+def test_an_error_of_the_evaluation_is_not_blamed_on_the_state(strategy: Any, start: Tensor) -> None:
+    states = []
+    minimize(strategy, start, rosenbrock, 14, on_step=lambda state: states.append(copy.deepcopy(state)))
+
+    def broken(x):
+        raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        minimize(strategy, start, broken, 30, resume=states[-1])
 
 
 def test_a_converged_walk_that_is_continued_has_converged(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def fold(gradient: Tensor, mode: str) -> Tensor:
     for dimension in (2, 3):
         size = gradient.shape[dimension] - 2
         border = torch.cat([gradient.narrow(dimension, 0, 1), gradient.narrow(dimension, size + 1, 1)], dimension)
-        places = torch.tensor(_repeated_pixels(size, mode), device=gradient.device)
+        places = torch.tensor(_repeated_pixels(size, mode), dtype=torch.int64, device=gradient.device)
         gradient = gradient.narrow(dimension, 1, size).index_add(dimension, places, border)
     return gradient
 

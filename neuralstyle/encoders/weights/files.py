@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-import torch
 from torch import Tensor
+
+from neuralstyle.files.pickles import read_state_dict
+from neuralstyle.files.schema import check_finite, clip
+from neuralstyle.files.tensors import read_entries, read_header
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -44,37 +45,28 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file that is damaged, or holds anything but tensors by name.
+        ValueError: a file that is damaged, or holds anything but finite tensors by name.
 
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of weights at {path}; check the name and the folder")
-    if path.suffix.lower() == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
+    if path.suffix.lower() != ".safetensors":
+        found = read_state_dict(path)
+    else:
         try:
-            return load_file(path)
-        except SafetensorError as error:
+            found = read_entries(path, read_header(path).entries)
+        except ValueError as error:
             raise ValueError(
-                f"{path} is not a safetensors file, or is damaged ({error}); give a complete one"
+                f"{path} is not a safetensors file, or is damaged ({clip(str(error))}); give a complete one"
             ) from error
-    advice = "save the weights alone, with torch.save(network.state_dict(), path)"
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise ValueError(f"{path} is damaged, or holds more than tensors ({reason} ...); {advice}") from error
-    if not isinstance(stored, Mapping):
-        raise ValueError(f"{path} holds a {type(stored).__name__} and not tensors by name; {advice}")
-    for name, value in stored.items():
-        if not isinstance(value, Tensor):
-            raise ValueError(f"{path} holds more than tensors: {name!r} is a {type(value).__name__}; {advice}")
-    return dict(stored)
+        check_finite(found)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; the training that made it has diverged") from error
+    return found
 
 
 def packaged_tensors(name: str) -> dict[str, Tensor]:
     """Read the tensors, by name, in a safetensors file of the package."""
-    from safetensors.torch import load
-
-    return load(resources.files("neuralstyle.data").joinpath(name).read_bytes())
+    with resources.as_file(resources.files("neuralstyle.data") / name) as path:
+        return read_entries(path, read_header(path).entries)

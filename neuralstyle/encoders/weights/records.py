@@ -18,6 +18,7 @@ from neuralstyle._words import PREPROCESSINGS, Preprocessing
 from neuralstyle.encoders.kernels.quantized import QuantizedWeight
 from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, find_network, vgg_layers
 from neuralstyle.encoders.weights.files import find_weights, packaged_tensors, read_tensors
+from neuralstyle.files.schema import Floats, shown
 
 Triple: TypeAlias = tuple[float, float, float]
 
@@ -254,11 +255,13 @@ def _misfit(network: str, state: Mapping[str, Tensor]) -> str | None:
     for key, shape in expected.items():
         if key not in state:
             return f"{key!r} is missing"
-        if tuple(state[key].shape) != shape:
-            return f"{key!r} has the shape {tuple(state[key].shape)}, expected {shape}"
+        try:
+            Floats(shape).check(state[key], repr(key))
+        except ValueError as error:
+            return str(error)
     for key in state:
         if key.startswith("features.") and not key.endswith(".num_batches_tracked") and key not in expected:
-            return f"{key!r} is left over"
+            return f"{shown(key)} is left over"
     return None
 
 

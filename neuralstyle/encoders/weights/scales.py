@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import brief
 from neuralstyle.encoders.base import Layer
 from neuralstyle.encoders.vgg import Network
 from neuralstyle.encoders.weights.files import packaged_tensors
@@ -45,7 +46,7 @@ def check_scales(scales: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> d
 
     """
     if not isinstance(scales, Mapping):
-        raise TypeError(f"normalize is True, False or scales by convolution, received {scales!r}")
+        raise TypeError(f"normalize is True, False or scales by convolution, received {brief(scales)}")
     checked: dict[str, Tensor] = {}
     for layer in layers.values():
         if layer.kind != "conv":

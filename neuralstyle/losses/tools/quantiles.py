@@ -16,7 +16,7 @@ def squared_transport(x: Tensor, y: Tensor) -> Tensor:
     if n == m:
         return (x - y).square().mean(-1)
     # Quantiles in units of 1 / (n m), where the steps of both are whole numbers.
-    ends = [torch.arange(1, count + 1, device=x.device) * unit for count, unit in ((n, m), (m, n))]
+    ends = [torch.arange(1, count + 1, dtype=torch.int64, device=x.device) * unit for count, unit in ((n, m), (m, n))]
     # Equal steps stay, with a width of 0: removing them would make the host wait for an accelerator.
     steps = torch.cat(ends).sort().values
     widths = torch.diff(steps, prepend=steps.new_zeros(1)).to(x.dtype) / (n * m)

@@ -48,14 +48,22 @@ def normal(rows: int, columns: int, seed: int, like: Tensor) -> Tensor:
 
 
 # Cached, since each evaluation uses the same numbers: drawing and sending them again would make an accelerator wait.
+# Never as tensors of inference mode, from which torch refuses gradients later, and always drawn on the CPU.
 
 
 @lru_cache(16)
+@torch.inference_mode(mode=False)
 def _chosen(count: int, limit: int, seed: int, device: torch.device) -> Tensor:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:limit].sort().values.to(device)
+    order = torch.randperm(count, generator=_generator(seed), device="cpu")
+    return order[:limit].sort().values.to(device)
 
 
 @lru_cache(16)
+@torch.inference_mode(mode=False)
 def _drawn(rows: int, columns: int, seed: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    drawn = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    drawn = torch.randn(rows, columns, generator=_generator(seed), dtype=torch.float64, device="cpu")
     return drawn.to(dtype).to(device)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(seed)
