@@ -150,7 +150,7 @@ def change_keys(dice: Random) -> bytes:
         value = state.pop(key)
         other = dice.choice(
             (
-                lambda value: value.repeat(2, *[1] * (value.ndim - 1)),
+                lambda value: value.to_dense().repeat(2, *[1] * (value.ndim - 1)),
                 lambda value: value.to(dice.choice((torch.int64, torch.complex64, torch.float64, torch.bool))),
                 lambda value: torch.zeros(1).expand(10**6, 10**6) if dice.random() < 0.5 else torch.zeros(()),
                 lambda value: value * float("nan"),
