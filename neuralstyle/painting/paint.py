@@ -14,8 +14,8 @@ from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.optimizers.base import State
+from neuralstyle.optimizers.in_parameters import InParameters
 from neuralstyle.optimizers.minimize import Minimum, minimize
-from neuralstyle.optimizers.parameters import InParameters
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.plan import Plan, as_callbacks
 from neuralstyle.painting.progress import Callback, Run

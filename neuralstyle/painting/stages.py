@@ -25,7 +25,7 @@ from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
-from neuralstyle.optimizers.parameters import Parameterization
+from neuralstyle.parameters import Parameterization
 from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
 from neuralstyle.schedule import Schedule, Stage, check_stages
 from neuralstyle.styles import Style, at_scale, side_at_scale
@@ -204,9 +204,7 @@ def resolve_stages(
         check_losses(minimised, network, references)
         height, width = shape(stage.size)
         planned.append(
-            PlannedStage(
-                stage.size, height, width, stage.iterations, network, minimised, stage.cost, stage.parameters
-            )
+            PlannedStage(stage.size, height, width, stage.iterations, network, minimised, stage.cost, stage.parameters)
         )
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]
     for each in kept:
