@@ -126,7 +126,7 @@ def claim(name: str, value: int) -> bytes:
     data = whole_model(".safetensors")
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    structure = json.loads(header["__metadata__"]["structure"])
+    structure = json.loads(header["__metadata__"]["neuralstyle"])
 
     def visit(tree: Any) -> None:
         if isinstance(tree, list) and len(tree) == 2 and tree[0] == name:
@@ -135,7 +135,7 @@ def claim(name: str, value: int) -> bytes:
             visit(inner)
 
     visit(structure)
-    header["__metadata__"]["structure"] = json.dumps(structure)
+    header["__metadata__"]["neuralstyle"] = json.dumps(structure)
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data[8 + size :]
 

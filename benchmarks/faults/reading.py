@@ -115,9 +115,9 @@ def change_header(dice: Random, data: bytes) -> bytes:
     """Change values in the header of a safetensors file, and leave its lengths right."""
     size = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + size])
-    structure = header["__metadata__"].get("structure")
+    structure = header["__metadata__"].get("neuralstyle")
     if structure is not None and dice.random() < 0.7:
-        header["__metadata__"]["structure"] = json.dumps(_other_value(dice, json.loads(structure)))
+        header["__metadata__"]["neuralstyle"] = json.dumps(_other_value(dice, json.loads(structure)))
     else:
         header = _other_value(dice, header)
     text = json.dumps(header).encode()
