@@ -127,9 +127,9 @@ def texture_losses(options: argparse.Namespace) -> LossSum:
     return _with_layers(losses, "style", options.layers, None)
 
 
-def _start(options: argparse.Namespace, otherwise: str) -> Init:
+def _start(options: argparse.Namespace, otherwise: Init) -> Init:
     start: Any = otherwise if options.init is None else options.init
-    if Path(start).suffix.lower() in MODEL_SUFFIXES:
+    if isinstance(start, str) and Path(start).suffix.lower() in MODEL_SUFFIXES:
         start = load_model(start)
     if options.noise is None and options.noise_blend is None:
         return start  # type: ignore[no-any-return]
@@ -194,7 +194,11 @@ def _encoder(changed: Mapping[str, Any], recipe: FeatureExtractor | None) -> Enc
     normalize = has_scales(changed.get("network", "vgg19"), changed.get("weights"))
     base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING, "normalize": normalize}
     if recipe is not None:
-        base |= {"pooling": recipe.pooling, "padding": recipe.padding, "normalize": bool(recipe.normalize) and normalize}
+        base |= {
+            "pooling": recipe.pooling,
+            "padding": recipe.padding,
+            "normalize": bool(recipe.normalize) and normalize,
+        }
     return FeatureExtractor(**{**base, **changed})
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from torch import Tensor
+
 from neuralstyle.encoders import FeatureExtractor
+from neuralstyle.images import resize_image
 from neuralstyle.losses import (
     ContentLoss,
     CovarianceLoss,
@@ -29,6 +32,7 @@ _STROTSS_LAYERS = (
     *("image", "relu1_1", "relu1_2", "relu2_1", "relu2_2"),
     *("relu3_1", "relu3_2", "relu3_3", "relu4_3", "relu5_3"),
 )
+_STROTSS_SMALLEST = 64
 _STROTSS_ALPHA = 16.0  # weight of the content at the first size
 
 _NNST_CHANNELS = {
@@ -83,8 +87,8 @@ def strotss(*, content: float = 1.0, style: float = 1.0) -> Recipe:
     $$
 
     The hypercolumns join the pixels and nine layers up to relu5_3. The palette is the relaxed earth mover's distance of
-    the colours. It begins with the content at 64 pixels and doubles the size, with 200 evaluations at each; $\alpha$
-    is halved with each size.
+    the colours. It begins at 64 pixels, with the finest detail of the content on its mean colour, and doubles the size,
+    with 200 evaluations at each; $\alpha$ is halved with each size.
 
     Args:
         content: $\lambda_c$.
@@ -102,8 +106,8 @@ def strotss(*, content: float = 1.0, style: float = 1.0) -> Recipe:
     Laplacian pyramid; hypercolumns are averages over 4 x 4 pixels on a grid, all of them up to 256 pixels and above
     that 4096 of them (1024 for self-similarity), the same at each step, instead of 1024 single points drawn anew;
     moments are compared by squares relative to the style's instead of absolute values, and the palette in RGB; the
-    first size starts at the content instead of the style's mean colour with the content's detail, and no detail is
-    added at the next ones; the sum is not divided by its weights; VGG-19 in the place of VGG-16, whose weights are not
+    start has the content's mean colour instead of the style's, and no detail of the content is added at the next sizes;
+    the sum is not divided by its weights; VGG-19 in the place of VGG-16, whose weights are not
     in the package, with L2 pooling.
     """
     joined = partial(HypercolumnLoss, _STROTSS_LAYERS, grid=_GRID)
@@ -116,13 +120,21 @@ def strotss(*, content: float = 1.0, style: float = 1.0) -> Recipe:
     return {
         "losses": losses,
         "encoder": FeatureExtractor("vgg19", pooling="l2", padding="replicate"),
-        "init": "content",
+        "init": _detail,
         "schedule": _strotss_scales,
     }
 
 
+def _detail(content: Tensor) -> Tensor:
+    """The mean colour of a picture of 64 pixels with its finest detail."""
+    small = resize_image(content, _STROTSS_SMALLEST)
+    height, width = small.shape[2:]
+    coarse = resize_image(resize_image(small, (-(-height // 2), -(-width // 2))), (height, width))
+    return (small.mean((2, 3), keepdim=True) + small - coarse).clamp(0, 1)
+
+
 def _strotss_scales(size: int, iterations: int | None = None) -> list[Stage]:
-    return changing(scales(size, iterations, smallest=64, default=200), _strotss_losses)
+    return changing(scales(size, iterations, smallest=_STROTSS_SMALLEST, default=200), _strotss_losses)
 
 
 def _strotss_losses(losses: LossSum, stage: int) -> LossSum:

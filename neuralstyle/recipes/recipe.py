@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypedDict
 
+from torch import Tensor
 from typing_extensions import NotRequired
 
 from neuralstyle._errors import number
@@ -23,7 +24,7 @@ class Recipe(TypedDict):
 
     losses: LossSum
     encoder: NotRequired[FeatureExtractor]
-    init: NotRequired[str]
+    init: NotRequired[str | Callable[[Tensor], Tensor]]
     schedule: NotRequired[Schedule]
     optimizer: NotRequired[Optimizer]
     result: NotRequired[Result]

@@ -78,9 +78,9 @@ def test_a_hypercolumn_is_one_place(noise: Noise) -> None:
     """Layers may each match the style, at places that do not belong together: hypercolumns then differ."""
     x = maps(noise, 16, 16)
     torn = {layer: each.flip(3) if layer == "relu1_1" else each for layer, each in x.items()}
-    assert all(RelaxedEMDLoss()(torn[layer], x[layer]) < 1e-9 for layer in LAYERS)
+    assert all(RelaxedEMDLoss()(torn[layer], x[layer]) < 1e-6 for layer in LAYERS)
     loss = HypercolumnLoss(LAYERS, grid="relu2_1")
-    assert loss(x, x) < 1e-9 < 1e-3 < loss(torn, x)
+    assert loss(x, x) < 1e-6 < 1e-3 < loss(torn, x)
 
 
 def test_tiles_are_exact_and_masks_refused(encoder64: FeatureExtractor, noise: Noise) -> None:
