@@ -89,10 +89,8 @@ class WassersteinLoss(StatisticLoss):
         eigenvalues = torch.linalg.eigvalsh(factor.transpose(1, 2) @ covariance @ factor)
         overlap = eigenvalues.clamp(min=1e-30).sqrt().sum(1)
         error = (mean - target_mean).square().sum(1) + _trace(covariance) + _trace(target_covariance) - 2 * overlap
-        error = error.clamp(min=0)
-        if self.normalization == "channels":
-            return (error.mean() / mean.shape[1]).to(actual)
-        return relative(error, square).to(actual)
+        scale = square if self.normalization == "relative" else torch.full_like(square, mean.shape[1])
+        return relative(error.clamp(min=0), scale).to(actual)
 
 
 def _trace(matrices: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ def _strotss_scales(size: int, iterations: int | None = None) -> list[Stage]:
 
 def _strotss_losses(losses: LossSum, stage: int) -> LossSum:
     """The losses at a size: the content's alpha is halved from each to the next, and the palette's weight grows."""
-    alpha = _STROTSS_ALPHA / 2**stage
+    alpha = _STROTSS_ALPHA * 0.5**stage
 
     def factor(term: Term) -> float:
         if term.loss.reference == "content":
