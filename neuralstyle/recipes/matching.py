@@ -41,7 +41,7 @@ _NNST_CHANNELS = {
 }
 
 
-def li_wand(*, content: float = 1.0, style: float = 50.0, tv: float = 2.0) -> Recipe:
+def li_wand(*, content: float = 1.0, style: float = 3.0, tv: float = 2.0) -> Recipe:
     r"""Markov random fields, 2016: every patch of features is like some patch of the painting.
 
     $$
@@ -149,19 +149,21 @@ def _strotss_losses(losses: LossSum, stage: int) -> LossSum:
     return LossSum(tuple(replace(term, weight=term.weight * factor(term)) for term in losses))
 
 
-def nnst(*, style: float = 1.0, palette: float = 0.1) -> Recipe:
+def nnst(*, content: float = 0.5, style: float = 1.0, palette: float = 0.1) -> Recipe:
     r"""NNST, 2022: every hypercolumn is like the nearest one of the painting; at last, every layer by itself.
 
     $$
-    L = \lambda_s \operatorname{mean}_p \min_q \left(1 - \cos(h_p - \bar h^S, h^S_q - \bar h^S)\right)
+    L = \lambda_c L_\text{content}
+    + \lambda_s \operatorname{mean}_p \min_q \left(1 - \cos(h_p - \bar h^S, h^S_q - \bar h^S)\right)
     + \lambda_p L_\text{palette}
     $$
 
     The hypercolumns join the ten layers up to relu4_3, each divided by its number of channels, at a quarter of the
-    picture's size. There is no content loss: the photograph remains as the start. It begins with the content at 64
-    pixels and doubles the size, with 200 evaluations at each, and as many at the last with the layers apart.
+    picture's size. It begins with the content at 64 pixels and doubles the size, with 200 evaluations at each, and as
+    many at the last with the layers apart.
 
     Args:
+        content: $\lambda_c$, of the content at relu4_1.
         style: $\lambda_s$.
         palette: $\lambda_p$, of the mean and covariance of the colours, see ``CovarianceLoss``; 0 leaves them free.
 
@@ -174,17 +176,18 @@ def nnst(*, style: float = 1.0, palette: float = 0.1) -> Recipe:
         ```
 
     Paper: Kolkin, Kucera, Paris, Sykora, Shechtman and Shakhnarovich, arXiv 2203.13215, by optimisation. Departures:
-    neighbours are searched for at each evaluation, among 4096 positions (1024 with the layers apart), instead of once
-    for each size from a blend of content and result, and without rotated copies of the painting; L-BFGS on the
-    pixels instead of Adam on a Laplacian pyramid; the palette in the place of the colour step after the optimisation,
-    which gives the photograph's hues the painting's mean and covariance; VGG-19 in the place of VGG-16, whose weights
-    are not in the package, with L2 pooling.
+    neighbours are searched for at each evaluation, those of the result among 4096 positions (1024 with the layers
+    apart), instead of once for each size, those of a blend of content and result; so there is a content loss, without
+    which the photograph would be lost; no rotated copies of the painting; L-BFGS on the pixels instead of Adam on a
+    Laplacian pyramid; the palette in the place of the colour step after the optimisation, which gives the photograph's
+    hues the painting's mean and covariance; VGG-19 in the place of VGG-16, whose weights are not in the package, with
+    L2 pooling.
     """
     weights = tuple(1 / channels for channels in _NNST_CHANNELS.values())
     matched = NearestNeighborLoss(samples=None, centered=True)
     columns = HypercolumnLoss(tuple(_NNST_CHANNELS), matched, _GRID, weights, samples=_POSITIONS)
     return {
-        "losses": style * columns + palette * CovarianceLoss("image"),
+        "losses": content * ContentLoss("relu4_1") + style * columns + palette * CovarianceLoss("image"),
         "encoder": FeatureExtractor("vgg19", pooling="l2", padding="replicate"),
         "init": "content",
         "schedule": _nnst_scales,

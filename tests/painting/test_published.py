@@ -189,7 +189,7 @@ def gatys(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
 def li_wand(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
     matched = 0.5 * (patches(x["relu3_1"], s["relu3_1"]) + patches(x["relu4_1"], s["relu4_1"]))
     smooth = variation(x["image"]) / x["image"].numel()
-    return content(x["relu4_2"], p["relu4_2"]) + 50 * matched + 2 * smooth
+    return content(x["relu4_2"], p["relu4_2"]) + 3 * matched + 2 * smooth
 
 
 def johnson(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
@@ -227,10 +227,10 @@ def heitz(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
 
 
 def nnst(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
-    palette = 0.1 * covariance(x["image"], s["image"])
+    rest = 0.5 * content(x["relu4_1"], p["relu4_1"]) + 0.1 * covariance(x["image"], s["image"])
     if stage == 1:
-        return sum(neighbor(x[layer], s[layer], 1024) for layer in NNST) + palette
-    return neighbor(columns(x, NNST), columns(s, NNST)) + palette
+        return sum(neighbor(x[layer], s[layer], 1024) for layer in NNST) + rest
+    return neighbor(columns(x, NNST), columns(s, NNST)) + rest
 
 
 def lbfgs(x: Tensor, loss: Callable[[Tensor], Tensor], evaluations: int) -> Iterator[tuple[float, Tensor]]:

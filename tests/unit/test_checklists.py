@@ -40,8 +40,7 @@ def forgotten_places(kind: type[Loss]) -> list[str]:
         "neuralstyle/losses/__init__.py: __all__": name in losses.__all__,
         "docs/api/losses.md: directive": documented(kind, "losses.md"),
         "docs/api/losses.md: table": not is_style or f"\n| `{name}` |" in page("losses.md"),
-        "neuralstyle/recipes/default.py: STYLE_LOSSES": not is_style
-        or any(type(t.loss) is kind for s in sums for t in s),
+        "neuralstyle/recipes/default.py: STYLE_LOSSES": by_name or not is_style,
     }
     return [f"{name}: {place}" for place, there in places.items() if not there]
 
