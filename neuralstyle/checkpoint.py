@@ -15,8 +15,8 @@ from neuralstyle._descriptions import describe as describe
 from neuralstyle._descriptions import fingerprint as fingerprint
 from neuralstyle._errors import brief
 from neuralstyle.files import writing
-from neuralstyle.files.schema import WHOLE_FILE, Anything, Schema, clip
-from neuralstyle.files.tensors import NAMES, Header, digest, read_entries, read_header, write_tensors
+from neuralstyle.files.schema import WHOLE_FILE, Anything, Record, Schema, Text, clip
+from neuralstyle.files.tensors import NAMES, digest, read_all, read_header, write_tensors
 
 State: TypeAlias = Any
 """Nested dicts (with strings or whole numbers as keys), lists, tuples, tensors, strings, numbers, booleans and None."""
@@ -24,7 +24,13 @@ State: TypeAlias = Any
 MAX_SETTING_LENGTH = 64
 """Characters of a setting that an error shows."""
 
-_STRUCTURE, _KIND, _CHECKSUM = "structure", "kind", "sha256"
+_KEY = "neuralstyle"
+"""The one text in the header: JSON, since the order of several differs from file to file."""
+
+_KIND, _STRUCTURE, _CHECKSUM = "kind", "structure", "sha256"
+_RECORD = Record({_KIND: Text(), _STRUCTURE: Anything(), _CHECKSUM: Text()})
+_EARLIER = Record({_KIND: Text(), _STRUCTURE: Text()})
+"""The texts in the header of an earlier version's file."""
 
 
 def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state") -> Path:
@@ -63,10 +69,9 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
     if not isinstance(kind, str):
         raise TypeError(f"the kind of a state is a word, received {brief(kind)}")
     tensors: dict[str, Tensor] = {}
-    structure = json.dumps(_to_json(state, tensors), separators=(",", ":"))
-    header = {_KIND: kind, _STRUCTURE: structure, _CHECKSUM: digest((kind, structure), tensors)}
-    with writing(path) as temporary, temporary.open("wb") as file:
-        write_tensors(file, tensors, header)
+    structure = _to_json(state, tensors)
+    with writing(path) as temporary:
+        write_tensors(temporary, tensors, {_KEY: _sealed(kind, structure, tensors)})
     return path
 
 
@@ -118,13 +123,15 @@ def load_state(
 
     """
     path = Path(path)
-    header, structure, _ = _open(path, kind, schema)
-    metadata = header.metadata
-    if checksum and _CHECKSUM not in metadata:
+    structure, sealed, _ = _open(path, kind, schema)
+    if sealed is None and checksum:
         raise ValueError(f"{path} has no checksum, so an earlier version wrote it; remove it and start again")
-    tensors = read_entries(path, header.entries)
-    if _CHECKSUM in metadata and metadata[_CHECKSUM] != digest((kind, metadata[_STRUCTURE]), tensors):
-        raise _damaged(path, "its checksum is that of other contents")
+    try:
+        tensors = read_all(path)
+        if sealed is not None and sealed != _sealed(kind, structure, tensors):
+            raise ValueError("its checksum is that of other contents")
+    except ValueError as error:
+        raise _damaged(path, error) from error
     return _from_json(structure, tensors, torch.device(device))
 
 
@@ -139,30 +146,47 @@ def peek_state(path: str | os.PathLike[str], *, kind: str = "state", schema: Sch
     return _open(Path(path), kind, schema)[2]
 
 
-def _open(path: Path, kind: str, schema: Schema | None) -> tuple[Header, Any, State]:
-    """Check the header of a state file; return it, the description of the state, and the state with meta tensors."""
+def _open(path: Path, kind: str, schema: Schema | None) -> tuple[Any, str | None, State]:
+    """Check the header of a state file.
+
+    Returns:
+        The description of the state, the text in the header (None in a file of an earlier version), and the state with
+        tensors on the meta device.
+
+    """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
     try:
         header = read_header(path)
-    except ValueError as error:
+        sealed = header.metadata.get(_KEY)
+        record = dict(header.metadata) if sealed is None else json.loads(sealed)
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
-    received = header.metadata.get(_KIND)
+    received = record.get(_KIND) if isinstance(record, dict) else None
     if received != kind:
-        what = f"a {clip(received, 60)}" if received else "something else"
+        what = f"a {clip(received, 60)}" if received and isinstance(received, str) else "something else"
         raise ValueError(f"{path} holds {what}, not a {kind}")
     try:
-        if header.metadata.keys() - {_CHECKSUM} != {_KIND, _STRUCTURE}:
-            raise ValueError("its header has other entries than that of a state")
-        structure = json.loads(header.metadata[_STRUCTURE])
-        tensors = {name: entry.meta() for name, entry in header.entries.items()}
+        (_EARLIER if sealed is None else _RECORD).check(record, "its header")
+        structure = json.loads(record[_STRUCTURE]) if sealed is None else record[_STRUCTURE]
+        tensors = dict(header.tensors)
         found = _from_json(structure, tensors, torch.device("meta"))
         if tensors:
             raise ValueError("it holds a tensor that has no place in it")
         (schema or Anything()).check(found, WHOLE_FILE)
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
-    return header, structure, found
+    return structure, sealed, found
+
+
+def _sealed(kind: str, structure: Any, tensors: Mapping[str, Tensor]) -> str:
+    """Return the text for the header: kind and description of a state, and the SHA-256 of both and of the tensors.
+
+    The same three give the same text, so a comparison shows whatever is damaged in one of them.
+    """
+    record = {_KIND: kind, _STRUCTURE: structure}
+    checksum = digest((json.dumps(record),), tensors)
+    return json.dumps({**record, _CHECKSUM: checksum}, separators=(",", ":"))
 
 
 def _damaged(path: Path, reason: object) -> ValueError:

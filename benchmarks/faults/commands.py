@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ POOR = (
 OUTPUTS = ("out.png", "out.jpg", "out.tif", "out.webp", "out.safetensors", "out.onnx", "out", "out.json", "out.csv")
 POOR_OUTPUTS = ("photo.png", "album", "out.xyz", "nowhere/out.png", "exists.png", "exists.safetensors", "exists.json")
 PATTERNS = ("step-{}.png", "step-%03d.png", "step.png", "{}{}.png", "step-{:9999d}.png", "nowhere/{}.png")
+OUTPUT_OPTIONS = ("-o", "--output", "--json", "--plot", "--log")
 REPLACEABLE = ("exists.png", "exists.safetensors", "exists.json")
 SMALL = 3 * 48 * 48  # pixels times evaluations that are painted; larger works are left out
 NOT_OURS = re.compile(r"Traceback|  File \"|.*\.py:\d+: \w*Warning")  # a raw traceback or warning
@@ -210,7 +212,12 @@ def run_command(case: Case) -> str:
 
 
 def may_change(case: Case) -> tuple[str, ...]:
-    return REPLACEABLE if "--overwrite" in case.value else ()
+    """The names of files that ``--overwrite`` lets the command replace: outputs that are not inputs too."""
+    words = case.value
+    if "--overwrite" not in words:
+        return ()
+    named = [word for option, word in itertools.pairwise(words) if option in OUTPUT_OPTIONS]
+    return (*REPLACEABLE, *(word for word in named if words.count(word) == named.count(word)))
 
 
 # Full disks

@@ -136,6 +136,7 @@ PIECES: dict[str, Callable[[bytes], Iterator[bytes]]] = {
     "mpo": jpeg_pieces,
     "webp": riff_pieces,
     "avif": box_pieces,
+    "heic": box_pieces,
     "jpeg2000": box_pieces,
 }
 

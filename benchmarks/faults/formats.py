@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import struct
 import zlib
@@ -25,6 +26,8 @@ def picture(dice: Random, mode: str = "RGB") -> Image.Image:
         return Image.frombytes("LAB", large.size, large.tobytes())
     if mode == "I;16":
         return Image.frombytes("I;16", large.size, large.convert("L").resize((2 * width, height)).tobytes())
+    if mode == "F":
+        return large.convert("F").point(lambda level: level * (1 / 255))  # of pictures, from 0 to 1
     if mode in ("RGBA", "LA", "PA"):
         large = large.convert("RGBA")
         large.putalpha(large.getchannel("R"))
@@ -141,6 +144,14 @@ def icon(dice: Random) -> bytes:
     return buffer.getvalue()
 
 
+def heic(dice: Random) -> bytes:
+    import pillow_heif
+
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(picture(dice, dice.choice(("RGB", "RGBA")))).save(buffer, quality=50)
+    return buffer.getvalue()
+
+
 FORMATS: dict[str, tuple[str, Maker]] = {
     "png": (
         ".png",
@@ -172,6 +183,9 @@ FORMATS: dict[str, tuple[str, Maker]] = {
     "ico": (".ico", icon),
 }
 """By name: the suffix, and a maker of whole files."""
+
+if importlib.util.find_spec("pillow_heif") is not None:
+    FORMATS["heic"] = (".heic", heic)
 
 
 def with_damaged_profile(dice: Random) -> tuple[str, bytes]:

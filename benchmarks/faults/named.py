@@ -221,7 +221,7 @@ def inputs() -> Iterator[Named]:
     yield Named(
         "grey", ("stylize", "grey-photo.png", "grey-paint.png", *out, *SMALL), (0,), "stays grey", check=is_grey
     )
-    drawn = (*PAINT, *out, *SMALL, "--regions", "black-on-clear.png")
+    drawn = (*PAINT, *out, *SMALL, "--iterations", "10", "--regions", "black-on-clear.png")
     yield Named("black-on-clear.png", drawn, (0,), "what is drawn is the region", "", drawn_part_painted)
     for name in ("map.png", "black.png"):
         words = (*PAINT, *out, *SMALL, "--regions", name)

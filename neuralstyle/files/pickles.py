@@ -35,7 +35,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         OSError: the file cannot be read.
 
     """
-    if zipfile.is_zipfile(path):
+    if _is_archive(path):
         _check_archive(path)
     else:
         _check_pickles(path)
@@ -65,6 +65,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if all(name.startswith(_PREFIX) for name in stored):
         stored = {name.removeprefix(_PREFIX): value for name, value in stored.items()}
     return {name: value.detach() for name, value in stored.items()}
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of one that says it has several parts
+        return True
 
 
 def _check_archive(path: Path) -> None:

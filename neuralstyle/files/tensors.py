@@ -1,23 +1,25 @@
-"""Tensors in safetensors files: the header is checked against the file before a tensor is made.
+"""Tensors in safetensors files: the header is checked before a tensor is made.
 
-The format is a length, a header in JSON, and the bytes of the tensors. It is read and written here, so that the same
-tensors always give the same bytes, and what a header says is known before memory is taken for it.
+The library safetensors reads and writes the format. It compares all that a header says with the length of the file. How
+long the header may be is checked here, before the library reads it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from neuralstyle.files.schema import WHOLE_FILE, Items, Record, Table, Text, Whole, shown
+from neuralstyle.files.schema import shown
 
 MAX_HEADER_BYTES = 2 * 2**20
 """Length of a header that is read: reading JSON takes up to 20 times its bytes."""
@@ -37,115 +39,68 @@ _DTYPES = {
 NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 """The dtypes that are read and written, and their names in a file."""
 
-_MOST_NUMBERS = 2**53
-_LENGTH_BYTES, _METADATA = 8, "__metadata__"
-_ENTRY = Record({"dtype": Text(), "shape": Items(Whole(), 16), "data_offsets": Items(Whole(), 2)})
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A tensor in a file: its dtype and shape, and the position of its bytes."""
-
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    start: int
-
-    @property
-    def bytes(self) -> int:
-        """The number of its bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def meta(self) -> Tensor:
-        """Return a tensor of this dtype and shape without memory."""
-        return torch.empty(self.shape, dtype=self.dtype, device="meta")
+_LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a file: texts by name, and the tensors by name."""
+    """The header of a file: texts by name, and the tensors by name, on the meta device."""
 
     metadata: Mapping[str, str]
-    entries: Mapping[str, Entry]
+    tensors: Mapping[str, Tensor]
 
 
-def write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors of dtypes in ``NAMES`` and texts as a safetensors file; equal ones give equal bytes.
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write contiguous tensors of dtypes in ``NAMES``, and texts, to an existing file, which keeps its permissions.
+
+    Equal tensors and one equal text give equal bytes; of several texts the order differs.
 
     Raises:
-        ValueError: the header would be longer than is read.
+        ValueError: the header is longer than is read.
         OSError: the file cannot be written.
 
     """
-    header: dict[str, Any] = {_METADATA: dict(metadata)}
-    # Wide numbers first, so that each tensor starts at a multiple of its numbers' size.
-    order = sorted(tensors, key=lambda name: -tensors[name].dtype.itemsize)
-    position = 0
-    for name in order:
-        tensor = tensors[name]
-        end = position + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [position, end]}
-        position = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _LENGTH_BYTES)
-    if len(text) > MAX_HEADER_BYTES:
-        raise ValueError(f"the plain data takes {len(text):,} bytes, at most {MAX_HEADER_BYTES:,} can be read again")
-    file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
-    for name in order:
-        file.write(_bytes(tensors[name]))
+    storages: set[int] = set()
+    apart: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():  # the library refuses tensors that share memory
+        storage = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if storage in storages else tensor
+        storages.add(storage)
+    permissions = path.stat().st_mode
+    try:
+        save_file(apart, path, dict(metadata))
+    except SafetensorError as error:
+        needed = sum(tensor.nbytes for tensor in tensors.values())
+        raise OSError(f"{needed:,} bytes of tensors: {error}") from error
+    path.chmod(permissions)  # the library may have made a private file in its place
+    length = _header_length(path)
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"the plain data takes {length:,} bytes, at most {MAX_HEADER_BYTES:,} can be read again")
 
 
 def read_header(path: Path) -> Header:
     """Read the header of a safetensors file, and check it against the length of the file.
 
     Raises:
-        ValueError: the file is none, or is damaged; the message is one short line without the name of the file.
+        ValueError: the file is none, or is damaged; the message does not name the file.
         OSError: the file cannot be read.
 
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        if size < _LENGTH_BYTES or length > size - _LENGTH_BYTES:
-            raise ValueError("it is cut short, or is not a safetensors file")
-        if length > MAX_HEADER_BYTES:
-            raise ValueError(f"its header says {length:,} bytes, and at most {MAX_HEADER_BYTES:,} are read")
-        text = file.read(length)
-    try:
-        header = json.loads(text.decode())
-    except (ValueError, RecursionError):
-        raise ValueError("its header is not JSON") from None
-    if not isinstance(header, dict):
-        raise ValueError("its header is not JSON of a dict")
-    metadata = header.pop(_METADATA, {})
-    Table(Text()).check(metadata, "the header's metadata")
-    begin = _LENGTH_BYTES + length
-    entries = {name: _entry(name, entry, begin) for name, entry in header.items()}
-    position = begin
-    for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.bytes)):
-        if entry.start != position:
-            raise ValueError("its tensors overlap or leave gaps")
-        position += entry.bytes
-    if position != size:
-        raise ValueError(f"its header says {position:,} bytes, and the file has {size:,}")
-    return Header(metadata, entries)
+    with _opened(path) as file:
+        return Header(file.metadata() or {}, _meta(file))
 
 
-def read_entries(path: Path, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
-    """Read the tensors of a header, in its order.
+def read_all(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file by name.
 
     Raises:
-        ValueError: the file is shorter than its header says.
+        ValueError: as ``read_header``.
         OSError: the file cannot be read.
 
     """
-    found: dict[str, Tensor] = {}
-    with path.open("rb") as file:
-        for name, entry in entries.items():
-            found[name] = torch.empty(entry.shape, dtype=entry.dtype, device="cpu")
-            file.seek(entry.start)
-            if entry.bytes and file.readinto(_bytes(found[name])) != entry.bytes:
-                raise ValueError("it is cut short")
-    return found
+    with _opened(path) as file:
+        # Copied: mapped tensors start at unaligned addresses, where sums are rounded differently.
+        return {name: file.get_tensor(name).clone() for name in _meta(file)}
 
 
 def digest(texts: Iterable[str], tensors: Mapping[str, Tensor]) -> str:
@@ -153,23 +108,40 @@ def digest(texts: Iterable[str], tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256(json.dumps([*texts]).encode())
     for name, tensor in sorted(tensors.items()):
         found.update(json.dumps([name, NAMES[tensor.dtype], list(tensor.shape)]).encode())
-        found.update(_bytes(tensor))
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
-def _entry(name: str, value: Any, begin: int) -> Entry:
-    _ENTRY.check(value, shown(name) if name else WHOLE_FILE)
-    dtype, offsets = _DTYPES.get(value["dtype"]), value["data_offsets"]
-    if dtype is None:
-        raise ValueError(f"{shown(name)} is of the dtype {shown(value['dtype'])}, which is not read")
-    entry = Entry(dtype, tuple(value["shape"]), begin + offsets[0] if len(offsets) == 2 else -1)
-    # An empty tensor may have sides beyond what torch can count.
-    is_countable = math.prod(side for side in entry.shape if side) < _MOST_NUMBERS
-    if len(offsets) != 2 or entry.bytes != offsets[1] - offsets[0] or not is_countable:
-        raise ValueError(f"{shown(name)} has other bytes than its shape needs")
-    return entry
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file in the library, if its header is not too long."""
+    length = _header_length(path)
+    if length > path.stat().st_size - _LENGTH_BYTES:
+        raise ValueError("it is cut short, or is not a safetensors file")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"its header says {length:,} bytes, and at most {MAX_HEADER_BYTES:,} are read")
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    """The bytes of a contiguous tensor on the CPU, without a copy."""
-    return tensor.reshape(-1).view(torch.uint8).numpy().data
+def _header_length(path: Path) -> int:
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(_LENGTH_BYTES), "little")
+
+
+def _meta(file: Any) -> dict[str, Tensor]:
+    """Return the tensors of a file by name, without memory."""
+    found: dict[str, Tensor] = {}
+    for name in file.keys():  # noqa: SIM118 - file is no dict
+        entry = file.get_slice(name)
+        dtype = _DTYPES.get(entry.get_dtype())
+        if dtype is None:
+            raise ValueError(f"{shown(name)} is of the dtype {shown(entry.get_dtype())}, which is not read")
+        try:
+            found[name] = torch.empty(entry.get_shape(), dtype=dtype, device="meta")
+        except (RuntimeError, TypeError) as error:  # an empty tensor may have sides beyond what torch can count
+            raise ValueError(f"{shown(name)} has longer sides than a tensor can have") from error
+    return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -27,6 +29,9 @@ VAST_PIXELS = 2**24
 _VAST_MODES = ("L", "LA", "RGB", "RGBA")
 _BITS, _PHOTOMETRIC = 258, 262  # TIFF tags
 _MINIMUM_IS_BLACK, _RGB = 1, 2
+LONGEST_REASON = 160
+"""Characters of the reason of libvips that a message shows."""
+
 _NULL_HANDLER = logging.NullHandler()
 _INTENT = {"intent": "relative", "black_point_compensation": True, "pcs": "lab"}
 
@@ -166,7 +171,11 @@ def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: b
         else:
             picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep="icc")
     except pyvips.Error as error:
-        raise OSError(f"writing {path.name} failed ({_line(error)})") from error
+        reason = _line(error)
+        full = next((code for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) if os.strerror(code) in reason), None)
+        if full is not None:
+            raise OSError(full, os.strerror(full), str(path)) from error
+        raise OSError(f"writing {path.name} failed ({reason[:LONGEST_REASON]})") from error
 
 
 def _to_srgb(stored: Any, image: Image.Image, name: str) -> Any:

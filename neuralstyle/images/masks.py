@@ -272,10 +272,10 @@ def _listed(levels: _Levels) -> str:
         code, share = int(codes[index]), float(counts[index]) / pixels.shape[1]
         rgb = (code >> 16, code >> 8 & 255, code & 255)
         is_new = all(max(abs(a - b) for a, b in zip(rgb, other, strict=True)) > _NEAR_LEVELS for other in listed)
-        if len(listed) < _LISTED_COLORS and is_new and (share >= _LISTED_SHARE or not listed):
+        if len(listed) < _LISTED_COLORS and is_new and share >= _LISTED_SHARE:
             listed.append(rgb)
             words.append(f"#{code:06x} {share:.0%}")
-    return ", ".join(words)
+    return ", ".join(words) or "as a photograph is"
 
 
 def _called(picture: object) -> str:

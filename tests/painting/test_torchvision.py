@@ -94,7 +94,7 @@ def test_attention_and_excitation_are_global(noise: Noise) -> None:
 def test_files_and_names_that_do_not_fit_are_refused(tmp_path: Path, resnet: nn.Module) -> None:
     path = tmp_path / "resnet.pth"
     torch.save({"conv1.weight": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match=r"resnet\.pth does not fit torchvision's resnet18: .*Missing key"):
+    with pytest.raises(ValueError, match=r"resnet\.pth does not fit torchvision's resnet18 \(.*Missing key"):
         ModuleExtractor("resnet18", weights=path)
     with pytest.raises(ValueError, match="unknown torchvision network 'resnet_18': did you mean 'resnet18'"):
         ModuleExtractor("resnet_18", weights=None)

@@ -32,6 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo, swirl = Image.open(folder / "photo.jpg"), Image.open(folder / "swirl.png").resize((96, 64))
     Image.blend(photo, swirl, 0.5).save(folder / "blend.png")
     photo.resize((144, 96)).save(folder / "large.png")
+    Image.linear_gradient("L").save(folder / "mask.png")
     (folder / "text.png").write_text("no picture")
     (folder / "empty.png").touch()
     return folder
@@ -124,8 +125,8 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--style-blend-weights 2", ""),
     ("--style-scales 0.5", ""),
     ("--enlarge-styles", ""),
-    ("--masks photo.jpg", ""),
-    ("--regions photo.jpg", ""),
+    ("--masks mask.png", ""),
+    ("--regions mask.png", ""),
     ("--softness 0.1", ""),
     ("--edges strict", ""),
     ("--color luminance", ""),
@@ -150,7 +151,7 @@ EFFECTS = [  # each with what it is compared with, if not with no option
 ELSEWHERE = {  # what these do is tested by their own tests, here and in test_coming_from.py
     *("--output", "--overwrite", "--depth", "--quality", "--keep-profile", "--device", "--dry-run", "--quiet"),
     *("--print-every", "--snapshots", "--snapshots-every", "--log", "--plot", "--state", "--state-every"),
-    *("--weights", "--preprocessing", "--json"),
+    *("--weights", "--preprocessing", "--json", "--max-megapixels"),
 }
 
 
@@ -282,7 +283,7 @@ def test_style_losses_are_listed_with_a_line_each(run: Run) -> None:
         (f"stylize photo.jpg swirl.png {QUICK} --width 48", "--size and --width are ways to say one thing"),
         (f"stylize photo.jpg swirl.png {QUICK} --style-loss mmd --recipe gatys", "give one of them"),
         (f"stylize photo.jpg swirl.png {QUICK} --style-loss mdm", "did you mean 'mmd'"),
-        (f"stylize photo.jpg swirl.png {QUICK} --style-loss mrf --masks swirl.png", "cannot use a mask"),
+        (f"stylize photo.jpg swirl.png {QUICK} --style-loss mrf --masks mask.png", "cannot use a mask"),
         (f"stylize photo.jpg swirl.png {QUICK} --iterations 0", "iterations"),
         (f"stylize photo.jpg swirl.png {QUICK} --content-weight nan", "finite"),
         (f"stylize photo.jpg swirl.png {QUICK} --strength 5", "from 0 (nearly the content) to 1"),

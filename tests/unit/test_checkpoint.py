@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import stat
+import time
 
 import pytest
 import safetensors.torch
@@ -133,7 +134,7 @@ def test_what_has_no_place_in_a_state_is_refused(state, path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("where", ["neuralstyle.checkpoint.write_tensors", "os.fsync", "pathlib.Path.replace"])
+@pytest.mark.parametrize("where", ["neuralstyle.files.tensors.save_file", "os.fsync", "pathlib.Path.replace"])
 def test_an_error_midway_leaves_the_old_file_and_nothing_else(where, path, monkeypatch):
     save_state(path, "old")
 
@@ -146,6 +147,17 @@ def test_an_error_midway_leaves_the_old_file_and_nothing_else(where, path, monke
     monkeypatch.undo()
     assert load_state(path) == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_is_named_with_the_bytes_that_were_needed(path, monkeypatch):
+    def fail(*arguments, **options):
+        raise safetensors.SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("neuralstyle.files.tensors.save_file", fail)
+    words = r"run\.safetensors cannot be written \(4,000 bytes of tensors: No space .*\); the disk may be full"
+    with pytest.raises(OSError, match=words):
+        save_state(path, torch.zeros(1000))
+    assert list(path.parent.iterdir()) == []
 
 
 def test_nothing_appears_under_the_files_name_before_it_is_whole(path, monkeypatch):
@@ -180,7 +192,7 @@ def test_no_other_file_beside_it_is_touched(path):
 def test_equal_states_give_equal_bytes_and_any_reader_of_safetensors_reads_them(path):
     state = {"b": torch.arange(3), "a": [torch.rand(2, 3), torch.tensor(True), torch.rand(4).half()], "c": {"d": 1.5}}
     first = save_state(path, state).read_bytes()
-    for _ in range(20):  # a hash map would have another order
+    for _ in range(20):  # several texts in the header would have another order each time
         assert save_state(path, {**state}).read_bytes() == first
     theirs = safetensors.torch.load_file(path)
     assert {tuple(t.shape) for t in theirs.values()} == {(3,), (2, 3), (), (4,)}
@@ -223,6 +235,13 @@ def test_a_state_without_a_checksum_is_refused_unless_it_may_lack_one(path):
     assert torch.equal(load_state(path, checksum=False), torch.ones(2))
 
 
+def test_a_checksum_that_is_there_is_compared_even_if_it_may_be_missing(path):
+    save_state(path, torch.ones(2))
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ValueError, match=r"checksum is that of other contents"):
+        load_state(path, checksum=False)
+
+
 def written(path, header, data=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
@@ -234,40 +253,54 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"0": {**ENTRY, "shape": [2**40, 2**40], "data_offsets": [0, 2**82]}}, "not a whole number"),
-        ({"0": {**ENTRY, "shape": [2**40], "data_offsets": [0, 2**42]}}, "its header says 4,398,"),
-        ({"0": {**ENTRY, "shape": [0, 2**52, 2**52], "data_offsets": [0, 0]}}, "other bytes than its shape"),
-        ({"0": {**ENTRY, "shape": [3]}}, "other bytes than its shape"),
-        ({"0": {**ENTRY, "shape": [-2]}}, "not a whole number"),
-        ({"0": {**ENTRY, "shape": [True, 2]}}, "not a whole number"),
-        ({"0": {**ENTRY, "shape": "2"}}, "not a list"),
-        ({"0": {**ENTRY, "data_offsets": [0]}}, "other bytes than its shape"),
-        ({"0": {**ENTRY, "dtype": "C64"}}, "of the dtype 'C64', which is not read"),
-        ({"0": {**ENTRY, "dtype": "x" * 10**6}}, "of the dtype 'xxxx"),
-        ({"0": ENTRY, "1": ENTRY}, "overlap or leave gaps"),
-        ({"0": {**ENTRY, "data_offsets": [8, 16]}}, "overlap or leave gaps"),
-        ({"0": {"dtype": "F32", "shape": [2]}}, "has no 'data_offsets'"),
-        ({"y" * 10**6: {}}, "has no 'dtype'"),
-        ({"0": [1]}, "is a list, not values by name"),
-        ({"__metadata__": {"kind": 1}}, "is 1, not a text"),
-        ({"__metadata__": []}, "is a list, not values by name"),
-        ([1], "not JSON of a dict"),
-        (b"[" * 10**6, "not JSON"),
-        (b"9" * 10**5, "not JSON"),
+        ({"0": {**ENTRY, "shape": [2**40, 2**40], "data_offsets": [0, 2**82]}}, "deserializing header"),
+        ({"0": {**ENTRY, "shape": [2**40], "data_offsets": [0, 2**42]}}, "file not fully covered"),
+        ({"0": ENTRY, "1": {**ENTRY, "shape": [0, 2**52, 2**52], "data_offsets": [8, 8]}}, "longer sides"),
+        ({"0": ENTRY, "1": {**ENTRY, "shape": [0, 2**63], "data_offsets": [8, 8]}}, "longer sides"),
+        ({"0": {**ENTRY, "shape": [2] + [1] * 10**5}}, "something else, not a state"),
+        ({"0": ENTRY} | {f"e{n}": {**ENTRY, "shape": [0], "data_offsets": [8, 8]} for n in range(25_000)}, "something"),
+        ({"0": {**ENTRY, "shape": [3]}}, "invalid shape"),
+        ({"0": {**ENTRY, "shape": [-2]}}, "deserializing header"),
+        ({"0": {**ENTRY, "shape": [True, 2]}}, "deserializing header"),
+        ({"0": {**ENTRY, "shape": "2"}}, "deserializing header"),
+        ({"0": {**ENTRY, "data_offsets": [0]}}, "deserializing header"),
+        ({"0": {**ENTRY, "dtype": "F8_E5M2", "shape": [8]}}, "of the dtype 'F8_E5M2', which is not read"),
+        ({"0": {**ENTRY, "dtype": "x" * 10**6}}, "unknown variant `xxxx"),
+        ({"0": ENTRY, "1": ENTRY}, "invalid offset"),
+        ({"0": {**ENTRY, "data_offsets": [8, 16]}}, "invalid offset"),
+        ({"0": {"dtype": "F32", "shape": [2]}}, "missing field `data_offsets`"),
+        ({"y" * 10**6: {}}, "missing field `dtype`"),
+        ({"0": [1]}, "deserializing header"),
+        ({"__metadata__": {"kind": 1}}, "deserializing header"),
+        ({"__metadata__": []}, "deserializing header"),
+        ([1], "deserializing header"),
+        (b"[" * 10**6, "deserializing header"),
+        (b"9" * 10**5, "deserializing header"),
+        (b'{"a":' * 10**5, "recursion limit"),
+        (b"\xff\xfe", "UTF-8"),
         (b" " * (2**21 + 1), "at most 2,097,152 are read"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_what_a_header_says_is_compared_with_the_file_before_memory_is_taken(path, entries, words):
     written(path, entries, bytes(8))
+    started = time.process_time()
     with pytest.raises(ValueError, match=words) as caught:
         load_state(path)
+    assert time.process_time() - started < 1
     assert len(str(caught.value)) < 300 + len(str(path))
+
+
+def test_the_library_reads_no_header_that_is_too_long(path, monkeypatch):
+    monkeypatch.setattr("neuralstyle.files.tensors.safe_open", lambda *_: pytest.fail("it is opened"))
+    for length in (2**21 + 1, 2**40):
+        path.write_bytes(length.to_bytes(8, "little") + b" " * (2**21 + 1))
+        refused(path)
 
 
 def test_the_schema_is_checked_before_the_tensors_are_read(path, monkeypatch):
     save_state(path, {"image": torch.zeros(1, 3, 4, 4), "step": "three"})
-    monkeypatch.setattr(checkpoint, "read_entries", lambda *_: pytest.fail("tensors are read"))
+    monkeypatch.setattr(checkpoint, "read_all", lambda *_: pytest.fail("tensors are read"))
     with pytest.raises(ValueError, match=r"damaged .*step is 'three', not a whole number from 0"):
         load_state(path, schema=Record({"image": Floats(), "step": Whole()}))
     found = peek_state(path, schema=Record({"image": Floats((1, 3, None, None)), "step": Text()}))
@@ -315,6 +348,9 @@ def test_safetensors_of_others_are_refused(path):
     refused(path, "something else")
     safetensors.torch.save_file({"weight": torch.zeros(3)}, path, {"format": "pt", "kind": "model"})
     refused(path, "a model")
+    for text in ("3", "[]", "{}", '{"kind": 3}', '{"kind": null}'):
+        safetensors.torch.save_file({"weight": torch.zeros(3)}, path, {"neuralstyle": text})
+        refused(path, "something else")
 
 
 def test_a_state_of_another_kind_is_refused(path):
@@ -356,11 +392,13 @@ def test_a_file_cut_short_anywhere_is_refused(path):
     ids=lambda structure: str(structure)[:30],
 )
 def test_a_damaged_structure_is_refused(structure, path):
-    header = {"kind": "state"} | ({} if structure is None else {"structure": structure})
-    safetensors.torch.save_file({"0": torch.zeros(2)}, path, header)
-    with pytest.raises(ValueError, match=r"run\.safetensors is damaged") as caught:
-        load_state(path, checksum=False)
-    assert len(str(caught.value)) < 300 + len(str(path))
+    earlier = {"kind": "state"} | ({} if structure is None else {"structure": structure})
+    sealed = '{"kind": "state", "sha256": ""' + (f', "structure": {structure}' * (structure is not None)) + "}"
+    for header in (earlier, {"neuralstyle": sealed}):
+        safetensors.torch.save_file({"0": torch.zeros(2)}, path, header)
+        with pytest.raises(ValueError, match=r"run\.safetensors is damaged") as caught:
+            load_state(path, checksum=False)
+        assert len(str(caught.value)) < 300 + len(str(path))
 
 
 @pytest.mark.cuda

@@ -385,9 +385,9 @@ def test_bad_size(size: Any) -> None:
         load_image(torch.rand(3, 32, 32), size)
 
 
-@pytest.mark.parametrize("size", [True, 0, 5.5, (4,), (4, 0), (4, 5, 6), (4, 5.0)])
+@pytest.mark.parametrize("size", [True, 0, 10**30, 5.5, (4,), (4, 0), (4, 5, 6), (4, 5.0)])
 def test_bad_resize(size: Any) -> None:
-    with pytest.raises(ValueError, match=r"size is a whole number of at least 1 or a pair"):
+    with pytest.raises(ValueError, match=r"size is a whole number from 1 to 65536 or a pair"):
         resize_image(torch.rand(1, 3, 32, 32), size)
 
 
@@ -709,7 +709,7 @@ def test_failure_keeps_the_old_file_and_leaves_nothing(
     def fail(self: Any, file: Any = None, *args: Any, **options: Any) -> None:
         reached.append(stage)
         if stage == "encode":
-            file.write_bytes(b"half a file")
+            file.write(b"half a file")
         raise failure
 
     owner, name = {"encode": (Image.Image, "save"), "sync": (os, "fsync"), "rename": (Path, "replace")}[stage]
@@ -797,7 +797,7 @@ def test_a_disk_that_becomes_full_leaves_no_part_of_a_picture(name: str, depth: 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # the first 300 bytes are written
     try:
-        with pytest.raises(OSError, match=name):
+        with pytest.raises(OSError, match=f"{name} cannot be written: no more space after"):
             save_image(image, tmp_path / name, depth=depth)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

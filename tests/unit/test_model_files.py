@@ -7,6 +7,7 @@ import math
 import pickle
 import random
 import re
+import signal
 import threading
 import time
 import tracemalloc
@@ -18,6 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from neuralstyle import samples
 from neuralstyle._records import LossTable
@@ -120,14 +123,12 @@ def test_tensors_that_do_not_belong_to_a_network_are_named(network, path, change
     assert words in refusal(load_model, path)
 
 
-def test_a_network_of_an_earlier_version_has_no_checksum_and_loads(network, path) -> None:
-    save_model(network, path)
-    whole = path.read_bytes()
-    length = int.from_bytes(whole[:8], "little")
-    header = json.loads(whole[8 : 8 + length])
-    del header["__metadata__"]["sha256"]
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + whole[8 + length :])
+def test_a_network_of_an_earlier_version_has_two_texts_and_no_checksum_and_loads(network, path) -> None:
+    whole = save_model(network, path).read_bytes()
+    with safe_open(path, "pt") as file:
+        structure = json.dumps(json.loads(file.metadata()["neuralstyle"])["structure"])
+    save_file(load_file(path), path, {"kind": models.KIND, "structure": structure})
+    assert path.read_bytes() != whole
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(load_model(path)(image), network(image))
@@ -228,6 +229,17 @@ def test_an_archive_that_says_more_than_it_holds_is_not_unpacked(tmp_path) -> No
             packed.writestr(member, archive.read(member))
     assert bomb.stat().st_size < 20_000
     assert "says that it holds more than its own size" in refusal(load_model, bomb)
+
+
+def test_an_archive_that_says_it_has_several_parts_is_damaged(tmp_path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.zeros(2)}, path)
+    data = bytearray(path.read_bytes())
+    parts = data.rindex(b"PK\x06\x07") + 16  # the number of parts, in the locator of the last record
+    data[parts] = 2
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"model.pth is damaged \(zipfiles that span multiple disks"):
+        load_model(path)
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -391,6 +403,8 @@ def test_a_damaged_graph_prints_nothing(onnx_file, capfd) -> None:
 def test_an_endless_graph_ends_with_ctrl_c(onnx_file) -> None:
     from onnx import helper
 
+    # A shell that puts the tests in the background has its processes ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     value = helper.make_tensor_value_info
     body = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Identity", ["a"], ["a2"])],
@@ -405,8 +419,11 @@ def test_an_endless_graph_ends_with_ctrl_c(onnx_file) -> None:
     model = load_model(file)
     threading.Timer(0.3, lambda: __import__("_thread").interrupt_main()).start()
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        model(torch.zeros(1, 3, 16, 16))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model(torch.zeros(1, 3, 16, 16))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - started < 5
 
 

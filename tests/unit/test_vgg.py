@@ -170,7 +170,7 @@ def without(key: str) -> Callable[[State], State]:
         (without("features.3.weight"), r"does not fit vgg11: 'features\.3\.weight' is missing"),
         (
             lambda state: state | {"features.3.bias": torch.zeros(7)},
-            r"'features\.3\.bias' has the shape \(7,\), expected \(128,\)",
+            r"'features\.3\.bias' is a tensor of shape \(7,\) and torch\.float32, expected the shape \(128,\)",
         ),
         (lambda state: state | {"features.21.weight": torch.zeros(7)}, r"'features\.21\.weight' is left over"),
         (
@@ -220,9 +220,9 @@ def test_files_that_hold_more_than_tensors_are_refused_unopened(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (Payload(), r"holds more than tensors .*; save the weights alone, with torch\.save\(network\.state_dict\(\)"),
-        ({"epoch": 3}, r"more than tensors: 'epoch' is a int; save the weights alone"),
-        (torch.zeros(2), "holds a Tensor and not tensors by name"),
+        (Payload(), r"holds more than tensors, .*; save the weights alone, with torch\.save\(network\.state_dict\(\)"),
+        ({"epoch": 3}, r"more than tensors: 'epoch' is 3; save the weights alone"),
+        (torch.zeros(2), r"holds a tensor of shape \(2,\) and torch\.float32 and not tensors by name"),
     ],
     ids=["object", "number", "tensor"],
 )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neuralstyle.files.pickles import read_state_dict
 from neuralstyle.files.schema import check_finite, clip
-from neuralstyle.files.tensors import read_entries, read_header
+from neuralstyle.files.tensors import read_all
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -54,7 +54,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         found = read_state_dict(path)
     else:
         try:
-            found = read_entries(path, read_header(path).entries)
+            found = read_all(path)
         except ValueError as error:
             raise ValueError(
                 f"{path} is not a safetensors file, or is damaged ({clip(str(error))}); give a complete one"
@@ -69,4 +69,4 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def packaged_tensors(name: str) -> dict[str, Tensor]:
     """Read the tensors, by name, in a safetensors file of the package."""
     with resources.as_file(resources.files("neuralstyle.data") / name) as path:
-        return read_entries(path, read_header(path).entries)
+        return read_all(path)
