@@ -16,7 +16,7 @@ from neuralstyle.encoders.extractor import has_scales
 from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Size, Width
-from neuralstyle.losses import LossSum, Term, TotalVariationLoss, geometric_weights
+from neuralstyle.losses import HypercolumnLoss, LossSum, Term, TotalVariationLoss, geometric_weights
 from neuralstyle.optimizers import OPTIMIZERS, Strategy
 from neuralstyle.painting.initial import Init, Noise
 from neuralstyle.painting.options import StateFile
@@ -222,6 +222,9 @@ def _with_layers(
         if term.loss.reference != reference or set(term.loss.layers) == {"image"}:
             return term
         loss: Any = term.loss
-        return Term(replace(loss, layers=tuple(layers or loss.layers), layer_weights=weights), term.weight)
+        changed: dict[str, Any] = {"layers": tuple(layers or loss.layers), "layer_weights": weights}
+        if isinstance(loss, HypercolumnLoss) and loss.grid not in changed["layers"]:
+            changed["grid"] = None
+        return Term(replace(loss, **changed), term.weight)
 
     return LossSum(tuple(change(term) for term in losses))
