@@ -103,12 +103,12 @@ def strotss(*, content: float = 1.0, style: float = 1.0) -> Recipe:
         ```
 
     Paper: Kolkin, Salavon and Shakhnarovich, arXiv 1904.12785. Departures: L-BFGS on the pixels instead of RMSprop on a
-    Laplacian pyramid; hypercolumns are averages over 4 x 4 pixels on a grid, all of them up to 256 pixels and above
-    that 4096 of them (1024 for self-similarity), the same at each step, instead of 1024 single points drawn anew;
-    moments are compared by squares relative to the style's instead of absolute values, and the palette in RGB; the
-    start has the content's mean colour instead of the style's, and no detail of the content is added at the next sizes;
-    the sum is not divided by its weights; VGG-19 in the place of VGG-16, whose weights are not
-    in the package, with L2 pooling.
+    Laplacian pyramid; 200 evaluations, where the released code makes 250; hypercolumns are averages over 4 x 4 pixels
+    on a grid, all of them up to 256 pixels and above that 4096 of them (1024 for self-similarity), the same at each
+    step, instead of 1024 single points drawn anew; moments are compared by squares relative to the style's instead of
+    absolute values, and the palette in RGB; the start has the content's mean colour instead of the style's, and no
+    detail of the content is added at the next sizes; the sum is not divided by its weights; VGG-19 in the place of
+    VGG-16, whose weights are not in the package, with L2 pooling.
     """
     joined = partial(HypercolumnLoss, _STROTSS_LAYERS, grid=_GRID)
     losses = (

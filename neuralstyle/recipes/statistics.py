@@ -128,10 +128,11 @@ def risser(*, content: float = 1.0, gram: float = 10.0, histogram: float = 10.0,
         stylize(samples.photo(), samples.painting("swirl"), **risser(), size=64, iterations=2)
         ```
 
-    Paper: Risser, Wilmot and Barnes, arXiv 1701.08893. Departures: the paper sets the weights during the optimisation,
-    by the magnitudes of the gradients; here they are fixed, and Gram and histogram losses are relative to the style's
-    own energy, so that one set serves all styles. Histograms are matched exactly. Normalised activations, L2 pooling,
-    a start at the content, and pixels in [0, 1].
+    Paper: Risser, Wilmot and Barnes, arXiv 1701.08893. Departures: the layers of the histograms are the paper's, those
+    of the other losses, the number of sizes and that of evaluations are this package's. The paper sets the weights
+    during the optimisation, by the magnitudes of the gradients; here they are fixed, and Gram and histogram losses are
+    relative to the style's own energy, so that one set serves all styles. Histograms are matched exactly. Normalised
+    activations, L2 pooling, a start at the content, and pixels in [0, 1].
     """
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     return {
@@ -188,7 +189,7 @@ def crowson(*, content: float = 0.015, tv: float = 2.0) -> Recipe:
     }
 
 
-def heitz(*, content: float = 1.0, style: float = 1.0) -> Recipe:
+def heitz(*, content: float = 0.2, style: float = 1.0) -> Recipe:
     r"""Sliced Wasserstein distances, 2021: whole distributions of features, compared along random directions.
 
     $$
@@ -211,10 +212,11 @@ def heitz(*, content: float = 1.0, style: float = 1.0) -> Recipe:
         stylize(samples.photo(), samples.painting("swirl"), **heitz(), size=64, iterations=2)
         ```
 
-    Paper: Heitz, Vanhoey, Chambon and Belcour, arXiv 2006.07229. Departures: the content, and a start at it; the
-    directions stay the same; each layer is divided by the style's own energy, and activations are normalised, so that
-    layers count alike; pictures of different sizes are compared by their exact quantiles; only the first convolution
-    reflects the border; average pooling is multiplied by 2; pixels stay in [0, 1].
+    Paper: Heitz, Vanhoey, Chambon and Belcour, arXiv 2006.07229. Departures: the content, and a start at it; 500
+    evaluations, where the released code makes up to 64 times 64; the directions stay the same; each layer is divided by
+    the style's own energy, and activations are normalised, so that layers count alike; pictures of different sizes are
+    compared by their exact quantiles; only the first convolution reflects the border; average pooling is multiplied by
+    2; pixels stay in [0, 1].
     """
     return {
         "losses": content * ContentLoss("relu4_2")

@@ -223,7 +223,7 @@ def crowson(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
 
 
 def heitz(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
-    return content(x["relu4_2"], p["relu4_2"]) + sum(sliced(x[layer], s[layer]) for layer in TWELVE)
+    return 0.2 * content(x["relu4_2"], p["relu4_2"]) + sum(sliced(x[layer], s[layer]) for layer in TWELVE)
 
 
 def nnst(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
