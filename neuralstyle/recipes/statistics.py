@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import torch
+from torch import Tensor
+
 from neuralstyle.encoders import FeatureExtractor
 from neuralstyle.losses import (
     ContentLoss,
@@ -72,7 +75,7 @@ def johnson(*, content: float = 1.0, style: float = 5.0, content_layer: str = "r
     $$
 
     with the content at relu3_3 and the style at relu1_2, relu2_2, relu3_3 and relu4_3 of the raw network, max pooling,
-    500 evaluations of L-BFGS from white noise at a single scale: the numbers of the released ``slow_neural_style``.
+    500 evaluations of L-BFGS from faint noise at a single scale: the numbers of the released ``slow_neural_style``.
     ``train`` minimises such losses with a network, as the paper does.
 
     Args:
@@ -90,7 +93,7 @@ def johnson(*, content: float = 1.0, style: float = 5.0, content_layer: str = "r
 
     Paper: Johnson, Alahi and Fei-Fei, arXiv 1603.08155. Departures: VGG-19 in the place of VGG-16, whose weights are
     not in the package (``encoder=FeatureExtractor("vgg16", normalize=False)`` downloads torchvision's, on whose smaller
-    activations the weights mean something else); uniform noise; pixels stay in [0, 1].
+    activations the weights mean something else); pixels stay in [0, 1].
     """
     weights = tuple(1 / channels**2 for channels in _JOHNSON_CHANNELS)
     return {
@@ -98,9 +101,15 @@ def johnson(*, content: float = 1.0, style: float = 5.0, content_layer: str = "r
         + 4 * style * GramStyleLoss(_JOHNSON_LAYERS, layer_weights=weights)
         + _JOHNSON_TV * TotalVariationLoss(reduction="sum"),
         "encoder": FeatureExtractor("vgg19", normalize=False),
-        "init": "noise",
+        "init": _faint_noise,
         "schedule": partial(scales, levels=1, default=500),
     }
+
+
+def _faint_noise(content: Tensor) -> Tensor:
+    """Normal noise of one 255th around middle grey; the same every time."""
+    drawn = torch.randn(content.shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32)
+    return 0.5 + drawn / 255
 
 
 def risser(*, content: float = 1.0, gram: float = 10.0, histogram: float = 10.0, tv: float = 2.0) -> Recipe:
