@@ -14,6 +14,7 @@ from neuralstyle.images import MIN_SIDE
 
 if TYPE_CHECKING:
     from neuralstyle.losses import LossSum
+    from neuralstyle.parameters import Parameterization
 
 DEFAULT_ITERATIONS = 60
 """Default evaluations at each size of ``coarse_to_fine``, up to ``FULL_SIZE``."""
@@ -40,10 +41,13 @@ class Stage:
         losses: a function from the call's losses to those that this stage minimises, both a ``LossSum``. None: the
             call's losses, with pixel terms if the encoder's features do not pin colours (``losses_through``).
         cost: time of an evaluation relative to one through VGG-19; the progress bar forecasts with it.
+        parameters: what the optimiser changes, such as ``Smoothed()``, pixels that are smoothed to give the picture.
+            None: the pixels of the picture.
 
     Raises:
         ValueError: ``size``, ``iterations`` or ``cost`` is not a number in its range.
-        TypeError: ``encoder`` is not an encoder, or ``losses`` cannot be called.
+        TypeError: ``encoder`` is not an encoder, ``losses`` cannot be called, or ``parameters`` has no methods
+            ``picture`` and ``gradient``.
 
     Example:
         ```python
@@ -61,6 +65,7 @@ class Stage:
     encoder: Encoder | str | None = None
     losses: Callable[[LossSum], LossSum] | None = None
     cost: float = 1.0
+    parameters: Parameterization | None = None
 
     def __post_init__(self) -> None:
         size = whole_number("the size of a stage", self.size, MIN_SIDE, hint=" pixels")
@@ -69,6 +74,13 @@ class Stage:
         object.__setattr__(self, "cost", number("the cost of a stage", self.cost, above=0))
         if self.encoder is not None and not isinstance(self.encoder, str):
             check_is_encoder(self.encoder)
+        if self.parameters is not None and not (
+            callable(getattr(self.parameters, "picture", None)) and callable(getattr(self.parameters, "gradient", None))
+        ):
+            raise TypeError(
+                "the parameters of a stage are an object such as Smoothed(), with methods picture and gradient, "
+                f"received {brief(self.parameters)}"
+            )
         # A loss can be called as well, on feature maps.
         if self.losses is not None and (
             not callable(self.losses) or hasattr(self.losses, "forward") or not takes(self.losses, None)

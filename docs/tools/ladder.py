@@ -26,7 +26,7 @@ LADDER: list[dict[str, str]] = [
         "machine": "devices and memory",
     },
     {"images": "files in and out", "checkpoint": "states as files", "_records": "logs of losses"},
-    {"color": "whose colours", "styles": "paintings and weights"},
+    {"color": "whose colours", "parameters": "what is optimised", "styles": "paintings and weights"},
     {"encoders": "picture to features", "losses": "features compared"},
     {
         "schedule": "sizes and evaluations",
@@ -56,8 +56,8 @@ ONLY: dict[str, set[str]] = {
     "files": set(),
     "images": {"_errors", "distributed", "files", "machine"},
     "losses": {"_errors"},
-    "optimizers": {"_errors", "_words", "distributed", "machine"},
-    "schedule": {"_errors", "encoders", "images", "losses"},
+    "optimizers": {"_errors", "_words", "distributed", "machine", "parameters"},
+    "schedule": {"_errors", "encoders", "images", "losses", "parameters"},
 }
 """Rooms that stay usable on their own: all that they may import."""
 

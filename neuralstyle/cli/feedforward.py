@@ -68,7 +68,7 @@ def _train(options: argparse.Namespace) -> int:
     if saved is not None:
         facts: dict[str, Any] = {"reason": end.reason, "exit_code": end.code, "output": str(saved)}
         facts |= {"bytes": saved.stat().st_size, "seconds": round(time.monotonic() - started, 3)}
-        report(options, f"{saved}: {saved.stat().st_size / 1e6:.1f} MB", facts)
+        report(options, f"{saved}: {_megabytes(saved)}", facts)
     return end.code
 
 
@@ -122,7 +122,7 @@ def _apply(options: argparse.Namespace) -> int:
         progress=not options.quiet,
     )
     for file, reason in failures.items():
-        note(f"failed: {file}: {reason}")
+        note(f"failed: {reason}" if file.name in reason else f"failed: {file}: {reason}")
     code = FAILED if failures else 0
     if is_for_programs(options):
         failed = {str(file): reason for file, reason in failures.items()}
@@ -134,8 +134,12 @@ def _export(options: argparse.Namespace) -> int:
     from neuralstyle.feedforward import export_onnx
 
     path = export_onnx(_network(options.model), options.output)
-    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    say(f"{path}: {_megabytes(path)}")
     return 0
+
+
+def _megabytes(file: Path) -> str:
+    return f"{file.stat().st_size / 1e6:.2g} MB"
 
 
 def _network(path: str) -> TransformerNet:

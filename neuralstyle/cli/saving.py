@@ -141,13 +141,19 @@ def _save(end: _End, output: str, form: Mapping[str, Any]) -> tuple[_End, Path]:
     except OSError as error:
         reason = end.reason if end.code else "elsewhere"
         end = replace(end, reason=reason, error=end.error or one_line(error), code=end.code or FAILED)
-        return end, save_image(picture, elsewhere(output), **form)
+        place = elsewhere(output)
+        try:
+            return end, save_image(picture, place, **form)
+        except OSError as other:
+            place.parent.rmdir()
+            raise OSError(f"{one_line(error)}; nor can the picture be saved in {place.parent}") from other
 
 
 def _report(options: argparse.Namespace, end: _End, saved: Path, seconds: float) -> None:
     """Say where the picture is, and after an early end how to go on."""
     if end.code:
-        more = "" if options.state is None else f"; the same command goes on from {options.state}"
+        goes_on = has_state(options)
+        more = f"; the same command goes on from {options.state}" if goes_on else ""
         why = "stopped" if end.error is None else f"error: {end.error}"
         note(f"{why}; the {'picture' if end.reason == 'elsewhere' else 'best picture so far'} is in {saved}{more}")
     facts: dict[str, Any] = {"reason": end.reason, "exit_code": end.code, "output": str(saved)}

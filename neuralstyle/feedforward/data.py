@@ -25,6 +25,9 @@ Key: TypeAlias = tuple[int, int]
 
 PICTURE_SUFFIXES = frozenset(READ_SUFFIXES)
 
+MOST_SECONDS_PER_BATCH = 300
+"""Time after which a batch is given up that the worker processes do not hand over, for example on a full disk."""
+
 _MOST_NAMED, _NAME_LENGTH = 3, 40  # files that are left out and named in the warning, and characters of a name
 
 
@@ -206,17 +209,19 @@ def load_batches(
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = min(2, cores)
-    return iter(
-        DataLoader(
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores, as asked for
+        loader = DataLoader(
             pictures,
             batch_sampler=batches,
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=pin,
             worker_init_fn=_ignore_ctrl_c,
+            timeout=MOST_SECONDS_PER_BATCH if workers else 0,
             generator=torch.Generator().manual_seed(0),  # otherwise torch's own generator advances
         )
-    )
+        return iter(loader)
 
 
 def _ignore_ctrl_c(worker: int) -> None:

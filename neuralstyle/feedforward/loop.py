@@ -19,6 +19,7 @@ from neuralstyle._stopping import stopping
 from neuralstyle._words import TrainingPrecision
 from neuralstyle.checkpoint import State
 from neuralstyle.feedforward.criterion import Criterion
+from neuralstyle.feedforward.data import MOST_SECONDS_PER_BATCH
 from neuralstyle.feedforward.journal import Journal
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.tiled import run_model
@@ -231,7 +232,15 @@ def _whole(batches: Iterator[tuple[Tensor, list[str]]]) -> Iterator[tuple[Tensor
     """Yield batches, and stop between two of them if asked to; a worker whose batch is half received would fail."""
     while True:
         with stopping.shield():
-            batch = next(batches, None)
+            try:
+                batch = next(batches, None)
+            except RuntimeError as error:
+                if "timed out" not in str(error):
+                    raise
+                raise OSError(
+                    f"the processes that decode pictures gave no batch in {MOST_SECONDS_PER_BATCH} seconds; see "
+                    "what they say above, make room for shared memory, or use workers=0 (--workers 0)"
+                ) from error
         if batch is None:
             return
         stopping.check()

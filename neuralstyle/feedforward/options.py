@@ -24,6 +24,9 @@ Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 STATE_FILE = "state.safetensors"
 """The file of a ``StateFolder`` that holds the state."""
 
+MOST_WORKERS = 256
+"""Processes that may decode pictures; each takes the memory of an interpreter with torch."""
+
 DEFAULT_WIDTH, DEFAULT_BLOCKS = 32, 5
 """Channels of the first stage and number of residual blocks of a ``TransformerNet``: those of the paper."""
 
@@ -41,7 +44,8 @@ class TrainingData:
         epochs: number of passes over the pictures.
         steps: number of batches in all, instead of ``epochs``.
         hold_out: number of pictures to leave out of the training, the last by name.
-        workers: number of processes that decode pictures; 0 decodes in this one; None: two, or one on a single core.
+        workers: number of processes that decode pictures, at most 256; 0 decodes in this one; None: two, or one on a
+            single core.
         seed: determines the initial weights, the order, the random crops and the random numbers of losses.
 
     Raises:
@@ -77,7 +81,7 @@ class TrainingData:
         if self.steps is not None:
             whole_number("steps", self.steps, 1, hint=", or None")
         if self.workers is not None:
-            whole_number("workers", self.workers, 0, hint=", or None")
+            whole_number("workers", self.workers, 0, MOST_WORKERS, hint=", or None")
         if self.crop not in CROPS:
             raise unknown("crop", self.crop, CROPS)
 

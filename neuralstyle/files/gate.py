@@ -11,6 +11,9 @@ from typing import Literal, TypeAlias
 from neuralstyle.files.folders import check_writable
 from neuralstyle.files.numbered import NumberedFiles
 
+MAX_NAME_BYTES = 255
+"""Most bytes of a name of a file or folder, on nearly every file system."""
+
 Kind: TypeAlias = Literal["file", "numbered", "folder"]
 
 
@@ -59,11 +62,14 @@ def check_paths(reads: Sequence[Read], writes: Sequence[Write], overwrite: bool 
         overwrite: whether files that exist may be replaced. What is read is never replaced.
 
     Raises:
-        ValueError: a path is written and read, or written twice, or has a suffix that is not written.
+        ValueError: a path is written and read, or written twice, has a suffix that is not written, or is no name of a
+            file.
         FileExistsError: a file exists, and ``overwrite`` is false.
         OSError: a folder is missing or cannot be written, or a folder stands where a file is to be.
 
     """
+    for write in writes:
+        _check_name(write)
     for number, write in enumerate(writes):
         for read in reads:
             _check_not_read(write, read)
@@ -120,6 +126,22 @@ def is_same_file(one: Path, other: Path) -> bool:
 def is_below(path: Path, folder: Path) -> bool:
     """Tell whether a path lies in a folder or below it."""
     return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents
+
+
+def _check_name(write: Write) -> None:
+    """Check that a file can have this name at all."""
+    try:
+        longest = max((len(os.fsencode(part)) for part in write.path.parts), default=0)
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{write.name}: no file can have the name {ascii(str(write.path))[:80]}; give another"
+        ) from None
+    if not longest or "\0" in str(write.path):
+        raise ValueError(f"{write.name}: no file can have the name {ascii(str(write.path))[:80]}; give another")
+    if longest > MAX_NAME_BYTES:
+        raise ValueError(
+            f"{write.name}: a name in {str(write.path)[:40]}... has {longest} bytes, and {MAX_NAME_BYTES} are the most"
+        )
 
 
 def _check_not_read(write: Write, read: Read) -> None:

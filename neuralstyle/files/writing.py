@@ -34,11 +34,14 @@ def writing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator
         The path of the new file.
 
     Raises:
+        IsADirectoryError: ``path`` is a folder.
         FileExistsError: ``path`` exists, and ``overwrite`` is false; what was written is lost.
         OSError: the file cannot be written. If the disk is full, the message tells how much was written.
 
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
     remove_leftovers(path)
     folder = path.with_name(f".neuralstyle-{_token(path.name, 12)}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     temporary = folder / path.name

@@ -3,6 +3,7 @@
 from neuralstyle._words import RESULTS, Result
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.base import Evaluate, FromFactory, Optimizer, OptimizerFactory, State, Strategy
+from neuralstyle.optimizers.in_parameters import InParameters
 from neuralstyle.optimizers.lbfgs import LBFGS
 from neuralstyle.optimizers.minimize import Minimum, minimize
 from neuralstyle.optimizers.strategies import OPTIMIZERS, as_strategy
@@ -14,6 +15,7 @@ __all__ = [
     "Adam",
     "Evaluate",
     "FromFactory",
+    "InParameters",
     "Minimum",
     "Optimizer",
     "OptimizerFactory",

@@ -104,6 +104,7 @@ class Plan:
                 "sizes and iterations": [(*stage.shape, stage.iterations) for stage in self.stages],
                 "optimizer": self.optimizer,
                 "encoder": _once(stage.encoder for stage in self.stages),
+                "parameters": _once(stage.parameters for stage in self.stages),
                 "tile": self.tile,
                 "result": self.result,
                 "start": fingerprint(self.start),

@@ -25,6 +25,7 @@ from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
+from neuralstyle.parameters import Parameterization
 from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
 from neuralstyle.schedule import Schedule, Stage, check_stages
 from neuralstyle.styles import Style, at_scale, side_at_scale
@@ -42,6 +43,7 @@ class PlannedStage:
         encoder: the encoder, on its device.
         losses: the losses to minimise.
         cost: time of an evaluation per pixel, relative to VGG-19.
+        parameters: what the optimiser changes; None: the pixels.
 
     """
 
@@ -52,6 +54,7 @@ class PlannedStage:
     encoder: Encoder
     losses: LossSum
     cost: float
+    parameters: Parameterization | None = None
 
     @property
     def through(self) -> str:
@@ -200,7 +203,9 @@ def resolve_stages(
             minimised = as_sum(stage.losses(losses), f"the losses of a stage of {stage.size} pixels")
         check_losses(minimised, network, references)
         height, width = shape(stage.size)
-        planned.append(PlannedStage(stage.size, height, width, stage.iterations, network, minimised, stage.cost))
+        planned.append(
+            PlannedStage(stage.size, height, width, stage.iterations, network, minimised, stage.cost, stage.parameters)
+        )
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]
     for each in kept:
         each.check(styles, tile)

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from neuralstyle.feedforward import (
 )
 from neuralstyle.feedforward.criterion import Criterion
 from neuralstyle.feedforward.data import Batches, Pictures, find_pictures, load_batches, steps_per_epoch
+from neuralstyle.feedforward.loop import _whole
 from neuralstyle.images import load_image, save_image
 from neuralstyle.styles import Style
 
@@ -160,8 +161,21 @@ def test_batches_go_on_where_they_are_told_to() -> None:
 def test_workers_give_the_same_batches(folder: Path) -> None:
     pictures = Pictures(find_pictures(folder), 16, "random", 3)
     keys = Batches(7, 3, range(4), 3)
+    more = 1 + (os.cpu_count() or 1)  # torch warns of it, which would be an error here
+    load_batches(pictures, keys, more, pin=False)
     alone, helped = (list(load_batches(pictures, keys, workers, pin=False)) for workers in (0, 1))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(alone, helped, strict=True))
+
+
+def test_batches_that_do_not_come_end_the_training_in_one_line() -> None:
+    def batches() -> Iterator[Any]:
+        yield "batch"
+        raise RuntimeError("DataLoader timed out after 300 seconds")
+
+    whole = _whole(batches())
+    assert next(whole) == "batch"
+    with pytest.raises(OSError, match=r"gave no batch in 300 seconds; .* or use workers=0 \(--workers 0\)"):
+        next(whole)
 
 
 def test_unreadable_files_are_replaced_and_named_once(quick: Callable[..., Any], folder: Path) -> None:
@@ -355,6 +369,7 @@ def test_callback_sees_and_stops(quick: Callable[..., Any], tmp_path: Path) -> N
         ({"snapshots": "step.png"}, "one field for the number"),
         ({"hold_out": 7}, "leaves nothing of 7"),
         ({"workers": -1}, "workers is a whole number"),
+        ({"workers": 10**20}, "workers is a whole number from 0 to 256"),
         ({"output": "m.pth"}, "ends in .safetensors"),
         ({"device": "abacus"}, "not available"),
     ],

@@ -155,6 +155,21 @@ def test_a_result_that_cannot_be_saved_is_saved_elsewhere(
     assert not (folder / "o.png").exists()
 
 
+def test_a_result_that_can_be_saved_nowhere_names_both_places(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(image: object, path: str | Path, **form: object) -> Path:
+        raise OSError(f"{path} cannot be written: no more space")
+
+    (folder / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "temporary"))
+    monkeypatch.setattr(saving, "save_image", full)
+    code, _, err = run(f"{STYLIZE} -o o.png {QUICK}")
+    assert code == 2
+    assert "o.png cannot be written: no more space; nor can the picture be saved in" in err
+    assert not list((folder / "temporary").glob("neuralstyle-*/*.png"))
+
+
 def test_a_second_run_for_one_output_is_told_at_its_start(run: Run, folder: Path) -> None:
     with holding(folder / "o.png"):
         code, _, err = run(f"{STYLIZE} -o o.png {QUICK}")

@@ -32,6 +32,12 @@ def test_a_file_appears_when_it_is_complete(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.parametrize("path", [".", "..", "/", ""])
+def test_a_folder_is_not_written_to(folder: Path, path: str) -> None:
+    with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
+        write(path, "text")
+
+
 def test_two_writers_of_one_file_do_not_meet(folder: Path) -> None:
     with writing("a.txt") as one, writing("a.txt") as other:
         assert one != other
@@ -209,6 +215,22 @@ def test_places_are_checked(folder: Path, write: Write, kind: type[Exception] | 
     else:
         with pytest.raises(kind, match=re.escape(message)):
             check_paths([], [write])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("\ud800.png", r"-o: no file can have the name '\ud800.png'; give another"),
+        ("a\0.png", r"-o: no file can have the name 'a\x00.png'; give another"),
+        ("", "-o: no file can have the name '.'; give another"),
+        (300 * "a" + ".png", "has 304 bytes, and 255 are the most"),
+    ],
+    ids=["surrogate", "null", "empty", "long"],
+)
+def test_a_name_that_no_file_can_have_is_refused(folder: Path, name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        check_paths([], [Write(Path(name), "-o")])
+    assert len(str(caught.value)) < 160
 
 
 def test_a_place_that_cannot_be_written_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
