@@ -11,6 +11,9 @@ from typing import Literal, TypeAlias, get_args
 ScheduleName = Literal["preview", "draft", "standard", "fine", "single"]
 """Schedules, the keys of ``SCHEDULES``."""
 
+RecipeName = Literal["default", "gatys", "li-wand", "johnson", "risser", "strotss", "crowson", "heitz", "nnst"]
+"""Recipes, the keys of ``RECIPES``."""
+
 OptimizerName = Literal["lbfgs", "adam"]
 """Optimisers, the keys of ``OPTIMIZERS``."""
 
@@ -61,6 +64,7 @@ TrainingPrecision = Literal["bfloat16"]
 """Numbers that convolutions compute in while a network is trained, other than torch's own."""
 
 SCHEDULE_NAMES: tuple[ScheduleName, ...] = get_args(ScheduleName)
+RECIPE_NAMES: tuple[RecipeName, ...] = get_args(RecipeName)
 OPTIMIZER_NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
 RESULTS: tuple[Result, ...] = get_args(Result)
 EDGES: tuple[Edges, ...] = get_args(Edges)

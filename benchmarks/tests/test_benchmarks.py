@@ -177,3 +177,28 @@ def test_pictures_of_the_tiling_benchmark_have_full_tiles(monkeypatch: pytest.Mo
         assert max((y.stop - y.start, x.stop - x.start) for y, x in views) == (512 + 80, 512 + 80)
         assert height <= width <= 2.2 * height
         assert height * width == pytest.approx(pixels, rel=0.05)
+
+
+def test_the_table_of_recipes_is_filled_in_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _program("recipes", monkeypatch)
+    page = "text\n| `gatys` | a method | 1 | old |\n| `nnst` | another |  |  |\nmore\n"
+    filled = module.filled(page, {"nnst": ["12", "![n](n.jpg)"]})
+    assert filled == "text\n| `gatys` | a method | 1 | old |\n| `nnst` | another | 12 | ![n](n.jpg) |\nmore\n"
+    assert module.filled(filled, {"nnst": ["12", "![n](n.jpg)"]}) == filled
+    with pytest.raises(ValueError, match="no row that begins with 'mmd'"):
+        module.filled(page, {"mmd": ["12"]})
+    with pytest.raises(ValueError, match="row of nnst has 4 cells, and 4 are to be filled in"):
+        module.filled(page, {"nnst": ["1"] * 4})
+
+
+def test_every_recipe_has_a_row_to_fill_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuralstyle import metrics
+    from neuralstyle.recipes import RECIPES
+
+    module = _program("recipes", monkeypatch)
+    page = (BENCHMARKS.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
+    scores = metrics.Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0)
+    cells = [*module.figures(61.4, scores), "picture"]
+    assert cells == ["61", "0.600", "0.72", "0.410", "0.200", "0.030", "picture"]
+    filled = module.filled(page, dict.fromkeys(RECIPES, cells))
+    assert filled.count("| 61 | 0.600 | 0.72 | 0.410 | 0.200 | 0.030 | picture |") == len(RECIPES)

@@ -34,7 +34,7 @@ LADDER: list[dict[str, str]] = [
         "optimizers": "steps downhill",
         "metrics": "results measured",
     },
-    {"recipes": "what is the default", "testing": "checks of your own parts"},
+    {"recipes": "the default, and the field's methods", "testing": "checks of your own parts"},
     {"painting": "stage by stage", "samples": "pictures to try"},
     {"callbacks": "snapshots, logs, plots", "feedforward": "networks trained once"},
     {"cli": "the command line"},

@@ -10,22 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neuralstyle.cli.options import RECIPES
 from neuralstyle.encoders import Encoder, FeatureExtractor, InPrecision, default_encoder
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.extractor import has_scales
 from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Size, Width
-from neuralstyle.losses import LossSum, Term, TotalVariationLoss, geometric_weights
+from neuralstyle.losses import HypercolumnLoss, LossSum, Term, TotalVariationLoss, geometric_weights
 from neuralstyle.optimizers import OPTIMIZERS, Strategy
 from neuralstyle.painting.initial import Init, Noise
 from neuralstyle.painting.options import StateFile
 from neuralstyle.recipes import (
-    DEFAULT_LOSSES,
+    RECIPES,
     SCHEDULES,
     TEXTURE_LOSSES,
-    gatys,
     why_without_compact,
     with_style_loss,
 )
@@ -74,7 +72,7 @@ def painting_arguments(
     if options.state is not None:
         every = StateFile.every if options.state_every is None else options.state_every
         arguments["state"] = StateFile(options.state, every)
-    optimizer = _optimizer(options)
+    optimizer = _optimizer(options, recipe.get("optimizer"))
     if optimizer is not None:
         arguments["optimizer"] = optimizer
     found, notes = _encoder_and_schedule(options, arguments)
@@ -104,13 +102,12 @@ def styles(options: argparse.Namespace) -> list[Style]:
 
 
 def recipe_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """The recipe of ``stylize``: its losses, and for the paper's its encoder, start and schedule."""
-    paper = RECIPES[1]
-    recipe: dict[str, Any] = dict(gatys()) if options.recipe == paper else {"losses": DEFAULT_LOSSES}
+    """The recipe of ``stylize``: its losses, and for a published method its encoder, start, schedule and so on."""
+    recipe: dict[str, Any] = dict(RECIPES[options.recipe]())
     losses: LossSum = recipe["losses"]
     if options.style_loss is not None:
-        if options.recipe == paper:
-            raise ValueError(f"--style-loss changes what --recipe {paper} is; give one of them")
+        if len(recipe) > 1:
+            raise ValueError(f"--style-loss changes what --recipe {options.recipe} is; give one of them")
         losses = with_style_loss(losses, options.style_loss)
     losses = _with_layers(losses, "content", options.content_layers, options.content_layer_weights)
     weights = options.style_layer_weights
@@ -130,9 +127,9 @@ def texture_losses(options: argparse.Namespace) -> LossSum:
     return _with_layers(losses, "style", options.layers, None)
 
 
-def _start(options: argparse.Namespace, otherwise: str) -> Init:
+def _start(options: argparse.Namespace, otherwise: Init) -> Init:
     start: Any = otherwise if options.init is None else options.init
-    if Path(start).suffix.lower() in MODEL_SUFFIXES:
+    if isinstance(start, str) and Path(start).suffix.lower() in MODEL_SUFFIXES:
         start = load_model(start)
     if options.noise is None and options.noise_blend is None:
         return start  # type: ignore[no-any-return]
@@ -153,8 +150,9 @@ def _size(options: argparse.Namespace) -> Size:
     return sizes.get("size", options.defaults["size"])  # type: ignore[no-any-return]
 
 
-def _optimizer(options: argparse.Namespace) -> Strategy | None:
-    name = options.optimizer or "lbfgs"
+def _optimizer(options: argparse.Namespace, recipe: Strategy | None) -> Strategy | None:
+    """The optimiser that options ask for; ``recipe`` is the one that their settings change, None the default."""
+    name = options.optimizer or next((name for name, kind in OPTIMIZERS.items() if kind is type(recipe)), "lbfgs")
     arguments: dict[str, Any] = {}
     for option, (owner, argument) in OPTIMIZER_OPTIONS.items():
         value = getattr(options, option)
@@ -196,7 +194,11 @@ def _encoder(changed: Mapping[str, Any], recipe: FeatureExtractor | None) -> Enc
     normalize = has_scales(changed.get("network", "vgg19"), changed.get("weights"))
     base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING, "normalize": normalize}
     if recipe is not None:
-        base |= {"pooling": recipe.pooling, "padding": recipe.padding}
+        base |= {
+            "pooling": recipe.pooling,
+            "padding": recipe.padding,
+            "normalize": bool(recipe.normalize) and normalize,
+        }
     return FeatureExtractor(**{**base, **changed})
 
 
@@ -217,9 +219,12 @@ def _with_layers(
         return losses
 
     def change(term: Term) -> Term:
-        if term.loss.reference != reference:
+        if term.loss.reference != reference or set(term.loss.layers) == {"image"}:
             return term
         loss: Any = term.loss
-        return Term(replace(loss, layers=tuple(layers or loss.layers), layer_weights=weights), term.weight)
+        changed: dict[str, Any] = {"layers": tuple(layers or loss.layers), "layer_weights": weights}
+        if isinstance(loss, HypercolumnLoss) and loss.grid not in changed["layers"]:
+            changed["grid"] = None
+        return Term(replace(loss, **changed), term.weight)
 
     return LossSum(tuple(change(term) for term in losses))

@@ -20,6 +20,7 @@ from neuralstyle._words import (
     POOLINGS,
     PRECISIONS,
     PREPROCESSINGS,
+    RECIPE_NAMES,
     RESULTS,
     SCHEDULE_NAMES,
 )
@@ -37,8 +38,6 @@ def tile_side(text: str) -> int | str:
     except ValueError:
         raise argparse.ArgumentTypeError(f"a number of pixels or 'auto', received {text!r}") from None
 
-
-RECIPES = ("default", "gatys")
 
 OUTPUT = Option(
     "--output",
@@ -113,8 +112,8 @@ BALANCE = (
     STYLE_LOSS,
     Option(
         "--recipe",
-        "follow the paper of 2015 with gatys: start at noise, one size, average pooling",
-        choices=RECIPES,
+        "follow a published method: its losses, network, start, sizes and optimiser; see docs/recipes.md",
+        choices=RECIPE_NAMES,
         default="default",
     ),
 )

@@ -6,6 +6,7 @@ from neuralstyle.losses.contextual import ContextualLoss
 from neuralstyle.losses.covariance import CovarianceLoss
 from neuralstyle.losses.gram import GramStyleLoss
 from neuralstyle.losses.histogram import HistogramLoss
+from neuralstyle.losses.hypercolumns import HypercolumnLoss
 from neuralstyle.losses.laplacian import LaplacianLoss
 from neuralstyle.losses.layers import geometric_weights
 from neuralstyle.losses.long_range import LongRangeLoss
@@ -26,6 +27,7 @@ __all__ = [
     "CovarianceLoss",
     "GramStyleLoss",
     "HistogramLoss",
+    "HypercolumnLoss",
     "LaplacianLoss",
     "LongRangeLoss",
     "Loss",

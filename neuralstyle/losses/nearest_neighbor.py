@@ -24,9 +24,13 @@ class NearestNeighborLoss(PointwiseLoss):
 
     It compares position by position: regions and tiles work, masks of the style do not.
 
+    With ``centered`` the style's mean is subtracted from both first. After a ReLU all vectors lie in one corner of the
+    space, at small angles to each other; centred, they tell apart more. The loss then lies between 0 and 2.
+
     Args:
         samples: largest number of the style's positions to search, drawn by the seed; None: all.
         seed: seed of the draw, which depends on the number of positions alone.
+        centered: subtract the style's mean vector from all vectors.
 
     Raises:
         ValueError: samples below 1, or a negative seed.
@@ -43,8 +47,9 @@ class NearestNeighborLoss(PointwiseLoss):
         ```
 
     Papers: Zhang et al., ARF, arXiv 2206.06360 (NNFM, which joins the layers of a block into one vector); Kolkin et
-    al., arXiv 2203.13215 (NNST, which first subtracts each picture's mean). Departure: every layer is matched
-    separately.
+    al., arXiv 2203.13215 (NNST). Departures: every layer is matched separately (for hypercolumns see
+    ``HypercolumnLoss``); ``centered`` subtracts the style's mean from both pictures, so that positions stay
+    independent, where NNST subtracts each picture's own.
 
     """
 
@@ -52,6 +57,7 @@ class NearestNeighborLoss(PointwiseLoss):
     samples: int | None = 4096
     layer_weights: Sequence[float] | None = None
     seed: int = 0
+    centered: bool = False
     reference: Reference = field(default="style", init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +67,9 @@ class NearestNeighborLoss(PointwiseLoss):
 
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         """The distance of each position: (B, C, h, w) and the style's whole map -> (B, 1, h, w)."""
-        features = direction(x.flatten(2))
-        style_features = direction(sample(target.flatten(2), self.samples, self.seed))
-        found = nearest(features, style_features, style_features)
-        return cosine_distance(features, found).view(-1, 1, *x.shape[2:])
+        features, style = x.flatten(2), sample(target.flatten(2), self.samples, self.seed)
+        if self.centered:
+            mean = target.mean((2, 3))[:, :, None]
+            features, style = features - mean, style - mean
+        features, style = direction(features), direction(style)
+        return cosine_distance(features, nearest(features, style, style)).view(-1, 1, *x.shape[2:])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from neuralstyle._errors import is_word, unknown
 from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.moments import mean_and_covariance, moment_sums
 from neuralstyle.losses.tools.relative import MIN_SCALE, relative
+
+Normalization = Literal["relative", "channels"]
+NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
 COVARIANCE_RIDGE = 1e-5  # as a share of the mean squared channel; well above the rounding of float32 sums
 
@@ -34,6 +39,13 @@ class WassersteinLoss(StatisticLoss):
     where features do not vary. The loss is computed in double precision, with a C x C eigendecomposition at each layer,
     which takes most of the time at small sizes.
 
+    Args:
+        normalization: "relative", the formula above; or "channels", divided by the number of channels instead, as in
+            style-transfer-pytorch: the mean over channels of the squared distance, which grows with the activations.
+
+    Raises:
+        ValueError: an unknown normalization.
+
     Example:
         ```python
         import torch
@@ -45,20 +57,26 @@ class WassersteinLoss(StatisticLoss):
         ```
 
     Papers: Vacher, Davila, Kohn and Coen-Cagli, arXiv 2006.03698; Mroueh, arXiv 1905.12828. Departures: the divisor
-    and the raised diagonals.
+    and the raised diagonals. style-transfer-pytorch (Katherine Crowson) compares features by it in style transfer.
 
     """
 
     layers: str | Sequence[str] = STYLE_LAYERS
     layer_weights: Sequence[float] | None = None
     reference: Reference = "style"
+    normalization: Normalization = "relative"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_word(self.normalization, NORMALIZATIONS):
+            raise unknown("normalization", self.normalization, NORMALIZATIONS)
 
     def statistic(self, x: Tensor, weight: Tensor) -> Tensor:
         """Sums of products and of features: (B, C, N), (B, 1, N) -> (B, C + 1, C)."""
         return moment_sums(x, weight)
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
-        """The distance over the target's mean square, averaged over the batch."""
+        """The distance over the target's mean square or the number of channels, averaged over the batch."""
         moments = [mean_and_covariance(_in_double(each)) for each in (actual, target)]
         (mean, covariance), (target_mean, target_covariance) = moments
         square = target_mean.square().sum(1) + _trace(target_covariance)
@@ -71,7 +89,8 @@ class WassersteinLoss(StatisticLoss):
         eigenvalues = torch.linalg.eigvalsh(factor.transpose(1, 2) @ covariance @ factor)
         overlap = eigenvalues.clamp(min=1e-30).sqrt().sum(1)
         error = (mean - target_mean).square().sum(1) + _trace(covariance) + _trace(target_covariance) - 2 * overlap
-        return relative(error.clamp(min=0), square).to(actual)
+        scale = square if self.normalization == "relative" else torch.full_like(square, mean.shape[1])
+        return relative(error.clamp(min=0), scale).to(actual)
 
 
 def _trace(matrices: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from neuralstyle import Objective, Plan, cli, metrics, samples
+from neuralstyle import Adam, Objective, Plan, cli, metrics, samples
+from neuralstyle import plan as make_plan
 from neuralstyle.cli import painting, saving
-from neuralstyle.recipes import STYLE_LOSSES
+from neuralstyle.recipes import RECIPES, STYLE_LOSSES
 
 Run = Callable[[str], tuple[int, str, str]]
 Planned = Callable[[str], Plan]
@@ -122,6 +123,8 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--style-loss mean-std", ""),
     ("--style-loss nearest-neighbor", ""),
     ("--recipe gatys", ""),
+    ("--recipe strotss", ""),
+    ("--recipe crowson --lr 0.05", "--recipe crowson"),
     ("--style-blend-weights 2", ""),
     ("--style-scales 0.5", ""),
     ("--enlarge-styles", ""),
@@ -223,6 +226,28 @@ def test_a_precision_says_why_the_compact_encoder_is_left_out(planned: Planned) 
     assert plain.notes == exact.notes
     assert "compact19 has no layer 'relu3_3'" in exact.notes[0]
     assert [stage.through for stage in plain.stages] == [stage.through for stage in exact.stages] == ["vgg19"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_by_name_is_that_of_python(planned: Planned, name: str) -> None:
+    by_option = planned(f"stylize photo.jpg swirl.png -o OUT --quiet --size 48 --recipe {name}")
+    in_python = make_plan("photo.jpg", "swirl.png", size=48, **RECIPES[name]())
+    assert by_option.settings() == in_python.settings()
+
+
+def test_options_change_the_parts_of_a_recipe(planned: Planned) -> None:
+    command = "stylize photo.jpg swirl.png -o OUT --quiet --size 48 --recipe"
+    assert planned(f"{command} crowson --lr 0.05").optimizer == Adam(lr=0.05)
+    assert planned(f"{command} crowson --optimizer lbfgs --result best").result == "best"
+    (stage,) = planned(f"{command} johnson --pooling average").stages
+    assert stage.encoder.pooling == "average"  # type: ignore[attr-defined]
+    assert stage.encoder.normalize is False  # type: ignore[attr-defined]
+    (stage,) = planned(f"{command} strotss --content-weight 2 --style-weight 3 --style-layers relu1_1 relu2_1").stages
+    content, matched, moments, palette = stage.losses
+    assert content.loss.layers[-1] == "relu5_3"
+    assert matched.loss.layers == moments.loss.layers == ("relu1_1", "relu2_1")
+    assert palette.loss.layers == ("image",)
+    assert (content.weight, matched.weight, palette.weight) == (2 * 16, 3, 3 / 16)
 
 
 def test_a_precision_holds_for_the_papers_own_encoder(planned: Planned) -> None:

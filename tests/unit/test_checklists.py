@@ -35,11 +35,12 @@ def forgotten_places(kind: type[Loss]) -> list[str]:
     """The places of "Add a loss" in which a loss is missing."""
     name, is_style = kind.__name__, getattr(kind, "reference", None) == "style"
     sums = (value if isinstance(value, LossSum) else 1 * value for value in STYLE_LOSSES.values())
+    by_name = any(type(term.loss) is kind for each in sums for term in each)
     places = {
         "neuralstyle/losses/__init__.py: __all__": name in losses.__all__,
         "docs/api/losses.md: directive": documented(kind, "losses.md"),
         "docs/api/losses.md: table": not is_style or f"\n| `{name}` |" in page("losses.md"),
-        "neuralstyle/recipes.py: STYLE_LOSSES": not is_style or any(type(t.loss) is kind for s in sums for t in s),
+        "neuralstyle/recipes/default.py: STYLE_LOSSES": by_name or not is_style,
     }
     return [f"{name}: {place}" for place, there in places.items() if not there]
 
@@ -58,7 +59,7 @@ def test_a_forgotten_loss_is_named_with_its_places() -> None:
         "ForgottenLoss: neuralstyle/losses/__init__.py: __all__",
         "ForgottenLoss: docs/api/losses.md: directive",
         "ForgottenLoss: docs/api/losses.md: table",
-        "ForgottenLoss: neuralstyle/recipes.py: STYLE_LOSSES",
+        "ForgottenLoss: neuralstyle/recipes/default.py: STYLE_LOSSES",
     ]
 
 

@@ -441,8 +441,10 @@ for name in losses.__all__:
     kind = getattr(losses, name)
     if name.endswith("Loss") and not kind.__abstractmethods__:
         ATTACKS[f"{name}'s layers"] = (lambda x, kind=kind: kind(layers=x), NO_LAYERS)
-        ATTACKS[f"{name}'s maps"] = (lambda x, loss=kind(): loss(x, x), NO_TENSORS)  # noqa: B008
-        RIGHT |= {f"{name}'s layers": ("another word", "a wrong one"), f"{name}'s maps": DIRECT}
+        RIGHT[f"{name}'s layers"] = ("another word", "a wrong one")
+        if not kind.joint:  # those take a dict of maps
+            ATTACKS[f"{name}'s maps"] = (lambda x, loss=kind(): loss(x, x), NO_TENSORS)  # noqa: B008
+            RIGHT[f"{name}'s maps"] = DIRECT
 
 
 def fault(call: Callable[[Any], Any], value: Any) -> str | None:

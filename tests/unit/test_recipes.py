@@ -1,4 +1,6 @@
-"""Every style loss by name: all are there, and each stands at the weight at which it balances the default losses."""
+"""Every style loss by name, at the weight at which it balances the default losses; and published methods."""
+
+import inspect
 
 import pytest
 from doubles import Means
@@ -8,14 +10,27 @@ from neuralstyle import (
     ContentLoss,
     FeatureExtractor,
     GramStyleLoss,
+    Stage,
     default_encoder,
     losses,
+    stylize,
     with_style_loss,
 )
 from neuralstyle.color import Color
 from neuralstyle.losses import CovarianceLoss, MMDLoss
 from neuralstyle.losses.base import as_sum, weights_in_use
-from neuralstyle.recipes import LUMINANCE_PIXEL_WEIGHT, STYLE_LOSSES, TEXTURE_LOSSES, losses_through, with_pixel_terms
+from neuralstyle.recipes import (
+    LUMINANCE_PIXEL_WEIGHT,
+    RECIPES,
+    STYLE_LOSSES,
+    TEXTURE_LOSSES,
+    crowson,
+    losses_through,
+    nnst,
+    scales,
+    strotss,
+    with_pixel_terms,
+)
 
 
 def test_every_style_loss_of_the_package_has_a_name() -> None:
@@ -96,3 +111,59 @@ def test_pixel_terms_are_there_unless_the_encoder_pins_colors(encoder: FeatureEx
     narrow = default_encoder("compact19")
     assert not narrow.pins_colors
     assert losses_through(narrow, DEFAULT_LOSSES, "match") == with_pixel_terms(DEFAULT_LOSSES, "match")
+
+
+# Published methods
+
+
+def test_scales_shrink_from_the_last_by_a_factor() -> None:
+    assert [stage.size for stage in scales(512, smallest=64)] == [64, 128, 256, 512]
+    assert scales(512, 10, levels=2) == [Stage(256, 10), Stage(512, 10)]
+    assert scales(60, smallest=64, default=7, first=2) == [Stage(60, 7)]  # the only one is the last one too
+    with pytest.raises(ValueError, match="the factor between scales is a finite number above 1"):
+        scales(512, factor=1)
+
+
+def test_style_transfer_pytorch_grows_by_the_root_of_two_and_begins_with_twice_the_evaluations() -> None:
+    listed = crowson()["schedule"](512, None)
+    assert [(stage.size, stage.iterations) for stage in listed] == [
+        (128, 1000), (181, 500), (256, 500), (362, 500), (512, 500)
+    ]  # fmt: skip
+    assert [stage.iterations for stage in crowson()["schedule"](256, 30)] == [60, 30, 30]
+    style = next(term.loss for term in crowson()["losses"] if term.loss.reference == "style")
+    assert [round(weight * 341) for weight in style.layer_weights or ()] == [256, 64, 16, 4, 1]
+
+
+def test_strotss_halves_the_weight_of_the_content_from_size_to_size() -> None:
+    recipe = strotss()
+    weights = []
+    for stage in recipe["schedule"](2048, None):
+        assert stage.losses is not None
+        content, matched, moments, palette = (term.weight for term in stage.losses(recipe["losses"]))
+        assert (stage.iterations, matched, moments) == (200, 1, 1)
+        weights.append((stage.size, content, palette))
+    assert weights == [
+        (64, 16, 1 / 16), (128, 8, 1 / 8), (256, 4, 1 / 4), (512, 2, 1 / 2), (1024, 1, 1), (2048, 0.5, 1)
+    ]  # fmt: skip
+
+
+def test_nnst_takes_the_layers_apart_at_last() -> None:
+    recipe = nnst()
+    *stages, last = recipe["schedule"](256, 50)
+    assert [(stage.size, stage.iterations, stage.losses) for stage in stages] == [(s, 50, None) for s in (64, 128, 256)]
+    assert (last.size, last.iterations) == (256, 50)
+    assert last.losses is not None
+    content, apart, palette = last.losses(recipe["losses"])
+    assert (content, palette) == (recipe["losses"].terms[0], recipe["losses"].terms[2])
+    assert apart.loss == losses.NearestNeighborLoss(
+        recipe["losses"].terms[1].loss.layers, 1024, (1.0,) * 10, centered=True
+    )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_arguments_of_stylize(name: str) -> None:
+    recipe = RECIPES[name]()
+    assert set(recipe) <= set(inspect.signature(stylize).parameters)
+    if name != "default":
+        listed = recipe["schedule"](300, 7)
+        assert (listed[-1].size, listed[-1].iterations) == (300, 7)

@@ -9,10 +9,11 @@ import pytest
 from neuralstyle import _words, samples
 from neuralstyle.encoders.vgg import NETWORKS
 from neuralstyle.optimizers import OPTIMIZERS
-from neuralstyle.recipes import SCHEDULES
+from neuralstyle.recipes import RECIPES, SCHEDULES
 
 TABLES: dict[str, Iterable[str]] = {
     "SCHEDULE_NAMES": SCHEDULES,
+    "RECIPE_NAMES": RECIPES,
     "OPTIMIZER_NAMES": OPTIMIZERS,
     "NETWORK_NAMES": NETWORKS,
     "PAINTINGS": [name for name, value in vars(samples).items() if hasattr(value, "draw")],

@@ -1,0 +1,108 @@
+"""Any loss on hypercolumns: the features of several layers at a place, joined into one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neuralstyle._errors import brief, unknown
+from neuralstyle.losses.base import Loss, Reference, weights_per_layer
+from neuralstyle.losses.relaxed_emd import RelaxedEMDLoss
+from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
+
+
+@dataclass(frozen=True)
+class HypercolumnLoss(Loss):
+    r"""Another loss, applied to hypercolumns: one vector for each place, with the features of all layers there.
+
+    With $U_l$ the map from the grid of layer l to the common one,
+
+    $$ h_p = \left( w_1 (U_1 F^1)_p,\; w_2 (U_2 F^2)_p,\; \ldots \right), \qquad L = L_\text{loss}(h, h^S) $$
+
+    $U_l$ averages the features of a finer layer over each position of the common grid, so that every pixel counts, and
+    interpolates those of a coarser layer linearly. A match of hypercolumns is one of colour, texture and object at
+    once, where a match at each layer by itself may take them from different places. It sees whole maps: it is exact in
+    tiles, and takes no masks and regions, whichever the other loss takes.
+
+    Args:
+        layers: the layers to join.
+        loss: the loss to apply, such as ``RelaxedEMDLoss()``, with its options; its layers do not count.
+        grid: the one of them on whose positions the hypercolumns stand; None: the first.
+        layer_weights: the factors $w_l$ of the features; None: equal ones.
+        samples: largest number of positions of each picture to use, drawn by the seed; None: all.
+        seed: seed of the draw, which depends on the number of positions alone.
+
+    Raises:
+        TypeError: ``loss`` is not a loss.
+        ValueError: a joint loss, a grid that is none of the layers, samples below 1, or a negative seed.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle.losses import HypercolumnLoss, RelaxedEMDLoss
+
+        loss = HypercolumnLoss(("relu1_1", "relu2_1"), RelaxedEMDLoss(), grid="relu2_1")
+        style = {"relu1_1": torch.rand(1, 8, 16, 16), "relu2_1": torch.rand(1, 16, 8, 8)}
+        assert loss({layer: maps.flip(3) for layer, maps in style.items()}, style) < 1e-6
+        ```
+
+    Papers: Hariharan, Arbelaez, Girshick and Malik, arXiv 1411.5752 (hypercolumns); Kolkin, Salavon and
+    Shakhnarovich, STROTSS, arXiv 1904.12785, and Kolkin et al., NNST, arXiv 2203.13215 (in style transfer).
+    Departures from these: finer layers are averaged over the grid's positions, where STROTSS reads single points, drawn
+    anew at each step, and NNST interpolates.
+
+    """
+
+    layers: str | Sequence[str] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    loss: Loss = RelaxedEMDLoss()  # noqa: RUF009 - it is immutable
+    grid: str | None = None
+    layer_weights: Sequence[float] | None = None
+    samples: int | None = None
+    seed: int = 0
+    reference: Reference | None = field(default=None, init=False, repr=False)
+    joint: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.loss, Loss):
+            raise TypeError(
+                f"HypercolumnLoss applies another loss, such as RelaxedEMDLoss(), received {brief(self.loss)}"
+            )
+        if self.loss.joint:
+            raise ValueError(
+                f"HypercolumnLoss applies a loss of one layer, received {type(self.loss).__name__}, which is joint"
+            )
+        object.__setattr__(self, "reference", self.loss.reference)
+        super().__post_init__()
+        if self.grid is None:
+            object.__setattr__(self, "grid", self.layers[0])
+        elif self.grid not in self.layers:
+            raise unknown("grid of HypercolumnLoss", self.grid, self.layers)
+        check_count(self, "samples", optional=True)
+        check_seed(self)
+
+    def forward(self, x: Mapping[str, Tensor], target: Any) -> Tensor:
+        """The other loss between the hypercolumns of both, from features by layer."""
+        return self.loss.forward(self._columns(x), None if target is None else self._columns(target))
+
+    def _columns(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The hypercolumns of a picture: (B, C, h, w), or (B, C, 1, samples)."""
+        size = features[str(self.grid)].shape[2:]
+        weights = weights_per_layer(self)
+        columns = torch.cat([weight * _on_grid(features[layer], size) for layer, weight in weights.items()], 1)
+        if self.samples is None or columns[0, 0].numel() <= self.samples:
+            return columns
+        return sample(columns.flatten(2), self.samples, self.seed).unsqueeze(2)
+
+
+def _on_grid(maps: Tensor, size: torch.Size) -> Tensor:
+    """Features on a grid of this (height, width): averaged where theirs is finer, interpolated where it is coarser."""
+    if maps.shape[2:] == size:
+        return maps
+    if maps.shape[2] >= size[0] and maps.shape[3] >= size[1]:
+        return F.adaptive_avg_pool2d(maps, (size[0], size[1]))
+    return F.interpolate(maps, (size[0], size[1]), mode="bilinear", align_corners=False)
