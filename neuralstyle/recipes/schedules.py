@@ -12,6 +12,7 @@ from neuralstyle.encoders.base import Encoder, encoder_name
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import weights_in_use
+from neuralstyle.parameters import Parameterization, Smoothed
 from neuralstyle.recipes.default import DEFAULT_NETWORK
 from neuralstyle.schedule import (
     FULL_SIZE,
@@ -27,6 +28,9 @@ from neuralstyle.schedule import (
 COMPACT_COST = 0.14
 """Time of an evaluation through the compact encoder relative to VGG-19, measured on two CPU cores (docs/compact.md)."""
 
+SMOOTHED = Smoothed()
+"""What the stages through the compact encoder change, so that they paint no weave."""
+
 LAST_ITERATIONS = 30
 """Evaluations of ``standard`` through VGG-19 at the end, up to ``FULL_SIZE``."""
 
@@ -34,13 +38,17 @@ PREVIEW_ITERATIONS = (25, 20, 8)
 """Evaluations of ``preview`` at a quarter of the size and below, at half the size, and at the full size."""
 
 
-def compact_stage(size: int, iterations: int, encoder: Encoder | str = COMPACT) -> Stage:
+def compact_stage(
+    size: int, iterations: int, encoder: Encoder | str = COMPACT, parameters: Parameterization | None = SMOOTHED
+) -> Stage:
     """Return a stage through the compact encoder, with its cost.
 
     Args:
         size: longest side of the picture in pixels.
         iterations: number of evaluations.
         encoder: "compact19", or a compact encoder.
+        parameters: what the optimiser changes. Smoothed pixels cannot hold the weave of two pixels that the encoder's
+            gradient asks for; None: the pixels, for a sharp picture where no other stage follows.
 
     Raises:
         ValueError: as for ``Stage``.
@@ -50,10 +58,10 @@ def compact_stage(size: int, iterations: int, encoder: Encoder | str = COMPACT) 
         from neuralstyle import Stage
         from neuralstyle.recipes import compact_stage
 
-        assert compact_stage(96, 10) == Stage(96, 10, "compact19", cost=0.14)
+        assert compact_stage(96, 10, parameters=None) == Stage(96, 10, "compact19", cost=0.14)
         ```
     """
-    return Stage(size, iterations, encoder, cost=COMPACT_COST)
+    return Stage(size, iterations, encoder, cost=COMPACT_COST, parameters=parameters)
 
 
 def preview(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -86,6 +94,8 @@ def preview(size: int, iterations: int | None = None, *, compact: Encoder | str 
 def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
     """Paint ``coarse_to_fine`` through the compact encoder alone, for fast experiments.
 
+    All sizes but the last are smoothed, as in ``standard``.
+
     Args:
         size: longest side of the result in pixels.
         iterations: evaluations at the final size, as in ``coarse_to_fine``.
@@ -105,7 +115,7 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
     stages = coarse_to_fine(size, iterations)
     if compact is None and iterations is None:
         return times_default(stages, Fraction(1, 3))
-    return _through(compact, stages)
+    return _through(compact, stages, smoothed=len(stages) - 1)
 
 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -113,7 +123,8 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
 
     An evaluation through "compact19" takes about a seventh of the time through VGG-19 (``COMPACT_COST``). "compact19"
     paints at every size of ``coarse_to_fine`` up to 1024 pixels, then VGG-19 at the last of these. Above, only fine
-    grain is left to paint, and VGG-19 paints alone.
+    grain is left to paint, and VGG-19 paints alone. "compact19" paints smoothed pixels (``Smoothed``), so its weave
+    does not come up; VGG-19 paints the finest detail.
 
     Args:
         size: longest side of the result in pixels.
@@ -145,8 +156,14 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     return [*rough, Stage(small[-1].size, last), *stages[len(small) :]]
 
 
-def _through(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Stage]:
-    return list(stages) if compact is None else [compact_stage(each.size, each.iterations, compact) for each in stages]
+def _through(compact: Encoder | str | None, stages: Sequence[Stage], smoothed: int = 0) -> list[Stage]:
+    """Return the stages through the compact encoder if there is one, the first so many of them smoothed."""
+    if compact is None:
+        return list(stages)
+    return [
+        compact_stage(stage.size, stage.iterations, compact, SMOOTHED if number < smoothed else None)
+        for number, stage in enumerate(stages)
+    ]
 
 
 SCHEDULES: dict[str, Schedule] = {
