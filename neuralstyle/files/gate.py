@@ -132,11 +132,10 @@ def _check_name(write: Write) -> None:
     """Check that a file can have this name at all."""
     try:
         longest = max((len(os.fsencode(part)) for part in write.path.parts), default=0)
+        is_name = "\0" not in str(write.path)
     except UnicodeEncodeError:
-        raise ValueError(
-            f"{write.name}: no file can have the name {ascii(str(write.path))[:80]}; give another"
-        ) from None
-    if not longest or "\0" in str(write.path):
+        is_name = False
+    if not is_name:
         raise ValueError(f"{write.name}: no file can have the name {ascii(str(write.path))[:80]}; give another")
     if longest > MAX_NAME_BYTES:
         raise ValueError(
