@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,25 +38,29 @@ def leaves(maps: Any) -> list[Tensor]:
     return list(maps.values()) if isinstance(maps, dict) else [maps]
 
 
+_one_at_a_time = threading.RLock()  # the generators belong to all threads
+
+
 @contextmanager
 def global_random_numbers(seed: int) -> Iterator[list[str]]:
     """Seed torch's, numpy's and Python's global random numbers, and restore them afterwards.
 
     Yields a list that afterwards holds the names of the generators that were used.
     """
-    before = torch.random.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global generator is observed
-    random.seed(seed)
-    seeded = _states()
-    drawn: list[str] = []
-    try:
-        yield drawn
-    finally:
-        drawn += [name for name, state in _states().items() if state != seeded[name]]
-        torch.random.set_rng_state(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-        random.setstate(before[2])
+    with _one_at_a_time:
+        before = torch.random.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - the global generator is observed
+        random.seed(seed)
+        seeded = _states()
+        drawn: list[str] = []
+        try:
+            yield drawn
+        finally:
+            drawn += [name for name, state in _states().items() if state != seeded[name]]
+            torch.random.set_rng_state(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+            random.setstate(before[2])
 
 
 def _states() -> dict[str, object]:
