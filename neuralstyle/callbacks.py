@@ -12,7 +12,7 @@ from typing import Any
 
 from neuralstyle._errors import whole_number
 from neuralstyle._records import COUNTERS, LossTable
-from neuralstyle.files import NumberedFiles
+from neuralstyle.files import NumberedFiles, check_no_others
 from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.progress import Progress
 
@@ -50,10 +50,7 @@ class SavePictures:
         self.every = whole_number("every", every, 1)
         self._files = NumberedFiles(pattern)
         check_output(self._files.path(every), overwrite=True)
-        # Any number counts: a file of another run would look like one of this run.
-        there = [] if overwrite else self._files.existing()
-        if there:
-            raise FileExistsError(f"{there[0]} exists; pass overwrite=True (--overwrite) or give another pattern")
+        check_no_others(self._files, overwrite)
 
     def __call__(self, progress: Progress) -> None:
         """Save a snapshot, if one is due."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from neuralstyle import distributed
 from neuralstyle._descriptions import describe as describe
 from neuralstyle._descriptions import fingerprint as fingerprint
 from neuralstyle._errors import brief
-from neuralstyle.files import writing
+from neuralstyle.files import holding, writing
 from neuralstyle.files.schema import WHOLE_FILE, Anything, Record, Schema, Text, clip
 from neuralstyle.files.tensors import NAMES, digest, read_all, read_header, write_tensors
 
@@ -237,6 +239,19 @@ def _from_json(description: Any, tensors: dict[str, Tensor], device: torch.devic
         return {key: _from_json(value, tensors, device) for key, value in content}
     values = [_from_json(value, tensors, device) for value in content]
     return {"list": list, "tuple": tuple}[kind](values)
+
+
+def held(path: str | os.PathLike[str] | None) -> AbstractContextManager[None]:
+    """Hold the file or folder of a state against other runs while one uses it; the process that writes it holds it.
+
+    Args:
+        path: the file or folder; None holds nothing.
+
+    Raises:
+        BlockingIOError: another run uses it.
+
+    """
+    return nullcontext() if path is None or not distributed.is_writer() else holding(path)
 
 
 def compare_settings(

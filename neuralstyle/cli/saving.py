@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from neuralstyle.cli.arguments import painting_arguments
 from neuralstyle.cli.options import has_state
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.printing import note, report, say
-from neuralstyle.files import elsewhere, holding
+from neuralstyle.files import holding, somewhere
 from neuralstyle.images import check_output, resize_image, save_image
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan
@@ -136,17 +137,11 @@ def _paint(planned: Plan, watchers: list[Any], wants_exact: bool) -> _End:
 def _save(end: _End, output: str, form: Mapping[str, Any]) -> tuple[_End, Path]:
     """Save the picture, or save it elsewhere if that fails now; return the end and the place."""
     picture = end.image if end.exact is None else end.exact
-    try:
-        return end, save_image(picture, output, **form)
-    except OSError as error:
+    place, failure = somewhere(partial(save_image, picture, **form), output, "picture")
+    if failure is not None:
         reason = end.reason if end.code else "elsewhere"
-        end = replace(end, reason=reason, error=end.error or one_line(error), code=end.code or FAILED)
-        place = elsewhere(output)
-        try:
-            return end, save_image(picture, place, **form)
-        except OSError as other:
-            place.parent.rmdir()
-            raise OSError(f"{one_line(error)}; nor can the picture be saved in {place.parent}") from other
+        end = replace(end, reason=reason, error=end.error or one_line(failure), code=end.code or FAILED)
+    return end, place
 
 
 def _report(options: argparse.Namespace, end: _End, saved: Path, seconds: float) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle.feedforward.network import Stage, TransformerNet
-from neuralstyle.files import writing
+from neuralstyle.files import check_target, writing
 from neuralstyle.files.schema import clip, shown
 from neuralstyle.machine.surroundings import plain_torch
 
@@ -133,7 +133,7 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     Raises:
         ImportError: onnx or onnxruntime is not installed (``pip install neuralstyle[onnx]``).
         ValueError: ``path`` has another suffix.
-        FileNotFoundError: the folder of ``path`` does not exist.
+        OSError: ``path`` is a folder, or its folder does not exist or cannot be written.
         ArithmeticError: onnxruntime's output differs from PyTorch's by more than 1e-3.
 
     Example:
@@ -153,8 +153,7 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"{path}: an ONNX model's file name ends in .onnx, received {path.suffix!r}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; create it first")
+    check_target(path, overwrite=True)
     try:
         import onnx
         import onnxruntime  # noqa: F401 - needed by OnnxModel below

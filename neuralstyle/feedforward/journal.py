@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,7 @@ from neuralstyle.feedforward.models import save_model
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.options import STATE_FILE, Records, StateFolder
 from neuralstyle.feedforward.tiled import run_model
-from neuralstyle.files import NumberedFiles, Write, check_paths, holding
+from neuralstyle.files import NumberedFiles, Write, check_paths
 from neuralstyle.files.schema import Floats, Items, Number, Record, Table, Text, Whole
 from neuralstyle.images import Picture, check_output, load_image, resize_image, save_image
 
@@ -45,16 +44,6 @@ class Run(Protocol):
 
     def state(self) -> State:
         """Return everything from which the run can continue."""
-
-
-def held(options: StateFolder | None) -> AbstractContextManager[None]:
-    """Hold the folder against other processes while a run uses it; the process that writes it holds it.
-
-    Raises:
-        BlockingIOError: another run uses it.
-
-    """
-    return nullcontext() if options is None or not distributed.is_writer() else holding(options.folder)
 
 
 class Checkpoints:

@@ -114,7 +114,8 @@ def train(
     convolution, because values are in [0, 1] and not in 0 to 255.
     """
     from neuralstyle import distributed
-    from neuralstyle.feedforward.journal import AveragedLosses, Checkpoints, Journal, Snapshots, held
+    from neuralstyle.checkpoint import held
+    from neuralstyle.feedforward.journal import AveragedLosses, Checkpoints, Journal, Snapshots
     from neuralstyle.feedforward.models import check_model_output
     from neuralstyle.feedforward.plan import plan_training
 
@@ -125,7 +126,7 @@ def train(
         raise TypeError(f"records of a training are a Records, received {brief(records)}")
     if output is not None:
         check_model_output(output)
-    with distributed.session(), held(state):
+    with distributed.session(), held(None if state is None else state.folder):
         plan = plan_training(
             style,
             data,
@@ -179,13 +180,12 @@ def save_network(network: TransformerNet, path: str | os.PathLike[str], *, half:
 
     """
     from neuralstyle.feedforward.models import save_model
-    from neuralstyle.files import elsewhere
+    from neuralstyle.files import somewhere
 
-    try:
-        return save_model(network, path, half=half)
-    except OSError as error:
-        place = save_model(network, elsewhere(path), half=half)
-        raise OSError(f"{error}; the network is in {place}") from error
+    place, failure = somewhere(partial(save_model, network, half=half), path, "network")
+    if failure is not None:
+        raise OSError(f"{failure}; the network is in {place}") from failure
+    return place
 
 
 def _note(network: TransformerNet) -> TransformerNet:

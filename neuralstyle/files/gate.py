@@ -79,7 +79,9 @@ def check_paths(reads: Sequence[Read], writes: Sequence[Write], overwrite: bool 
         if write.kind == "file":
             check_target(write.path, overwrite or write.may_exist, suffixes=write.suffixes)
         elif write.kind == "numbered":
-            _check_numbered(write, overwrite or write.may_exist)
+            files = NumberedFiles(write.path)
+            check_target(files.path(1), overwrite=True, suffixes=write.suffixes)
+            check_no_others(files, overwrite or write.may_exist)
         else:
             _check_folder(write)
 
@@ -167,10 +169,13 @@ def _existing(write: Write) -> list[Path]:
     return [write.path] if os.path.lexists(write.path) else []
 
 
-def _check_numbered(write: Write, overwrite: bool) -> None:
-    files = NumberedFiles(write.path)
-    check_target(files.path(1), overwrite=True, suffixes=write.suffixes)
-    # Any number counts: a file of another run would look like one of this run.
+def check_no_others(files: NumberedFiles, overwrite: bool) -> None:
+    """Check that there are no files of a pattern yet. Any number counts: another run's would look like this one's.
+
+    Raises:
+        FileExistsError: there is one, and ``overwrite`` is false.
+
+    """
     there = [] if overwrite else files.existing()
     if there:
         raise FileExistsError(f"{there[0]} exists; pass overwrite=True (--overwrite) or give another pattern")

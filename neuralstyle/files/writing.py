@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +68,32 @@ def elsewhere(path: str | os.PathLike[str]) -> Path:
     The name is that of ``path``, in a new folder that only this user can enter.
     """
     return Path(tempfile.mkdtemp(prefix="neuralstyle-")) / Path(path).name
+
+
+def somewhere(save: Callable[[Path], Path], path: str | os.PathLike[str], what: str) -> tuple[Path, OSError | None]:
+    """Save a result where it was asked for, or if that fails in the system's temporary folder.
+
+    Args:
+        save: saves the result at a path, and returns the path.
+        path: where it was asked for.
+        what: what a message calls the result, such as "picture".
+
+    Returns:
+        Where it is, and why it is not at ``path``.
+
+    Raises:
+        OSError: it cannot be saved in either place.
+
+    """
+    try:
+        return save(Path(path)), None
+    except OSError as error:
+        place = elsewhere(path)
+        try:
+            return save(place), error
+        except OSError as other:
+            place.parent.rmdir()
+            raise OSError(f"{error}; nor can the {what} be saved in {place.parent}") from other
 
 
 def is_temporary(path: Path) -> bool:

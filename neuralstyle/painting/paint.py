@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neuralstyle._errors import brief
 from neuralstyle._stopping import interruptible, rescue, stopping
+from neuralstyle.checkpoint import held
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
 from neuralstyle.machine.surroundings import plain_torch
@@ -19,7 +20,7 @@ from neuralstyle.optimizers.minimize import Minimum, minimize
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.plan import Plan, as_callbacks
 from neuralstyle.painting.progress import Callback, Run
-from neuralstyle.painting.resume import RunState, held
+from neuralstyle.painting.resume import RunState
 
 _last_image: Image.Image | None = None
 
@@ -77,7 +78,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"a plan to paint is what plan(content, style, ...) returns, received {brief(plan)}")
-    with held(plan.state):
+    with held(None if plan.state is None else plan.state.path):
         return _paint(plan, [*plan.callbacks, *as_callbacks(callback)])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ from neuralstyle.checkpoint import (
     peek_state,
     save_state,
 )
-from neuralstyle.files import check_writable, holding
+from neuralstyle.files import check_target
 from neuralstyle.files.schema import Anything, Floats, Number, Record, Table, Text, Whole
 from neuralstyle.images import load_image
 from neuralstyle.images.masks import load_mask
@@ -100,16 +99,6 @@ class RunState:
             self.written = time.monotonic()
 
 
-def held(file: StateFile | None) -> AbstractContextManager[None]:
-    """Hold a state file against other processes while a run uses it; the process that writes it holds it.
-
-    Raises:
-        BlockingIOError: another run uses it.
-
-    """
-    return nullcontext() if file is None or not distributed.is_writer() else holding(file.path)
-
-
 def check_state(file: StateFile, settings: Settings, device: torch.device | str = "cpu") -> State | None:
     """Check that a run can use a state file, and return the state to continue from, or None.
 
@@ -119,7 +108,7 @@ def check_state(file: StateFile, settings: Settings, device: torch.device | str 
 
     """
     path = Path(file.path)
-    _check_place(path)
+    check_target(path, overwrite=True)
     if not path.exists():
         return None
     found: State = load_state(path, kind=_KIND, device=device, schema=_SCHEMA)
@@ -160,12 +149,3 @@ def describe_style(style: Style) -> str:
     """Return a style's options as text, with fingerprints for its pictures."""
     mask, region = (None if m is None else fingerprint(load_mask(m)) for m in (style.mask, style.region))
     return repr(replace(style, image=fingerprint(load_image(style.image)), mask=mask, region=region))
-
-
-def _check_place(path: Path) -> None:
-    """Check before the work that the state can be written."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it for the state of the run")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for the state of the run; create it first")
-    check_writable(path.parent, "put the state elsewhere")
