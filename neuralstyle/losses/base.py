@@ -87,10 +87,10 @@ class Loss(ABC):
         """
 
     def __call__(self, x: Any, target: Any = None) -> Tensor:
-        """Return the loss between feature maps, from ``forward``: a scalar that can be differentiated.
+        """Return the loss between feature maps, averaged over a batch: a scalar that can be differentiated.
 
         Args:
-            x: features (B, C, h, w) of one layer; for a joint loss, a dict of features by layer name.
+            x: features (B, C, h, w) of one layer, whose weight does not count; for a joint loss, a dict by layer name.
             target: features of the target, in the same form; None for a regulariser.
 
         Raises:
@@ -156,9 +156,9 @@ class PointwiseLoss(Loss):
         """The error at each position: (B, C, h, w) and a target -> (B, 1, h, w)."""
 
     def forward(self, x: Tensor, target: Any) -> Tensor:
-        """The loss of a whole map, with equal weights of all positions."""
+        """The loss of a whole map, with equal weights of all positions, averaged over the batch."""
         error = self.error(x, target)
-        return error.mean() if self.reduction == "mean" else error.sum()
+        return error.mean() if self.reduction == "mean" else error.sum() / len(error)
 
 
 class StatisticLoss(Loss):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -96,7 +96,10 @@ class Part(ABC):
 
     @abstractmethod
     def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
-        """The weighted loss, from the readings of a whole picture; ``count`` is the sum of position weights."""
+        """The weighted loss, from the readings of a whole picture; ``count`` is the sum of position weights.
+
+        For a batch it is the mean over its pictures, each compared by itself.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +139,11 @@ class StatisticPart(Part):
         if count == 0 or not self.targets:
             return _nothing(readings)
         mean = readings[0] / count
-        distances = [(share, self.loss.distance(mean, target)) for share, target in self.targets]
-        return self.weight * _sum(share * check_scalar(self.loss, "distance", d) for share, d in distances)
+
+        def compare(actual: Tensor, target: Any) -> Tensor:
+            return check_scalar(self.loss, "distance", self.loss.distance(actual, target))
+
+        return self.weight * _sum(share * _mean_over(batch, compare, mean, target) for share, target in self.targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +179,7 @@ class PointwisePart(Part):
         """The sum of the errors, or their mean."""
         if count == 0 or not self.targets:
             return _nothing(readings)
-        divisor = count * batch if self.loss.reduction == "mean" else 1
+        divisor = count * batch if self.loss.reduction == "mean" else batch
         return self.weight * _sum(
             share * error / divisor for (share, _), error in zip(self.targets, readings, strict=True)
         )
@@ -212,8 +218,11 @@ class WholeMapPart(Part):
         if count == 0 or not self.targets:
             return _nothing(readings)
         x = self.target(readings, count)
-        values = [(share, self.loss.forward(x, _like_map(target, readings[0]))) for share, target in self.targets]
-        return self.weight * _sum(share * check_scalar(self.loss, "forward", value) for share, value in values)
+
+        def compare(maps: Any, target: Any) -> Tensor:
+            return check_scalar(self.loss, "forward", self.loss.forward(maps, _like_map(target, readings[0])))
+
+        return self.weight * _sum(share * _mean_over(batch, compare, x, target) for share, target in self.targets)
 
 
 def layers_in_use(terms: Sequence[ResolvedTerm]) -> tuple[str, ...]:
@@ -286,6 +295,20 @@ def _nothing(readings: Sequence[Tensor]) -> Tensor:
 
 def _sum(values: Any) -> Tensor:
     return torch.stack(list(values)).sum()
+
+
+def _mean_over(batch: int, compare: Callable[[Any, Any], Tensor], x: Any, target: Any) -> Tensor:
+    """The mean of a comparison over the pictures of a batch, with a target for each or one for all."""
+    if batch == 1:
+        return compare(x, target)
+    return torch.stack([compare(_one_of(x, index), _one_of(target, index)) for index in range(batch)]).mean()
+
+
+def _one_of(value: Any, index: int) -> Any:
+    """What belongs to one picture of a batch; all of it where there is no batch."""
+    if isinstance(value, dict):
+        return {layer: _one_of(each, index) for layer, each in value.items()}
+    return value[index : index + 1] if isinstance(value, Tensor) and len(value) > 1 else value
 
 
 def _like_map(target: Any, map_: Tensor) -> Any:

@@ -42,9 +42,9 @@ def references_of(
 ) -> dict[str, list[Style]]:
     """Return the pictures to compare with, by the ``reference`` of a loss, each loaded, as a ``Style``."""
     return {
-        "content": [] if content is None else [Style(load_image(content))],
+        "content": [] if content is None else [Style(_load_batch(content))],
         "style": [replace(style, image=load_image(style.image)) for style in as_styles(styles)],
-        "previous": [] if previous is None else [Style(load_image(previous))],
+        "previous": [] if previous is None else [Style(_load_batch(previous))],
     }
 
 
@@ -55,10 +55,36 @@ def size_of_result(references: Mapping[str, Sequence[Style]]) -> tuple[int, int]
         ValueError: content and previous differ in size.
 
     """
-    sizes = {size_of(load_image(picture.image)) for name in ALIGNED for picture in references[name]}
+    sizes = {size_of(_loaded(picture)) for name in ALIGNED for picture in references[name]}
     if len(sizes) > 1:
         raise ValueError(f"content and previous have the sizes {sorted(sizes)} (height, width); give them one size")
     return next(iter(sizes), None)
+
+
+def batch_of_result(references: Mapping[str, Sequence[Style]]) -> int:
+    """Return the number of pictures that content and previous require of a batch of results; 1: any number.
+
+    Raises:
+        ValueError: content and previous are batches of different sizes.
+
+    """
+    batches = {len(_loaded(picture)) for name in ALIGNED for picture in references[name]} - {1}
+    if len(batches) > 1:
+        raise ValueError(f"content and previous are batches of {sorted(batches)}; give as many of both, or one")
+    return next(iter(batches), 1)
+
+
+def _load_batch(pictures: Picture) -> Tensor:
+    """Load a picture, or a tensor (B, 3, H, W) of several."""
+    if isinstance(pictures, Tensor) and pictures.ndim == 4 and len(pictures) > 1:
+        return torch.cat([load_image(each) for each in pictures])
+    return load_image(pictures)
+
+
+def _loaded(picture: Style) -> Tensor:
+    """The picture of a reference, which ``references_of`` has loaded."""
+    assert isinstance(picture.image, Tensor)
+    return picture.image
 
 
 def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> None:
@@ -229,7 +255,7 @@ class Targets:
 
     def _targets(self, term: ResolvedTerm, parts: Sequence[Part], style: Style) -> dict[int, Any]:
         """What a reference picture gives each part, by its number; none where a mask leaves a layer nothing."""
-        image = on_encoder(self.source.encoder, load_image(style.image))
+        image = on_encoder(self.source.encoder, _loaded(style))
         weights = _mask_weights(term, self.source, style, size_of(image), image)
         groups = [part.target_readers(weights[part.layers[0]][0]) for part in parts]
         readers = [reader for group in groups for reader in group]
@@ -248,6 +274,6 @@ class Targets:
 
     def _sample(self, references: Mapping[str, Sequence[Style]]) -> Tensor:
         """An empty tensor of the dtype and on the device of the features."""
-        pictures = [picture.image for each in references.values() for picture in each]
-        like = load_image(pictures[0])[:0] if pictures else torch.empty(0, dtype=torch.float32)
+        pictures = [_loaded(picture) for each in references.values() for picture in each]
+        like = pictures[0][:0] if pictures else torch.empty(0, dtype=torch.float32)
         return on_encoder(self.source.encoder, like)
