@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import is_ours
-from neuralstyle.encoders.base import Layer
+from neuralstyle.encoders.base import Layer, common_stride
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import weights_in_use
+from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_linear, check_scalar
 from neuralstyle.objective.readers import ErrorReader, MapReader, Reader, StatisticReader
 from neuralstyle.objective.regions import Region
@@ -241,7 +241,7 @@ def parts_of(term: ResolvedTerm, layers: Mapping[str, Layer], region: Region | N
     """Return a term's parts in a region, or everywhere, without targets; ``layers`` are those of the encoder."""
     kind = part_for(term.loss)
     groups = term.groups(kind.area(term.loss, region))
-    wholes = [math.lcm(*(layers[name].stride for name in names)) for names, _ in groups]
+    wholes = [common_stride(layers[name] for name in names) for names, _ in groups]
     return [
         kind(term.name, term.loss, weight, names, whole, region)
         for (names, weight), whole in zip(groups, wholes, strict=True)
@@ -285,7 +285,7 @@ def size_of(image: Tensor) -> tuple[int, int]:
 
 def positions(weight: Tensor | None, size: tuple[int, int], stride: int) -> float:
     """Return the sum of the weights of a layer's positions: their number if ``weight`` is None."""
-    return float(weight.sum()) if weight is not None else (size[0] // stride) * (size[1] // stride)
+    return float(weight.sum()) if weight is not None else cells(size[0], stride) * cells(size[1], stride)
 
 
 def _nothing(readings: Sequence[Tensor]) -> Tensor:

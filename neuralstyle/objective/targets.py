@@ -97,12 +97,19 @@ def check_losses(losses: LossSum, encoder: Encoder, given: Sequence[str]) -> Non
 
     Raises:
         TypeError: the encoder is not an encoder.
-        ValueError: an unknown layer, an unknown or missing reference, or a joint loss that sees no whole maps.
+        ValueError: an unknown layer, an unknown or missing reference, or a loss that needs positions at a layer that is
+            a vector.
 
     """
     layers, network = layers_of(encoder), encoder_name(encoder)
     for name, term in zip(losses.names, losses, strict=True):
-        check_names(weights_per_layer(term.loss), layers, network)
+        used = check_names(weights_per_layer(term.loss), layers, network, getattr(encoder, "left_out", None))
+        vector = next((layer for layer in used if layers[layer].is_vector), None)
+        if vector is not None and (term.loss.needs_positions or term.loss.reach):
+            raise ValueError(
+                f"{name} compares positions of a picture with each other, and layer {vector!r} of {network} is one "
+                "vector for all of it; give it a layer with positions, or this layer a loss such as ContentLoss"
+            )
         reference = term.loss.reference  # known, as each Term has checked it
         if reference is not None and reference not in given:
             raise ValueError(f"{name} compares with the {reference}, and no {reference} was given")
@@ -136,7 +143,9 @@ def check_styles(
                     f"{term.name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
                     "PointwiseLoss, or give its styles no region"
                 )
-            _check_edges(term, source.layers, [each for each in members if each.mask is not None or region is not None])
+            drawn = [each for each in members if each.mask is not None or region is not None]
+            _check_places(term, source.layers, drawn)
+            _check_edges(term, source.layers, drawn)
     for index, style in enumerate(styles):
         for term in compared if style.mask is not None and style.weight else []:
             if not part_for(term.loss).takes_mask:
@@ -161,6 +170,15 @@ def shares(styles: Sequence[Style]) -> list[float]:
     if total == math.inf:
         raise ValueError("the weights of the styles of a region add up to infinity; divide them all by one number")
     return [style.weight / total for style in styles]
+
+
+def _check_places(term: ResolvedTerm, layers: Mapping[str, Layer], styles: Sequence[Style]) -> None:
+    vector = next((layer for layer in term.layers if styles and layers[layer].is_vector), None)
+    if vector is not None:
+        raise ValueError(
+            f"{term.name} compares layer {vector!r}, one vector for the whole picture, which no mask or region can "
+            "divide; give its styles none, or use a layer with positions"
+        )
 
 
 def _check_edges(term: ResolvedTerm, layers: Mapping[str, Layer], styles: Sequence[Style]) -> None:
