@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -124,14 +125,35 @@ class Objective:
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
         terms = resolve(self.losses)
+        self._terms, self._previous = terms, references["previous"]
         self._source = FeatureSource(encoder, layers_in_use(terms))
         self._planner = TilePlanner(self._source, terms)
         self._planner.check(tile)
         self._tile = tile
-        self._parts = Targets(self._source, self._planner, self._storage, tile).parts(terms, references)
+        self._targets = Targets(self._source, self._planner, self._storage, tile)
+        self._parts = self._targets.parts(terms, references)
         self._position_weights = PositionWeights(self._source, self._parts)
         self._size = size_of_result(references)
         self._batch = batch_of_result(references)
+
+    @plain_torch()
+    def with_content(self, content: Picture) -> Objective:
+        """Return the same objective for another content, or another batch of contents; other targets are not computed
+        again.
+
+        Args:
+            content: as at construction; it may have another size.
+
+        Raises:
+            ValueError: a content that cannot be used, or whose size is not that of previous.
+
+        """
+        references = references_of(content, (), None) | {"previous": self._previous}
+        other = copy.copy(self)
+        other._size, other._batch = size_of_result(references), batch_of_result(references)
+        other._parts = self._targets.renewed(self._parts, self._terms, "content", references["content"])
+        other._position_weights = PositionWeights(self._source, other._parts)
+        return other
 
     def __call__(self, image: Tensor, tile: TileSize = None) -> Tensor:
         """Return the value at a picture as a scalar that torch differentiates, for a loop of your own.

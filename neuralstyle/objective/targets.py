@@ -256,6 +256,19 @@ class Targets:
                     parts += self._parts_in(term, region, members)
         return parts
 
+    def renewed(
+        self, parts: Sequence[Part], terms: Sequence[ResolvedTerm], reference: str, pictures: Sequence[Style]
+    ) -> list[Part]:
+        """Return all parts again, with new targets for the terms that compare with this reference."""
+        found: list[Part] = []
+        with self.source.arithmetic(self._sample({reference: pictures}).device):
+            for term in terms:
+                if term.loss.reference == reference:
+                    found += self._parts_in(term, None, pictures)
+                else:
+                    found += [part for part in parts if part.name == term.name]
+        return found
+
     def _parts_in(self, term: ResolvedTerm, region: Region | None, styles: Sequence[Style]) -> list[Part]:
         """A term's parts in a region, with their targets."""
         parts = parts_of(term, self.source.layers, region)

@@ -233,6 +233,37 @@ def test_one_content_serves_a_batch_and_another_number_is_refused(encoder64: Fea
         Objective(encoder64, ContentLoss("relu2_2"), content=both + 2)
 
 
+@pytest.mark.parametrize("tile", [None, 8], ids=["whole", "tiles"])
+def test_another_content_keeps_the_styles_targets(
+    encoder64: FeatureExtractor, noise: Noise, tile: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, style, previous = pictures(noise, 4)
+    half = (torch.arange(26) < 13).expand(20, 26).double()
+    styles = [Style(style, region=half), Style(style.flip(3), region=1 - half)]
+    losses = ContentLoss("relu2_2") + 3 * GRAM + ContentLoss("relu1_1", reference="previous") + GRAM
+    options: dict[str, Any] = {"styles": styles, "previous": previous, "tile": tile}
+    old = Objective(encoder64, losses, content=first, **options)
+    before = old.evaluate(second)
+    seen: list[Tensor] = []
+    walk = FeatureExtractor.walk
+    monkeypatch.setattr(
+        FeatureExtractor, "walk", lambda self, image, *rest: seen.append(image) or walk(self, image, *rest)
+    )
+    new = old.with_content(torch.cat([second, first]))
+    assert len(seen) == (1 if tile is None else 12)
+    both = torch.cat([first, second])
+    found = new.evaluate(both)
+    expected = Objective(encoder64, losses, content=torch.cat([second, first]), **options).evaluate(both)
+    assert found.terms == expected.terms
+    assert torch.equal(found.gradient, expected.gradient)
+    assert old.evaluate(second).terms == before.terms
+    with pytest.raises(ValueError, match="content and previous have the sizes"):
+        old.with_content(noise(1, 3, 32, 32, dtype=torch.float64))
+    other = Objective(encoder64, ContentLoss("relu2_2") + GRAM, content=first, styles=[style])
+    larger = noise(1, 3, 32, 30, dtype=torch.float64)
+    assert other.with_content(larger).evaluate(larger).terms["ContentLoss"] == 0
+
+
 # Losses on feature maps
 
 
