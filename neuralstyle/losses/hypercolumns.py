@@ -66,6 +66,7 @@ class HypercolumnLoss(Loss):
     seed: int = 0
     reference: Reference | None = field(default=None, init=False, repr=False)
     joint: ClassVar[bool] = True
+    needs_positions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):

@@ -19,7 +19,7 @@ from neuralstyle._log import logger
 from neuralstyle._stopping import stopping
 from neuralstyle.images import to_pil
 from neuralstyle.machine.surroundings import plain_torch
-from neuralstyle.objective.objective import Evaluation
+from neuralstyle.objective.evaluation import Evaluation
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.painting.estimate import work_in_tiles
 from neuralstyle.painting.forecast import Forecast

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuralstyle._errors import takes, unknown, whole_number
 from neuralstyle._words import Color
-from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, on_encoder
+from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, least_side, on_encoder
 from neuralstyle.encoders.default import default_encoder
 from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
 from neuralstyle.losses import LossSum
@@ -91,7 +91,7 @@ class PlannedStage:
     def least_side(self) -> int:
         """Return the shortest side in pixels at which every layer has a position."""
         layers = layers_of(self.encoder)
-        return max(MIN_SIDE, *(layers[name].stride for term in resolve(self.losses) for name in term.layers))
+        return max(MIN_SIDE, least_side(layers[name] for term in resolve(self.losses) for name in term.layers))
 
     def check(self, styles: Sequence[Style], tile: TileSize) -> None:
         """Check what can be refused of this stage without its targets: masks, regions, tiles, and other people's code.
