@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.position_weights import PositionWeights
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
+from neuralstyle.objective.recorded import Recorder, can_be_recorded
 from neuralstyle.objective.targets import Targets, batch_of_result, references_of, size_of_result
 from neuralstyle.objective.targets import check_losses as check_losses
 from neuralstyle.objective.tiling import Tile, TileSize
@@ -135,6 +137,7 @@ class Objective:
         self._position_weights = PositionWeights(self._source, self._parts)
         self._size = size_of_result(references)
         self._batch = batch_of_result(references)
+        self._recorder = Recorder() if can_be_recorded(encoder, self.losses) else None
 
     @plain_torch()
     def with_content(self, content: Picture) -> Objective:
@@ -150,6 +153,7 @@ class Objective:
         """
         references = references_of(content, (), None) | {"previous": self._previous}
         other = copy.copy(self)
+        other._recorder = self._recorder and Recorder()
         other._size, other._batch = size_of_result(references), batch_of_result(references)
         other._parts = self._targets.renewed(self._parts, self._terms, "content", references["content"])
         other._position_weights = PositionWeights(self._source, other._parts)
@@ -218,8 +222,16 @@ class Objective:
         image = self._checked(image)
         with self._source.arithmetic(image.device):
             readers, counts, plan = self._laid_out(image, tile)
+            gradient: Tensor | None = None
             if len(plan) == 1:
-                values, gradient = self._whole(image, plan, readers, counts, with_gradient, _Count(on_tile, 1))
+                compute = partial(self._whole, plan=plan, readers=readers, counts=counts)
+                if not with_gradient:
+                    values = compute(image, with_gradient=False)[0]
+                elif self._recorder is not None and distributed.world() == 1:
+                    values, gradient = self._recorder(compute, image)
+                else:
+                    values, gradient = compute(image)
+                _Count(on_tile, 1)()
             else:
                 total = len(distributed.share(plan)) * (2 if with_gradient else 1)
                 values, gradient = self._tiled(image, plan, readers, counts, with_gradient, _Count(on_tile, total))
@@ -277,22 +289,19 @@ class Objective:
         plan: Sequence[Tile],
         readers: Sequence[Sequence[Reader]],
         counts: Sequence[float],
-        with_gradient: bool,
-        on_tile_done: Callable[[], None],
-    ) -> tuple[Tensor, Tensor | None]:
+        with_gradient: bool = True,
+    ) -> tuple[Tensor, Tensor]:
         """The terms and the gradient of a whole picture: one forward and one backward pass."""
         leaf = image.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
-            found = iter(read_all(self._source, leaf, plan, _flat(readers), on_tile_done=on_tile_done))
+            found = iter(read_all(self._source, leaf, plan, _flat(readers)))
             terms = Terms()
             for part, group, count in zip(self._parts, readers, counts, strict=True):
                 terms.add(part.name, part.value([next(found) for _ in group], count, image.shape[0]))
             loss = terms.stack().sum()
         values = terms.agreed()
-        if not with_gradient:
-            return values, None
         if not loss.requires_grad:  # losses that ignore the picture
-            return values, torch.zeros_like(image)
+            return values, torch.zeros_like(image) if with_gradient else image.new_empty(0)
         (gradient,) = torch.autograd.grad(loss, leaf, materialize_grads=True)
         distributed.send([gradient])
         return values, gradient
