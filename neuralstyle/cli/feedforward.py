@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from neuralstyle._stopping import stopping
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
-from neuralstyle.cli.options import DEVICE, JSON, LOG, MAX_MEGAPIXELS, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
+from neuralstyle.cli.options import (
+    COLOR,
+    DEVICE,
+    FORMAT,
+    JSON,
+    LOG,
+    MAX_MEGAPIXELS,
+    OUTPUT,
+    OVERWRITE,
+    PROFILE,
+    QUIET,
+    SNAPSHOTS,
+)
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.cli.printing import is_for_programs, note, report, say, say_json
@@ -120,6 +132,11 @@ def _apply(options: argparse.Namespace) -> int:
         device=options.device,
         overwrite=options.overwrite,
         progress=not options.quiet,
+        color=options.color,
+        strength=options.strength,
+        depth=options.depth,
+        quality=options.quality,
+        keep_profile=options.keep_profile,
     )
     for file, reason in failures.items():
         note(f"failed: {reason}" if file.name in reason else f"failed: {file}: {reason}")
@@ -244,6 +261,8 @@ APPLY = Command(
                 writes="either",
             ),
             OVERWRITE,
+            *FORMAT,
+            replace(PROFILE, does="keep the ICC profile of each picture, instead of converting to sRGB"),
         ),
         "painting": (
             Option(
@@ -252,6 +271,15 @@ APPLY = Command(
                 float,
                 "X",
                 default=default(apply_files, "content_scale"),
+                everyday=True,
+            ),
+            replace(COLOR, default=default(apply_files, "color")),
+            Option(
+                "--strength",
+                "mix the result with the photograph, from 0, the photograph alone, to 1, the painting alone",
+                float,
+                "S",
+                default=default(apply_files, "strength"),
                 everyday=True,
             ),
             Option("--batch-size", "paint N pictures at once", int, "N", default=default(apply_files, "batch_size")),

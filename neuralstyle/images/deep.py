@@ -134,14 +134,14 @@ def deep_raster(opened: Opened, name: str, orientation: int, shrink: float = 1) 
                 values = np.frombuffer(region.fetch(0, top, picture.width, end - top), dtype=number)
                 yield values.reshape(end - top, picture.width, picture.bands)
 
-    return Raster(name, picture.height, picture.width, strips(), orientation)
+    return Raster(name, picture.height, picture.width, strips(), orientation, picture.bands == 4)
 
 
 def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
     """Write a picture to a PNG or TIFF file, reading the tensor strip by strip.
 
     Args:
-        image: (3, H, W), finite, float32 or float64, on the CPU.
+        image: (3, H, W), with an alpha (4, H, W), finite, float32 or float64, on the CPU.
         path: the file to write.
         kind: "PNG" or "TIFF".
         depth: 8 or 16 bits per channel.
@@ -154,11 +154,11 @@ def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: b
     """
     pyvips = vips(f"{path}")
     planes = image.contiguous().numpy()
-    _, height, width = planes.shape
+    channels, height, width = planes.shape
     number = "double" if planes.dtype == np.float64 else "float"
-    whole = pyvips.Image.new_from_memory(planes, width, 3 * height, 1, number)
-    red, green, blue = (whole.crop(0, channel * height, width, height) for channel in range(3))
-    levels = (red.bandjoin([green, blue]) * (2**depth - 1)).rint().cast("ushort" if depth == 16 else "uchar")
+    whole = pyvips.Image.new_from_memory(planes, width, channels * height, 1, number)
+    red, *others = (whole.crop(0, channel * height, width, height) for channel in range(channels))
+    levels = (red.bandjoin(others) * (2**depth - 1)).rint().cast("ushort" if depth == 16 else "uchar")
     picture = levels.copy(interpretation="rgb16" if depth == 16 else "srgb")
     if profile is not None and is_srgb(profile):
         picture = _with_profile(picture, profile)

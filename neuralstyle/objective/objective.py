@@ -17,14 +17,13 @@ from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
 from neuralstyle.machine.surroundings import plain_tensor, plain_torch
-from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.contract import check_picture
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.parts import Part, layers_in_use, positions, reach_of, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
-from neuralstyle.objective.regions import position_weights
+from neuralstyle.objective.regions import check_opacity, position_weights, weights_everywhere
 from neuralstyle.objective.targets import Targets, references_of, size_of_result
 from neuralstyle.objective.targets import check_losses as check_losses
 from neuralstyle.objective.tiling import Tile, TileSize
@@ -78,6 +77,8 @@ class Objective:
         content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content".
         styles: pictures or ``Style``; needed by losses that compare with "style".
         previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous".
+        opacity: (1, 1, H, W) in [0, 1], stretched to the picture: how much each pixel of the result counts in
+            statistics and pointwise losses; None: all alike. Losses that see whole maps see what is transparent too.
         tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
@@ -121,6 +122,7 @@ class Objective:
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
         previous: Picture | None = None,
+        opacity: Tensor | None = None,
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
@@ -134,9 +136,10 @@ class Objective:
         self._source = FeatureSource(encoder, layers_in_use(terms))
         self._planner = TilePlanner(self._source, terms)
         self._planner.check(tile)
+        check_opacity(opacity)
         self._tile = tile
-        self._parts = Targets(self._source, self._planner, self._storage, tile).parts(terms, references)
-        self._position_weights = PositionWeights(self._source, self._parts)
+        self._parts = Targets(self._source, self._planner, self._storage, tile, opacity).parts(terms, references)
+        self._position_weights = PositionWeights(self._source, self._parts, opacity)
         self._size = size_of_result(references)
 
     @plain_torch()
@@ -270,7 +273,7 @@ class PositionWeights:
     The weights for the last size are cached, since successive pictures have the same size.
     """
 
-    def __init__(self, source: FeatureSource, parts: Sequence[Part]) -> None:
+    def __init__(self, source: FeatureSource, parts: Sequence[Part], opacity: Tensor | None = None) -> None:
         def compute(
             size: tuple[int, int], dtype: torch.dtype, device: torch.device
         ) -> tuple[list[Tensor | None], list[float]]:
@@ -283,7 +286,7 @@ class PositionWeights:
                 layer, region = source.layers[part.layers[0]], part.region
                 if region is None:
                     if layer.stride not in whole:
-                        whole[layer.stride] = coverage(size, layer.stride, like)
+                        whole[layer.stride] = weights_everywhere(size, layer.stride, like, opacity)
                     weight = whole[layer.stride]
                 else:
                     reach = reach_of(part.loss, layer)

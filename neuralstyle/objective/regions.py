@@ -26,20 +26,29 @@ BARE_SHARE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Where on the result some styles go: a weight (1, 1, H, W) in [0, 1], and the options of its edges."""
+    """Where on the result some styles go: a weight (1, 1, H, W) in [0, 1], and the options of its edges.
+
+    ``opacity``, (1, 1, H, W) in [0, 1], is that of the result; None: all of it is opaque.
+    """
 
     weight: Tensor
     softness: float
     edges: Edges
+    opacity: Tensor | None = None
 
     @property
     def area(self) -> float:
-        """The region's share of the picture."""
-        return float(self.weight.mean())
+        """The region's share of what is opaque in the picture."""
+        if self.opacity is None:
+            return float(self.weight.mean())
+        opacity = self.opacity.to(self.weight)
+        within = stretch(self.weight, (opacity.shape[2], opacity.shape[3]), opacity) * opacity
+        return float(within.sum() / opacity.sum())
 
     def pixels(self, size: tuple[int, int], like: Tensor) -> Tensor:
         """The weights of the pixels of a picture of this (height, width), softened, in ``like``'s dtype and device."""
-        return _soften(stretch(self.weight, size, like), self.softness * max(size))
+        weights = _soften(stretch(self.weight, size, like), self.softness * max(size))
+        return weights if self.opacity is None else weights * stretch(self.opacity, size, like)
 
 
 def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
@@ -76,8 +85,34 @@ def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges, *, s
     return inside if share is None else inside * share
 
 
-def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]]:
-    """Group styles by equal regions; None is everywhere.
+def weights_everywhere(size: tuple[int, int], stride: int, like: Tensor, opacity: Tensor | None) -> Tensor | None:
+    """Return the weight of each position of a layer, (1, 1, h, w): how much of its cell is in the picture and opaque.
+
+    None: all weights are 1.
+    """
+    if opacity is None:
+        return coverage(size, stride, like)
+    return position_weights(stretch(opacity, size, like), stride, 0, "blended", step=stride)
+
+
+def check_opacity(opacity: Tensor | None) -> None:
+    """Check the opacity of a result.
+
+    Raises:
+        ValueError: it is not a (1, 1, H, W) tensor in [0, 1] with anything opaque.
+
+    """
+    if opacity is None:
+        return
+    if opacity.ndim != 4 or opacity.shape[:2] != (1, 1) or not opacity.numel() or not opacity.is_floating_point():
+        raise ValueError(f"the opacity is a floating (1, 1, H, W) tensor in [0, 1], received {tuple(opacity.shape)}")
+    low, high = torch.stack(opacity.aminmax()).tolist()
+    if not 0 <= low <= high <= 1 or not high:
+        raise ValueError(f"the opacity is in [0, 1], and above 0 somewhere, received values from {low:g} to {high:g}")
+
+
+def by_region(styles: Sequence[Style], opacity: Tensor | None = None) -> list[tuple[Region | None, list[Style]]]:
+    """Group styles by equal regions, of a result with this opacity; None is everywhere.
 
     Raises:
         ValueError: styles of one region that differ in softness or edges.
@@ -95,7 +130,7 @@ def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]
                 members.append(style)
                 break
         else:
-            groups.append((None if mask is None else Region(mask, style.softness, style.edges), [style]))
+            groups.append((None if mask is None else Region(mask, style.softness, style.edges, opacity), [style]))
     return groups
 
 

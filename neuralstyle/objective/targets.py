@@ -184,6 +184,7 @@ class Targets:
         planner: planner of the tiles in which reference pictures are read.
         storage: dtype and device of stored whole maps.
         tile: longest side of these tiles.
+        opacity: of the result, (1, 1, H, W); None: all of it is opaque.
 
     """
 
@@ -191,6 +192,7 @@ class Targets:
     planner: TilePlanner
     storage: MapStorage
     tile: TileSize
+    opacity: Tensor | None = None
 
     def parts(self, terms: Sequence[ResolvedTerm], references: Mapping[str, Sequence[Style]]) -> list[Part]:
         """Return all parts: each term in each region of its reference, at each of its layers.
@@ -205,7 +207,7 @@ class Targets:
         with self.source.arithmetic(like.device):
             check_parts(terms, self.source.layers, like)
             try_encoder(self.source)
-            groups = {reference: by_region(pictures) for reference, pictures in references.items()}
+            groups = {reference: by_region(pictures, self.opacity) for reference, pictures in references.items()}
             for term in terms:
                 reference = term.loss.reference
                 for region, members in [(None, [])] if reference is None else groups[reference]:

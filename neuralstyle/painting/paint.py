@@ -57,7 +57,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
         callback: one callback or several, called after those of the plan.
 
     Returns:
-        An 8-bit RGB picture.
+        An 8-bit RGB picture; RGBA if the content is transparent somewhere.
 
     Raises:
         ValueError: the state file now belongs to another run, a mask or region does not suit a loss, or a loss or an
@@ -119,7 +119,7 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
     """Minimise the objective of a stage, from a picture or from a state within the stage."""
     stage = plan.stages[number]
     image = on_encoder(stage.encoder, resize_image(image, stage.shape))
-    objective = stage.objective(plan.content, plan.styles, plan.tile)
+    objective = stage.objective(plan.content, plan.styles, plan.tile, plan.opacity)
     run.enter(number, 0 if resume is None else resume["count"])
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:

@@ -66,13 +66,16 @@ class PlannedStage:
         """Height and width."""
         return self.height, self.width
 
-    def objective(self, content: Tensor | None, styles: Sequence[Style], tile: TileSize) -> Objective:
-        """Return the objective of this stage, with the content and the styles at its size."""
+    def objective(
+        self, content: Tensor | None, styles: Sequence[Style], tile: TileSize, opacity: Tensor | None = None
+    ) -> Objective:
+        """Return the objective of this stage, with the content, its opacity and the styles at its size."""
         return Objective(
             self.encoder,
             self.losses,
             content=None if content is None else on_encoder(self.encoder, resize_image(content, self.shape)),
             styles=[at_scale(style, self.size) for style in styles],
+            opacity=opacity,
             tile=tile,
         )
 

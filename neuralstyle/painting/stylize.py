@@ -57,8 +57,10 @@ def stylize(
     fine. The same as ``paint(plan(content, style, ...))``.
 
     Args:
-        content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
+        content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1]. If it
+            has an alpha, so has the result: its colours are painted, and what is transparent has no weight.
         style: the painting, of the same types; a ``Style``, with a weight, scale, mask or region; or a list of these.
+            What is transparent in it does not count.
         losses: the losses to minimise; None: ``DEFAULT_LOSSES``. ``losses.scaled("style", 3)`` triples the style's.
         size: longest side of the result in pixels, at least 16, or ``Width(800)``, or ``Pixels(1_000_000)``; the
             aspect is the content's.
@@ -96,7 +98,7 @@ def stylize(
             exists, the run continues from it, and ends with the same bytes as an uninterrupted run.
 
     Returns:
-        An 8-bit RGB picture.
+        An 8-bit RGB picture; RGBA if the content is transparent somewhere.
 
     Raises:
         ValueError: bad input, named in the message, before any long work.

@@ -619,8 +619,8 @@ def test_pil_images_are_saved_as_they_look(tmp_path: Path) -> None:
     small = Image.new("RGBA", (4, 2), (255, 0, 0, 51))  # a picture to save may be of any size
     small.info["icc_profile"] = srgb_profile(red_is_green=True)
     with Image.open(save_image(small, tmp_path / "a.png")) as saved:
-        assert (saved.mode, saved.size, "icc_profile" in saved.info) == ("RGB", (4, 2), False)
-        assert np.abs(np.asarray(saved)[0, 0] - np.array([204, 255, 204])).max() <= 2
+        assert (saved.mode, saved.size, "icc_profile" in saved.info) == ("RGBA", (4, 2), False)
+        assert np.abs(np.asarray(saved)[0, 0].astype(int) - np.array([0, 255, 0, 51])).max() <= 2
     pixels = rgb()
     with Image.open(save_image(Image.fromarray(pixels), tmp_path / "b.png")) as saved:
         assert np.array_equal(np.asarray(saved), pixels)
