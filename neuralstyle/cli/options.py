@@ -125,6 +125,8 @@ COLOR = Option(
     everyday=True,
 )
 
+SEAMLESS = Option("--seamless", "make a picture that repeats: copies of it, side by side, have no seam", flag=True)
+
 STYLES_TITLE = "styles: a value for each STYLE, or one for all"
 STYLES = (
     Option(

@@ -18,6 +18,7 @@ from neuralstyle.cli.options import (
     OVERWRITE,
     PAINTING,
     PROFILE,
+    SEAMLESS,
     SIZE,
     STYLE_LOSS,
     STYLES,
@@ -101,7 +102,7 @@ STYLIZE = Command(
     arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
         "output": (*_OUTPUT, *FORMAT, PROFILE),
-        "size and time": SIZE,
+        "size and time": (*SIZE, SEAMLESS),
         "balance": BALANCE,
         STYLES_TITLE: STYLES,
         "colour": (COLOR,),
@@ -121,7 +122,8 @@ TEXTURE = Command(
         "balance": (_LAYERS, STYLE_LOSS),
         STYLES_TITLE: STYLES,
         **PAINTING,
-        "size and time": without(SIZE, "--width", "--pixels"),  # a texture has no aspect of its own
+        # A texture has no aspect of its own.
+        "size and time": (*without(SIZE, "--width", "--pixels"), replace(SEAMLESS, everyday=True)),
     },
     defaults={**DEFAULTS, **defaults_of(synthesize_texture), "init": "noise"},
     continues=has_state,

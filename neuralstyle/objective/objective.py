@@ -79,6 +79,8 @@ class Objective:
         previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous".
         opacity: (1, 1, H, W) in [0, 1], stretched to the picture: how much each pixel of the result counts in
             statistics and pointwise losses; None: all alike. Losses that see whole maps see what is transparent too.
+        seamless: whether the picture and the content repeat: their borders see the other end, at every layer. Losses
+            that see whole maps compare nothing across a border.
         tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
@@ -89,8 +91,8 @@ class Objective:
     Raises:
         TypeError: an encoder of another type, such as a bare ``nn.Module``.
         ValueError: an unknown layer, a missing reference, no losses, a mask or region with a loss that sees whole maps,
-            tiles or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an encoder that breaks
-            its contract, or a precision that the network or its device does not have.
+            tiles, ``seamless`` or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an
+            encoder that breaks its contract, or a precision that the network or its device does not have.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -123,6 +125,7 @@ class Objective:
         styles: Picture | Style | Sequence[Picture | Style] = (),
         previous: Picture | None = None,
         opacity: Tensor | None = None,
+        seamless: bool = False,
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
@@ -134,11 +137,13 @@ class Objective:
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
         terms = resolve(self.losses)
         self._source = FeatureSource(encoder, layers_in_use(terms))
-        self._planner = TilePlanner(self._source, terms)
+        self._planner = TilePlanner(self._source, terms, wraps=seamless)
         self._planner.check(tile)
         check_opacity(opacity)
         self._tile = tile
-        self._parts = Targets(self._source, self._planner, self._storage, tile, opacity).parts(terms, references)
+        of_styles = TilePlanner(self._source, terms) if seamless else self._planner
+        targets = Targets(self._source, of_styles, self._planner, self._storage, tile, opacity, seamless)
+        self._parts = targets.parts(terms, references)
         self._position_weights = PositionWeights(self._source, self._parts, opacity)
         self._size = size_of_result(references)
 
@@ -290,7 +295,9 @@ class PositionWeights:
                     weight = whole[layer.stride]
                 else:
                     reach = reach_of(part.loss, layer)
-                    weight = position_weights(pixels[region], layer.stride, reach, region.edges, step=source.step)
+                    weight = position_weights(
+                        pixels[region], layer.stride, reach, region.edges, step=source.step, wraps=region.wraps
+                    )
                 weights.append(weight)
                 counts.append(positions(weight, size, layer.stride))
             return weights, counts

@@ -181,18 +181,22 @@ class Targets:
 
     Args:
         source: source of the features.
-        planner: planner of the tiles in which reference pictures are read.
+        planner: planner of the tiles in which styles are read.
+        aligned_planner: of those in which the other reference pictures are read, which lie on the result.
         storage: dtype and device of stored whole maps.
         tile: longest side of these tiles.
         opacity: of the result, (1, 1, H, W); None: all of it is opaque.
+        seamless: whether the result repeats.
 
     """
 
     source: FeatureSource
     planner: TilePlanner
+    aligned_planner: TilePlanner
     storage: MapStorage
     tile: TileSize
     opacity: Tensor | None = None
+    seamless: bool = False
 
     def parts(self, terms: Sequence[ResolvedTerm], references: Mapping[str, Sequence[Style]]) -> list[Part]:
         """Return all parts: each term in each region of its reference, at each of its layers.
@@ -207,7 +211,10 @@ class Targets:
         with self.source.arithmetic(like.device):
             check_parts(terms, self.source.layers, like)
             try_encoder(self.source)
-            groups = {reference: by_region(pictures, self.opacity) for reference, pictures in references.items()}
+            groups = {
+                reference: by_region(pictures, self.opacity, self.seamless)
+                for reference, pictures in references.items()
+            }
             for term in terms:
                 reference = term.loss.reference
                 for region, members in [(None, [])] if reference is None else groups[reference]:
@@ -235,8 +242,9 @@ class Targets:
         weights = _mask_weights(term, self.source, style, size_of(image), image)
         groups = [part.target_readers(weights[part.layers[0]][0]) for part in parts]
         readers = [reader for group in groups for reader in group]
+        planner = self.aligned_planner if term.loss.reference in ALIGNED else self.planner
         with torch.no_grad():
-            readings = read_all(self.source, image, self.planner.plan(image, self.tile, readers), readers, self.storage)
+            readings = read_all(self.source, image, planner.plan(image, self.tile, readers), readers, self.storage)
         stored = iter(
             [reader.as_target(each, image, self.storage) for reader, each in zip(readers, readings, strict=True)]
         )

@@ -21,6 +21,7 @@ from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
 from neuralstyle.images.cutouts import Cutout, as_cutout, seen_pixels, with_opacity
 from neuralstyle.images.masks import load_mask
+from neuralstyle.images.periodic import periodic_part
 from neuralstyle.images.reading import load_spare
 from neuralstyle.images.strips import premultiplied
 from neuralstyle.losses import ContentLoss, LossSum
@@ -61,6 +62,7 @@ class Plan:
         grey: whether neither the content nor a style has colours; then the best grey picture is painted.
         callbacks: called after each evaluation.
         progress: whether to show a progress bar.
+        seamless: whether the result repeats.
         state: the file for the state of the run, or None.
         notes: a line for each departure from the call or its schedule, with the reason.
 
@@ -88,6 +90,7 @@ class Plan:
     grey: bool
     callbacks: tuple[Callback, ...]
     progress: bool
+    seamless: bool
     state: StateFile | None
     notes: tuple[str, ...]
 
@@ -118,6 +121,7 @@ class Plan:
                 "opacity": fingerprint(self.opacity),
                 "style": [describe_style(style) for style in self.styles],
                 "color": self.color,
+                "seamless": self.seamless,
             }
         )
 
@@ -151,7 +155,7 @@ class Plan:
     @plain_torch()
     def picture(self, found: Tensor) -> Image.Image:
         """Return a picture of any stage as an 8-bit result, at the final size and in its final colours."""
-        return to_pil(self.render(resize_image(found, self.stages[-1].shape), 256))
+        return to_pil(self.render(self.stages[-1].resized(found), 256))
 
     def __repr__(self) -> str:
         last = self.stages[-1]
@@ -260,6 +264,8 @@ def _resolve(
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
     content, opacity = (None, None) if cutout is None else (cutout.colors, cutout.opacity)
+    if options["seamless"] and content is not None:
+        content = periodic_part(content)
     styles = [with_masks(style) for style in styles]
     largest = max(stage.size for stage in listed)
     pictures = [_with_picture(style, largest, losses) for style in styles]
@@ -273,6 +279,7 @@ def _resolve(
         styles=pictures,
         color=color,
         tile=tile,
+        seamless=options["seamless"],
     )
     _warn_of_styles(pictures, longest, stages[-1].shape, content is not None)
     if content is not None:
@@ -294,6 +301,7 @@ def _resolve(
         grey=grey,
         callbacks=as_callbacks(options["callback"]),
         progress=options["progress"],
+        seamless=options["seamless"],
         state=_state_file(options["state"]),
         notes=(*notes, *left_out),
     )

@@ -49,6 +49,7 @@ def stylize(
     strength: float = 0.5,
     color: Color = "style",
     result: Result = "best",
+    seamless: bool = False,
     state: str | os.PathLike[str] | StateFile | None = None,
 ) -> Image.Image:
     r"""Paint the content in the style.
@@ -94,6 +95,8 @@ def stylize(
         result: "best": the picture with the lowest loss. "last": the picture after the last step. "average": the
             running average of the pictures after each step, with a decay of 0.99. Each stage starts from the result
             of the stage before.
+        seamless: make a picture that repeats: copies of it, side by side, have no seam. At each layer of the encoder a
+            border sees the other end. The content's opposite borders are made alike first, see ``periodic_part``.
         state: a file for the state of the run, or a ``StateFile``, which also says how often to write it. If the file
             exists, the run continues from it, and ends with the same bytes as an uninterrupted run.
 
@@ -142,6 +145,7 @@ def stylize(
             strength=strength,
             color=color,
             result=result,
+            seamless=seamless,
             state=state,
         )
     )

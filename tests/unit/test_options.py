@@ -21,7 +21,7 @@ COMMANDS: dict[str, Command] = {
 }
 EVERYDAY = {
     "stylize": "output overwrite size schedule strength style_scales color seed device quiet dry_run",
-    "texture": "output overwrite size schedule style_scales seed device quiet dry_run",
+    "texture": "output overwrite size schedule seamless style_scales seed device quiet dry_run",
     "reconstruct": "output overwrite size schedule layer seed device quiet dry_run",
     "demo": "output overwrite size schedule painting seed device quiet dry_run",
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
