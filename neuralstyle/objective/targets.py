@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neuralstyle import losses as known_losses
 from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture, load_image
 from neuralstyle.images.masks import load_mask
-from neuralstyle.losses import LossSum
+from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import weights_per_layer
 from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource, layers_of
@@ -107,19 +109,35 @@ def check_styles(
         for term in compared:
             if region is not None and not part_for(term.loss).takes_region:
                 raise ValueError(
-                    f"{term.name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
-                    "PointwiseLoss, or give its styles no region"
+                    f"{term.name} sees whole maps and cannot be kept inside a region; take "
+                    f"{_taking('takes_region')}, derive it from StatisticLoss or PointwiseLoss, or give its styles no "
+                    "region"
                 )
             _check_edges(term, source.layers, [each for each in members if each.mask is not None or region is not None])
     for index, style in enumerate(styles):
         for term in compared if style.mask is not None and style.weight else []:
             if not part_for(term.loss).takes_mask:
                 raise ValueError(
-                    f"{term.name} compares with whole maps of the style and cannot use a mask; derive it from "
-                    "StatisticLoss, or give its styles no mask"
+                    f"{term.name} compares with whole maps of the style and cannot use a mask; take "
+                    f"{_taking('takes_mask')}, derive it from StatisticLoss, or give its styles no mask"
                 )
             if sizes is not None:
                 _mask_weights(term, source, style, sizes[index], torch.empty(0, dtype=torch.float32))
+
+
+def _taking(what: str) -> str:
+    """The style losses of the package whose styles may have a region or a mask, as text."""
+    kinds = [getattr(known_losses, name) for name in known_losses.__all__]
+    found = [
+        kind.__name__
+        for kind in kinds
+        if isinstance(kind, type)
+        and issubclass(kind, Loss)
+        and not inspect.isabstract(kind)
+        and kind().reference == "style"
+        and getattr(part_for(kind()), what)
+    ]
+    return f"{', '.join(found[:-1])} or {found[-1]}"
 
 
 def shares(styles: Sequence[Style]) -> list[float]:
