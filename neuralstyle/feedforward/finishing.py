@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -29,6 +30,7 @@ class Finish:
     quality: int = 95
     keep_profile: bool = False
     overwrite: bool = False
+    dpi: float | None = None
 
     def __post_init__(self) -> None:
         if not is_word(self.color, COLORS):
@@ -57,11 +59,12 @@ class Finish:
 
     def check(self, file: Path, result: Path) -> None:
         """Check that the result of a picture can be saved, see ``check_output``."""
-        check_output(result, self.overwrite, depth=self.depth, profile=self._profile(file))
+        check_output(result, self.overwrite, depth=self.depth, profile=self._profile(file), dpi=self.dpi)
 
     def save(self, picture: Tensor, file: Path, result: Path) -> Path:
         """Save the result of a picture, see ``save_image``."""
-        return save_image(picture, result, self.overwrite, self.quality, depth=self.depth, profile=self._profile(file))
+        form: dict[str, Any] = {"depth": self.depth, "profile": self._profile(file), "dpi": self.dpi}
+        return save_image(picture, result, self.overwrite, self.quality, **form)
 
     def _profile(self, file: Path) -> Path | None:
         return file if self.keep_profile else None

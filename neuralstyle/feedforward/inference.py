@@ -103,6 +103,7 @@ def apply_files(
     depth: int = 8,
     quality: int = 95,
     keep_profile: bool = False,
+    dpi: float | None = None,
 ) -> dict[Path, str]:
     """Paint files, and all pictures in folders, into a folder; files that fail do not stop the others.
 
@@ -124,6 +125,7 @@ def apply_files(
         depth: bits per channel of the results, 8 or 16, as in ``save_image``; 16 is for PNG and TIFF.
         quality: of JPEG, WebP and AVIF, 1 to 100.
         keep_profile: convert each result into the colour profile of its picture and embed it; False: sRGB.
+        dpi: resolution to write into the files, in pixels per inch, as in ``save_image``.
 
     Returns:
         The files that failed, with reasons; empty if there were none.
@@ -152,7 +154,7 @@ def apply_files(
 
     number("content_scale", content_scale, above=0)
     whole_number("batch_size", batch_size, 1)
-    finish = Finish(color, strength, depth, quality, keep_profile, overwrite)
+    finish = Finish(color, strength, depth, quality, keep_profile, overwrite, dpi)
     results = find_results(pictures, Path(output))
     network = load_on_device(model, device)
     failures: dict[Path, str] = {}
