@@ -35,6 +35,7 @@ MANY_STYLES = 3
 """A blend of so many paintings is announced, unless an option speaks of them."""
 
 _STYLE = Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+", reads=True)
+_SIDE = Option("--size", "make the result's sides this long", int, "PIXELS", everyday=True)
 _LAYERS = Option("--layers", "compare style at these layers", metavar="LAYER", nargs="+", shown="relu1_1 ... relu5_1")
 
 
@@ -85,7 +86,8 @@ def _demo(options: argparse.Namespace) -> int:
     from neuralstyle.recipes import DEFAULT_LOSSES
 
     def make(**arguments: Any) -> Plan:
-        style = samples.painting(options.painting, size=max(512, options.size or 0))
+        size = options.size if isinstance(options.size, int) else 0
+        style = samples.painting(options.painting, size=max(512, size))
         if distributed.is_writer() and not options.dry_run:
             printing.note(f"painting the sample photograph in the style of {options.painting!r} ...")
         return plan(samples.photo(), style, **arguments)
@@ -123,7 +125,7 @@ TEXTURE = Command(
         STYLES_TITLE: STYLES,
         **PAINTING,
         # A texture has no aspect of its own.
-        "size and time": (*without(SIZE, "--width", "--pixels"), replace(SEAMLESS, everyday=True)),
+        "size and time": (_SIDE, *without(SIZE, "--size", "--width", "--pixels"), replace(SEAMLESS, everyday=True)),
     },
     defaults={**DEFAULTS, **defaults_of(synthesize_texture), "init": "noise"},
     continues=has_state,

@@ -51,7 +51,7 @@ def save(
         The exit code.
 
     """
-    form: dict[str, Any] = {"depth": options.depth, "profile": profile}
+    form: dict[str, Any] = {"depth": options.depth, "profile": profile, "dpi": options.dpi}
     watchers: list[Any] = []
     if distributed.is_writer():
         check_output(options.output, overwrite=True, **form)  # whether it may exist, the gate has asked

@@ -66,7 +66,7 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
         picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
             tensor (C, H, W) or (1, C, H, W), uint8 or floating in [0, 1]. C is 1, 3 or 4 (RGB and alpha).
         size: the longest side of the result in pixels, its ``Width`` or its number of ``Pixels``; the picture is
-            enlarged or reduced to it. None keeps the picture's own size.
+            enlarged or reduced to it. None and "original" keep the picture's own size.
 
     Returns:
         A float32 tensor on the CPU. For a tensor: a detached tensor on the same device that keeps a floating dtype,

@@ -8,10 +8,10 @@ import warnings
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
-from neuralstyle._errors import brief, is_whole, whole_number
+from neuralstyle._errors import brief, is_whole, number, whole_number
 from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.formats import WRITTEN, is_installed, missing
@@ -25,6 +25,8 @@ ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
 
 _LOSSLESS = ("PNG", "TIFF")
+_MOST_DPI = 65535  # of a JPEG
+_PER_INCH = 2  # EXIF's number
 _PREDICTOR, _HORIZONTAL = 317, 2  # TIFF tag and its value for differences along a row
 
 
@@ -71,6 +73,7 @@ def save_image(
     *,
     depth: int = 8,
     profile: Profile | None = None,
+    dpi: float | None = None,
 ) -> Path:
     """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
@@ -89,6 +92,8 @@ def save_image(
         profile: an RGB colour profile to convert the picture into and to embed, so that it looks the same in every
             program that respects profiles: the bytes of an ICC profile, or the path of a profile or of a picture that
             has one. A picture without a profile is sRGB.
+        dpi: resolution to write into the file, in pixels per inch; programs that print or lay out pages use it. It does
+            not change the pixels.
 
     Returns:
         The path of the file.
@@ -116,7 +121,7 @@ def save_image(
             f"save_image takes a tensor or a PIL image, received {type(image).__name__}; read paths and arrays with "
             "load_image first"
         )
-    path = check_output(path, overwrite, depth=depth, profile=profile)
+    path = check_output(path, overwrite, depth=depth, profile=profile, dpi=dpi)
     quality = whole_number("quality", quality, 1, 100)
     kind = WRITTEN[path.suffix.lower()]
     icc = None if profile is None else read_profile(profile)
@@ -130,10 +135,10 @@ def save_image(
 
     with writing(path, overwrite=overwrite) as temporary:
         if isinstance(picture, Tensor):
-            write_with_vips(picture, temporary, kind, depth, icc, big)
+            write_with_vips(picture, temporary, kind, depth, icc, big, dpi)
         else:
             with _Complete(io.FileIO(temporary, "r+")) as file:
-                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
+                picture.save(file, kind, icc_profile=icc, **_options(kind, quality), **_resolution(kind, dpi))
     return path
 
 
@@ -148,7 +153,12 @@ class _Complete(io.BufferedRandom):
 
 
 def check_output(
-    path: str | os.PathLike[str], overwrite: bool = False, *, depth: int = 8, profile: Profile | None = None
+    path: str | os.PathLike[str],
+    overwrite: bool = False,
+    *,
+    depth: int = 8,
+    profile: Profile | None = None,
+    dpi: float | None = None,
 ) -> Path:
     """Check before the work that a picture can be saved at ``path``.
 
@@ -157,13 +167,14 @@ def check_output(
         overwrite: whether an existing file may be replaced.
         depth: bits per channel, as in ``save_image``.
         profile: the colour profile, as in ``save_image``.
+        dpi: the resolution, as in ``save_image``.
 
     Returns:
         ``path`` as a ``Path``.
 
     Raises:
-        ValueError: the suffix names no known format, the format does not have that depth, or the profile cannot be
-            used.
+        ValueError: the suffix names no known format, the format does not have that depth, the profile cannot be used,
+            or ``dpi`` is not a number from 1 to 65,535.
         TypeError: ``profile`` is neither bytes nor a path.
         IsADirectoryError: the path is a folder.
         FileNotFoundError: the folder of the file, or the file of the profile, does not exist.
@@ -189,6 +200,8 @@ def check_output(
     _check_depth(depth, path)
     if profile is not None:
         read_profile(profile)
+    if dpi is not None:
+        number("dpi", dpi, least=1, most=_MOST_DPI, hint=" pixels per inch")
     return path
 
 
@@ -208,6 +221,18 @@ def _options(kind: str, quality: int) -> dict[str, object]:
     # Full chroma resolution: many painted edges are changes of hue alone.
     full_chroma = "4:4:4" if kind == "AVIF" else 0
     return {} if kind == "PNG" else {"quality": quality, "subsampling": full_chroma}
+
+
+def _resolution(kind: str, dpi: float | None) -> dict[str, object]:
+    """The options of Pillow for a resolution; WebP and AVIF have no field for it but in their EXIF block."""
+    if dpi is None:
+        return {}
+    if kind in ("PNG", "JPEG", "TIFF"):
+        return {"dpi": (dpi, dpi)}
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = dpi
+    exif[ExifTags.Base.ResolutionUnit] = _PER_INCH
+    return {"exif": exif}
 
 
 def _checked(image: Tensor) -> Tensor:

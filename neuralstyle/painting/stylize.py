@@ -63,8 +63,8 @@ def stylize(
         style: the painting, of the same types; a ``Style``, with a weight, scale, mask or region; or a list of these.
             What is transparent in it does not count.
         losses: the losses to minimise; None: ``DEFAULT_LOSSES``. ``losses.scaled("style", 3)`` triples the style's.
-        size: longest side of the result in pixels, at least 16, or ``Width(800)``, or ``Pixels(1_000_000)``; the
-            aspect is the content's.
+        size: longest side of the result in pixels, at least 16; or ``Width(800)``, ``Pixels(1_000_000)``, or
+            "original", the content's own. The aspect is the content's.
         iterations: number of evaluations at the final size. The schedule sets those of earlier stages. None: the
             schedule's own number.
         optimizer: "lbfgs", "adam", ``LBFGS(...)``, ``Adam(...)``, another strategy, or a function (image tensor) ->

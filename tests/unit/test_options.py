@@ -49,7 +49,7 @@ def test_help_lists_the_options_of_every_day_and_help_all_every_one(
     everyday = {option.name for option in known.values() if option.everyday}
     assert {option.lstrip("-").replace("-", "_") for option in everyday} == set(
         EVERYDAY.get(command, " ".join(known)).split()
-    ) - ({"depth", "quality", "max_megapixels"} if command == "recolor" else set())
+    ) - ({"depth", "quality", "dpi", "max_megapixels"} if command == "recolor" else set())
     short = set(help_of(command, "--help", capsys).split())
     assert everyday <= short
     assert short.isdisjoint({option.name for option in known.values()} - everyday)

@@ -69,7 +69,7 @@ def test_features_are_those_of_circular_padding(noise: Noise, network: str, laye
 
 
 @pytest.mark.parametrize("network", ["vgg19", "compact19"])
-@pytest.mark.parametrize("size", [(48, 64), (41, 67)])
+@pytest.mark.parametrize("size", [(32, 48), (29, 43)])
 def test_tiles_equal_the_whole(noise: Noise, network: str, size: tuple[int, int]) -> None:
     losses = ContentLoss("relu2_1") + 10 * Means(layers=("relu1_1", "relu3_1")) + TotalVariationLoss()
     encoder = FeatureExtractor(network, layers=["relu3_1"])
@@ -118,8 +118,8 @@ def test_total_variation_counts_the_step_across_the_border() -> None:
 
 
 def test_second_derivatives_pass(noise: Noise) -> None:
-    image = noise(1, 3, 20, 24).double().requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda x: cut_wrapped(x, (slice(-3, 25), slice(-30, 60))), image[..., :6, :7])
+    image = noise(1, 1, 4, 5).double().requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: cut_wrapped(x, (slice(-3, 7), slice(-6, 8))).square(), image)
 
 
 @pytest.mark.parametrize("place", [(-5, 13), (0, 8), (-20, 30), (3, 5), (6, 20)])
