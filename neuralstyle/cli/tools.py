@@ -17,7 +17,7 @@ def _recolor(options: argparse.Namespace) -> int:
     from neuralstyle.color import recolor
     from neuralstyle.images import check_output, save_image
 
-    form: dict[str, Any] = {"overwrite": options.overwrite, "depth": options.depth}
+    form: dict[str, Any] = {"overwrite": options.overwrite, "depth": options.depth, "dpi": options.dpi}
     check_output(options.output, **form)
     save_image(
         recolor(options.content, options.style, method=options.method), options.output, quality=options.quality, **form

@@ -26,6 +26,7 @@ from neuralstyle.objective.position_weights import PositionWeights
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
 from neuralstyle.objective.recorded import Recorder, can_be_recorded
+from neuralstyle.objective.regions import check_opacity
 from neuralstyle.objective.targets import Targets, batch_of_result, references_of, size_of_result
 from neuralstyle.objective.targets import check_losses as check_losses
 from neuralstyle.objective.tiling import Tile, TileSize
@@ -70,6 +71,10 @@ class Objective:
             each picture of a batch of results.
         styles: pictures or ``Style``; needed by losses that compare with "style".
         previous: (1, 3, H, W) or a batch, as the content; needed by losses that compare with "previous".
+        opacity: (1, 1, H, W) in [0, 1], stretched to the picture: how much each pixel of the result counts in
+            statistics and pointwise losses; None: all alike. Losses that see whole maps see what is transparent too.
+        seamless: whether the picture and the content repeat: their borders see the other end, at every layer. Losses
+            that see whole maps compare nothing across a border.
         tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
@@ -80,8 +85,8 @@ class Objective:
     Raises:
         TypeError: an encoder of another type, such as a bare ``nn.Module``.
         ValueError: an unknown layer, a missing reference, no losses, a mask or region with a loss that sees whole maps,
-            tiles or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an encoder that breaks
-            its contract, or a precision that the network or its device does not have.
+            tiles, ``seamless`` or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an
+            encoder that breaks its contract, or a precision that the network or its device does not have.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -117,6 +122,8 @@ class Objective:
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
         previous: Picture | None = None,
+        opacity: Tensor | None = None,
+        seamless: bool = False,
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
@@ -129,12 +136,15 @@ class Objective:
         terms = resolve(self.losses)
         self._terms, self._previous = terms, references["previous"]
         self._source = FeatureSource(encoder, layers_in_use(terms))
-        self._planner = TilePlanner(self._source, terms)
+        self._planner = TilePlanner(self._source, terms, wraps=seamless)
         self._planner.check(tile)
+        check_opacity(opacity)
         self._tile = tile
-        self._targets = Targets(self._source, self._planner, self._storage, tile)
+        of_styles = TilePlanner(self._source, terms) if seamless else self._planner
+        self._targets = Targets(self._source, of_styles, self._planner, self._storage, tile, opacity, seamless)
         self._parts = self._targets.parts(terms, references)
-        self._position_weights = PositionWeights(self._source, self._parts)
+        self._opacity = opacity
+        self._position_weights = PositionWeights(self._source, self._parts, opacity)
         self._size = size_of_result(references)
         self._batch = batch_of_result(references)
         self._recorder = Recorder() if can_be_recorded(encoder, self.losses) else None
@@ -156,7 +166,7 @@ class Objective:
         other._recorder = self._recorder and Recorder()
         other._size, other._batch = size_of_result(references), batch_of_result(references)
         other._parts = self._targets.renewed(self._parts, self._terms, "content", references["content"])
-        other._position_weights = PositionWeights(self._source, other._parts)
+        other._position_weights = PositionWeights(self._source, other._parts, self._opacity)
         return other
 
     def __call__(self, image: Tensor, tile: TileSize = None) -> Tensor:

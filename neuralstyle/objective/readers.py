@@ -18,6 +18,7 @@ from neuralstyle.losses.base import constant_weight
 from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_error
 from neuralstyle.objective.tiling import Span, Tile
+from neuralstyle.objective.wrapping import cut_wrapped
 
 
 def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
@@ -247,7 +248,7 @@ class ErrorReader(SumReader):
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
         """The core's part of the sum. The loss sees the whole view, since it may use neighbours."""
         rows, columns = tile.view(stride)
-        target = cut(self.target, (rows, columns)) if self.aligned else self.target
+        target = cut_wrapped(self.target, (rows, columns)) if self.aligned else self.target
         target = target.to(features) if isinstance(target, Tensor) else target
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         if features.shape[2:] != shape:  # the view was continued
