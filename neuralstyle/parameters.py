@@ -37,8 +37,8 @@ class Smoothed:
     B filters each direction by the weights (1, 2, 1) / 4, or sharply by (-1, 4, 10, 4, -1) / 16; n is the number of
     ``passes``. Beyond the border the picture is mirrored; in a picture that repeats, the other end follows. Both
     filters remove stripes and checkers of single pixels altogether. Of stripes of two pixels the first keeps a half,
-    the second three quarters. So an optimiser cannot paint the weave that some encoders ask for: the compact one's gradient
-    has a grid of two pixels, which later stages do not clear.
+    the second three quarters. So an optimiser cannot paint the weave that some encoders ask for: the compact one's
+    gradient has a grid of two pixels, which later stages do not clear.
 
     Args:
         passes: number of times that the filter is applied.
