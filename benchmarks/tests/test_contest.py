@@ -1,0 +1,179 @@
+"""The contest of methods: its files and tables, and the whole of it on tiny pictures."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from neuralstyle import samples
+
+QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
+MODULES = ("archive", "contest", "curves", "measures", "methods", "painters", "pairs", "tables")
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
+    """The modules of the comparison, which are programs and no package."""
+    monkeypatch.syspath_prepend(QUALITY)
+    yield {name: importlib.import_module(name) for name in MODULES}
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of pictures, and the pairs of them in pairs.txt."""
+    folder = tmp_path / "pictures"
+    for name, picture in (
+        ("photos/cat", samples.photo().resize((96, 64))),
+        ("paintings/swirl", samples.painting("swirl", size=96)),
+        ("paintings/mosaic", samples.painting("mosaic", size=96)),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{name}.png")
+    (folder / "unused.png").write_bytes(b"")
+    (tmp_path / "pairs.txt").write_text("photos/cat paintings/swirl free empty\nphotos/cat paintings/mosaic  # flat\n")
+    return folder
+
+
+def record(pair: str, method: str, style: float = 0.3, structure: float = 0.5, **more: Any) -> dict[str, Any]:
+    scores = {"style": style, "sliced": style / 2, "structure": structure, "grid": 0.0}
+    found = {"pair": pair, "method": method, "strength": 0.5, "size": 96, "kinds": [], "scores": scores}
+    return found | {"evaluations": 3, "seconds": 2.0, "painted": 2.0} | more
+
+
+def test_the_whole_of_it_and_again_from_where_it_ended(pictures: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    command = [sys.executable, str(QUALITY / "contest.py"), str(pictures), str(results)]
+    command += ["--pairs", str(tmp_path / "pairs.txt"), "--size", "96", "--threads", "1"]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+
+    done = run("--methods", "preview:1", "risser:1", "--first", "1", "--archive", str(tmp_path / "out" / "all.tar"))
+    assert done.returncode == 0, done.stderr
+    first, second = records = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [each["method"] for each in records] == ["preview:1", "risser:1"]
+    assert (first["kinds"], first["strength"], first["device"]) == (["free", "empty"], 0.5, "cpu")
+    assert first["scores"]["style"] > 0
+    assert second["evaluations"] == 3  # one at each size
+    assert "Means of photographs with large empty places" in done.stdout
+    with tarfile.open(tmp_path / "out" / "all-1.tar") as archive:
+        names = archive.getnames()
+    assert names[0] == "results.jsonl"
+    assert f"results/{Path(first['picture']).stem}.jpg" in names
+    assert "results/inputs/content-cat-96.jpg" in names
+    # A line that was cut off is painted again, and nothing else is.
+    results.write_text(results.read_text()[:-40])
+    again = run("--methods", "preview:1", "risser:1", "--kinds", "empty")
+    assert "1 painted, 0 failed, 0 left" in again.stderr
+    assert "left out 1 lines" in again.stderr
+    assert "| cat x swirl | risser:1 |" in again.stdout
+    late = run("--methods", "preview:1", "--seconds", "0")
+    assert "0 painted, 0 failed, 1 left" in late.stderr
+    broken = run("--methods", "preview:1", "--label", "odd", "--option", "nonsense=1")
+    assert broken.returncode == 1
+    assert "preview:1 (odd), strength 0.5 FAILED: TypeError" in broken.stderr
+    unknown = run("--methods", "crowsen")
+    assert unknown.returncode == 2
+    assert "unknown method crowsen; known are preview, draft, standard, crowson, pastiche" in unknown.stderr
+
+
+def test_pairs_have_kinds_and_are_collected(modules: dict[str, ModuleType], pictures: Path, tmp_path: Path) -> None:
+    swirl, mosaic = pairs = modules["pairs"].list_pairs(tmp_path / "pairs.txt", pictures, pictures)
+    assert (swirl.name, swirl.kinds) == ("cat x swirl", ("free", "empty"))
+    assert (mosaic.name, mosaic.kinds) == ("cat x mosaic", ())
+    modules["contest"].collect(pairs, pictures, tmp_path / "there")
+    found = sorted(file.relative_to(tmp_path / "there").as_posix() for file in (tmp_path / "there").rglob("*.*"))
+    assert found == ["paintings/mosaic.png", "paintings/swirl.png", "photos/cat.png"]
+
+
+def test_sixteen_pairs_have_what_the_comparison_needs(modules: dict[str, ModuleType]) -> None:
+    lines = [line.split() for line in modules["pairs"].SIXTEEN.read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) == len({(content, style) for content, style, *_ in lines}) == 16
+    kinds = [kind for _, _, *kinds in lines for kind in kinds]
+    assert kinds.count("empty") == 5
+    assert {"drawing", "flat", "saturated", "dark", "face", "sky", "architecture", "mosaic", "free"} <= set(kinds)
+
+
+def test_results_are_merged_with_their_pictures(modules: dict[str, ModuleType], tmp_path: Path) -> None:
+    contest = modules["contest"]
+    mine, other = tmp_path / "mine.jsonl", tmp_path / "sub" / "other.jsonl"
+    contest.add(mine, [record("a x b", "standard", 0.1)])
+    (tmp_path / "sub" / "other" / "inputs").mkdir(parents=True)
+    contest.add(other, [record("a x b", "standard", 0.9), record("a x b", "nnst")])
+    for name in ("a.png", "inputs/b.jpg"):
+        (other.with_suffix("") / name).write_bytes(b"picture")
+    contest.merge(mine, [other])
+    kept = contest.read_results(mine)
+    assert [(each["method"], each["scores"]["style"]) for each in kept] == [("standard", 0.1), ("nnst", 0.3)]
+    assert (mine.with_suffix("") / "a.png").exists()
+    assert (mine.with_suffix("") / "inputs" / "b.jpg").exists()
+    with pytest.raises(SystemExit, match="there is no file"):
+        contest.merge(mine, [tmp_path / "none.jsonl"])
+
+
+def test_options_are_python_values_or_text(modules: dict[str, ModuleType]) -> None:
+    found = modules["contest"].options_of(["tile=64", "color=match", "result=None"])
+    assert found == {"tile": 64, "color": "match", "result": None}
+    with pytest.raises(SystemExit, match="NAME=VALUE"):
+        modules["contest"].options_of(["tile"])
+
+
+def test_archives_are_cut_into_parts(modules: dict[str, ModuleType], tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for number in range(6):
+        Image.effect_noise((128, 128), 80).save(folder / f"{number}.png")
+    (tmp_path / "results.jsonl").write_text("{}\n")
+    (tmp_path / "all-7.tar").write_bytes(b"of an earlier call")
+    limit = 0.08
+    parts = modules["archive"].pack(tmp_path / "results.jsonl", folder, tmp_path / "all.tar", part_mib=limit)
+    assert len(parts) > 1
+    assert all(part.stat().st_size <= limit * 2**20 for part in parts)
+    assert sorted(tmp_path.glob("*.tar")) == parts
+    names = []
+    for part in parts:
+        with tarfile.open(part) as archive:
+            names += archive.getnames()
+    assert names == ["results.jsonl", *(f"results/{number}.jpg" for number in range(6))]
+
+
+def test_means_are_those_of_methods_with_all_pairs(modules: dict[str, ModuleType]) -> None:
+    records = [record(pair, method) for pair in ("a x b", "c x d") for method in ("standard", "nnst")]
+    records += [record("a x b", "crowson", kinds=["empty"])]
+    text = modules["tables"].report(records)
+    assert "Means over 2 pairs." in text
+    assert "Left out are methods with fewer pairs than 2: crowson 1." in text
+    assert "| a x b | crowson | 0.300 |" in text  # of every picture
+
+
+def test_curves_over_strength_are_compared(modules: dict[str, ModuleType]) -> None:
+    records = [
+        record("a x b", method, factor * structure, structure, strength=1 - structure)
+        for method, factor in (("standard", 0.5), ("crowson", 1.0))
+        for structure in (0.3, 0.5, 0.7)
+    ]
+    text = modules["tables"].report(records)
+    assert "lower than crowson at 96 px on 1 of 1 pairs" in text
+    assert text.count("standard against the others") == 2  # by both distances
+    assert "against the others" not in modules["tables"].report(records[:3])
+
+
+def test_numbers_behind_methods(modules: dict[str, ModuleType]) -> None:
+    split = modules["painters"].split
+    assert split("crowson:80") == ("crowson", 80)
+    assert split("li-wand") == ("li-wand", None)
+    for wrong in ("standard:0", "standard:x"):
+        with pytest.raises(ValueError, match="number of evaluations"):
+            split(wrong)
