@@ -110,7 +110,7 @@ class Painter:
         options = recipe | dict(work.options)
         schedule = options.pop("schedule", name if name in OURS else "standard")
         stages = self._stages(schedule, work.size, iterations, options.get("losses"), options.get("encoder"))
-        content, style = load_image(work.content, work.size).to(self.device), load_image(work.style).to(self.device)
+        content, style = load_image(work.content, work.size), load_image(work.style)
         seen = 0
 
         def count(_: Any) -> None:

@@ -333,5 +333,5 @@ def test_pictures_on_a_gpu_are_measured_there() -> None:
     painting = load_image(samples.painting("swirl", size=128))
     there = metrics.compare(photo.cuda(), painting.cuda(), {"it": photo.cuda()})["it"]
     here = metrics.compare(photo, painting, {"it": photo})["it"]
-    for name, value in asdict(here).items():
+    for name, value in dataclasses.asdict(here).items():
         assert getattr(there, name) == pytest.approx(value, rel=1e-3, abs=1e-3), name
