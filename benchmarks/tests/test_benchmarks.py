@@ -197,7 +197,7 @@ def test_every_recipe_has_a_row_to_fill_in(monkeypatch: pytest.MonkeyPatch) -> N
 
     module = _program("recipes", monkeypatch)
     page = (BENCHMARKS.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
-    scores = metrics.Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0)
+    scores = metrics.Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0, 0)
     cells = [*module.figures(61.4, scores), "picture"]
     assert cells == ["61", "0.600", "0.72", "0.410", "0.200", "0.030", "picture"]
     filled = module.filled(page, dict.fromkeys(RECIPES, cells))
