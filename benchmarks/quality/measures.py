@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -15,7 +14,7 @@ SHOWN = ("style", "sliced", "structure", "grid", "color", "ghosts", "grain", "fl
 
 
 def measure(picture: Image.Image, content: Tensor, style: Tensor, device: str) -> dict[str, float]:
-    """Every measure of ``neuralstyle.metrics``, by name; ``ghosts`` only if this version has it."""
+    """Every measure of ``neuralstyle.metrics``, by name."""
     from neuralstyle import load_image
 
     image = load_image(picture)
@@ -31,10 +30,4 @@ def measure(picture: Image.Image, content: Tensor, style: Tensor, device: str) -
 def _all(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
     from neuralstyle import metrics
 
-    found = asdict(metrics.compare(content, style, {"": image})[""])
-    ghosts: Any = getattr(metrics, "ghosts", None)
-    if ghosts is not None and "ghosts" not in found:
-        given = {"content": content, "photo": content, "style": style, "painting": style}
-        named = list(inspect.signature(ghosts).parameters)[1:]
-        found["ghosts"] = float(ghosts(image, **{name: given[name] for name in named if name in given}))
-    return found
+    return asdict(metrics.compare(content, style, {"": image})[""])
