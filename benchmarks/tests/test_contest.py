@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from neuralstyle import samples
@@ -52,15 +54,12 @@ def record(pair: str, method: str, style: float = 0.3, structure: float = 0.5, *
     return found | {"evaluations": 3, "seconds": 2.0, "painted": 2.0} | more
 
 
-def test_the_whole_of_it_and_again_from_where_it_ended(pictures: Path, tmp_path: Path) -> None:
+def test_the_whole_of_it_in_processes(pictures: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
-    command = [sys.executable, str(QUALITY / "contest.py"), str(pictures), str(results)]
-    command += ["--pairs", str(tmp_path / "pairs.txt"), "--size", "96", "--threads", "1"]
-
-    def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *more], capture_output=True, text=True, check=False)
-
-    done = run("--methods", "preview:1", "risser:1", "--first", "1", "--archive", str(tmp_path / "out" / "all.tar"))
+    command = [sys.executable, str(QUALITY / "contest.py"), str(pictures), str(results), "--threads", "1"]
+    command += ["--pairs", str(tmp_path / "pairs.txt"), "--size", "96", "--first", "1"]
+    command += ["--methods", "preview:1", "risser:1", "--archive", str(tmp_path / "out" / "all.tar")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     first, second = records = [json.loads(line) for line in results.read_text().splitlines()]
     assert [each["method"] for each in records] == ["preview:1", "risser:1"]
@@ -73,20 +72,61 @@ def test_the_whole_of_it_and_again_from_where_it_ended(pictures: Path, tmp_path:
     assert names[0] == "results.jsonl"
     assert f"results/{Path(first['picture']).stem}.jpg" in names
     assert "results/inputs/content-cat-96.jpg" in names
-    # A line that was cut off is painted again, and nothing else is.
-    results.write_text(results.read_text()[:-40])
-    again = run("--methods", "preview:1", "risser:1", "--kinds", "empty")
-    assert "1 painted, 0 failed, 0 left" in again.stderr
-    assert "left out 1 lines" in again.stderr
-    assert "| cat x swirl | risser:1 |" in again.stdout
-    late = run("--methods", "preview:1", "--seconds", "0")
-    assert "0 painted, 0 failed, 1 left" in late.stderr
-    broken = run("--methods", "preview:1", "--label", "odd", "--option", "nonsense=1")
-    assert broken.returncode == 1
-    assert "preview:1 (odd), strength 0.5 FAILED: TypeError" in broken.stderr
-    unknown = run("--methods", "crowsen")
-    assert unknown.returncode == 2
-    assert "unknown method crowsen; known are preview, draft, standard, crowson, pastiche" in unknown.stderr
+
+
+@pytest.fixture
+def run(
+    modules: dict[str, ModuleType], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., int]]:
+    """Run the program on the pair of the cat and the swirl, in this process; its exit status."""
+
+    def in_threads(jobs: int, _: object, start: Callable[..., None], options: tuple[Any, ...]) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(jobs, initializer=start, initargs=options)
+
+    def run(*more: str) -> int:
+        command = ["contest.py", str(pictures), str(tmp_path / "results.jsonl"), "--pairs", str(tmp_path / "pairs.txt")]
+        monkeypatch.setattr(sys, "argv", [*command, "--size", "96", "--threads", "1", "--first", "1", *more])
+        with pytest.raises(SystemExit) as ended:
+            modules["contest"].main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    monkeypatch.setattr(modules["contest"], "ProcessPoolExecutor", in_threads)
+    threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(threads)
+
+
+def test_a_run_continues_where_it_ended(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.jsonl"
+    methods = ("--methods", "preview:1", "johnson:1")
+    assert run(*methods) == 0
+    whole = results.read_text()
+    results.write_text(whole[:-40])  # the last line was cut off
+    capsys.readouterr()
+    assert run(*methods, "--kinds", "empty") == 0
+    printed = capsys.readouterr()
+    assert "1 painted, 0 failed, 0 left" in printed.err
+    assert "left out 1 lines that are not whole" in printed.err
+    assert "| cat x swirl | johnson:1 |" in printed.out
+    assert run("--methods", "draft", "--seconds", "0") == 0
+    assert "0 painted, 0 failed, 1 left" in capsys.readouterr().err
+
+
+def test_what_fails_is_named_and_the_rest_goes_on(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--methods", "preview:1", "draft:1", "--label", "odd", "--option", "nonsense=1") == 1
+    printed = capsys.readouterr().err
+    assert "preview:1 (odd), strength 0.5 FAILED: TypeError" in printed
+    assert "0 painted, 2 failed, 0 left" in printed
+    assert run("--methods", "preview:1", "--option", "color=luminance") == 2
+    assert "--option needs --label" in capsys.readouterr().err
+    assert run("--methods", "crowsen") == 2
+    assert "unknown method crowsen; known are preview, draft, standard, crowson, past" in capsys.readouterr().err
+    assert not (tmp_path / "results.jsonl").exists()
 
 
 def test_pairs_have_kinds_and_are_collected(modules: dict[str, ModuleType], pictures: Path, tmp_path: Path) -> None:
