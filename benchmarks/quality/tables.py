@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curves import means, table, verdicts
+from curves import compare, group, means, table, verdicts
 from measures import SHOWN
 
 OURS = "standard"
 BALANCED = 0.5
+DISTANCES = {"style": "Gram matrices", "sliced": "sliced Wasserstein"}
 Record = Mapping[str, Any]
 
 
@@ -66,6 +68,29 @@ def over_strength(records: Sequence[Record]) -> list[str]:
         return []
     chosen = [record for record in records if record["method"] in several]
     return [
-        f"Style distance by {said} at equal structure, {OURS} against the others:\n\n{verdicts(chosen, OURS, name)}"
-        for name, said in (("style", "Gram matrices"), ("sliced", "sliced Wasserstein"))
+        f"At equal structure:\n\n{by_both(chosen)}",
+        *(
+            f"Style distance by {said} at equal structure, {OURS} against the others:\n\n{verdicts(chosen, OURS, name)}"
+            for name, said in DISTANCES.items()
+        ),
     ]
+
+
+def by_both(records: Sequence[Record]) -> str:
+    """On how many pairs ours is nearer to the style by both distances, and the share of the other's time it takes."""
+    curves = [group(records, name) for name in DISTANCES]
+    nearer: dict[str, list[bool]] = {}
+    for place, methods in curves[0].items():
+        for name in methods:
+            if name != OURS and OURS in methods:
+                both = [compare(each[place][OURS], each[place][name])["better"] for each in curves]
+                nearer.setdefault(name, []).append(all(both))
+    seconds = {
+        name: statistics.fmean(record["seconds"] for record in records if record["method"] == name)
+        for name in (OURS, *nearer)
+    }
+    return "\n".join(
+        f"{OURS} is nearer than {name} by both distances on {sum(found)} of {len(found)} pairs, in "
+        f"{seconds[OURS] / seconds[name]:.2f} times its seconds"
+        for name, found in nearer.items()
+    )

@@ -207,6 +207,12 @@ def test_curves_over_strength_are_compared(modules: dict[str, ModuleType]) -> No
     text = modules["tables"].report(records)
     assert "lower than crowson at 96 px on 1 of 1 pairs" in text
     assert text.count("standard against the others") == 2  # by both distances
+    assert "standard is nearer than crowson by both distances on 1 of 1 pairs, in 1.00 times its seconds" in text
+    for each in records:
+        each["scores"]["sliced"] = 0.1 if each["method"] == "crowson" else 0.2
+        each["seconds"] = 8.0 if each["method"] == "crowson" else 2.0
+    text = modules["tables"].report(records)
+    assert "by both distances on 0 of 1 pairs, in 0.25 times its seconds" in text
     assert "against the others" not in modules["tables"].report(records[:3])
 
 
