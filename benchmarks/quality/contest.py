@@ -224,6 +224,8 @@ def options_of(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def parse() -> argparse.Namespace:
+    from neuralstyle.machine.devices import find_device
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_argument = parser.add_argument
     add_argument("pictures", type=Path, help="folder below which the pictures of the pairs are")
@@ -259,6 +261,11 @@ def parse() -> argparse.Namespace:
         parser.error(f"unknown method {', '.join(unknown)}; known are {', '.join(known())}")
     if options.jobs < 1:
         parser.error(f"--jobs is at least 1, received {options.jobs}")
+    if not (options.report or options.collect):
+        try:
+            find_device(options.device)
+        except ValueError as error:
+            parser.error(str(error))
     if not all(0 <= strength <= 1 for strength in options.strengths):
         parser.error(f"--strengths are from 0 to 1, received {options.strengths}")
     options.threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)

@@ -126,6 +126,8 @@ def test_what_fails_is_named_and_the_rest_goes_on(
     assert "--option needs --label" in capsys.readouterr().err
     assert run("--methods", "crowsen") == 2
     assert "unknown method crowsen; known are preview, draft, standard, crowson, past" in capsys.readouterr().err
+    assert run("--device", "nowhere") == 2
+    assert "device 'nowhere' is not available here" in capsys.readouterr().err
     assert not (tmp_path / "results.jsonl").exists()
 
 
