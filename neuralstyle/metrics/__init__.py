@@ -7,6 +7,7 @@ optimised for.
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
 from neuralstyle.metrics.comparison import Scores, compare, table
 from neuralstyle.metrics.features import content_distance, structure, style_distance
+from neuralstyle.metrics.ghosts import ghost_contrast
 from neuralstyle.metrics.pixels import color_distance, spectrum_distance
 from neuralstyle.metrics.random_filters import RandomFilters
 
@@ -17,6 +18,7 @@ __all__ = [
     "compare",
     "content_distance",
     "flat_area",
+    "ghost_contrast",
     "grid_energy",
     "high_frequency_excess",
     "spectrum_distance",

@@ -12,6 +12,7 @@ from neuralstyle.images import Picture, Size, load_image
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
 from neuralstyle.metrics.features import content_distance, structure, style_distance
+from neuralstyle.metrics.ghosts import ghost_contrast
 from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE, color_distance, spectrum_distance
 from neuralstyle.metrics.references import with_style
 
@@ -25,6 +26,7 @@ BEST = {
     "grain": "near 0",
     "grid": "low",
     "flat": "low",
+    "ghosts": "low",
 }
 """Which values of each measure are good."""
 
@@ -35,8 +37,8 @@ class Scores:
 
     ``style`` and ``sliced`` are ``style_distance`` by Gram matrices and by sliced Wasserstein, ``content`` is
     ``content_distance``, ``structure`` is ``structure``, ``color`` is ``color_distance`` from the style, ``spectrum``
-    is ``spectrum_distance``, ``grain`` is ``high_frequency_excess`` over style and content, ``grid`` is ``grid_energy``
-    and ``flat`` is ``flat_area``.
+    is ``spectrum_distance``, ``grain`` is ``high_frequency_excess`` over style and content, ``grid`` is
+    ``grid_energy``, ``flat`` is ``flat_area`` and ``ghosts`` is ``ghost_contrast``.
 
     Example:
         ```python
@@ -61,6 +63,7 @@ class Scores:
     grain: float
     grid: float
     flat: float
+    ghosts: float
 
 
 @plain_torch()
@@ -119,6 +122,7 @@ def compare(
                 grain=high_frequency_excess(image, painting, photograph),
                 grid=grid_energy(whole),
                 flat=flat_area(image, painting),
+                ghosts=ghost_contrast(image, painting, photograph),
             )
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
@@ -145,7 +149,7 @@ def table(scores: Mapping[str, Scores]) -> str:
         ```python
         from neuralstyle.metrics import Scores, table
 
-        print(table({"a.png": Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0)}))  # a.png  0.410
+        print(table({"a.png": Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0, 0)}))  # a.png  0.410
         ```
 
     """

@@ -339,6 +339,7 @@ ATTACKS: dict[str, Attack] = {
     "high_frequency_excess": (lambda x: metrics.high_frequency_excess(x, GOOD), NO_PICTURES),
     "grid_energy": (metrics.grid_energy, NO_PICTURES),
     "flat_area": (lambda x: metrics.flat_area(x, GOOD), NO_PICTURES),
+    "ghost_contrast": (lambda x: metrics.ghost_contrast(x, GOOD, GOOD), NO_PICTURES),
     "compare": (lambda x: metrics.compare(GOOD, GOOD, x), NO_WORDS),
     "table": (metrics.table, NO_WORDS),
     "RandomFilters": (metrics.RandomFilters, NO_WHOLE_NUMBERS),
