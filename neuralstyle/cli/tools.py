@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,20 @@ def _compare(options: argparse.Namespace) -> int:
     printing.say(metrics.table(scores))
     if options.size is None and len(sizes) > 1:
         printing.warn("the pictures differ in size, and values depend on it; --size measures all at one")
+    return 0
+
+
+def _regions(options: argparse.Namespace) -> int:
+    from neuralstyle.regions import auto_regions, save_regions
+
+    found = auto_regions(options.content, options.style)
+    if len(found) == 1:
+        return 0  # a warning has said why
+    files = [str(path) for path in save_regions(found, options.output, overwrite=options.overwrite)]
+    printing.say("look at the regions and masks, change them if you like, and paint with")
+    painted = [options.content, *len(found) * [options.style], "-o", "OUT"]
+    words = ["stylize", *painted, "--regions", *files[::2], "--masks", *files[1::2]]
+    printing.say(f"neuralstyle {shlex.join(words)}")
     return 0
 
 
@@ -129,6 +144,19 @@ COMMANDS = (
                     suffixes=(".json",),
                 ),
                 OVERWRITE,
+            )
+        },
+    ),
+    Command(
+        "regions",
+        "find the quiet parts of a photograph, and the ground of a painting that fits there",
+        _regions,
+        arguments=(_CONTENT, _STYLE),
+        options={
+            "output": (
+                replace(OUTPUT, does="save regions and masks in this folder", metavar="FOLDER", writes="folder"),
+                OVERWRITE,
+                replace(MAX_MEGAPIXELS, everyday=True),
             )
         },
     ),
