@@ -44,6 +44,7 @@ class PlannedStage:
         losses: the losses to minimise.
         cost: time of an evaluation per pixel, relative to VGG-19.
         parameters: what the optimiser changes; None: the pixels.
+        added: names of the losses that the call has not: those that the stage adds.
 
     """
 
@@ -55,6 +56,7 @@ class PlannedStage:
     losses: LossSum
     cost: float
     parameters: Parameterization | None = None
+    added: tuple[str, ...] = ()
 
     @property
     def through(self) -> str:
@@ -204,12 +206,28 @@ def resolve_stages(
         check_losses(minimised, network, references)
         height, width = shape(stage.size)
         planned.append(
-            PlannedStage(stage.size, height, width, stage.iterations, network, minimised, stage.cost, stage.parameters)
+            PlannedStage(
+                stage.size,
+                height,
+                width,
+                stage.iterations,
+                network,
+                minimised,
+                stage.cost,
+                stage.parameters,
+                _added(minimised, losses),
+            )
         )
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]
     for each in kept:
         each.check(styles, tile)
     return tuple(kept), [_left_out(stage) for stage in planned if stage not in kept]
+
+
+def _added(minimised: LossSum, losses: LossSum) -> tuple[str, ...]:
+    """Return the names of the losses of a stage that those of the call have not, at any weight."""
+    given = {repr(term.loss) for term in losses}
+    return tuple(name for name, term in zip(minimised.names, minimised, strict=True) if repr(term.loss) not in given)
 
 
 def _left_out(stage: PlannedStage) -> str:
