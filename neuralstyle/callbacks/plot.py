@@ -62,11 +62,16 @@ def plot_losses(
     figure = _figure()(figsize=(8, 5), layout="constrained") if axes is None else axes.figure
     _draw(figure.subplots() if axes is None else axes, rows, name)
     if path is not None:
-        from PIL import Image
-
-        with Image.open(io.BytesIO(_png(figure))) as picture:
-            save_image(picture, path, overwrite=overwrite)
+        save_figure(figure, path, overwrite)
     return figure
+
+
+def save_figure(figure: Any, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Save a figure of matplotlib as a picture; see ``save_image``."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(_png(figure))) as picture:
+        save_image(picture, path, overwrite=overwrite)
 
 
 def check_plot() -> None:

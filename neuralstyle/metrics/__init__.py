@@ -5,7 +5,7 @@ optimised for.
 """
 
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
-from neuralstyle.metrics.comparison import Comparison, Scores, compare, table
+from neuralstyle.metrics.comparison import PUBLISHED, Comparison, Scores, compare, table
 from neuralstyle.metrics.curve import Curve
 from neuralstyle.metrics.features import content_distance, structure, style_distance
 from neuralstyle.metrics.measure import Measure
@@ -14,6 +14,7 @@ from neuralstyle.metrics.published import cfsd, lpips, sifid, style_cosine
 from neuralstyle.metrics.random_filters import RandomFilters
 
 __all__ = [
+    "PUBLISHED",
     "Comparison",
     "Curve",
     "Measure",
