@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuralstyle._stopping import stopping
 from neuralstyle._words import SCHEDULE_NAMES
 from neuralstyle.cli import printing
 from neuralstyle.cli.options import DEVICE, MAX_MEGAPIXELS, OVERWRITE, QUIET
@@ -113,7 +112,6 @@ def _swept(options: argparse.Namespace, size: int) -> dict[str, Scores]:
     from neuralstyle.metrics import Scores
 
     chosen: dict[str, Any] = {"schedule": options.schedule or SWEEP_SCHEDULE, "device": options.device}
-    stopping.begin()
     found = sweep(
         options.content, options.style, strengths=options.sweep, size=size, progress=not options.quiet, **chosen
     )

@@ -50,7 +50,7 @@ class _End:
 def _sheet(options: argparse.Namespace) -> int:
     from neuralstyle import distributed
     from neuralstyle.cli.arguments import given, painting_arguments, recipe_arguments
-    from neuralstyle.many import sheet
+    from neuralstyle.many import contact_sheet
     from neuralstyle.many.sheet import check_sheet
 
     if distributed.is_writer():
@@ -64,7 +64,13 @@ def _sheet(options: argparse.Namespace) -> int:
         arguments["losses"] = _losses(options, recipe)
     varied = given(options, "style_weights", "strengths", "scales", "seeds", "color")
     make = partial(
-        sheet, options.photos, options.style, **varied, **arguments, cells=options.cells, overwrite=options.overwrite
+        contact_sheet,
+        options.photos,
+        options.style,
+        **varied,
+        **arguments,
+        cells=options.cells,
+        overwrite=options.overwrite,
     )
     started = time.monotonic()
     stopping.begin()
@@ -97,6 +103,8 @@ def _painted(make: Callable[[], Sheet]) -> _End:
     except BaseException as error:
         found: Sheet | None = getattr(error, "sheet", None)
         if found is None or not found.cells:
+            if isinstance(error, KeyboardInterrupt):
+                error.args = ()  # which would speak of the picture that was not finished
             raise
         if isinstance(error, KeyboardInterrupt) or stopping.code is not None:
             return _End(found, "stopped", "stopped", stopping.code or exit_code(error))

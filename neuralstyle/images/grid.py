@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuralstyle._errors import brief, whole_number
 from neuralstyle.images.labels import line_height, width_of, wrap, write
-from neuralstyle.images.reading import Picture, load_image
+from neuralstyle.images.reading import Picture, load_fitted, load_image
 from neuralstyle.images.sizes import MIN_SIDE
 from neuralstyle.images.writing import to_pil
 from neuralstyle.machine.surroundings import plain_torch
@@ -21,6 +21,7 @@ MOST_PIXELS = 2**28
 """Pixels that a grid may have, 256 megapixels."""
 
 _PAPER, _INK, _EMPTY = (255, 255, 255), (30, 30, 30), (236, 236, 236)
+_GRID_ASPECT = 1.5
 _TITLE_WIDTH = 0.8  # most of a cell's side that a label without a picture is wide
 _SMALLEST_TEXT, _LARGEST_TEXT = 11, 40  # pixels
 
@@ -32,13 +33,13 @@ class Tile:
     Attributes:
         picture: the picture, or None.
         title: the text below it, or in its place.
-        is_empty: whether it is the place of a picture that is not there.
+        blank: the (width, height) of the place of a picture that is not there, or None.
 
     """
 
     picture: Image.Image | None = None
     title: str = ""
-    is_empty: bool = False
+    blank: tuple[int, int] | None = None
 
 
 @plain_torch()
@@ -77,7 +78,7 @@ def grid(
     loaded = [load_image(picture) for picture in pictures]
     longest = min(512, max(max(picture.shape[2:]) for picture in loaded)) if side is None else side
     whole_number("side", longest, MIN_SIDE, hint=" pixels")
-    tiles = [Tile(to_pil(load_image(picture, longest)), name) for picture, name in zip(loaded, names, strict=True)]
+    tiles = [Tile(thumbnail(picture, longest), name) for picture, name in zip(loaded, names, strict=True)]
     return draw(arrange(tiles, columns), longest)
 
 
@@ -85,6 +86,17 @@ def arrange(tiles: Sequence[Tile], columns: int | None = None) -> list[Sequence[
     """Break a list of tiles into rows of ``columns`` each; None: as many as make it about 3 : 2."""
     across = _columns(tiles) if columns is None else whole_number("columns", columns, 1)
     return [tiles[start : start + across] for start in range(0, len(tiles), across)]
+
+
+@plain_torch()
+def thumbnail(picture: Picture, side: int) -> Image.Image:
+    """Load a picture at a longest side in pixels, however narrow it is."""
+
+    def fit(height: int, width: int) -> tuple[int, int]:
+        scale = side / max(height, width)
+        return max(1, round(scale * height)), max(1, round(scale * width))
+
+    return to_pil(load_fitted(picture, fit))
 
 
 def draw(rows: Sequence[Sequence[Tile]], side: int, heading: str = "") -> Image.Image:
@@ -102,7 +114,7 @@ def draw(rows: Sequence[Sequence[Tile]], side: int, heading: str = "") -> Image.
     size = min(_LARGEST_TEXT, max(_SMALLEST_TEXT, side // 18))
     gap = max(6, side // 24)
     widths = [_width([row[k] for row in rows if k < len(row)], side, size) for k in range(max(map(len, rows)))]
-    heights = [max((_sides(tile, side)[1] for tile in row), default=0) for row in rows]
+    heights = [max((_sides(tile)[1] for tile in row), default=0) for row in rows]
     labels = [[wrap(tile.title, size, width) for tile, width in zip(row, widths, strict=False)] for row in rows]
     depths = [
         max((len(lines) for lines, tile in zip(texts, row, strict=True) if height == 0 or _has_label(tile)), default=0)
@@ -120,7 +132,7 @@ def draw(rows: Sequence[Sequence[Tile]], side: int, heading: str = "") -> Image.
     for row, texts, tall, deep in zip(rows, labels, heights, depths, strict=True):
         left = gap
         for tile, lines, wide in zip(row, texts, widths, strict=False):
-            _place(sheet, pen, tile, lines, (left, top, wide, tall), (side, size, gap // 2))
+            _place(sheet, pen, tile, lines, (left, top, wide, tall), (size, gap // 2))
             left += wide + gap
         top += tall + deep + gap + (gap // 2 if deep else 0)
     return sheet
@@ -132,16 +144,16 @@ def _place(
     tile: Tile,
     lines: list[str],
     box: tuple[int, int, int, int],
-    measures: tuple[int, int, int],
+    measures: tuple[int, int],
 ) -> None:
     """Draw a tile into its box, (left, top, width, height of the pictures of its row)."""
-    (left, top, wide, tall), (side, size, gap) = box, measures
+    (left, top, wide, tall), (size, gap) = box, measures
     middle = left + wide / 2
-    width, height = _sides(tile, side)
+    width, height = _sides(tile)
     at = (round(middle - width / 2), top + tall - height)  # just above the label
     if tile.picture is not None:
         sheet.paste(tile.picture, at)
-    elif tile.is_empty:
+    elif tile.blank is not None:
         pen.rectangle((*at, at[0] + width - 1, at[1] + height - 1), fill=_EMPTY)
     if tile.picture is not None:
         write(pen, lines, middle, top + tall + gap, size, _INK)
@@ -149,11 +161,11 @@ def _place(
         write(pen, lines, middle, top + max(0, tall - len(lines) * line_height(size)) / 2, size, _INK)
 
 
-def _sides(tile: Tile, side: int) -> tuple[int, int]:
+def _sides(tile: Tile) -> tuple[int, int]:
     """The (width, height) of what a tile shows."""
     if tile.picture is not None:
         return tile.picture.size
-    return (side, side // 2) if tile.is_empty else (0, 0)
+    return tile.blank or (0, 0)
 
 
 def _has_label(tile: Tile) -> bool:
@@ -162,16 +174,21 @@ def _has_label(tile: Tile) -> bool:
 
 def _width(column: Sequence[Tile], side: int, size: int) -> int:
     """The width of a column: of its pictures, or without any of its text."""
-    pictures = max((_sides(tile, side)[0] for tile in column), default=0)
+    pictures = max((_sides(tile)[0] for tile in column), default=0)
     texts = [min(round(_TITLE_WIDTH * side), width_of(tile.title, size)) for tile in column if tile.title]
     return max(pictures, min(max(texts, default=0), pictures or side), 1)
 
 
 def _columns(tiles: Sequence[Tile]) -> int:
-    """The number of columns that makes a grid about 3 : 2."""
-    sides = [_sides(tile, MIN_SIDE) for tile in tiles]
-    aspect = max(1, sum(height for _, height in sides)) / max(1, sum(width for width, _ in sides))
-    return max(1, min(len(tiles), math.ceil(math.sqrt(len(tiles) * 1.5 * aspect) - 1e-9)))
+    """The number of columns that makes a grid about 3 : 2, with few places left empty."""
+    count, sides = len(tiles), [_sides(tile) for tile in tiles]
+    aspect = max(1, sum(width for width, _ in sides)) / max(1, sum(height for _, height in sides))
+
+    def badness(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        return abs(math.log(columns * aspect / rows / _GRID_ASPECT)) + (columns * rows - count) / count
+
+    return min(range(1, count + 1), key=badness)
 
 
 def _check_pixels(width: int, height: int) -> None:
@@ -201,8 +218,8 @@ def _titles(titles: object, count: int) -> list[str]:
     if titles is None:
         return [""] * count
     names = [titles] if isinstance(titles, str) else titles
-    if not isinstance(names, Sequence):
-        raise TypeError(f"titles are a list of texts, one for each image, received {brief(titles)}")
+    if not isinstance(names, Sequence) or isinstance(names, bytes):
+        raise TypeError(f"titles are a list, one for each image, received {brief(titles)}")
     if len(names) != count:
         raise ValueError(f"titles are one for each image: {count} images, received {len(names)}")
     return [str(name) for name in names]

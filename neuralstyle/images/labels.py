@@ -45,12 +45,7 @@ def spelled(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", "".join(_SPELLED.get(letter, letter) for letter in " ".join(text.split())))
     kept = (letter for letter in plain if not unicodedata.combining(letter))
-    return "".join(letter if _is_drawn(letter) else "?" for letter in kept)
-
-
-@cache
-def _is_drawn(letter: str) -> bool:
-    return letter.isascii() or letter == ELLIPSIS
+    return "".join(letter if letter.isascii() else "?" for letter in kept)
 
 
 def wrap(text: str, size: int, width: int, most: int = MOST_LINES) -> list[str]:

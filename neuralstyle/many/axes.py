@@ -114,12 +114,20 @@ def number_axis(name: str, values: Iterable[float] | float | None, label: str, c
     """
     if values is None:
         return Axis(name, ("",), (None,), ("",))
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        values = [values]  # type: ignore[list-item]
-    found = tuple(dict.fromkeys(check(value) for value in values))
+    found = tuple(dict.fromkeys(check(value) for value in _several(values)))
     if not found:
         raise ValueError(f"there is no {name}; give a number at least, or leave it out")
     return Axis(name, tuple(label.format(value) for value in found), found, found)
+
+
+def _several(values: Any) -> list[Any]:
+    """Values one by one; one alone, or what is none at all, is a list of one."""
+    if isinstance(values, (str, bytes, Mapping)):
+        return [values]
+    try:
+        return list(values)
+    except TypeError:  # a number, and a tensor of one
+        return [values]
 
 
 def axes_of(

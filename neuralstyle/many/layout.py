@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from neuralstyle.images import load_image, to_pil
-from neuralstyle.images.grid import Tile, arrange, draw
+from neuralstyle.images.grid import Tile, arrange, draw, thumbnail
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.many.axes import Axis, picture_of
 
@@ -31,7 +30,8 @@ def lay_out(axes: Sequence[Axis], pictures: Sequence[Image.Image], side: int) ->
     for axis in axes:
         count *= len(axis)
     cells = [Tile(picture) for picture in pictures]
-    cells += [Tile(title="not painted", is_empty=True)] * (count - len(cells))
+    blank = pictures[0].size if pictures else (side, side)  # no cell is larger
+    cells += [Tile(title="not painted", blank=blank)] * (count - len(cells))
     varied = [axis for axis in axes if len(axis) > 1]
     fixed = [axis for axis in axes if len(axis) == 1 and axis.is_pictures]
     if not any(axis.is_pictures for axis in varied) and len(varied) < 2:
@@ -56,12 +56,11 @@ def _header(axis: Axis, place: int, side: int) -> Tile:
     """What stands beside a row or above a column."""
     if not axis.is_pictures:
         return Tile(title=axis.labels[place])
-    picture = load_image(picture_of(axis.values[place]), side)
-    return Tile(to_pil(picture), axis.labels[place])
+    return Tile(thumbnail(picture_of(axis.values[place]), side), axis.labels[place])
 
 
 def _titled(cell: Tile, title: str) -> Tile:
-    return Tile(cell.picture, title if cell.picture is not None else f"{title}: {cell.title}", cell.is_empty)
+    return Tile(cell.picture, title if cell.picture is not None else f"{title}: {cell.title}", cell.blank)
 
 
 def _words(axes: Sequence[Axis], places: Sequence[int]) -> str:

@@ -99,9 +99,9 @@ class Sheet:
     Example:
         ```python
         from neuralstyle import samples
-        from neuralstyle.many import Sheet, sheet
+        from neuralstyle.many import Sheet, contact_sheet
 
-        found = sheet(samples.photo(), samples.painting("swirl"), strengths=[0.3, 0.7], size=64, iterations=1)
+        found = contact_sheet(samples.photo(), samples.painting("swirl"), strengths=[0.3, 0.7], size=64, iterations=1)
         assert isinstance(found, Sheet)
         assert [row["strength"] for row in found.rows] == [0.3, 0.7]
         found.save("sheet.pdf")
@@ -180,7 +180,7 @@ def check_sheet(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
 
 
 @interruptible
-def sheet(
+def contact_sheet(
     contents: Picture | Sequence[Picture] | Mapping[str, Picture],
     styles: Picture | Style | Sequence[Picture | Style] | Mapping[str, Any],
     *,
@@ -225,10 +225,10 @@ def sheet(
     Example:
         ```python
         from neuralstyle import samples
-        from neuralstyle.many import sheet
+        from neuralstyle.many import contact_sheet
 
         photo, paintings = samples.photo(), {name: samples.painting(name) for name in ("swirl", "embers")}
-        found = sheet({"meadow": photo}, paintings, strengths=[0.3, 0.7], size=64, iterations=1)
+        found = contact_sheet({"meadow": photo}, paintings, strengths=[0.3, 0.7], size=64, iterations=1)
         found.image()  # a PIL image of 2 x 2 pictures
         ```
 
@@ -240,8 +240,7 @@ def sheet(
     places = list(itertools.product(*(range(len(axis)) for axis in axes)))
     files = [_file(axes, place, number, len(places), cells) for number, place in enumerate(places)]
     _check_files(files, cells, overwrite, [picture_of(value) for axis in axes[:2] for value in axis.values])
-    first = plan(**arguments(_values(axes, places[0]), options), progress=False)  # refuses what can be refused
-    side = first.stages[-1].size
+    side = _refuse(axes, places[0], options)
     lay_out(axes, [], side)  # reads every picture, and refuses a sheet that is too large
     found: list[Cell] = []
     with _bar(len(places), shown) as bar:
@@ -267,6 +266,15 @@ def _check(options: Mapping[str, Any], **varied: object) -> None:
             f"a sheet keeps no state, received state={brief(options['state'])}; with cells= every finished picture is "
             "in a folder"
         )
+
+
+def _refuse(axes: Sequence[Axis], place: Sequence[int], options: Mapping[str, Any]) -> int:
+    """Plan a cell with each of the losses, which refuses what can be refused, and return the longest side of cells."""
+    values, sides = _values(axes, place), set()
+    for losses in next(axis.values for axis in axes if axis.name == "losses"):
+        planned = plan(**arguments({**values, "losses": losses}, options), progress=False)
+        sides.add(planned.stages[-1].size)
+    return max(sides)
 
 
 def _values(axes: Sequence[Axis], place: Sequence[int]) -> dict[str, Any]:
@@ -300,7 +308,7 @@ def _file(
     """The file of a cell: its number, and what is particular to it."""
     labels = [axis.labels[k] for axis, k in zip(axes, place, strict=True) if len(axis) > 1 or axis.is_pictures]
     words = re.sub(r"[^\w.]+", "-", "-".join(labels), flags=re.ASCII)[:120].strip("-.")
-    return Path(folder or "") / f"{number + 1:0{len(str(count))}d}-{words}.png"
+    return Path("" if folder is None else folder) / f"{number + 1:0{len(str(count))}d}-{words}.png"
 
 
 def _check_files(

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from neuralstyle._stopping import interruptible
 from neuralstyle.images import Picture
 from neuralstyle.losses import Loss, LossSum
-from neuralstyle.many.sheet import Measure, Sheet, SheetOptions, sheet
+from neuralstyle.many.sheet import Measure, Sheet, SheetOptions, contact_sheet
 from neuralstyle.metrics.comparison import compare
 from neuralstyle.styles import Style
 
@@ -37,13 +37,14 @@ def sweep(
 ) -> Sheet:
     """Paint one pair with many settings, and measure each result.
 
-    The same as ``sheet`` for one photograph and one painting, with every measure of ``metrics.compare`` in the table.
+    The same as ``contact_sheet`` for one photograph and one painting, with every measure of ``metrics.compare`` in the
+    table.
 
     Args:
         content: the photograph.
         style: the painting.
-        losses: names of ``STYLE_LOSSES``, or a mapping from names of yours to losses, as in ``sheet``. For a sweep of
-            one weight: ``{f"tv {w}": ContentLoss() + 30 * GramStyleLoss() + w * TotalVariationLoss() for w in ...}``.
+        losses: names of ``STYLE_LOSSES``, or a mapping from names of yours to losses, as in ``contact_sheet``. For a
+            sweep of one weight: ``{f"tv {w}": DEFAULT_LOSSES + w * TotalVariationLoss() for w in (1, 10)}``.
         style_weights: factors of the style losses, at least 0.
         strengths: values of ``strength``, from 0 to 1.
         scales: sizes of the strokes, values of ``Style.scale``.
@@ -56,7 +57,7 @@ def sweep(
         for pandas; ``image()`` the labelled pictures; ``cells`` the pictures one by one.
 
     Raises:
-        Exception: as in ``sheet``.
+        Exception: as in ``contact_sheet``.
 
     Example:
         ```python
@@ -70,4 +71,4 @@ def sweep(
 
     """
     varied: dict[str, Any] = {"style_weights": style_weights, "strengths": strengths, "scales": scales, "seeds": seeds}
-    return sheet([content], [style], losses=losses, measure=measure, **varied, **options)
+    return contact_sheet([content], [style], losses=losses, measure=measure, **varied, **options)
