@@ -22,6 +22,7 @@ from neuralstyle._words import Color
 from neuralstyle.files import Read, Write, check_paths, check_target, writing
 from neuralstyle.images import Picture, Size, save_image
 from neuralstyle.images.formats import WRITTEN
+from neuralstyle.images.grid import thumbnail
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.many.axes import Axis, arguments, axes_of, picture_of
 from neuralstyle.many.layout import lay_out
@@ -210,7 +211,8 @@ def contact_sheet(
         seeds: seeds of the noise; they matter with ``init="noise"`` and the like.
         cells: a folder in which each cell is saved as a PNG as soon as it is painted; None: none.
         overwrite: replace files of cells that exist.
-        measure: from a result, its photograph and its painting to values by name, for the table.
+        measure: from a result, its photograph and its painting to values by name, for the table. Before the work it is
+            called once with the photograph as the result, so that what it refuses is known.
         **options: as in ``stylize``, the same for all; ``size`` is that of each cell.
 
     Returns:
@@ -240,8 +242,7 @@ def contact_sheet(
     places = list(itertools.product(*(range(len(axis)) for axis in axes)))
     files = [_file(axes, place, number, len(places), cells) for number, place in enumerate(places)]
     _check_files(files, cells, overwrite, [picture_of(value) for axis in axes[:2] for value in axis.values])
-    side = _refuse(axes, places[0], options)
-    lay_out(axes, [], side)  # reads every picture, and refuses a sheet that is too large
+    side = _rehearse(axes, places[0], options, measure)
     found: list[Cell] = []
     with _bar(len(places), shown) as bar:
         for number, (place, file) in enumerate(zip(places, files, strict=True)):
@@ -268,13 +269,17 @@ def _check(options: Mapping[str, Any], **varied: object) -> None:
         )
 
 
-def _refuse(axes: Sequence[Axis], place: Sequence[int], options: Mapping[str, Any]) -> int:
-    """Plan a cell with each of the losses, which refuses what can be refused, and return the longest side of cells."""
+def _rehearse(axes: Sequence[Axis], place: Sequence[int], options: Mapping[str, Any], measure: Measure | None) -> int:
+    """Refuse before the work what can be refused, and return the longest side of the cells in pixels."""
     values, sides = _values(axes, place), set()
     for losses in next(axis.values for axis in axes if axis.name == "losses"):
         planned = plan(**arguments({**values, "losses": losses}, options), progress=False)
         sides.add(planned.stages[-1].size)
-    return max(sides)
+    side = max(sides)
+    lay_out(axes, [], side)  # reads every picture, and refuses a sheet that is too large
+    if measure is not None:
+        measure(thumbnail(values["photograph"], side), values["photograph"], picture_of(values["painting"]))
+    return side
 
 
 def _values(axes: Sequence[Axis], place: Sequence[int]) -> dict[str, Any]:

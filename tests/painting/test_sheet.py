@@ -16,6 +16,7 @@ from torch import Tensor
 from neuralstyle import ContentLoss, FeatureExtractor, GramStyleLoss, Style, save_image, stylize
 from neuralstyle.many import Sheet, contact_sheet, sweep
 from neuralstyle.many.axes import MOST_CELLS
+from neuralstyle.many.sweeps import scores
 
 LOSSES = ContentLoss("relu1_1") + 10 * GramStyleLoss(("relu1_1",))
 
@@ -252,6 +253,7 @@ def test_what_is_painted_is_kept_when_the_work_stops(
         ({"seeds": range(MOST_CELLS + 1)}, ValueError, f"{MOST_CELLS} are the most"),
         ({"strenghts": [0.5]}, TypeError, "did you mean 'strength'"),
         ({"styles": [5]}, TypeError, "a picture is a path"),
+        ({"measure": scores}, ValueError, "a spectrum needs at least 64"),
     ],
 )
 def test_wrong_input_is_named_before_the_work(

@@ -27,7 +27,7 @@ EVERYDAY = {
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
     "apply": "output overwrite content_scale device quiet",
     "sheet": "output overwrite cells style losses strengths scales seeds size schedule color device quiet",
-    "compare": "size published json csv overwrite sweep device",
+    "compare": "size published json csv overwrite sweep device quiet",
 }
 
 
