@@ -176,12 +176,12 @@ class Objective:
             MemoryError: as ``evaluate``.
 
         """
-        return self._values(image, tile).sum()
+        return torch.stack(self._values(image, tile)).sum()
 
     def terms(self, image: Tensor, tile: TileSize = None) -> dict[str, Tensor]:
         """Return the weighted value of each term by name, each a scalar that torch differentiates; see ``__call__``."""
         names = dict.fromkeys(part.name for part in self._parts)
-        return dict(zip(names, self._values(image, tile).unbind(), strict=True))
+        return dict(zip(names, self._values(image, tile), strict=True))
 
     @plain_torch()
     def evaluate(
@@ -257,17 +257,17 @@ class Objective:
         readers = [part.readers(weight) for part, weight in zip(self._parts, weights, strict=True)]
         return readers, counts, self._planner.plan(image, self._tile if tile is None else tile, _flat(readers))
 
-    def _values(self, image: Tensor, tile: TileSize) -> Tensor:
-        """The values of all terms, (K,), with a gradient where torch wants one."""
+    def _values(self, image: Tensor, tile: TileSize) -> list[Tensor]:
+        """The values of all terms, each with a gradient where torch wants one."""
 
-        def compute(picture: Tensor) -> Tensor:
+        def compute(picture: Tensor) -> Sequence[Tensor]:
             with self._source.arithmetic(picture.device):
                 readers, counts, plan = self._laid_out(picture, tile)
                 found = iter(read_differentiably(self._source, picture, plan, _flat(readers)))
                 terms = Terms()
                 for part, group, count in zip(self._parts, readers, counts, strict=True):
                     terms.add(part.name, part.value([next(found) for _ in group], count, picture.shape[0]))
-                return terms.stack()
+                return terms.stack().unbind()
 
         return differentiable(self._checked(image), compute)
 

@@ -76,9 +76,13 @@ def test_backward_gives_the_gradient_of_evaluate(
     torch.testing.assert_close(image.grad, expected.gradient, rtol=1e-6, atol=1e-15)
 
 
-def test_backward_gives_the_gradient_in_single_precision(encoder: FeatureExtractor, noise: Noise) -> None:
+@pytest.mark.parametrize("tile", [None, 32], ids=["whole", "tiles"])
+def test_backward_gives_the_gradient_in_single_precision(
+    encoder: FeatureExtractor, noise: Noise, tile: int | None
+) -> None:
     image, content, style = noise(3, 1, 3, 48, 64)
-    objective = Objective(encoder, ContentLoss("relu4_2") + 10 * GramStyleLoss(), content=content, styles=[style])
+    losses = ContentLoss("relu3_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1", "relu3_1"))
+    objective = Objective(encoder, losses, content=content, styles=[style], tile=tile)
     image.requires_grad_()
     objective(image).backward()
     expected = objective.evaluate(image).gradient
