@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from neuralstyle import ContentLoss, FeatureExtractor, GramStyleLoss, Objective, load_image, samples, save_image
+from neuralstyle.images import resize_image
 from neuralstyle.losses import MeanStdLoss
 
 SIZE = 128  # longest side of the picture in pixels
@@ -30,17 +31,18 @@ RESULT = Path("strokes.png")
 # %% [markdown]
 # ## From strokes to a picture
 #
-# A stroke is a soft ellipse. It covers those before it.
+# A stroke is a soft ellipse, and covers those before it. Such a table has no pixels: it can be drawn at any size.
 
 # %%
 photo = load_image(samples.photo(), SIZE)
 painting = load_image(samples.painting("swirl", size=256))
 height, width = photo.shape[2:]
-y, x = torch.meshgrid(torch.arange(height) / SIZE, torch.arange(width) / SIZE, indexing="ij")
 
 
-def draw(code: Tensor) -> Tensor:
-    """The picture (1, 3, height, width) of strokes (N, 9): x, y, length, width, direction (2), colour (3)."""
+def draw(code: Tensor, times: int = 1) -> Tensor:
+    """The picture of strokes (N, 9): place (2), length, width, direction (2), colour (3), at ``times`` its size."""
+    rows, columns = ((torch.arange(times * side) + 0.5) / (times * SIZE) for side in (height, width))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     place, size, direction, color = code.split((2, 2, 2, 3), 1)
     across, down = x - place[:, :1, None], y - place[:, 1:, None]
     cos, sin = torch.nn.functional.normalize(direction, dim=1)[:, :, None, None].unbind(1)
@@ -50,7 +52,7 @@ def draw(code: Tensor) -> Tensor:
     left = torch.cat([(1 - cover).flip(0).cumprod(0).flip(0)[1:], torch.ones_like(cover[:1])])  # by the later ones
     paint = (cover * left).flatten(1)
     picture = color.sigmoid().T @ paint + (1 - cover).prod(0).flatten() * 0.5
-    return picture.view(1, 3, height, width)
+    return picture.view(1, 3, *y.shape)
 
 
 # %% [markdown]
@@ -87,4 +89,5 @@ for step in range(STEPS):
 
 # %%
 with torch.no_grad():
-    save_image(torch.cat([photo, draw(code)], 3), RESULT, overwrite=True)
+    large = resize_image(photo, (3 * height, 3 * width)).clamp(0, 1)
+    save_image(torch.cat([large, draw(code, times=3)], 3), RESULT, overwrite=True)

@@ -32,13 +32,14 @@ from neuralstyle.losses import MeanStdLoss
 
 SIDE = 96  # of the crops that are shown to the network, in pixels
 BATCH = 2
-STEPS = 150
+STEPS = 300
 RESULT = Path("trained-network.png")
 
 # %% [markdown]
 # ## The network
 #
-# It halves the picture twice, computes, and doubles it twice; what it adds to the photograph is learned.
+# It halves the picture twice, computes, and doubles it twice; what it adds to the photograph is learned. It is added
+# before a sigmoid, so that all colours stay in [0, 1] and none is stuck at an end.
 
 
 # %%
@@ -59,7 +60,10 @@ class Network(nn.Module):
         self.color = nn.Conv2d(16, 3, 3, padding=1, padding_mode="replicate")
 
     def forward(self, photos: Tensor) -> Tensor:
-        return (photos + self.color(self.layers(photos))).clamp(0, 1)
+        height, width = photos.shape[2:]
+        whole = nn.functional.pad(photos, (0, -width % 4, 0, -height % 4), mode="replicate")
+        change = self.color(self.layers(whole))[..., :height, :width]
+        return (torch.logit(photos, eps=0.02) + change).sigmoid()
 
 
 # %% [markdown]
@@ -86,22 +90,22 @@ def crops() -> Tensor:
 # %% [markdown]
 # ## The loop
 #
-# The targets of the painting are computed once. `with_content` gives the objective the next batch of photographs, and
+# The targets of the painting are computed once. `with_pictures` gives the objective the next batch of photographs, and
 # `backward` takes the gradient through it into the network.
 
 # %%
 layers = ("relu1_1", "relu2_1", "relu3_1")
-losses = 2 * ContentLoss("relu3_1") + 20 * GramStyleLoss(layers, normalization="relative")
+losses = ContentLoss("relu3_1") + 30 * GramStyleLoss(layers, normalization="relative")
 losses += 2 * MeanStdLoss(layers) + 2 * TotalVariationLoss()
 encoder = FeatureExtractor(pooling="l2", padding="replicate", layers=["relu3_1"])
 objective = Objective(encoder, losses, content=crops(), styles=[painting])
 
 network = Network()
-optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
 for step in range(STEPS):
     photos = crops()
     optimizer.zero_grad()
-    value = objective.with_content(photos)(network(photos))
+    value = objective.with_pictures(content=photos)(network(photos))
     value.backward()
     optimizer.step()
     if step % 20 == 0:
@@ -112,5 +116,5 @@ for step in range(STEPS):
 
 # %%
 with torch.no_grad():
-    result = network(photo)[..., : photo.shape[2], : photo.shape[3]]
+    result = network(photo)
 save_image(torch.cat([photo, result], 3), RESULT, overwrite=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from neuralstyle.objective.contract import check_picture
 from neuralstyle.objective.differentiable import differentiable, read_differentiably
 from neuralstyle.objective.evaluation import Evaluation, Terms, evaluation_of
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import layers_in_use, resolve, size_of
+from neuralstyle.objective.parts import Part, layers_in_use, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.position_weights import PositionWeights
 from neuralstyle.objective.readers import MapStorage, Reader
@@ -67,7 +67,9 @@ class Objective:
         content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content". A batch (B, 3, H, W) has one for
             each picture of a batch of results.
         styles: pictures or ``Style``; needed by losses that compare with "style".
-        previous: (1, 3, H, W) or a batch, as the content; needed by losses that compare with "previous".
+        previous: (1, 3, H, W) or a batch, as the content; needed by losses that compare with "previous". A ``Style``
+            has a region beside the picture, where it counts: the consistency mask of a frame. Of several, each counts
+            in its region.
         tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
@@ -114,7 +116,7 @@ class Objective:
         *,
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
-        previous: Picture | None = None,
+        previous: Picture | Style | Sequence[Picture | Style] | None = None,
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
@@ -124,35 +126,49 @@ class Objective:
         self._storage = MapStorage(map_dtype, None if map_device is None else find_device(map_device))
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
-        terms = resolve(self.losses)
-        self._terms, self._previous = terms, references["previous"]
-        self._source = FeatureSource(encoder, layers_in_use(terms))
-        self._planner = TilePlanner(self._source, terms)
+        self._terms = resolve(self.losses)
+        self._source = FeatureSource(encoder, layers_in_use(self._terms))
+        self._planner = TilePlanner(self._source, self._terms)
         self._planner.check(tile)
         self._tile = tile
-        self._targets = Targets(self._source, self._planner, self._storage, tile)
-        self._parts = self._targets.parts(terms, references)
+        self._aim(references, None)
+
+    def _aim(self, references: Mapping[str, Sequence[Style]], known: Sequence[Part] | None) -> None:
+        """Compute the targets, but for those of known parts that stay."""
+        targets = Targets(self._source, self._planner, self._storage, self._tile)
+        self._parts = targets.parts(self._terms, references, known)
         self._position_weights = PositionWeights(self._source, self._parts)
-        self._size = size_of_result(references)
-        self._batch = batch_of_result(references)
+        self._size, self._batch = size_of_result(references), batch_of_result(references)
 
     @plain_torch()
-    def with_content(self, content: Picture) -> Objective:
-        """Return the same objective for another content, or another batch of contents; other targets are not computed
-        again.
+    def with_pictures(
+        self, *, content: Picture | None = None, previous: Picture | Style | Sequence[Picture | Style] | None = None
+    ) -> Objective:
+        """Return the objective of another frame: with this content and these previous pictures, and the same styles.
 
-        Args:
-            content: as at construction; it may have another size.
+        The targets of the styles are kept, so this takes less time than a new objective. In a loop that trains a
+        network, the content is the next batch.
 
         Raises:
-            ValueError: a content that cannot be used, or whose size is not that of previous.
+            ValueError: a reference is missing that a loss compares with, or the pictures differ in size.
+
+        Example:
+            ```python
+            import torch
+            from neuralstyle import ContentLoss, FeatureExtractor, Objective
+
+            first, second = torch.rand(2, 1, 3, 32, 32)
+            objective = Objective(FeatureExtractor(), ContentLoss("relu2_1"), content=first)
+            assert objective.with_pictures(content=second).evaluate(second).loss == 0
+            ```
 
         """
-        references = references_of(content, (), None) | {"previous": self._previous}
+        references = references_of(content, (), previous)
+        styles = any(part.loss.reference == "style" for part in self._parts)
+        given = [*(name for name, pictures in references.items() if pictures), *(["style"] if styles else [])]
+        check_losses(self.losses, self.encoder, given)
         other = copy.copy(self)
-        other._size, other._batch = size_of_result(references), batch_of_result(references)
-        other._parts = self._targets.renewed(self._parts, self._terms, "content", references["content"])
-        other._position_weights = PositionWeights(self._source, other._parts)
+        other._aim(references, self._parts)
         return other
 
     def __call__(self, image: Tensor, tile: TileSize = None) -> Tensor:

@@ -29,6 +29,11 @@ def run(name: str, **settings: int) -> dict[str, Any]:
     return names
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -47,7 +52,7 @@ def test_an_example_is_a_notebook_in_percent_cells(name: str) -> None:
 
 def test_a_surface_is_painted_as_seen_from_sides_that_were_not_trained() -> None:
     names = run("paint_a_surface.py", **SMALL["paint_a_surface.py"])
-    assert Image.open(names["RESULT"]).size == (3 * 36, 3 * 48)
+    assert size_of(names["RESULT"]) == (3 * 36, 3 * 48)
     original, *painted = names["textures"]
     for losses, texture in zip((names["nearest"], names["gram"]), painted, strict=True):
         assert texture.min() >= 0
@@ -71,5 +76,6 @@ def test_a_seam_of_the_surface_does_not_show() -> None:
 def test_the_value_falls(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     names = run(name, **SMALL[name])
     first = float(re.search(r"step +0: ([\d.]+)", capsys.readouterr().out)[1])  # type: ignore[index]
-    assert float(names["value"]) < 0.95 * first
-    assert Image.open(names["RESULT"]).mode == "RGB"
+    assert names["value"].item() < 0.95 * first
+    width, height = size_of(names["RESULT"])
+    assert width > height > 32

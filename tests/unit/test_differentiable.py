@@ -253,8 +253,8 @@ def test_another_content_keeps_the_styles_targets(
     monkeypatch.setattr(
         FeatureExtractor, "walk", lambda self, image, *rest: seen.append(image) or walk(self, image, *rest)
     )
-    new = old.with_content(torch.cat([second, first]))
-    assert len(seen) == (1 if tile is None else 12)
+    new = old.with_pictures(content=torch.cat([second, first]), previous=previous)
+    assert len(seen) == (2 if tile is None else 24)  # the content and the frame before, not the styles
     both = torch.cat([first, second])
     found = new.evaluate(both)
     expected = Objective(encoder64, losses, content=torch.cat([second, first]), **options).evaluate(both)
@@ -262,10 +262,10 @@ def test_another_content_keeps_the_styles_targets(
     assert torch.equal(found.gradient, expected.gradient)
     assert old.evaluate(second).terms == before.terms
     with pytest.raises(ValueError, match="content and previous have the sizes"):
-        old.with_content(noise(1, 3, 32, 32, dtype=torch.float64))
+        old.with_pictures(content=noise(1, 3, 32, 32, dtype=torch.float64), previous=previous)
     other = Objective(encoder64, ContentLoss("relu2_2") + GRAM, content=first, styles=[style])
     larger = noise(1, 3, 32, 30, dtype=torch.float64)
-    assert other.with_content(larger).evaluate(larger).terms["ContentLoss"] == 0
+    assert other.with_pictures(content=larger).evaluate(larger).terms["ContentLoss"] == 0
 
 
 # Losses on feature maps
