@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, cast
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.features import FeatureSource
@@ -15,32 +15,40 @@ from neuralstyle.objective.readers import Reader, cut
 from neuralstyle.objective.readings import read
 from neuralstyle.objective.tiling import Tile
 
-Compute: TypeAlias = Callable[[Tensor], Tensor]
+Compute: TypeAlias = Callable[[Tensor], Sequence[Tensor]]
 """From a picture to values that autograd can follow back to it."""
 
 
-def differentiable(image: Tensor, compute: Compute) -> Tensor:
+def differentiable(image: Tensor, compute: Compute, *, keep: bool = True) -> list[Tensor]:
     """Return ``compute(image)``, computed as in a fresh thread, with a gradient where the caller's torch wants one.
 
     The graph inside is made and used in the modes of ``plain_torch``, in the caller's forward and backward pass alike.
-    A second derivative computes the values again.
+
+    Args:
+        image: the picture, or a part of it.
+        compute: computes the values, twice if need be.
+        keep: keep the graph for the gradient. If not, the values are computed again, as for a second derivative.
+
     """
     if torch.is_grad_enabled() and image.requires_grad:
-        return cast(Tensor, _Differentiable.apply(image, compute))  # type: ignore[no-untyped-call]
+        return list(_Differentiable.apply(image, compute, keep))  # type: ignore[no-untyped-call]
     with plain_torch(), torch.no_grad():
-        return compute(image.detach())
+        return list(compute(image.detach()))
 
 
 class _Differentiable(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: Tensor, compute: Compute) -> Tensor:
+    def forward(ctx: Any, image: Tensor, compute: Compute, keep: bool) -> tuple[Tensor, ...]:
         ctx.compute = compute
         ctx.save_for_backward(image)
-        ctx.graph = _graph(image.detach().requires_grad_(), compute)
-        return cast(Tensor, ctx.graph[1].detach())
+        ctx.graph = _graph(image.detach().requires_grad_(), compute) if keep else None
+        if keep:
+            return tuple(value.detach() for value in ctx.graph[1])
+        with plain_torch(), torch.no_grad():
+            return tuple(compute(image.detach()))
 
     @staticmethod
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor, None, None]:
         (image,) = ctx.saved_tensors
         again = torch.is_grad_enabled()  # a second derivative is wanted
         if again:
@@ -48,14 +56,16 @@ class _Differentiable(torch.autograd.Function):
         else:  # the graph is freed when it is used; where it is kept outside, it is made again
             leaf, values = ctx.graph or _graph(image.detach().requires_grad_(), ctx.compute)
             ctx.graph = None
-        if not values.requires_grad:  # losses that ignore the picture
-            return torch.zeros_like(image), None
+        used = [index for index, value in enumerate(values) if value.requires_grad]
+        if not used:  # losses that ignore the picture
+            return torch.zeros_like(image), None, None
+        values, cotangents = [values[index] for index in used], tuple(cotangents[index] for index in used)
         with plain_torch():
-            (gradient,) = torch.autograd.grad(values, leaf, cotangent, create_graph=again, materialize_grads=True)
-        return gradient, None
+            (gradient,) = torch.autograd.grad(values, leaf, cotangents, create_graph=again, materialize_grads=True)
+        return gradient, None, None
 
 
-def _graph(leaf: Tensor, compute: Compute) -> tuple[Tensor, Tensor]:
+def _graph(leaf: Tensor, compute: Compute) -> tuple[Tensor, Sequence[Tensor]]:
     with plain_torch():
         return leaf, compute(leaf)
 
@@ -69,13 +79,12 @@ def read_differentiably(
     """
     if len(plan) == 1:
         return read(source, image, plan[0], readers)
-    found: list[list[Tensor]] = []
-    for tile in plan:
-        view = cut(image, tile.view())
-        if torch.is_grad_enabled():
-            found.append(checkpoint(read, source, view, tile, readers, use_reentrant=False, preserve_rng_state=False))
-        else:
-            found.append(read(source, view, tile, readers))
-    return [
-        reader.join(list(readings), plan) for reader, readings in zip(readers, zip(*found, strict=True), strict=True)
+    found = [
+        differentiable(cut(image, tile.view()), partial(_read, source, tile, readers), keep=False) for tile in plan
     ]
+    return [reader.join(each, plan) for reader, each in zip(readers, zip(*found, strict=True), strict=True)]
+
+
+def _read(source: FeatureSource, tile: Tile, readers: Sequence[Reader], view: Tensor) -> list[Tensor]:
+    with source.arithmetic(view.device):
+        return read(source, view, tile, readers)

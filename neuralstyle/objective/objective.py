@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -20,7 +20,7 @@ from neuralstyle.objective.contract import check_picture
 from neuralstyle.objective.differentiable import differentiable, read_differentiably
 from neuralstyle.objective.evaluation import Evaluation, Terms, evaluation_of
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import layers_in_use, resolve, size_of
+from neuralstyle.objective.parts import Part, layers_in_use, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.position_weights import PositionWeights
 from neuralstyle.objective.readers import MapStorage, Reader
@@ -70,7 +70,9 @@ class Objective:
         content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content". A batch (B, 3, H, W) has one for
             each picture of a batch of results.
         styles: pictures or ``Style``; needed by losses that compare with "style".
-        previous: (1, 3, H, W) or a batch, as the content; needed by losses that compare with "previous".
+        previous: (1, 3, H, W) or a batch, as the content; needed by losses that compare with "previous". A ``Style``
+            has a region beside the picture, where it counts: the consistency mask of a frame. Of several, each counts
+            in its region.
         opacity: (1, 1, H, W) in [0, 1], stretched to the picture: how much each pixel of the result counts in
             statistics and pointwise losses; None: all alike. Losses that see whole maps see what is transparent too.
         seamless: whether the picture and the content repeat: their borders see the other end, at every layer. Losses
@@ -121,7 +123,7 @@ class Objective:
         *,
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
-        previous: Picture | None = None,
+        previous: Picture | Style | Sequence[Picture | Style] | None = None,
         opacity: Tensor | None = None,
         seamless: bool = False,
         tile: TileSize = None,
@@ -133,40 +135,55 @@ class Objective:
         self._storage = MapStorage(map_dtype, None if map_device is None else find_device(map_device))
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
-        terms = resolve(self.losses)
-        self._terms, self._previous = terms, references["previous"]
-        self._source = FeatureSource(encoder, layers_in_use(terms))
-        self._planner = TilePlanner(self._source, terms, wraps=seamless)
+        self._terms = resolve(self.losses)
+        self._source = FeatureSource(encoder, layers_in_use(self._terms))
+        self._planner = TilePlanner(self._source, self._terms, wraps=seamless)
         self._planner.check(tile)
         check_opacity(opacity)
         self._tile = tile
-        of_styles = TilePlanner(self._source, terms) if seamless else self._planner
-        self._targets = Targets(self._source, of_styles, self._planner, self._storage, tile, opacity, seamless)
-        self._parts = self._targets.parts(terms, references)
-        self._opacity = opacity
-        self._position_weights = PositionWeights(self._source, self._parts, opacity)
-        self._size = size_of_result(references)
-        self._batch = batch_of_result(references)
-        self._recorder = Recorder() if can_be_recorded(encoder, self.losses) else None
+        self._opacity, self._seamless = opacity, seamless
+        self._aim(references, None)
+
+    def _aim(self, references: Mapping[str, Sequence[Style]], known: Sequence[Part] | None) -> None:
+        """Compute the targets, but for those of known parts that stay."""
+        of_styles = TilePlanner(self._source, self._terms) if self._seamless else self._planner
+        targets = Targets(
+            self._source, of_styles, self._planner, self._storage, self._tile, self._opacity, self._seamless
+        )
+        self._parts = targets.parts(self._terms, references, known)
+        self._position_weights = PositionWeights(self._source, self._parts, self._opacity)
+        self._size, self._batch = size_of_result(references), batch_of_result(references)
+        self._recorder = Recorder() if can_be_recorded(self.encoder, self.losses) else None
 
     @plain_torch()
-    def with_content(self, content: Picture) -> Objective:
-        """Return the same objective for another content, or another batch of contents; other targets are not computed
-        again.
+    def with_pictures(
+        self, *, content: Picture | None = None, previous: Picture | Style | Sequence[Picture | Style] | None = None
+    ) -> Objective:
+        """Return the objective of another frame: with this content and these previous pictures, and the same styles.
 
-        Args:
-            content: as at construction; it may have another size.
+        The targets of the styles are kept, so this takes less time than a new objective. In a loop that trains a
+        network, the content is the next batch.
 
         Raises:
-            ValueError: a content that cannot be used, or whose size is not that of previous.
+            ValueError: a reference is missing that a loss compares with, or the pictures differ in size.
+
+        Example:
+            ```python
+            import torch
+            from neuralstyle import ContentLoss, FeatureExtractor, Objective
+
+            first, second = torch.rand(2, 1, 3, 32, 32)
+            objective = Objective(FeatureExtractor(), ContentLoss("relu2_1"), content=first)
+            assert objective.with_pictures(content=second).evaluate(second).loss == 0
+            ```
 
         """
-        references = references_of(content, (), None) | {"previous": self._previous}
+        references = references_of(content, (), previous)
+        styles = any(part.loss.reference == "style" for part in self._parts)
+        given = [*(name for name, pictures in references.items() if pictures), *(["style"] if styles else [])]
+        check_losses(self.losses, self.encoder, given)
         other = copy.copy(self)
-        other._recorder = self._recorder and Recorder()
-        other._size, other._batch = size_of_result(references), batch_of_result(references)
-        other._parts = self._targets.renewed(self._parts, self._terms, "content", references["content"])
-        other._position_weights = PositionWeights(self._source, other._parts, self._opacity)
+        other._aim(references, self._parts)
         return other
 
     def __call__(self, image: Tensor, tile: TileSize = None) -> Tensor:
@@ -190,12 +207,12 @@ class Objective:
             MemoryError: as ``evaluate``.
 
         """
-        return self._values(image, tile).sum()
+        return torch.stack(self._values(image, tile)).sum()
 
     def terms(self, image: Tensor, tile: TileSize = None) -> dict[str, Tensor]:
         """Return the weighted value of each term by name, each a scalar that torch differentiates; see ``__call__``."""
         names = dict.fromkeys(part.name for part in self._parts)
-        return dict(zip(names, self._values(image, tile).unbind(), strict=True))
+        return dict(zip(names, self._values(image, tile), strict=True))
 
     @plain_torch()
     def evaluate(
@@ -279,17 +296,17 @@ class Objective:
         readers = [part.readers(weight) for part, weight in zip(self._parts, weights, strict=True)]
         return readers, counts, self._planner.plan(image, self._tile if tile is None else tile, _flat(readers))
 
-    def _values(self, image: Tensor, tile: TileSize) -> Tensor:
-        """The values of all terms, (K,), with a gradient where torch wants one."""
+    def _values(self, image: Tensor, tile: TileSize) -> list[Tensor]:
+        """The values of all terms, each with a gradient where torch wants one."""
 
-        def compute(picture: Tensor) -> Tensor:
+        def compute(picture: Tensor) -> Sequence[Tensor]:
             with self._source.arithmetic(picture.device):
                 readers, counts, plan = self._laid_out(picture, tile)
                 found = iter(read_differentiably(self._source, picture, plan, _flat(readers)))
                 terms = Terms()
                 for part, group, count in zip(self._parts, readers, counts, strict=True):
                     terms.add(part.name, part.value([next(found) for _ in group], count, picture.shape[0]))
-                return terms.stack()
+                return terms.stack().unbind()
 
         return differentiable(self._checked(image), compute)
 

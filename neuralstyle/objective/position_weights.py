@@ -1,4 +1,4 @@
-"""The weights of a picture's positions in each part of an objective."""
+"""The weights of the positions of each part of an objective."""
 
 from __future__ import annotations
 

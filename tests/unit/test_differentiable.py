@@ -76,9 +76,13 @@ def test_backward_gives_the_gradient_of_evaluate(
     torch.testing.assert_close(image.grad, expected.gradient, rtol=1e-6, atol=1e-15)
 
 
-def test_backward_gives_the_gradient_in_single_precision(encoder: FeatureExtractor, noise: Noise) -> None:
+@pytest.mark.parametrize("tile", [None, 32], ids=["whole", "tiles"])
+def test_backward_gives_the_gradient_in_single_precision(
+    encoder: FeatureExtractor, noise: Noise, tile: int | None
+) -> None:
     image, content, style = noise(3, 1, 3, 48, 64)
-    objective = Objective(encoder, ContentLoss("relu4_2") + 10 * GramStyleLoss(), content=content, styles=[style])
+    losses = ContentLoss("relu3_1") + 10 * GramStyleLoss(("relu1_1", "relu2_1", "relu3_1"))
+    objective = Objective(encoder, losses, content=content, styles=[style], tile=tile)
     image.requires_grad_()
     objective(image).backward()
     expected = objective.evaluate(image).gradient
@@ -249,8 +253,8 @@ def test_another_content_keeps_the_styles_targets(
     monkeypatch.setattr(
         FeatureExtractor, "walk", lambda self, image, *rest: seen.append(image) or walk(self, image, *rest)
     )
-    new = old.with_content(torch.cat([second, first]))
-    assert len(seen) == (1 if tile is None else 12)
+    new = old.with_pictures(content=torch.cat([second, first]), previous=previous)
+    assert len(seen) == (2 if tile is None else 24)  # the content and the frame before, not the styles
     both = torch.cat([first, second])
     found = new.evaluate(both)
     expected = Objective(encoder64, losses, content=torch.cat([second, first]), **options).evaluate(both)
@@ -258,10 +262,10 @@ def test_another_content_keeps_the_styles_targets(
     assert torch.equal(found.gradient, expected.gradient)
     assert old.evaluate(second).terms == before.terms
     with pytest.raises(ValueError, match="content and previous have the sizes"):
-        old.with_content(noise(1, 3, 32, 32, dtype=torch.float64))
+        old.with_pictures(content=noise(1, 3, 32, 32, dtype=torch.float64), previous=previous)
     other = Objective(encoder64, ContentLoss("relu2_2") + GRAM, content=first, styles=[style])
     larger = noise(1, 3, 32, 30, dtype=torch.float64)
-    assert other.with_content(larger).evaluate(larger).terms["ContentLoss"] == 0
+    assert other.with_pictures(content=larger).evaluate(larger).terms["ContentLoss"] == 0
 
 
 # Losses on feature maps
