@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -40,6 +41,7 @@ class TilePlanner:
                 "whole picture (attention, global pooling or instance normalisation before it); use earlier layers"
             )
         self._wraps = wraps
+        self._takes_circular = source.takes_circular
         self._source = source.without_compiling()
         self._chosen: dict[Any, int | None] = {}
         self._reach_is_tried = False
@@ -82,6 +84,9 @@ class TilePlanner:
         self.check(tile)
         if self.global_layer is not None:  # one tile, whether or not it fits the memory
             return tiles(height, width, None, self._source.step, 0)
+        if self._wraps and tile is None and at_least == 1 and self._takes_circular(height, width):
+            (whole,) = tiles(height, width, None, self._source.step, 0)
+            return [replace(whole, circular=True)]
         found = tiles(height, width, tile, self._source.step, self.reach, at_least=at_least, wraps=self._wraps)
         if (len(found) > 1 or self._wraps) and not self._reach_is_tried:
             try_reach(self._source)

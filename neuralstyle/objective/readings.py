@@ -87,7 +87,7 @@ def read(source: FeatureSource, view: Tensor, tile: Tile, readers: Sequence[Read
                 readings[index] = readings[index] + reading if index in readings else reading
         return features
 
-    source.walk(view, dict.fromkeys(reader.layer for reader in readers), visit)
+    source.walk(view, dict.fromkeys(reader.layer for reader in readers), visit, tile.circular)
     return [readings[index] for index in range(len(readers))]
 
 

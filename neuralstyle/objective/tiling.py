@@ -41,10 +41,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of a picture. The cores of all tiles cover the picture once; their views overlap by the halo."""
+    """A rectangle of a picture. The cores of all tiles cover the picture once; their views overlap by the halo.
+
+    A tile that is ``circular`` is a whole picture that repeats, without a halo: the encoder itself sees its other end.
+    """
 
     rows: Span
     columns: Span
+    circular: bool = False
 
     def view(self, stride: int = 1) -> tuple[slice, slice]:
         """Rows and columns of the view, on the whole picture's grid at a layer of this stride."""
