@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, common_stride, encoder_name, least_side
 from neuralstyle.encoders.precision import InPrecision
-from neuralstyle.encoders.walking import visit_all, walk_features
+from neuralstyle.encoders.walking import pads_circularly, visit_all, walk_features
 from neuralstyle.objective.borders import continued
 
 IMAGE = Layer("image", "image", channels=3, stride=1, reach=0)
@@ -72,10 +72,13 @@ class FeatureSource:
         self.walk(image, layers, keep)
         return features
 
-    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+    def walk(
+        self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor], circular: bool = False
+    ) -> None:
         """Call ``visit`` with each layer's name and features; the network continues with the features it returns.
 
-        The features are those of the continued picture.
+        The features are those of the continued picture; with ``circular``, see ``takes_circular``, those
+        of a picture that repeats.
 
         Raises:
             ValueError: the picture is too small, or features are missing, are not what the layer says, or have no
@@ -91,7 +94,11 @@ class FeatureSource:
                     f"{layer.stride} on each side; use a larger picture or a shallower layer"
                 )
         image = continued(image, self.step)
-        self._walk(image, wanted, visit, partial(walk_features, self.encoder, image))
+        self._walk(image, wanted, visit, partial(walk_features, self.encoder, image, circular=circular))
+
+    def takes_circular(self, height: int, width: int) -> bool:
+        """Tell whether the encoder itself can take a picture of this size as one that repeats."""
+        return pads_circularly(self.encoder) and height % self.step == width % self.step == 0
 
     def check(self, features: Any, layers: Iterable[str], image: Tensor) -> None:
         """Check what a call of the encoder has returned for a picture.

@@ -25,6 +25,8 @@ from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.position_weights import PositionWeights
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
+from neuralstyle.objective.recorded import Recorder, can_be_recorded
+from neuralstyle.objective.regions import check_opacity
 from neuralstyle.objective.targets import Targets, batch_of_result, references_of, size_of_result
 from neuralstyle.objective.targets import check_losses as check_losses
 from neuralstyle.objective.tiling import Tile, TileSize
@@ -71,6 +73,10 @@ class Objective:
         previous: (1, 3, H, W) or a batch, as the content; needed by losses that compare with "previous". A ``Style``
             has a region beside the picture, where it counts: the consistency mask of a frame. Of several, each counts
             in its region.
+        opacity: (1, 1, H, W) in [0, 1], stretched to the picture: how much each pixel of the result counts in
+            statistics and pointwise losses; None: all alike. Losses that see whole maps see what is transparent too.
+        seamless: whether the picture and the content repeat: their borders see the other end, at every layer. Losses
+            that see whole maps compare nothing across a border.
         tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
@@ -81,8 +87,8 @@ class Objective:
     Raises:
         TypeError: an encoder of another type, such as a bare ``nn.Module``.
         ValueError: an unknown layer, a missing reference, no losses, a mask or region with a loss that sees whole maps,
-            tiles or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an encoder that breaks
-            its contract, or a precision that the network or its device does not have.
+            tiles, ``seamless`` or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an
+            encoder that breaks its contract, or a precision that the network or its device does not have.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -118,6 +124,8 @@ class Objective:
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
         previous: Picture | Style | Sequence[Picture | Style] | None = None,
+        opacity: Tensor | None = None,
+        seamless: bool = False,
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
@@ -129,17 +137,23 @@ class Objective:
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
         self._terms = resolve(self.losses)
         self._source = FeatureSource(encoder, layers_in_use(self._terms))
-        self._planner = TilePlanner(self._source, self._terms)
+        self._planner = TilePlanner(self._source, self._terms, wraps=seamless)
         self._planner.check(tile)
+        check_opacity(opacity)
         self._tile = tile
+        self._opacity, self._seamless = opacity, seamless
         self._aim(references, None)
 
     def _aim(self, references: Mapping[str, Sequence[Style]], known: Sequence[Part] | None) -> None:
         """Compute the targets, but for those of known parts that stay."""
-        targets = Targets(self._source, self._planner, self._storage, self._tile)
+        of_styles = TilePlanner(self._source, self._terms) if self._seamless else self._planner
+        targets = Targets(
+            self._source, of_styles, self._planner, self._storage, self._tile, self._opacity, self._seamless
+        )
         self._parts = targets.parts(self._terms, references, known)
-        self._position_weights = PositionWeights(self._source, self._parts)
+        self._position_weights = PositionWeights(self._source, self._parts, self._opacity)
         self._size, self._batch = size_of_result(references), batch_of_result(references)
+        self._recorder = Recorder() if can_be_recorded(self.encoder, self.losses) else None
 
     @plain_torch()
     def with_pictures(
@@ -235,8 +249,16 @@ class Objective:
         image = self._checked(image)
         with self._source.arithmetic(image.device):
             readers, counts, plan = self._laid_out(image, tile)
+            gradient: Tensor | None = None
             if len(plan) == 1:
-                values, gradient = self._whole(image, plan, readers, counts, with_gradient, _Count(on_tile, 1))
+                compute = partial(self._whole, plan=plan, readers=readers, counts=counts)
+                if not with_gradient:
+                    values = compute(image, with_gradient=False)[0]
+                elif self._recorder is not None and distributed.world() == 1:
+                    values, gradient = self._recorder(compute, image)
+                else:
+                    values, gradient = compute(image)
+                _Count(on_tile, 1)()
             else:
                 total = len(distributed.share(plan)) * (2 if with_gradient else 1)
                 values, gradient = self._tiled(image, plan, readers, counts, with_gradient, _Count(on_tile, total))
@@ -293,22 +315,19 @@ class Objective:
         plan: Sequence[Tile],
         readers: Sequence[Sequence[Reader]],
         counts: Sequence[float],
-        with_gradient: bool,
-        on_tile_done: Callable[[], None],
-    ) -> tuple[Tensor, Tensor | None]:
+        with_gradient: bool = True,
+    ) -> tuple[Tensor, Tensor]:
         """The terms and the gradient of a whole picture: one forward and one backward pass."""
         leaf = image.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
-            found = iter(read_all(self._source, leaf, plan, _flat(readers), on_tile_done=on_tile_done))
+            found = iter(read_all(self._source, leaf, plan, _flat(readers)))
             terms = Terms()
             for part, group, count in zip(self._parts, readers, counts, strict=True):
                 terms.add(part.name, part.value([next(found) for _ in group], count, image.shape[0]))
             loss = terms.stack().sum()
         values = terms.agreed()
-        if not with_gradient:
-            return values, None
         if not loss.requires_grad:  # losses that ignore the picture
-            return values, torch.zeros_like(image)
+            return values, torch.zeros_like(image) if with_gradient else image.new_empty(0)
         (gradient,) = torch.autograd.grad(loss, leaf, materialize_grads=True)
         distributed.send([gradient])
         return values, gradient

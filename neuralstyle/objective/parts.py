@@ -269,7 +269,8 @@ def read_maps(
     readers: Sequence[Reader], features: Mapping[str, Tensor], layers: Mapping[str, Layer], size: tuple[int, int]
 ) -> list[Tensor]:
     """Return readings of the features of a whole picture of this (height, width)."""
-    whole = Tile(*(Span(0, side, 0, side) for side in size))
+    height, width = size
+    whole = Tile(Span(0, height, 0, height), Span(0, width, 0, width))
     return [reader.read(features[reader.layer], whole, layers[reader.layer].stride) for reader in readers]
 
 

@@ -18,6 +18,7 @@ from neuralstyle.losses.base import constant_weight
 from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_error
 from neuralstyle.objective.tiling import Span, Tile
+from neuralstyle.objective.wrapping import cut_wrapped
 
 
 def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
@@ -246,12 +247,16 @@ class ErrorReader(SumReader):
 
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
         """The core's part of the sum. The loss sees the whole view, since it may use neighbours."""
-        rows, columns = tile.view(stride)
-        target = cut(self.target, (rows, columns)) if self.aligned else self.target
+        beyond = self.loss.reach if tile.circular else 0
+        rows, columns = (slice(span.start - beyond, span.stop + beyond) for span in tile.view(stride))
+        target = cut_wrapped(self.target, (rows, columns)) if self.aligned else self.target
         target = target.to(features) if isinstance(target, Tensor) else target
         shape = (rows.stop - rows.start, columns.stop - columns.start)
-        if features.shape[2:] != shape:  # the view was continued
+        if beyond:
+            features = cut_wrapped(features, (rows, columns))
+        elif features.shape[2:] != shape:  # the view was continued
             features = piece(features, (slice(shape[0]), slice(shape[1])))
         error = check_error(self.loss, self.loss.error(features, target), features)
-        error = cut(error, tile.core_in_view(stride))
+        rows, columns = (slice(span.start + beyond, span.stop + beyond) for span in tile.core_in_view(stride))
+        error = cut(error, (rows, columns))
         return error.sum() if self.weight is None else (error * cut(self.weight, tile.core(stride))).sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neuralstyle import losses as known_losses
 from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture, load_image
 from neuralstyle.images.masks import load_mask
-from neuralstyle.losses import LossSum
+from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import Reference, weights_per_layer
 from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource, layers_of
@@ -146,8 +148,9 @@ def check_styles(
         for term in compared:
             if region is not None and not part_for(term.loss).takes_region:
                 raise ValueError(
-                    f"{term.name} sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or "
-                    "PointwiseLoss, or give its styles no region"
+                    f"{term.name} sees whole maps and cannot be kept inside a region; take "
+                    f"{_taking('takes_region')}, derive it from StatisticLoss or PointwiseLoss, or give its styles no "
+                    "region"
                 )
             drawn = [each for each in members if each.mask is not None or region is not None]
             _check_places(term, source.layers, drawn)
@@ -156,11 +159,26 @@ def check_styles(
         for term in compared if style.mask is not None and style.weight else []:
             if not part_for(term.loss).takes_mask:
                 raise ValueError(
-                    f"{term.name} compares with whole maps of the style and cannot use a mask; derive it from "
-                    "StatisticLoss, or give its styles no mask"
+                    f"{term.name} compares with whole maps of the style and cannot use a mask; take "
+                    f"{_taking('takes_mask')}, derive it from StatisticLoss, or give its styles no mask"
                 )
             if sizes is not None:
                 _mask_weights(term, source, style, sizes[index], torch.empty(0, dtype=torch.float32))
+
+
+def _taking(what: str) -> str:
+    """The style losses of the package whose styles may have a region or a mask, as text."""
+    kinds = [getattr(known_losses, name) for name in known_losses.__all__]
+    found = [
+        kind.__name__
+        for kind in kinds
+        if isinstance(kind, type)
+        and issubclass(kind, Loss)
+        and not inspect.isabstract(kind)
+        and kind().reference == "style"
+        and getattr(part_for(kind()), what)
+    ]
+    return f"{', '.join(found[:-1])} or {found[-1]}"
 
 
 def shares(styles: Sequence[Style]) -> list[float]:
@@ -231,16 +249,22 @@ class Targets:
 
     Args:
         source: source of the features.
-        planner: planner of the tiles in which reference pictures are read.
+        planner: planner of the tiles in which styles are read.
+        aligned_planner: of those in which the other reference pictures are read, which lie on the result.
         storage: dtype and device of stored whole maps.
         tile: longest side of these tiles.
+        opacity: of the result, (1, 1, H, W); None: all of it is opaque.
+        seamless: whether the result repeats.
 
     """
 
     source: FeatureSource
     planner: TilePlanner
+    aligned_planner: TilePlanner
     storage: MapStorage
     tile: TileSize
+    opacity: Tensor | None = None
+    seamless: bool = False
 
     def parts(
         self,
@@ -280,7 +304,10 @@ class Targets:
         """The parts of terms that have been checked."""
         parts: list[Part] = []
         with self.source.arithmetic(like.device):
-            groups = {reference: by_region(pictures) for reference, pictures in references.items()}
+            groups = {
+                reference: by_region(pictures, self.opacity, self.seamless)
+                for reference, pictures in references.items()
+            }
             for term in terms:
                 reference = term.loss.reference
                 for region, members in [(None, [])] if reference is None else groups[reference]:
@@ -308,8 +335,9 @@ class Targets:
         weights = _mask_weights(term, self.source, style, size_of(image), image)
         groups = [part.target_readers(weights[part.layers[0]][0]) for part in parts]
         readers = [reader for group in groups for reader in group]
+        planner = self.aligned_planner if term.loss.reference in ALIGNED else self.planner
         with torch.no_grad():
-            readings = read_all(self.source, image, self.planner.plan(image, self.tile, readers), readers, self.storage)
+            readings = read_all(self.source, image, planner.plan(image, self.tile, readers), readers, self.storage)
         stored = iter(
             [reader.as_target(each, image, self.storage) for reader, each in zip(readers, readings, strict=True)]
         )

@@ -83,6 +83,18 @@ def test_backward_gives_the_gradient_of_evaluate(
     torch.testing.assert_close(image.grad, expected.gradient, rtol=1e-6, atol=1e-15)
 
 
+@pytest.mark.parametrize("tile", [None, 8], ids=["whole", "tiles"])
+def test_backward_gives_the_gradient_of_a_seamless_picture(
+    encoder64: FeatureExtractor, smooth: ModuleExtractor, noise: Noise, tile: int | None
+) -> None:
+    for encoder, losses in ((encoder64, LOSSES), (smooth, ContentLoss("second") + GramStyleLoss("second"))):
+        objective = objective_of(encoder, losses, noise, seamless=True)
+        image = pictures(noise)[0].clone().requires_grad_()
+        objective(image, tile).backward()
+        torch.testing.assert_close(image.grad, objective.evaluate(image, tile).gradient, rtol=1e-6, atol=1e-15)
+    torch.autograd.gradgradcheck(lambda x: objective(x, tile), image, fast_mode=True)
+
+
 @pytest.mark.parametrize("tile", [None, 32], ids=["whole", "tiles"])
 def test_backward_gives_the_gradient_in_single_precision(
     encoder: FeatureExtractor, noise: Noise, tile: int | None
