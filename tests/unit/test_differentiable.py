@@ -87,8 +87,8 @@ def test_backward_gives_the_gradient_of_evaluate(
 def test_backward_gives_the_gradient_of_a_seamless_picture(
     encoder64: FeatureExtractor, smooth: ModuleExtractor, noise: Noise, tile: int | None
 ) -> None:
-    for encoder, losses in ((encoder64, LOSSES), (smooth, ContentLoss("second") + GramStyleLoss("second"))):
-        objective = objective_of(encoder, losses, noise, seamless=True)
+    for encoder, total in ((encoder64, LOSSES), (smooth, ContentLoss("second") + GramStyleLoss("second"))):
+        objective = objective_of(encoder, total, noise, seamless=True)
         image = pictures(noise)[0].clone().requires_grad_()
         objective(image, tile).backward()
         torch.testing.assert_close(image.grad, objective.evaluate(image, tile).gradient, rtol=1e-6, atol=1e-15)
