@@ -111,7 +111,8 @@ class HypercolumnLoss(Loss):
             rows, columns = ((chosen // width + 0.5) / height, (chosen % width + 0.5) / width)
             read = [weight * _at_points(features[layer], rows, columns) for layer, weight in weights.items()]
             whole = self.samples is None or chosen.numel() == height * width
-            return torch.cat(read, 1).unflatten(2, (height, width) if whole else (1, -1))
+            found = torch.cat(read, 1)
+            return found.view(*found.shape[:2], height, width) if whole else found.unsqueeze(2)
         joined = torch.cat([weight * _on_grid(features[layer], grid.shape[2:]) for layer, weight in weights.items()], 1)
         if self.samples is None or joined[0, 0].numel() <= self.samples:
             return joined
