@@ -76,6 +76,7 @@ class HypercolumnLoss(Loss):
     reading: Reading = "average"
     reference: Reference | None = field(default=None, init=False, repr=False)
     joint: ClassVar[bool] = True
+    needs_positions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
@@ -111,8 +112,8 @@ class HypercolumnLoss(Loss):
             rows, columns = ((chosen // width + 0.5) / height, (chosen % width + 0.5) / width)
             read = [weight * _at_points(features[layer], rows, columns) for layer, weight in weights.items()]
             whole = self.samples is None or chosen.numel() == height * width
-            found = torch.cat(read, 1)
-            return found.view(*found.shape[:2], height, width) if whole else found.unsqueeze(2)
+            columns_read = torch.cat(read, 1)
+            return columns_read.view(*columns_read.shape[:2], *((height, width) if whole else (1, -1)))
         joined = torch.cat([weight * _on_grid(features[layer], grid.shape[2:]) for layer, weight in weights.items()], 1)
         if self.samples is None or joined[0, 0].numel() <= self.samples:
             return joined
