@@ -144,10 +144,10 @@ VARIED = (
         shown="gram",
         everyday=True,
     ),
+    Option("--style-weights", "multiply the style loss by each of these", float, "X", nargs="+", shown="1"),
     Option("--strengths", "set each of these balances, 0 to 1", float, "S", nargs="+", shown="0.5", everyday=True),
     Option("--scales", "scale the strokes by each of these", float, "X", nargs="+", shown="1", everyday=True),
     Option("--seeds", "draw noise by each of these seeds", int, "N", nargs="+", shown="0", everyday=True),
-    Option("--style-weights", "multiply the style loss by each of these", float, "X", nargs="+", shown="1"),
 )
 
 COMMANDS = (
