@@ -12,6 +12,7 @@ from . import metrics as metrics
 from . import objective as objective
 from . import optimizers as optimizers
 from . import recipes as recipes
+from . import regions as regions
 from . import samples as samples
 from . import schedule as schedule
 from . import testing as testing

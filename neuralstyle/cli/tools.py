@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from dataclasses import replace
 from typing import Any
 
 from neuralstyle._words import MATCHINGS, NETWORK_NAMES
@@ -15,11 +17,25 @@ def _recolor(options: argparse.Namespace) -> int:
     from neuralstyle.color import recolor
     from neuralstyle.images import check_output, save_image
 
-    form: dict[str, Any] = {"overwrite": options.overwrite, "depth": options.depth}
+    form: dict[str, Any] = {"overwrite": options.overwrite, "depth": options.depth, "dpi": options.dpi}
     check_output(options.output, **form)
     save_image(
         recolor(options.content, options.style, method=options.method), options.output, quality=options.quality, **form
     )
+    return 0
+
+
+def _regions(options: argparse.Namespace) -> int:
+    from neuralstyle.regions import auto_regions, save_regions
+
+    found = auto_regions(options.content, options.style)
+    if len(found) == 1:
+        return 0  # a warning has said why
+    files = [str(path) for path in save_regions(found, options.output, overwrite=options.overwrite)]
+    printing.say("look at the regions and masks, change them if you like, and paint with")
+    painted = [options.content, *len(found) * [options.style], "-o", "OUT"]
+    words = ["stylize", *painted, "--regions", *files[::2], "--masks", *files[1::2]]
+    printing.say(f"neuralstyle {shlex.join(words)}")
     return 0
 
 
@@ -70,6 +86,19 @@ COMMANDS = (
                 Option("--method", "match colours by this method", choices=MATCHINGS, default="match", everyday=True),
                 MAX_MEGAPIXELS,
             ),
+        },
+    ),
+    Command(
+        "regions",
+        "find the quiet parts of a photograph, and the ground of a painting that fits there",
+        _regions,
+        arguments=(_CONTENT, _STYLE),
+        options={
+            "output": (
+                replace(OUTPUT, does="save regions and masks in this folder", metavar="FOLDER", writes="folder"),
+                OVERWRITE,
+                replace(MAX_MEGAPIXELS, everyday=True),
+            )
         },
     ),
     Command(

@@ -5,7 +5,7 @@ handles files, modes, profiles, orientation and transparency.
 """
 
 from neuralstyle.images.grid import grid
-from neuralstyle.images.masks import region_of_color
+from neuralstyle.images.masks import region_of_color, region_of_lightness, region_of_opacity
 from neuralstyle.images.opening import pixel_limit
 from neuralstyle.images.reading import Picture, load_image
 from neuralstyle.images.resizing import resize_image
@@ -29,6 +29,8 @@ __all__ = [
     "longest_side",
     "pixel_limit",
     "region_of_color",
+    "region_of_lightness",
+    "region_of_opacity",
     "resize_image",
     "save_image",
     "show",

@@ -8,6 +8,7 @@ from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency
 from neuralstyle.metrics.comparison import PUBLISHED, Comparison, Scores, compare, table
 from neuralstyle.metrics.curve import Curve
 from neuralstyle.metrics.features import content_distance, structure, style_distance
+from neuralstyle.metrics.ghosts import ghost_contrast
 from neuralstyle.metrics.measure import Measure
 from neuralstyle.metrics.pixels import color_distance, spectrum_distance
 from neuralstyle.metrics.published import cfsd, lpips, sifid, style_cosine
@@ -25,6 +26,7 @@ __all__ = [
     "compare",
     "content_distance",
     "flat_area",
+    "ghost_contrast",
     "grid_energy",
     "high_frequency_excess",
     "lpips",

@@ -14,6 +14,7 @@ from neuralstyle.images import Picture, Size, load_image
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.metrics.artefacts import flat_area, grid_energy, high_frequency_excess
 from neuralstyle.metrics.features import content_distance, structure, style_distance
+from neuralstyle.metrics.ghosts import ghost_contrast
 from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE, color_distance, spectrum_distance
 from neuralstyle.metrics.published import cfsd, lpips, sifid, style_cosine
 from neuralstyle.metrics.references import with_style
@@ -28,6 +29,7 @@ BEST = {
     "grain": "near 0",
     "grid": "low",
     "flat": "low",
+    "ghosts": "low",
     "cfsd": "low",
     "sifid": "low",
     "lpips": "low",
@@ -45,9 +47,9 @@ class Scores:
 
     ``style`` and ``sliced`` are ``style_distance`` by Gram matrices and by sliced Wasserstein, ``content`` is
     ``content_distance``, ``structure`` is ``structure``, ``color`` is ``color_distance`` from the style, ``spectrum``
-    is ``spectrum_distance``, ``grain`` is ``high_frequency_excess`` over style and content, ``grid`` is ``grid_energy``
-    and ``flat`` is ``flat_area``. ``cfsd``, ``sifid`` and ``lpips`` are the measures of these names, and ``cosine`` is
-    ``style_cosine``; they are NaN where they were not measured.
+    is ``spectrum_distance``, ``grain`` is ``high_frequency_excess`` over style and content, ``grid`` is
+    ``grid_energy``, ``flat`` is ``flat_area`` and ``ghosts`` is ``ghost_contrast``. ``cfsd``, ``sifid`` and ``lpips``
+    are the measures of these names, and ``cosine`` is ``style_cosine``; they are NaN where they were not measured.
 
     Example:
         ```python
@@ -72,6 +74,7 @@ class Scores:
     grain: float
     grid: float
     flat: float
+    ghosts: float
     cfsd: float = math.nan
     sifid: float = math.nan
     lpips: float = math.nan
@@ -162,6 +165,7 @@ def compare(
                 grain=high_frequency_excess(image, painting, photograph),
                 grid=grid_energy(whole),
                 flat=flat_area(image, painting),
+                ghosts=ghost_contrast(image, painting, photograph),
                 cfsd=cfsd(image, photograph),
                 sifid=sifid(image, painting),
                 lpips=lpips(image, photograph),
@@ -196,7 +200,7 @@ def table(scores: Mapping[str, Scores], columns: Sequence[str] | None = None) ->
         ```python
         from neuralstyle.metrics import Scores, table
 
-        print(table({"a.png": Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0)}))  # a.png  0.410
+        print(table({"a.png": Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0, 0)}))  # a.png  0.410
         ```
 
     """

@@ -19,7 +19,7 @@ from neuralstyle._log import logger
 from neuralstyle._stopping import stopping
 from neuralstyle.images import to_pil
 from neuralstyle.machine.surroundings import plain_torch
-from neuralstyle.objective.objective import Evaluation
+from neuralstyle.objective.evaluation import Evaluation
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.painting.estimate import work_in_tiles
 from neuralstyle.painting.forecast import Forecast
@@ -42,8 +42,9 @@ class Progress:
         loss: the objective at this evaluation.
         terms: weighted value of each loss by name; 0 for a loss that this stage lacks.
         elapsed: seconds of work so far, including those before a run was continued.
-        picture: function that renders the result as if the work stopped now, (1, 3, H, W) in [0, 1]. It takes the
-            number of values of each channel, or None for no rounding. ``tensor`` and ``image`` call it.
+        picture: function that renders the result as if the work stopped now, (1, 3, H, W) in [0, 1], with its opacity
+            as a fourth channel if the content is transparent somewhere. It takes the number of values of each channel,
+            or None for no rounding. ``tensor`` and ``image`` call it.
         added: names of the terms that stages add to the losses of the call, such as pixel terms.
         full_size: longest side of the result in pixels; 0 where it is not known.
 
@@ -74,12 +75,12 @@ class Progress:
 
     @plain_torch()
     def tensor(self) -> Tensor:
-        """Return the result as if the work stopped now: (1, 3, H, W) in [0, 1], at this stage's size."""
+        """Return the result as if the work stopped now: (1, 3, H, W), or (1, 4, H, W) with opacity, in [0, 1]."""
         return self.picture(None)
 
     @plain_torch()
     def image(self) -> Image.Image:
-        """Return that result as an 8-bit RGB picture."""
+        """Return that result as an 8-bit RGB or RGBA picture."""
         return to_pil(self.picture(256))
 
 

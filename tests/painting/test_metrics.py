@@ -326,3 +326,14 @@ def test_compare_names_the_picture_that_is_too_small() -> None:
     assert "result.png" not in str(caught.value)
     with pytest.raises(ValueError, match=r"result\.png: the picture is 60 x 40 pixels"):
         metrics.compare(photo, painting, {"result.png": photo.resize((60, 40))})
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pictures_on_a_gpu_are_measured_there() -> None:
+    photo = load_image(samples.photo(), 128)
+    painting = load_image(samples.painting("swirl", size=128))
+    there = metrics.compare(photo.cuda(), painting.cuda(), {"it": photo.cuda()})["it"]
+    here = metrics.compare(photo, painting, {"it": photo})["it"]
+    for name, value in dataclasses.asdict(here).items():
+        assert getattr(there, name) == pytest.approx(value, rel=1e-3, abs=1e-3), name

@@ -345,6 +345,7 @@ ATTACKS: dict[str, Attack] = {
     "high_frequency_excess": (lambda x: metrics.high_frequency_excess(x, GOOD), NO_PICTURES),
     "grid_energy": (metrics.grid_energy, NO_PICTURES),
     "flat_area": (lambda x: metrics.flat_area(x, GOOD), NO_PICTURES),
+    "ghost_contrast": (lambda x: metrics.ghost_contrast(x, GOOD, GOOD), NO_PICTURES),
     "cfsd": (lambda x: metrics.cfsd(x, GOOD), NO_PICTURES),
     "cfsd's similarity": (lambda x: metrics.cfsd(GOOD, GOOD, similarity=x), NO_WORDS),
     "cfsd's positions": (lambda x: metrics.cfsd(GOOD, GOOD, positions=x), NO_WHOLE_NUMBERS),
