@@ -87,8 +87,8 @@ def styles(options: argparse.Namespace, content: str | None = None) -> list[Styl
     auto = options.regions is not None and AUTO_REGIONS in options.regions
     if auto and (options.regions != [AUTO_REGIONS] or count > 1):
         raise ValueError(
-            "--regions auto is for one painting, and stands alone; 'neuralstyle regions' saves what it finds, to be given "
-            "with other paintings too"
+            "--regions auto is for one painting, and stands alone; 'neuralstyle regions' saves what it finds, to be "
+            "given with other paintings too"
         )
     if auto and content is None:
         raise ValueError("--regions auto finds the quiet parts of a photograph, and here is none; give files")
