@@ -67,11 +67,11 @@ def _contrast(lab: Tensor, *, sharp: bool) -> Tensor:
     """The strongest contrast of the octaves: (1, 3, H, W) -> (1, 1, H, W)."""
     found = torch.full_like(lab[:, :1], _LEAST_CONTRAST**2)
     finer = blur(lab, _OCTAVES[0] / 2)
-    for deviation in _OCTAVES:
+    for deviation in _OCTAVES[:2] if sharp else _OCTAVES:  # the coarsest would see a thing far beside it
         coarser = blur(lab, 2 * deviation)
         power = blur((finer - coarser).square().sum(1, keepdim=True), deviation + 1)
         if sharp:  # the least in the windows that the place is in
-            radius = round(2.5 * deviation + 1.5)
+            radius = round(3.5 * deviation)
             power = -F.max_pool2d(-power, 2 * radius + 1, 1, radius)
         found = torch.maximum(found, power)
         finer = coarser
