@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neuralstyle._records import LOG_SUFFIXES
 from neuralstyle._words import (
+    AUTO_REGIONS,
     COLORS,
     EDGES,
     NETWORK_NAMES,
@@ -164,12 +165,14 @@ STYLES = (
     Option(
         "--regions",
         "paint a style where this picture is white; - is everywhere, FILE#red what is red, FILE#lightness what is "
-        "light, FILE#alpha what is opaque, ~FILE the rest",
+        "light, FILE#alpha what is opaque, ~FILE the rest; or 'auto': find the photograph's quiet parts, for the "
+        "painting's quiet ground",
         metavar="FILE",
         nargs="+",
         shown="-",
         reads=True,
         dash_is_none=True,
+        words=(AUTO_REGIONS,),
     ),
     Option("--softness", "soften the edges of regions by this share of the longest side", float, "X", shown="0.0"),
     Option(

@@ -46,7 +46,7 @@ def _stylize(options: argparse.Namespace) -> int:
 
     _notice_many(options)
     given = {name: value for name in ("strength", "color") if (value := getattr(options, name)) is not None}
-    make = partial(plan, options.content, styles(options), **given)
+    make = partial(plan, options.content, styles(options, options.content), **given)
     return save(options, make, recipe_arguments(options), profile=options.content if options.keep_profile else None)
 
 

@@ -81,6 +81,12 @@ class InPrecision(nn.Module):
         """Whether a style loss on the encoder's features alone keeps the colours of the style."""
         return bool(getattr(self.encoder, "pins_colors", True))
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Why parts of the network are no layers, by their names."""
+        found: Mapping[str, str] = getattr(self.encoder, "left_out", {})
+        return found
+
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return the encoder's features, in the picture's dtype."""
         with self.arithmetic():

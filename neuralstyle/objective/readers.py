@@ -17,7 +17,7 @@ from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
 from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_error
-from neuralstyle.objective.tiling import Tile
+from neuralstyle.objective.tiling import Span, Tile
 from neuralstyle.objective.wrapping import cut_wrapped
 
 
@@ -89,6 +89,10 @@ class Reader(ABC):
         """Add a tile's reading to the total, in place."""
 
     @abstractmethod
+    def join(self, readings: Sequence[Tensor], plan: Sequence[Tile]) -> Tensor:
+        """The total of the readings of all tiles, for autograd; ``add`` needs less memory."""
+
+    @abstractmethod
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
         """Add the readings of other processes to the total, in place."""
 
@@ -132,6 +136,13 @@ class MapReader(Reader):
         """Copy the core into the map."""
         cut(total, tile.core(stride, self.whole)).copy_(reading)
 
+    def join(self, readings: Sequence[Tensor], plan: Sequence[Tile]) -> Tensor:
+        """The cores side by side, row by row."""
+        rows: dict[Span, list[Tensor]] = {}
+        for tile, reading in zip(plan, readings, strict=True):
+            rows.setdefault(tile.rows, []).append(reading)
+        return torch.cat([torch.cat(row, 3) for row in rows.values()], 2)
+
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
         """Copy the cores of other processes' tiles into the map; exact, since nothing is added."""
         for index, tile in enumerate(plan):
@@ -173,6 +184,10 @@ class SumReader(Reader):
     def add(self, total: Tensor, reading: Tensor, tile: Tile, stride: int) -> None:
         """Add the tile's sum."""
         total += reading
+
+    def join(self, readings: Sequence[Tensor], plan: Sequence[Tile]) -> Tensor:
+        """The sum of the sums."""
+        return torch.stack(list(readings)).sum(0)
 
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
         """Add the sums of all processes."""

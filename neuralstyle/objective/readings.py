@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from neuralstyle import distributed
 from neuralstyle.machine.memory import trim_heap
@@ -24,7 +24,8 @@ ELEMENTS_PER_BAND = {"cpu": 2**20, "cuda": 2**24}
 class _Band(torch.autograd.Function):
     """The features unchanged, for the next layer, and a band of their rows as positions, (B, C, N).
 
-    ``backward`` adds the band's gradient in place to that of the features; no other tensor shares that buffer.
+    ``backward`` adds the band's gradient in place to that of the features; no other tensor shares that buffer. For a
+    second derivative it adds a copy instead.
     """
 
     @staticmethod
@@ -34,10 +35,12 @@ class _Band(torch.autograd.Function):
         return features, cut(features, place).flatten(2)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, following: Tensor | None, band: Tensor | None) -> tuple[Tensor | None, None]:
         if band is None:
             return following, None
+        if torch.is_grad_enabled():  # a second derivative is wanted
+            spread = _spread(band, ctx.place, ctx.shape)
+            return spread if following is None else following + spread, None
         if following is None:
             following = torch.empty(
                 ctx.shape, dtype=band.dtype, device=band.device, memory_format=torch.channels_last
@@ -45,6 +48,13 @@ class _Band(torch.autograd.Function):
         place = cut(following, ctx.place)
         place.add_(band.view(place.shape))
         return following, None
+
+
+def _spread(band: Tensor, place: tuple[slice, slice], shape: torch.Size) -> Tensor:
+    """A band of positions (B, C, N) in its place, with zeros around it: (B, C, H, W)."""
+    rows, columns = place
+    around = (columns.start, shape[3] - columns.stop, rows.start, shape[2] - rows.stop)
+    return F.pad(band.reshape(*shape[:2], rows.stop - rows.start, columns.stop - columns.start), around)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuralstyle._errors import takes, unknown, whole_number
 from neuralstyle._words import Color
-from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, on_encoder
+from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, least_side, on_encoder
 from neuralstyle.encoders.default import default_encoder
 from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
 from neuralstyle.losses import LossSum
@@ -45,6 +45,7 @@ class PlannedStage:
         cost: time of an evaluation per pixel, relative to VGG-19.
         parameters: what the optimiser changes; None: the pixels.
         seamless: whether the picture repeats.
+        added: names of the losses that the call has not: those that the stage adds.
 
     """
 
@@ -57,6 +58,7 @@ class PlannedStage:
     cost: float
     parameters: Parameterization | None = None
     seamless: bool = False
+    added: tuple[str, ...] = ()
 
     @property
     def through(self) -> str:
@@ -101,7 +103,7 @@ class PlannedStage:
     def least_side(self) -> int:
         """Return the shortest side in pixels at which every layer has a position."""
         layers = layers_of(self.encoder)
-        return max(MIN_SIDE, *(layers[name].stride for term in resolve(self.losses) for name in term.layers))
+        return max(MIN_SIDE, least_side(layers[name] for term in resolve(self.losses) for name in term.layers))
 
     def check(self, styles: Sequence[Style], tile: TileSize) -> None:
         """Check what can be refused of this stage without its targets: masks, regions, tiles, and other people's code.
@@ -218,13 +220,28 @@ def resolve_stages(
         parameters = wrapping(stage.parameters) if seamless else stage.parameters
         planned.append(
             PlannedStage(
-                stage.size, height, width, stage.iterations, network, minimised, stage.cost, parameters, seamless
+                stage.size,
+                height,
+                width,
+                stage.iterations,
+                network,
+                minimised,
+                stage.cost,
+                parameters,
+                seamless,
+                _added(minimised, losses),
             )
         )
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]
     for each in kept:
         each.check(styles, tile)
     return tuple(kept), [_left_out(stage) for stage in planned if stage not in kept]
+
+
+def _added(minimised: LossSum, losses: LossSum) -> tuple[str, ...]:
+    """Return the names of the losses of a stage that those of the call have not, at any weight."""
+    given = {repr(term.loss) for term in losses}
+    return tuple(name for name, term in zip(minimised.names, minimised, strict=True) if repr(term.loss) not in given)
 
 
 def _left_out(stage: PlannedStage) -> str:
