@@ -11,9 +11,10 @@ from torch import Tensor
 
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.readers import Reader, cut
+from neuralstyle.objective.readers import Reader
 from neuralstyle.objective.readings import read
 from neuralstyle.objective.tiling import Tile
+from neuralstyle.objective.wrapping import cut_wrapped
 
 Compute: TypeAlias = Callable[[Tensor], Sequence[Tensor]]
 """From a picture to values that autograd can follow back to it."""
@@ -78,9 +79,10 @@ def read_differentiably(
     Of several tiles each is read again for the gradient, so that only one tile's features are in memory at a time.
     """
     if len(plan) == 1:
-        return read(source, image, plan[0], readers)
+        return read(source, cut_wrapped(image, plan[0].view()), plan[0], readers)
     found = [
-        differentiable(cut(image, tile.view()), partial(_read, source, tile, readers), keep=False) for tile in plan
+        differentiable(cut_wrapped(image, tile.view()), partial(_read, source, tile, readers), keep=False)
+        for tile in plan
     ]
     return [reader.join(each, plan) for reader, each in zip(readers, zip(*found, strict=True), strict=True)]
 

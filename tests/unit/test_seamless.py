@@ -88,6 +88,12 @@ def test_tiles_equal_the_whole(noise: Noise, network: str, size: tuple[int, int]
     )
     image = noise(1, 3, *size)
     whole = objective.evaluate(image)
+    for tile in (None, 16):
+        leaf = image.clone().requires_grad_()
+        objective(leaf, tile=tile).backward()
+        assert leaf.grad is not None
+        assert whole.gradient is not None
+        assert (leaf.grad - whole.gradient).abs().max() <= 1e-5 * whole.gradient.abs().max()
     for tile in (8, 24, "auto"):
         found = objective.evaluate(image, tile=tile)
         assert found.loss == pytest.approx(whole.loss, rel=1e-5)
