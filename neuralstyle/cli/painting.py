@@ -104,11 +104,11 @@ STYLIZE = Command(
     arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
         "output": (*_OUTPUT, *FORMAT, PROFILE),
-        "size and time": (*SIZE, SEAMLESS),
+        "size and time": SIZE,
         "balance": BALANCE,
         STYLES_TITLE: STYLES,
         "colour": (COLOR,),
-        **PAINTING,
+        **{**PAINTING, "size and time": (*SIZE, SEAMLESS)},
     },
     defaults=defaults_of(stylize),
     continues=has_state,
