@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
+from neuralstyle.images.notes import KEYWORD
 from neuralstyle.images.opening import Opened, decoding
 from neuralstyle.images.profiles import is_grey, is_srgb, needed_profile
 from neuralstyle.images.strips import Raster, spans
@@ -137,7 +138,9 @@ def deep_raster(opened: Opened, name: str, orientation: int, shrink: float = 1) 
     return Raster(name, picture.height, picture.width, strips(), orientation)
 
 
-def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
+def write_with_vips(
+    image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool, note: str | None = None
+) -> None:
     """Write a picture to a PNG or TIFF file, reading the tensor strip by strip.
 
     Args:
@@ -147,6 +150,7 @@ def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: b
         depth: 8 or 16 bits per channel.
         profile: the ICC profile to convert into and to embed; None: sRGB.
         big: whether a TIFF becomes a BigTIFF.
+        note: a text that travels in the file, see ``images/notes.py``.
 
     Raises:
         OSError: writing failed.
@@ -165,11 +169,16 @@ def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: b
     elif profile is not None:
         lab = picture.icc_import(input_profile="srgb", **_INTENT)
         picture = _with_profile(lab, profile).icc_export(depth=depth, **_INTENT)
+    keep = "icc" if note is None else "icc:other"
+    if note is not None:
+        picture = picture.copy()
+        field = f"png-comment-0-{KEYWORD}" if kind == "PNG" else "image-description"
+        picture.set_type(pyvips.GValue.gstr_type, field, note)
     try:
         if kind == "PNG":
-            picture.pngsave(str(path), bitdepth=depth, keep="icc")
+            picture.pngsave(str(path), bitdepth=depth, keep=keep)
         else:
-            picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep="icc")
+            picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep=keep)
     except pyvips.Error as error:
         reason = _line(error)
         full = next((code for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) if os.strerror(code) in reason), None)

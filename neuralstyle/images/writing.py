@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -14,6 +15,7 @@ from neuralstyle._errors import brief, is_whole, whole_number
 from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.formats import WRITTEN, is_installed, missing
+from neuralstyle.images.notes import check_note, pillow_options
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, spans
@@ -70,6 +72,7 @@ def save_image(
     *,
     depth: int = 8,
     profile: Profile | None = None,
+    note: str | None = None,
 ) -> Path:
     """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
@@ -87,6 +90,7 @@ def save_image(
         profile: an RGB colour profile to convert the picture into and to embed, so that it looks the same in every
             program that respects profiles: the bytes of an ICC profile, or the path of a profile or of a picture that
             has one. A picture without a profile is sRGB.
+        note: a short ASCII text that travels in the file, such as the settings that made the picture.
 
     Returns:
         The path of the file.
@@ -117,6 +121,7 @@ def save_image(
     path = check_output(path, overwrite, depth=depth, profile=profile)
     quality = whole_number("quality", quality, 1, 100)
     kind = WRITTEN[path.suffix.lower()]
+    check_note(note)
     icc = None if profile is None else read_profile(profile)
     pixels = image.shape[-2:].numel() if isinstance(image, Tensor) else image.height * image.width
     big = kind == "TIFF" and pixels * 3 * depth // 8 > MAX_TIFF_BYTES
@@ -126,10 +131,10 @@ def save_image(
 
     with writing(path, overwrite=overwrite) as temporary:
         if isinstance(picture, Tensor):
-            write_with_vips(picture, temporary, kind, depth, icc, big)
+            write_with_vips(picture, temporary, kind, depth, icc, big, note)
         else:
             with _Complete(io.FileIO(temporary, "r+")) as file:
-                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
+                picture.save(file, kind, icc_profile=icc, **_options(kind, quality, note))
     return path
 
 
@@ -198,12 +203,13 @@ def _check_depth(depth: int, path: Path) -> None:
         vips("depth=16")
 
 
-def _options(kind: str, quality: int) -> dict[str, object]:
+def _options(kind: str, quality: int, note: str | None) -> dict[str, Any]:
+    noted = {} if note is None else pillow_options(kind, note)
     if kind == "TIFF":
-        return {"compression": "tiff_adobe_deflate", "tiffinfo": {_PREDICTOR: _HORIZONTAL}}
+        return {"compression": "tiff_adobe_deflate", "tiffinfo": {**noted.get("tiffinfo", {}), _PREDICTOR: _HORIZONTAL}}
     # Full chroma resolution: many painted edges are changes of hue alone.
     full_chroma = "4:4:4" if kind == "AVIF" else 0
-    return {} if kind == "PNG" else {"quality": quality, "subsampling": full_chroma}
+    return noted if kind == "PNG" else {"quality": quality, "subsampling": full_chroma, **noted}
 
 
 def _checked(image: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, 
 from neuralstyle.images.reading import load_spare
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.keeping import kept
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.regions import warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
@@ -252,9 +253,7 @@ def _resolve(
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
     styles = [with_masks(style) for style in styles]
     largest = max(stage.size for stage in listed)
-    pictures = [
-        replace(style, image=load_spare(style.image, partial(side_at_scale, style, largest))[0]) for style in styles
-    ]
+    pictures = [replace(style, image=_style_picture(style, largest)) for style in styles]
     stages, left_out = resolve_stages(
         listed,
         shape,
@@ -290,6 +289,22 @@ def _resolve(
     if planned.state is not None:
         check_state(planned.state, planned.settings(), planned.start.device)
     return planned
+
+
+def _style_picture(style: Style, largest: int) -> Tensor:
+    """The picture of a style, large enough for stages of up to ``largest`` pixels."""
+
+    def key() -> Hashable | None:
+        if not isinstance(style.image, (str, os.PathLike)):
+            return None
+        try:
+            file = os.stat(style.image)  # noqa: PTH116 - it may be a path of any kind
+        except OSError:
+            return None  # who opens it says why
+        # What is decoded depends on the size that is needed, and that on the scale.
+        return os.fspath(style.image), file.st_mtime_ns, file.st_size, style.scale, style.enlarge, largest
+
+    return kept("style", key, lambda: load_spare(style.image, partial(side_at_scale, style, largest))[0])
 
 
 def _warn_of_styles(styles: Sequence[Style], longest: int, shape: tuple[int, int], has_content: bool) -> None:

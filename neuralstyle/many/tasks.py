@@ -1,0 +1,140 @@
+"""Tasks: one picture each, files in and files out. A task is small, can be pickled and may run twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from neuralstyle._stopping import stopping
+from neuralstyle.files import holding
+from neuralstyle.images import check_output, pixel_limit, resize_image, save_image
+from neuralstyle.machine.keeping import Kept, keeping
+from neuralstyle.many.settings import Settings, digest, read_settings
+from neuralstyle.painting.paint import paint
+from neuralstyle.painting.plan import plan
+from neuralstyle.painting.progress import Progress
+from neuralstyle.styles import Style
+
+KEPT = Kept()
+"""What this process keeps from one task to the next: encoders, paintings and their targets."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture to be painted.
+
+    Args:
+        picture: the file of the photograph.
+        styles: the paintings, whose pictures are files.
+        output: the file of the result; its folder is created.
+        make: returns the options of ``plan``; called in the worker.
+        settings: what made the picture, without the digests of its content and styles.
+        form: "depth", "quality" and "overwrite" of ``save_image``.
+        keep_profile: whether the result has the photograph's colour profile.
+        skip_existing: whether a result that was painted with these settings is left as it is.
+        most_pixels: the limit of the pictures that are read; None: the default.
+
+    """
+
+    picture: Path
+    styles: tuple[Style, ...]
+    output: Path
+    make: Callable[[], Mapping[str, Any]]
+    settings: Settings
+    form: Mapping[str, Any] = field(default_factory=dict)
+    keep_profile: bool = False
+    skip_existing: bool = False
+    most_pixels: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.picture)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a picture.
+
+    Attributes:
+        picture: the file of the photograph.
+        output: the file of the result.
+        status: "painted"; "skipped": it was there; or "failed".
+        reason: in one line why it failed or was skipped, or None.
+        lost: in one line why it was painted twice, such as a worker that died, or None.
+        seconds: the time that it took.
+
+    """
+
+    picture: Path
+    output: Path
+    status: Literal["painted", "skipped", "failed"]
+    reason: str | None = None
+    lost: str | None = None
+    seconds: float = 0.0
+
+
+def paint_task(task: Task) -> Result:
+    """Paint the picture of a task and save it.
+
+    Raises:
+        ValueError: a picture or an option that cannot be used.
+        OSError: a file that exists and was not painted with these settings, or cannot be read or written.
+
+    """
+    started = time.monotonic()
+    with keeping(KEPT), _limit(task.most_pixels):
+        styles = tuple(digest(style.image) for style in task.styles)
+        settings = replace(task.settings, content=digest(task.picture), styles=styles)
+        try:
+            with holding(task.output):
+                skipped = _find(task, settings)
+                if skipped is None:
+                    _paint(task, settings)
+        except BlockingIOError as error:
+            if not task.skip_existing:
+                raise
+            skipped = str(error)
+    status: Literal["painted", "skipped"] = "painted" if skipped is None else "skipped"
+    return Result(task.picture, task.output, status, skipped, seconds=time.monotonic() - started)
+
+
+def _find(task: Task, settings: Settings) -> str | None:
+    """Say why a picture need not be painted, or None."""
+    there, may_replace = task.output.exists(), task.form.get("overwrite", False)
+    if there and task.skip_existing:
+        difference = settings.difference(_settings_in(task.output))
+        if difference is None:
+            return "it was painted before with these settings"
+        if not may_replace:
+            raise FileExistsError(
+                f"{task.output} {difference}; pass overwrite=True (--overwrite) to replace it, or give another folder"
+            )
+    task.output.parent.mkdir(parents=True, exist_ok=True)
+    check_output(task.output, may_replace, depth=task.form.get("depth", 8))
+    return None
+
+
+def _settings_in(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_settings(path)
+    except ValueError:
+        return None
+
+
+def _paint(task: Task, settings: Settings) -> None:
+    profile = task.picture if task.keep_profile else None
+    latest: list[Progress] = []
+    planned = plan(task.picture, list(task.styles), **{**task.make(), "progress": False})
+    image = paint(planned, callback=lambda progress: latest.__setitem__(slice(None), [progress]))
+    exact = None
+    if task.form.get("depth", 8) > 8 and latest:
+        exact = resize_image(latest[0].tensor(), (image.height, image.width))
+    with stopping.shield():
+        save_image(image if exact is None else exact, task.output, profile=profile, note=settings.note(), **task.form)
+
+
+def _limit(most: int | None) -> AbstractContextManager[None]:
+    return nullcontext() if most is None else pixel_limit(most)
