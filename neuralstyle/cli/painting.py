@@ -25,6 +25,7 @@ from neuralstyle.cli.options import (
     has_state,
 )
 from neuralstyle.cli.parsing import Command, Option, defaults_of, without
+from neuralstyle.cli.presets import PRESETS
 from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
 
@@ -100,7 +101,7 @@ STYLIZE = Command(
     _stylize,
     arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
-        "output": (*_OUTPUT, *FORMAT, PROFILE),
+        "output": (*_OUTPUT, *PRESETS, *FORMAT, PROFILE),
         "size and time": SIZE,
         "balance": BALANCE,
         STYLES_TITLE: STYLES,

@@ -188,7 +188,7 @@ def part_digest(picture: Any) -> str | None:
 def digest(picture: Any) -> str | None:
     """A digest of the bytes of a picture's file; None for what is no regular file."""
     if not isinstance(picture, (str, os.PathLike)):
-        return describe(picture)
+        return None if picture is None else describe(picture)
     path = Path(picture)
     if not path.is_file():
         return None
