@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from neuralstyle._errors import whole_number
 from neuralstyle._stopping import stopping
+from neuralstyle.cli.many import MANY, SKIP_EXISTING, follow, processes, shard_of
 from neuralstyle.cli.options import (
     BALANCE,
     COLOR,
@@ -28,32 +26,20 @@ from neuralstyle.cli.options import (
     STYLES,
     STYLES_TITLE,
 )
-from neuralstyle.cli.outcome import FAILED
 from neuralstyle.cli.parsing import Command, Option, defaults_of
 from neuralstyle.cli.presets import PRESETS
-from neuralstyle.cli.printing import is_for_programs, note, say, say_json, warn
-from neuralstyle.many.shards import parse_shard
+from neuralstyle.cli.printing import is_for_programs, say, say_json
 from neuralstyle.painting.stylize import stylize
 
 if TYPE_CHECKING:
-    from neuralstyle.many.executors import Executor
     from neuralstyle.many.settings import Settings
-    from neuralstyle.many.tasks import Result, Task
-
-JOBS = Option("--jobs", "work in N processes, which share the threads", int, "N", default=1, everyday=True)
-THREADS = Option(
-    "--threads", "compute with N threads in each process; the last bits depend on it", int, "N", shown="shared out"
-)
-SHARD = Option(
-    "--shard", "take the K-th of N shares of the pictures; slurm takes both from a Slurm array", metavar="K/N"
-)
-SKIP_EXISTING = Option("--skip-existing", "leave results that these settings made", flag=True, everyday=True)
-MANY = (JOBS, THREADS, SHARD)
+    from neuralstyle.many.tasks import Task
 
 
 def _batch(options: argparse.Namespace) -> int:
     from neuralstyle.cli.arguments import styles
-    from neuralstyle.many.batch import Form, list_tasks, rehearse, run
+    from neuralstyle.many.batch import Form, list_tasks, rehearse
+    from neuralstyle.many.tasks import Results, paint_task
 
     words = {name: value for name, value in vars(options).items() if name not in ("command", "parser")}
     groups = [styles(options)] if options.blend else [[style] for style in styles(options)]
@@ -84,7 +70,7 @@ def _batch(options: argparse.Namespace) -> int:
         return _show(options, tasks)
     stopping.begin()
     with processes(options) as executor:
-        return follow(run(tasks, executor), len(tasks), options)
+        return follow(Results(paint_task, tasks, executor), options)
 
 
 def own_settings(options: argparse.Namespace, recipe: Mapping[str, Any], number: int | None) -> Settings:
@@ -119,64 +105,6 @@ def _options_of(words: dict[str, Any]) -> dict[str, Any]:
     options = argparse.Namespace(**{**words, "state": None, "quiet": True})
     arguments, _ = painting_arguments(options, recipe_arguments(options))
     return {**arguments, **given(options, "strength", "color")}
-
-
-def shard_of(options: argparse.Namespace) -> tuple[int, int]:
-    """The share of the pictures that this call takes."""
-    return (1, 1) if options.shard is None else parse_shard(options.shard)
-
-
-@contextmanager
-def processes(options: argparse.Namespace) -> Iterator[Executor | None]:
-    """The processes of ``--jobs``, or None for this one."""
-    jobs = whole_number("--jobs", options.jobs, 1)
-    if options.threads is not None:
-        whole_number("--threads", options.threads, 1)
-    if jobs == 1 and options.threads is None:
-        yield None
-        return
-    from neuralstyle.many.processes import Processes
-
-    with Processes(jobs, threads=options.threads) as made:
-        yield made
-
-
-def follow(results: Iterator[Result], total: int, options: argparse.Namespace) -> int:
-    """Show the progress over all pictures, name what failed, and return the exit code."""
-    from tqdm.auto import tqdm
-
-    started = time.monotonic()
-    counts = {"painted": 0, "skipped": 0, "failed": 0}
-    failed: dict[str, str] = {}
-    try:
-        with tqdm(total=total, unit="picture", disable=options.quiet, smoothing=0) as bar:
-            for result in results:
-                counts[result.status] += 1
-                bar.update()
-                bar.set_postfix_str(result.output.name, refresh=False)
-                if result.lost is not None:
-                    warn(f"{result.picture}: {result.lost}; it was tried again")
-                if result.status == "failed":
-                    failed[str(result.output)] = str(result.reason)
-                    named = str(result.picture) in str(result.reason)
-                    note(f"failed: {result.reason}" if named else f"failed: {result.picture}: {result.reason}")
-    except KeyboardInterrupt as error:
-        done = sum(counts.values())
-        error.args = (
-            f"stopped; {done} of {total} pictures are done, and the same command with --skip-existing goes on",
-        )
-        raise
-    seconds = time.monotonic() - started
-    code = FAILED if failed else 0
-    say(f"{options.output}: {_counted(counts)}, {seconds:.0f} s", options)
-    if is_for_programs(options):
-        facts = {"reason": "finished", "exit_code": code, "output": options.output, **counts, "failures": failed}
-        say_json({**facts, "seconds": round(seconds, 3)})
-    return code
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "painted")
 
 
 def _show(options: argparse.Namespace, tasks: Sequence[Task]) -> int:

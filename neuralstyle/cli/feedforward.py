@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuralstyle._errors import whole_number
 from neuralstyle._stopping import stopping
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
+from neuralstyle.cli.many import MANY, SKIP_EXISTING, follow, processes, shard_of
 from neuralstyle.cli.options import DEVICE, JSON, LOG, MAX_MEGAPIXELS, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Option, default
@@ -109,6 +111,33 @@ def _save(end: _End, options: argparse.Namespace) -> Path:
 
 
 def _apply(options: argparse.Namespace) -> int:
+    whole_number("batch_size", options.batch_size, 1)
+    is_file = bool(Path(options.output).suffix) and not Path(options.output).is_dir()
+    if is_file or options.batch_size > 1:
+        for name in ("jobs", "threads", "shard", "skip_existing"):
+            if getattr(options, name) not in (None, False, 1):
+                raise ValueError(f"--{name.replace('_', '-')} needs a folder as -o, and no --batch-size; give these")
+        return _apply_here(options)
+    from neuralstyle.many import apply_to_files
+
+    stopping.begin()
+    with processes(options) as executor:
+        results = apply_to_files(
+            options.model,
+            options.pictures,
+            options.output,
+            executor=executor,
+            skip_existing=options.skip_existing,
+            overwrite=options.overwrite,
+            shard=shard_of(options),
+            content_scale=options.content_scale,
+            tile=options.tile,
+            device=options.device,
+        )
+        return follow(results, options)
+
+
+def _apply_here(options: argparse.Namespace) -> int:
     stopping.begin()
     failures = apply_files(
         options.model,
@@ -264,9 +293,8 @@ APPLY = Command(
             ),
             MAX_MEGAPIXELS,
             DEVICE,
-            QUIET,
-            JSON,
         ),
+        "many pictures": (SKIP_EXISTING, *MANY, QUIET, JSON),
     },
 )
 

@@ -1,3 +1,4 @@
+from .applying import apply_to_files as apply_to_files
 from .batch import Form as Form
 from .batch import stylize_files as stylize_files
 from .executors import Executor as Executor
@@ -6,3 +7,4 @@ from .running import Answer as Answer
 from .running import run_tasks as run_tasks
 from .settings import read_settings as read_settings
 from .tasks import Result as Result
+from .tasks import Results as Results

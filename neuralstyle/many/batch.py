@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuralstyle.feedforward.options import Paths
     from neuralstyle.images import Picture
     from neuralstyle.many.settings import Settings
-    from neuralstyle.many.tasks import Result, Task
+    from neuralstyle.many.tasks import Results, Task
     from neuralstyle.painting.options import StylizeOptions
     from neuralstyle.styles import Style
 
@@ -57,7 +57,7 @@ def stylize_files(
     skip_existing: bool = False,
     form: Form | None = None,
     **options: Unpack[StylizeOptions],
-) -> Iterator[Result]:
+) -> Results:
     """Paint many files in a style, or in several, one file for each.
 
     A result has the name of its photograph. Of several styles each has a folder with the name of its painting. What one
@@ -124,12 +124,14 @@ def paint_files(
     executor: Executor | None,
     skip_existing: bool,
     form: Form,
-) -> Iterator[Result]:
+) -> Results:
     """As ``stylize_files``, with the options that ``make`` returns in the worker, and the settings of styles."""
+    from neuralstyle.many.tasks import Results, paint_task
+
     check_executor(executor)
     tasks = list_tasks(pictures, style, output, make, describe, skip_existing=skip_existing, form=form)
     rehearse(tasks, is_here=executor is None)
-    return run(tasks, executor)
+    return Results(paint_task, tasks, executor)
 
 
 def list_tasks(
@@ -248,23 +250,3 @@ def rehearse(tasks: Sequence[Task], *, is_here: bool) -> None:
         for styles, task in groups.items():
             elsewhere = {} if is_here else {"device": "cpu"}
             plan(samples.photo(), list(styles), **{**task.make(), **elsewhere, "progress": False})
-
-
-def run(tasks: Sequence[Task], executor: Executor | None) -> Iterator[Result]:
-    """Paint the pictures of tasks, and give the results as they come."""
-    from neuralstyle.many.running import run_tasks
-    from neuralstyle.many.tasks import KEPT, Result, paint_task
-
-    done = 0
-    try:
-        for answer in run_tasks(paint_task, tasks, executor):
-            done += 1
-            if answer.value is not None:
-                yield replace(answer.value, lost=answer.lost)
-            else:
-                yield Result(answer.task.picture, answer.task.output, "failed", answer.error, answer.lost)
-    except KeyboardInterrupt as error:
-        error.args = error.args or (f"stopped; {done} of {len(tasks)} pictures are done",)
-        raise
-    finally:
-        KEPT.clear()

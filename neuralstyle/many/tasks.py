@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,8 @@ from neuralstyle._stopping import stopping
 from neuralstyle.files import holding
 from neuralstyle.images import check_output, pixel_limit, resize_image, save_image
 from neuralstyle.machine.keeping import Kept, keeping
+from neuralstyle.many.executors import Executor
+from neuralstyle.many.running import run_tasks
 from neuralstyle.many.settings import Settings, digest, read_settings
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import plan
@@ -90,7 +92,10 @@ def paint_task(task: Task) -> Result:
         settings = replace(task.settings, content=digest(task.picture), styles=styles)
         try:
             with holding(task.output):
-                skipped = _find(task, settings)
+                form = task.form
+                skipped = why_skipped(
+                    task.output, settings, form.get("overwrite", False), task.skip_existing, form.get("depth", 8)
+                )
                 if skipped is None:
                     _paint(task, settings)
         except BlockingIOError as error:
@@ -101,19 +106,24 @@ def paint_task(task: Task) -> Result:
     return Result(task.picture, task.output, status, skipped, seconds=time.monotonic() - started)
 
 
-def _find(task: Task, settings: Settings) -> str | None:
-    """Say why a picture need not be painted, or None."""
-    there, may_replace = task.output.exists(), task.form.get("overwrite", False)
-    if there and task.skip_existing:
-        difference = settings.difference(_settings_in(task.output))
+def why_skipped(output: Path, settings: Settings, overwrite: bool, skip_existing: bool, depth: int = 8) -> str | None:
+    """Say why a picture need not be painted, or None; then its folder is there.
+
+    Raises:
+        FileExistsError: the result exists, and may not be replaced.
+        OSError: it cannot be written.
+
+    """
+    if output.exists() and skip_existing:
+        difference = settings.difference(_settings_in(output))
         if difference is None:
             return "it was painted before with these settings"
-        if not may_replace:
+        if not overwrite:
             raise FileExistsError(
-                f"{task.output} {difference}; pass overwrite=True (--overwrite) to replace it, or give another folder"
+                f"{output} {difference}; pass overwrite=True (--overwrite) to replace it, or give another folder"
             )
-    task.output.parent.mkdir(parents=True, exist_ok=True)
-    check_output(task.output, may_replace, depth=task.form.get("depth", 8))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    check_output(output, overwrite, depth=depth)
     return None
 
 
@@ -138,3 +148,46 @@ def _paint(task: Task, settings: Settings) -> None:
 
 def _limit(most: int | None) -> AbstractContextManager[None]:
     return nullcontext() if most is None else pixel_limit(most)
+
+
+class Results(Iterator[Result]):
+    """The results of many pictures, as they come; ``len`` is the number of all of them.
+
+    Args:
+        function: paints the picture of a task, and may raise why it cannot.
+        tasks: each with "picture" and "output".
+        executor: as in ``run_tasks``.
+
+    """
+
+    def __init__(self, function: Callable[[Any], Result], tasks: Sequence[Any], executor: Executor | None) -> None:
+        self._total = len(tasks)
+        self._results = _results(function, tasks, executor)
+
+    def __len__(self) -> int:
+        return self._total
+
+    def __next__(self) -> Result:
+        return next(self._results)
+
+    def close(self) -> None:
+        """Stop the work: what has not begun is not painted."""
+        self._results.close()
+
+
+def _results(
+    function: Callable[[Any], Result], tasks: Sequence[Any], executor: Executor | None
+) -> Generator[Result, None, None]:
+    done = 0
+    try:
+        for answer in run_tasks(function, tasks, executor):
+            done += 1
+            if answer.value is not None:
+                yield replace(answer.value, lost=answer.lost)
+            else:
+                yield Result(answer.task.picture, answer.task.output, "failed", answer.error, answer.lost)
+    except KeyboardInterrupt as error:
+        error.args = error.args or (f"stopped; {done} of {len(tasks)} pictures are done",)
+        raise
+    finally:
+        KEPT.clear()

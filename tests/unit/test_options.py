@@ -29,7 +29,7 @@ EVERYDAY = {
     "reconstruct": "output overwrite size schedule layer seed device quiet dry_run",
     "demo": "output overwrite size schedule painting seed device quiet dry_run",
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
-    "apply": "output overwrite content_scale device quiet",
+    "apply": "output overwrite content_scale device skip_existing jobs quiet",
 }
 
 
