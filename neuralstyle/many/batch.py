@@ -243,7 +243,10 @@ def rehearse(tasks: Sequence[Task], *, is_here: bool) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         for suffix in {task.output.suffix for task in tasks}:
-            check_output(Path(folder) / f"picture{suffix}", depth=tasks[0].form["depth"])
+            try:
+                check_output(Path(folder) / f"picture{suffix}", depth=tasks[0].form["depth"])
+            except ValueError as error:
+                raise ValueError(str(error).replace(f"{folder}{os.sep}picture", "a result ")) from None
     whole_number("quality", tasks[0].form["quality"], 1, 100)
     groups = {task.styles: task for task in tasks}
     with keeping(KEPT if is_here else Kept()):

@@ -225,7 +225,7 @@ def _serve(connection: Connection[Any, Any], threads: int) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection.send(True)
-    _limit_threads(threads)
+    _settle(threads)
     while True:
         answer: tuple[Exception | None, Any]
         try:
@@ -241,10 +241,12 @@ def _serve(connection: Connection[Any, Any], threads: int) -> None:
             connection.send((TypeError(f"the result cannot be sent back: {error}"), None))
 
 
-def _limit_threads(threads: int) -> None:
+def _settle(threads: int) -> None:
     import torch
+    from tqdm import tqdm
 
     torch.set_num_threads(threads)
+    tqdm.set_lock(threading.RLock())  # its own holds semaphores of the system, which a killed process leaves behind
 
 
 def _end_with_parent() -> None:
