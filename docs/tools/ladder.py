@@ -27,7 +27,7 @@ LADDER: list[dict[str, str]] = [
     },
     {"images": "files in and out", "checkpoint": "states as files", "_records": "logs of losses"},
     {"color": "whose colours", "parameters": "what is optimised", "styles": "paintings and weights"},
-    {"encoders": "picture to features", "losses": "features compared"},
+    {"encoders": "picture to features", "losses": "features compared", "regions": "regions found"},
     {
         "schedule": "sizes and evaluations",
         "objective": "value and gradient",

@@ -21,6 +21,7 @@ from neuralstyle.cli.options import (
     OVERWRITE,
     PROFILE,
     QUIET,
+    SEAMLESS,
     SIZE,
     START,
     STYLES,
@@ -58,6 +59,7 @@ def _batch(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             depth=options.depth,
             quality=options.quality,
+            dpi=options.dpi,
             keep_profile=options.keep_profile,
             shard=shard_of(options),
         ),
@@ -94,9 +96,9 @@ def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def options_of(words: dict[str, Any]) -> dict[str, Any]:
     """From the command line's words to the options of ``plan``; this runs in the worker, and is kept there."""
-    from neuralstyle.machine.keeping import kept
+    from neuralstyle.machine.keeping import keep
 
-    return kept("options", lambda: repr(sorted(words.items())), partial(_options_of, words))
+    return keep("options", lambda: repr(sorted(words.items())), partial(_options_of, words))
 
 
 def _options_of(words: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +153,7 @@ BATCH = Command(
             Option("--blend", "blend the styles into one, instead of a folder for each", flag=True),
         ),
         "many pictures": (*MANY, QUIET, JSON),
-        "size and time": SIZE,
+        "size and time": (*SIZE, SEAMLESS),
         "balance": BALANCE,
         STYLES_TITLE: STYLES,
         "colour": (COLOR,),

@@ -37,18 +37,17 @@ def check_note(note: object) -> None:
         raise ValueError(f"a note has up to {MAX_NOTE} letters, all of them ASCII, received {brief(note, 60)}")
 
 
-def pillow_options(kind: str, note: str) -> dict[str, Any]:
-    """What Pillow's ``save`` takes to write a note into a format; for TIFF a tag of ``tiffinfo``."""
-    if kind == "PNG":
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_text(KEYWORD, note)
-        return {"pnginfo": chunks}
-    if kind == "TIFF":
-        return {"tiffinfo": {IMAGE_DESCRIPTION: note}}
-    exif = Image.Exif()
+def png_chunks(note: str) -> PngImagePlugin.PngInfo:
+    """The chunks of a PNG with a note."""
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text(KEYWORD, note)
+    return chunks
+
+
+def add_to_exif(exif: Image.Exif, note: str) -> None:
+    """Add a note to an EXIF block, for JPEG, WebP and AVIF."""
     details: Any = exif.get_ifd(_EXIF)
     details[_USER_COMMENT] = _ASCII + note.encode("ascii")
-    return {"exif": exif.tobytes()}
 
 
 def read_note(path: Path) -> str | None:

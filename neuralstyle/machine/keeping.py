@@ -79,7 +79,7 @@ def keeping(kept: Kept) -> Iterator[None]:
         _kept.reset(token)
 
 
-def kept(kind: str, key: Callable[[], Hashable | None], make: Callable[[], T]) -> T:
+def keep(kind: str, key: Callable[[], Hashable | None], make: Callable[[], T]) -> T:
     """Return what was kept under a key, or make it and keep it; outside of ``keeping`` make it.
 
     Args:

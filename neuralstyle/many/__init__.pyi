@@ -6,5 +6,9 @@ from .processes import Processes as Processes
 from .running import Answer as Answer
 from .running import run_tasks as run_tasks
 from .settings import read_settings as read_settings
+from .sheet import Cell as Cell
+from .sheet import Sheet as Sheet
+from .sheet import contact_sheet as contact_sheet
+from .sweeps import sweep as sweep
 from .tasks import Result as Result
 from .tasks import Results as Results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from neuralstyle.feedforward.inference import DEFAULT_TILE_SIDE
 from neuralstyle.many.executors import Executor, check_executor
 
 if TYPE_CHECKING:
+    from neuralstyle.feedforward.finishing import Finish
     from neuralstyle.feedforward.options import Paths
     from neuralstyle.many.tasks import Result, Results
 
@@ -28,7 +29,7 @@ class ApplyTask:
         content_scale: as in ``apply_model``.
         tile: as in ``apply_model``.
         device: as in ``apply_model``.
-        overwrite: replace a result that exists.
+        finish: the result's colours and its file.
         skip_existing: leave a result that was painted with these settings.
         most_pixels: the limit of the pictures that are read.
 
@@ -40,7 +41,7 @@ class ApplyTask:
     content_scale: float
     tile: int | None
     device: str | None
-    overwrite: bool
+    finish: Finish
     skip_existing: bool
     most_pixels: int
 
@@ -64,13 +65,15 @@ def apply_task(task: ApplyTask) -> Result:
 
     started = time.monotonic()
     with keeping(KEPT), pixel_limit(task.most_pixels):
-        options = {"content_scale": task.content_scale, "tile": task.tile}
+        finish = {name: value for name, value in asdict(task.finish).items() if name != "overwrite"}
+        options = {"content_scale": task.content_scale, "tile": task.tile, **finish}
         model = digest(task.model) or task.model
         settings = Settings("apply", options, {}, {"model": [model]}, digest(task.picture))
         try:
             with holding(task.output):
-                skipped = why_skipped(task.output, settings, task.overwrite, task.skip_existing)
+                skipped = why_skipped(task.output, settings, task.finish.overwrite, task.skip_existing)
                 if skipped is None:
+                    task.finish.check(task.picture, task.output)
                     _apply(task, settings.note())
         except BlockingIOError as error:
             if not task.skip_existing:
@@ -82,19 +85,19 @@ def apply_task(task: ApplyTask) -> Result:
 
 def _apply(task: ApplyTask, note: str | None) -> None:
     from neuralstyle._stopping import stopping
-    from neuralstyle.feedforward.files import divide_size, load_on_device
+    from neuralstyle.feedforward.files import load_divided, load_on_device
     from neuralstyle.feedforward.tiled import run_model
-    from neuralstyle.images import load_image, save_image
-    from neuralstyle.machine.keeping import kept
+    from neuralstyle.machine.keeping import keep
 
     def key() -> tuple[Any, ...]:
         file = Path(task.model)
         return task.model, task.device, file.stat().st_mtime_ns if file.is_file() else None
 
-    network = kept("network", key, lambda: load_on_device(task.model, task.device))
-    painted = run_model(network, divide_size(load_image(task.picture), task.content_scale), task.tile)
+    network = keep("network", key, lambda: load_on_device(task.model, task.device))
+    content = load_divided(task.picture, task.content_scale)
+    painted = task.finish.picture(run_model(network, content.colors, task.tile), content)
     with stopping.shield():
-        save_image(painted[0], task.output, task.overwrite, note=note)
+        task.finish.save(painted, task.picture, task.output, note)
 
 
 def apply_to_files(
@@ -104,11 +107,11 @@ def apply_to_files(
     *,
     executor: Executor | None = None,
     skip_existing: bool = False,
-    overwrite: bool = False,
     shard: tuple[int, int] = (1, 1),
     content_scale: float = 1.0,
     tile: int | None = DEFAULT_TILE_SIDE,
     device: str | None = None,
+    **finish: Any,
 ) -> Results:
     """Paint many files with a trained network, here or through an executor.
 
@@ -120,11 +123,11 @@ def apply_to_files(
         output: the folder of the results; it is created.
         executor: as in ``stylize_files``.
         skip_existing: leave results that were painted with these settings.
-        overwrite: replace results that exist.
         shard: (K, N) paints the K-th of N shares of the pictures, K from 1.
         content_scale: as in ``apply_model``.
         tile: as in ``apply_model``.
         device: as in ``apply_model``.
+        **finish: "color", "strength", "depth", "quality", "keep_profile", "dpi" and "overwrite", as in ``apply_files``.
 
     Returns:
         An iterator of a ``Result`` for each picture, as they come. The work is done while it is used.
@@ -149,6 +152,7 @@ def apply_to_files(
 
     """
     from neuralstyle.feedforward.files import load_on_device
+    from neuralstyle.feedforward.finishing import Finish
     from neuralstyle.files import Write, check_paths
     from neuralstyle.images.opening import most_pixels
     from neuralstyle.many.naming import name_results
@@ -156,13 +160,14 @@ def apply_to_files(
     from neuralstyle.many.tasks import Results
 
     check_executor(executor)
+    finishing = Finish(**finish)
     number("content_scale", content_scale, above=0)
     check_paths([], [Write(Path(output), "the folder of the results", "folder")])
     results = name_results(pictures, Path(output), [""], [model], recursive=True)[""]
     load_on_device(model, "cpu" if executor is not None else device)  # so that a bad one is refused before the work
     limit = most_pixels()
     tasks = [
-        ApplyTask(os.fspath(model), file, result, content_scale, tile, device, overwrite, skip_existing, limit)
+        ApplyTask(os.fspath(model), file, result, content_scale, tile, device, finishing, skip_existing, limit)
         for file, result in results.items()
     ]
     return Results(apply_task, share(tasks, shard), executor)

@@ -34,6 +34,7 @@ class Form:
         overwrite: replace results that exist.
         depth: bits a channel, as for ``save_image``.
         quality: as for ``save_image``.
+        dpi: as for ``save_image``.
         keep_profile: give a result the colour profile of its photograph.
         shard: (K, N) paints the K-th of N shares of the pictures, K from 1.
 
@@ -44,6 +45,7 @@ class Form:
     overwrite: bool = False
     depth: int = 8
     quality: int = 95
+    dpi: float | None = None
     keep_profile: bool = False
     shard: tuple[int, int] = (1, 1)
 
@@ -164,7 +166,7 @@ def list_tasks(
     check_paths([], [Write(Path(output), "the folder of the results", "folder")])
     others = [str(each.image) for styles in groups.values() for each in styles]
     results = name_results(pictures, Path(output), list(groups), others, recursive=form.recursive, suffix=form.suffix)
-    saving = {"depth": form.depth, "quality": form.quality, "overwrite": form.overwrite}
+    saving = {"depth": form.depth, "quality": form.quality, "dpi": form.dpi, "overwrite": form.overwrite}
     tasks: list[Task] = []
     for name, styles in groups.items():
         settings = _with_form(describe(styles), form)
@@ -205,7 +207,7 @@ def style_groups(style: Any) -> dict[str, tuple[Style, ...]]:
 
 def _with_form(settings: Settings, form: Form) -> Settings:
     """Add how the result is saved, where it is not the default."""
-    said = {"depth": form.depth, "quality": form.quality, "keep_profile": form.keep_profile}
+    said = {"depth": form.depth, "quality": form.quality, "dpi": form.dpi, "keep_profile": form.keep_profile}
     other = {name: value for name, value in said.items() if value != getattr(Form, name)}
     return replace(settings, options={**settings.options, **other})
 
@@ -236,20 +238,26 @@ def rehearse(tasks: Sequence[Task], *, is_here: bool) -> None:
 
     """
     from neuralstyle import samples
-    from neuralstyle.images import check_output
     from neuralstyle.machine.keeping import Kept, keeping
     from neuralstyle.many.tasks import KEPT
     from neuralstyle.painting.plan import plan
 
-    with tempfile.TemporaryDirectory() as folder:
-        for suffix in {task.output.suffix for task in tasks}:
-            try:
-                check_output(Path(folder) / f"picture{suffix}", depth=tasks[0].form["depth"])
-            except ValueError as error:
-                raise ValueError(str(error).replace(f"{folder}{os.sep}picture", "a result ")) from None
+    for suffix in {task.output.suffix for task in tasks}:
+        _check_format(suffix, tasks[0].form["depth"], tasks[0].form["dpi"])
     whole_number("quality", tasks[0].form["quality"], 1, 100)
     groups = {task.styles: task for task in tasks}
     with keeping(KEPT if is_here else Kept()):
         for styles, task in groups.items():
             elsewhere = {} if is_here else {"device": "cpu"}
             plan(samples.photo(), list(styles), **{**task.make(), **elsewhere, "progress": False})
+
+
+def _check_format(suffix: str, depth: int, dpi: float | None) -> None:
+    """Check that results can be saved with this suffix, depth and resolution."""
+    from neuralstyle.images import check_output
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            check_output(Path(folder) / f"picture{suffix}", depth=depth, dpi=dpi)
+        except ValueError as error:
+            raise ValueError(str(error).replace(f"{folder}{os.sep}picture", "a result ")) from None

@@ -15,7 +15,7 @@ from neuralstyle._errors import brief
 from neuralstyle.checkpoint import describe
 from neuralstyle.images import Pixels, Width
 from neuralstyle.images.notes import MAX_NOTE, read_note
-from neuralstyle.machine.keeping import kept
+from neuralstyle.machine.keeping import keep
 from neuralstyle.painting.initial import INITS
 from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.styles import Style
@@ -196,7 +196,7 @@ def digest(picture: Any) -> str | None:
     def key() -> tuple[str, int, int]:
         return str(path), path.stat().st_mtime_ns, path.stat().st_size
 
-    return kept("digest", key, lambda: _digest(path))
+    return keep("digest", key, lambda: _digest(path))
 
 
 def _digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from neuralstyle._stopping import stopping
 from neuralstyle.files import holding
-from neuralstyle.images import check_output, pixel_limit, resize_image, save_image
+from neuralstyle.images import check_output, pixel_limit, save_image
 from neuralstyle.machine.keeping import Kept, keeping
 from neuralstyle.many.executors import Executor
 from neuralstyle.many.running import run_tasks
@@ -35,7 +35,7 @@ class Task:
         output: the file of the result; its folder is created.
         make: returns the options of ``plan``; called in the worker.
         settings: what made the picture, without the digests of its content and styles.
-        form: "depth", "quality" and "overwrite" of ``save_image``.
+        form: "depth", "quality", "dpi" and "overwrite" of ``save_image``.
         keep_profile: whether the result has the photograph's colour profile.
         skip_existing: whether a result that was painted with these settings is left as it is.
         most_pixels: the limit of the pictures that are read; None: the default.
@@ -141,7 +141,7 @@ def _paint(task: Task, settings: Settings) -> None:
     image = paint(planned, callback=lambda progress: latest.__setitem__(slice(None), [progress]))
     exact = None
     if task.form.get("depth", 8) > 8 and latest:
-        exact = resize_image(latest[0].tensor(), (image.height, image.width))
+        exact = planned.stages[-1].resized(latest[0].tensor())
     with stopping.shield():
         save_image(image if exact is None else exact, task.output, profile=profile, note=settings.note(), **task.form)
 

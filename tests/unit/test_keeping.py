@@ -9,7 +9,7 @@ from doubles import painting
 from torch import Tensor
 
 from neuralstyle import ContentLoss, FeatureExtractor, GramStyleLoss, Objective, Plan, Style, load_image, plan
-from neuralstyle.machine.keeping import Kept, Same, keeping, kept
+from neuralstyle.machine.keeping import Kept, Same, keep, keeping
 from neuralstyle.objective import targets
 
 
@@ -23,17 +23,17 @@ def test_nothing_is_kept_outside_of_a_block() -> None:
     def key() -> str:
         return "key"
 
-    assert [kept("thing", key, make), kept("thing", key, make)] == [1, 2]
+    assert [keep("thing", key, make), keep("thing", key, make)] == [1, 2]
     store = Kept()
     with keeping(store):
-        assert [kept("thing", key, make), kept("thing", key, make)] == [3, 3]
-        assert kept("another", key, make) == 4
-        assert kept("thing", lambda: None, make) == 5
-    assert kept("thing", key, make) == 6
+        assert [keep("thing", key, make), keep("thing", key, make)] == [3, 3]
+        assert keep("another", key, make) == 4
+        assert keep("thing", lambda: None, make) == 5
+    assert keep("thing", key, make) == 6
     with keeping(store):
-        assert kept("thing", key, make) == 3
+        assert keep("thing", key, make) == 3
         store.clear()
-        assert kept("thing", key, make) == 7
+        assert keep("thing", key, make) == 7
 
 
 def test_the_things_used_last_are_kept() -> None:
