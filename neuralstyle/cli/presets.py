@@ -25,6 +25,7 @@ PRESETS = (LIKE, CONFIG)
 ALTERNATIVES = (("size", "width", "pixels"), ("style_layer_ratio", "style_layer_weights"))
 """Options that say one thing: one that is given takes the place of all of a preset's."""
 
+_TYPES: Mapping[Any, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,)}
 _NEVER = ("config", "like", "help", "help_all")
 
 
@@ -155,11 +156,8 @@ def _value(option: Option, value: Any, source: str) -> Any:
 
 
 def _one(option: Option, value: Any, name: str) -> Any:
-    is_text = isinstance(value, str)
-    if isinstance(value, (bool, dict, list)) or (
-        is_text != (option.type not in (int, float))
-        and not (isinstance(value, int) and option.type not in (int, float, str))
-    ):
+    kinds = _TYPES.get(option.type, (int, str))  # (int, str): pixels, or a word such as "auto"
+    if isinstance(value, bool) or not isinstance(value, kinds):
         raise ValueError(f"{name} has the wrong type, received {brief(value, 40)}")
     try:
         found = option.type(str(value))

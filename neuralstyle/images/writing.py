@@ -236,7 +236,7 @@ def _options(kind: str, quality: int, dpi: float | None, note: str | None) -> di
     if note is not None:
         add_to_exif(exif, note)
     if len(exif) or note is not None:
-        found["exif"] = exif
+        found["exif"] = exif.tobytes()
     # Full chroma resolution: many painted edges are changes of hue alone.
     return {**found, "quality": quality, "subsampling": "4:4:4" if kind == "AVIF" else 0}
 

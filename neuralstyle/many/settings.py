@@ -139,7 +139,7 @@ def settings_of(options: Mapping[str, Any], styles: Sequence[Style]) -> Settings
     others: dict[str, str] = {}
     files: dict[str, Sequence[str | None]] = {}
     for name, value in {**DEFAULTS, **options}.items():
-        if value is None or name in _NOT_SEEN:
+        if value is None or value is False or name in _NOT_SEEN:
             continue
         if isinstance(value, (Width, Pixels)):
             words[type(value).__name__.lower()] = value.pixels

@@ -61,8 +61,8 @@ def test_a_picture_adds_its_settings_and_a_file_counts_first(config: str, tmp_pa
     ("text", "message"),
     [
         ("sise = 3", "unknown option of stylize 'sise': did you mean 'size'"),
-        ("size = 'large'", "size has the wrong type, received 'large'"),
-        ("size = 3.5", "size cannot be 3.5"),
+        ("size = 'large'", "size cannot be 'large'"),
+        ("size = 3.5", "size has the wrong type, received 3.5"),
         ("size = true", "size has the wrong type"),
         ("size = [3]", "size takes one value"),
         ("schedule = 'drft'", "did you mean 'draft'"),
