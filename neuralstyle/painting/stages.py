@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
+from neuralstyle.machine.keeping import Same, keep
 from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.objective import Objective
 from neuralstyle.objective.parts import check_parts, layers_in_use, resolve, size_of
@@ -251,11 +253,21 @@ def _left_out(stage: PlannedStage) -> str:
 
 def _encoders(encoders: Sequence[Encoder | str], device: str | torch.device | None) -> list[Encoder]:
     """Return the encoders on their device; each name makes one network."""
-    named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
+    named = {
+        name: keep("encoder", partial(str, name), partial(default_encoder, name))
+        for name in dict.fromkeys(e for e in encoders if isinstance(e, str))
+    }
     networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
     place = torch.empty(0, dtype=torch.uint8, device=find_device(device)).device  # with its number, as tensors have it
-    placed = {id(network): encoder_on(network, place) for network in networks}
+    placed = {
+        id(network): keep("placed encoder", partial(_place_key, network, place), partial(encoder_on, network, place))
+        for network in networks
+    }
     return [placed[id(network)] for network in networks]
+
+
+def _place_key(network: Encoder, place: torch.device) -> tuple[Same, torch.device]:
+    return Same(network), place
 
 
 def encoder_on(encoder: Encoder, device: torch.device) -> Encoder:
