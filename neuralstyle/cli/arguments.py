@@ -69,6 +69,7 @@ def painting_arguments(
         **given(options, "iterations", "seed", "device", "tile", "result", "schedule"),
         "size": _size(options),
         "progress": not options.quiet,
+        "seamless": getattr(options, "seamless", False),
     }
     arguments["init"] = _start(options, arguments["init"])
     if options.state is not None:
