@@ -17,7 +17,7 @@ from neuralstyle.images import Picture, load_image, resize_image, save_image
 from neuralstyle.images.masks import load_mask
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.regions.clusters import find_clusters, memberships, transport
-from neuralstyle.regions.places import Places, blur, follow_edges, look
+from neuralstyle.regions.places import Places, blur, follow_edges, look, without_thin_things
 from neuralstyle.styles import Style
 
 MOST_PHOTO_CLUSTERS, MOST_PAINTING_CLUSTERS = 6, 7
@@ -114,7 +114,7 @@ def auto_regions(content: Picture, style: Picture | Style) -> list[Style]:
     regions = torch.cat([quiet, rest], 1)
     masks = torch.cat([masks, _with_lightness(left, rest, painting, photograph)], 1)
     areas = follow_edges(photograph.pixels(regions), photograph.picture)
-    areas = areas / areas.sum(1, keepdim=True)
+    areas = without_thin_things(areas / areas.sum(1, keepdim=True), photograph.picture)
     drawn = painting.pixels(masks).clamp(0, 1)
     return [
         replace(given, region=areas[:, k : k + 1], mask=drawn[:, k : k + 1].contiguous()) for k in range(areas.shape[1])
@@ -198,7 +198,8 @@ def _clusters(places: Places, activity: Tensor, most: int, least_share: float, l
 def _ranged(values: Tensor, within: Tensor | None = None) -> Tensor:
     """Lightness from the darkest of a picture, 0, to its lightest, 1."""
     dark, light = torch.quantile(values if within is None else within, torch.tensor([0.02, 0.98]))
-    return (values - dark) / (light - dark).clamp(min=0.3)
+    ranged: Tensor = (values - dark) / (light - dark).clamp(min=0.3)
+    return ranged
 
 
 def _matched(parts: _Clusters, paint: _Clusters, usable: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor] | None, str]:
@@ -255,5 +256,4 @@ def _with_lightness(left: Tensor, rest: Tensor, painting: Places, photograph: Pl
     amounts, sizes = (rest * lights).sum(0) / rest.sum(), (left * inks).sum(0) / left.sum()
     moved = transport((shades[:, None] - shades).square(), amounts, USES * sizes, _SOFT_COST)
     wanted = inks @ (moved.sum(0) / sizes.clamp(min=1e-6))
-    weighed: Tensor = left * (wanted / wanted.amax())[:, None]
-    return weighed
+    return left * (wanted / wanted.amax())[:, None]

@@ -92,6 +92,13 @@ def test_a_region_reaches_up_to_the_edge_of_a_thing(found: list[Style]) -> None:
     assert sky[horizon + 8, 10:80].mean() < 0.2
 
 
+def test_a_thin_thing_before_the_sky_is_no_part_of_it(photograph: Tensor, painting: Tensor) -> None:
+    with_mast = photograph.clone()
+    with_mast[:, 10:64, 90:93] = 0.3
+    sky = region(auto_regions(with_mast, painting)[0])
+    assert sky[30, 91] < 0.1 < 0.8 < sky[30, 80]
+
+
 def test_found_regions_are_the_same_each_time(found: list[Style], photograph: Tensor, painting: Tensor) -> None:
     torch.rand(3)
     again = auto_regions(photograph, painting)
