@@ -38,10 +38,13 @@ if TYPE_CHECKING:
 
 
 def _batch(options: argparse.Namespace) -> int:
+    from neuralstyle import distributed
     from neuralstyle.cli.arguments import styles
     from neuralstyle.many.batch import Form, list_tasks, rehearse
     from neuralstyle.many.tasks import Results, paint_task
 
+    if distributed.world() > 1:
+        raise ValueError("torchrun shares one picture out; for many pictures use --jobs N, or --shard K/N in each call")
     words = {name: value for name, value in vars(options).items() if name not in ("command", "parser")}
     groups = [styles(options)] if options.blend else [[style] for style in styles(options)]
     numbers = {} if options.blend else {id(group[0]): number for number, group in enumerate(groups)}

@@ -57,10 +57,10 @@ def save(
     if distributed.is_writer():
         check_output(options.output, overwrite=True, **form)  # whether it may exist, the gate has asked
         watchers = _callbacks(options)
-    made_by = settings_of(options, recipe) if distributed.is_writer() else None
     arguments, notes = painting_arguments(options, recipe)
     planned = make(**arguments)
     planned = replace(planned, notes=(*notes, *planned.notes))
+    made_by = settings_of(options, recipe) if distributed.is_writer() else None
     # Only the state of this very run excuses files that exist; the gate did not know the settings yet.
     continues = planned.continues
     if distributed.is_writer() and has_state(options) and not continues:
