@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -17,14 +17,13 @@ from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
 from neuralstyle.machine.surroundings import plain_tensor, plain_torch
-from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.contract import check_picture
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import Part, layers_in_use, positions, reach_of, resolve, size_of
+from neuralstyle.objective.parts import Part, layers_in_use, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
+from neuralstyle.objective.position_weights import PositionWeights
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
-from neuralstyle.objective.regions import position_weights
 from neuralstyle.objective.targets import Targets, references_of, size_of_result
 from neuralstyle.objective.targets import check_losses as check_losses
 from neuralstyle.objective.tiling import Tile, TileSize
@@ -77,7 +76,8 @@ class Objective:
         losses: a loss or a sum of losses.
         content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content".
         styles: pictures or ``Style``; needed by losses that compare with "style".
-        previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous".
+        previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous". A ``Style`` has a region beside
+            the picture, where it counts: the consistency mask of a frame. Of several, each counts in its region.
         tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
@@ -120,7 +120,7 @@ class Objective:
         *,
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
-        previous: Picture | None = None,
+        previous: Picture | Style | Sequence[Picture | Style] | None = None,
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
@@ -130,14 +130,49 @@ class Objective:
         self._storage = MapStorage(map_dtype, None if map_device is None else find_device(map_device))
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
-        terms = resolve(self.losses)
-        self._source = FeatureSource(encoder, layers_in_use(terms))
-        self._planner = TilePlanner(self._source, terms)
+        self._terms = resolve(self.losses)
+        self._source = FeatureSource(encoder, layers_in_use(self._terms))
+        self._planner = TilePlanner(self._source, self._terms)
         self._planner.check(tile)
         self._tile = tile
-        self._parts = Targets(self._source, self._planner, self._storage, tile).parts(terms, references)
+        self._aim(references, None)
+
+    def _aim(self, references: Mapping[str, Sequence[Style]], known: Sequence[Part] | None) -> None:
+        """Compute the targets, but for those of known parts that stay."""
+        targets = Targets(self._source, self._planner, self._storage, self._tile)
+        self._parts = targets.parts(self._terms, references, known)
         self._position_weights = PositionWeights(self._source, self._parts)
         self._size = size_of_result(references)
+
+    @plain_torch()
+    def with_pictures(
+        self, *, content: Picture | None = None, previous: Picture | Style | Sequence[Picture | Style] | None = None
+    ) -> Objective:
+        """Return the objective of another frame: with this content and these previous pictures, and the same styles.
+
+        The targets of the styles are kept, so this takes less time than a new objective.
+
+        Raises:
+            ValueError: a reference is missing that a loss compares with, or the pictures differ in size.
+
+        Example:
+            ```python
+            import torch
+            from neuralstyle import ContentLoss, FeatureExtractor, Objective
+
+            first, second = torch.rand(2, 1, 3, 32, 32)
+            objective = Objective(FeatureExtractor(), ContentLoss("relu2_1"), content=first)
+            assert objective.with_pictures(content=second).evaluate(second).loss == 0
+            ```
+
+        """
+        references = references_of(content, (), previous)
+        styles = any(part.loss.reference == "style" for part in self._parts)
+        given = [*(name for name, pictures in references.items() if pictures), *(["style"] if styles else [])]
+        check_losses(self.losses, self.encoder, given)
+        other = copy.copy(self)
+        other._aim(references, self._parts)
+        return other
 
     @plain_torch()
     def evaluate(
@@ -262,41 +297,6 @@ class Objective:
         else:  # a loss that ignores the picture
             found = tuple(torch.zeros_like(reading) for reading in readings)
         return [reader.store_cotangent(each, self._storage) for reader, each in zip(readers, found, strict=True)]
-
-
-class PositionWeights:
-    """Each part's region at its layer, as weights of positions (None: all are 1) and their sum.
-
-    The weights for the last size are cached, since successive pictures have the same size.
-    """
-
-    def __init__(self, source: FeatureSource, parts: Sequence[Part]) -> None:
-        def compute(
-            size: tuple[int, int], dtype: torch.dtype, device: torch.device
-        ) -> tuple[list[Tensor | None], list[float]]:
-            like = torch.empty(0, dtype=dtype, device=device)
-            pixels = {part.region: part.region.pixels(size, like) for part in parts if part.region}
-            whole: dict[int, Tensor | None] = {}  # by stride: the weights everywhere, which many parts share
-            weights: list[Tensor | None] = []
-            counts: list[float] = []
-            for part in parts:
-                layer, region = source.layers[part.layers[0]], part.region
-                if region is None:
-                    if layer.stride not in whole:
-                        whole[layer.stride] = coverage(size, layer.stride, like)
-                    weight = whole[layer.stride]
-                else:
-                    reach = reach_of(part.loss, layer)
-                    weight = position_weights(pixels[region], layer.stride, reach, region.edges, step=source.step)
-                weights.append(weight)
-                counts.append(positions(weight, size, layer.stride))
-            return weights, counts
-
-        self._compute = lru_cache(1)(compute)
-
-    def __call__(self, image: Tensor) -> tuple[list[Tensor | None], list[float]]:
-        """Weights and sums, part by part, for pictures of this size, dtype and device."""
-        return self._compute(size_of(image), image.dtype, image.device)
 
 
 class _Terms:

@@ -14,7 +14,7 @@ from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name,
 from neuralstyle.images import Picture, load_image
 from neuralstyle.images.masks import load_mask
 from neuralstyle.losses import LossSum
-from neuralstyle.losses.base import weights_per_layer
+from neuralstyle.losses.base import Reference, weights_per_layer
 from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.parts import (
@@ -38,13 +38,17 @@ from neuralstyle.styles import Style, as_styles
 
 
 def references_of(
-    content: Picture | None, styles: Picture | Style | Sequence[Picture | Style], previous: Picture | None
+    content: Picture | None,
+    styles: Picture | Style | Sequence[Picture | Style],
+    previous: Picture | Style | Sequence[Picture | Style] | None,
 ) -> dict[str, list[Style]]:
     """Return the pictures to compare with, by the ``reference`` of a loss, each loaded, as a ``Style``."""
     return {
         "content": [] if content is None else [Style(load_image(content))],
         "style": [replace(style, image=load_image(style.image)) for style in as_styles(styles)],
-        "previous": [] if previous is None else [Style(load_image(previous))],
+        "previous": [
+            replace(each, image=load_image(each.image)) for each in as_styles(() if previous is None else previous)
+        ],
     }
 
 
@@ -87,6 +91,7 @@ def check_styles(
     source: FeatureSource,
     styles: Sequence[Style],
     sizes: Sequence[tuple[int, int]] | None = None,
+    reference: Reference = "style",
 ) -> None:
     """Check that losses take the masks and regions of styles, and that these leave something, before long work.
 
@@ -95,13 +100,14 @@ def check_styles(
         source: source of the features.
         styles: the styles.
         sizes: (height, width) of each one's picture; None: whether a mask leaves anything is not looked at.
+        reference: what the losses compare with that see these styles.
 
     Raises:
         ValueError: a mask or region with a loss that sees whole maps, or with ``edges="strict"`` at a layer that does;
             a mask that leaves nothing; weights of a region that are all 0, or add up to infinity.
 
     """
-    compared = [term for term in terms if term.loss.reference == "style"]
+    compared = [term for term in terms if term.loss.reference == reference]
     for region, members in by_region(styles) if compared else []:
         shares(members)
         for term in compared:
@@ -192,19 +198,44 @@ class Targets:
     storage: MapStorage
     tile: TileSize
 
-    def parts(self, terms: Sequence[ResolvedTerm], references: Mapping[str, Sequence[Style]]) -> list[Part]:
+    def parts(
+        self,
+        terms: Sequence[ResolvedTerm],
+        references: Mapping[str, Sequence[Style]],
+        known: Sequence[Part] | None = None,
+    ) -> list[Part]:
         """Return all parts: each term in each region of its reference, at each of its layers.
+
+        Args:
+            terms: the losses.
+            references: the pictures, by what losses compare with.
+            known: parts of the same terms, of which those are kept whose targets lie on no position of the result; the
+                losses and the encoder have been checked. None: there are none.
 
         Raises:
             ValueError: as ``check_styles``; a loss or an encoder that breaks its contract.
 
         """
+        check_styles(terms, self.source, references["previous"], reference="previous")
+        if known is not None:
+            aligned = [term for term in terms if term.loss.reference in ALIGNED]
+            fresh = self._of_all(aligned, references, self._sample(references))
+            kept = [part for part in known if part.loss.reference not in ALIGNED]
+            order = [term.name for term in terms]
+            return sorted([*kept, *fresh], key=lambda part: order.index(part.name))
         check_styles(terms, self.source, references["style"])
         like = self._sample(references)
-        parts: list[Part] = []
         with self.source.arithmetic(like.device):
             check_parts(terms, self.source.layers, like)
             try_encoder(self.source)
+        return self._of_all(terms, references, like)
+
+    def _of_all(
+        self, terms: Sequence[ResolvedTerm], references: Mapping[str, Sequence[Style]], like: Tensor
+    ) -> list[Part]:
+        """The parts of terms that have been checked."""
+        parts: list[Part] = []
+        with self.source.arithmetic(like.device):
             groups = {reference: by_region(pictures) for reference, pictures in references.items()}
             for term in terms:
                 reference = term.loss.reference

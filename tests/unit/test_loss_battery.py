@@ -67,7 +67,7 @@ def away(loss: Loss, x: Tensor) -> Tensor:
 
 
 def test_losses_are_found() -> None:
-    assert {kind().reference for kind in KINDS.values()} == {"style", "content", None}
+    assert {kind().reference for kind in KINDS.values()} == {"style", "content", "previous", None}
     assert set(OPTIONS) | set(SMALL) <= set(KINDS)
 
 
