@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Animation(Clip):
                     picture = image.copy()
                 milliseconds = image.info.get("duration") or 0
                 duration = Fraction(UNTIMED if milliseconds <= 10 else milliseconds) / 1000
-                yield Frame(time, duration, lambda picture=picture: picture)
+                yield Frame(time, duration, partial(_same, picture))
                 time += duration
 
     @property
@@ -113,6 +114,10 @@ class AnimationFile(Target):
                 loop=loop,
                 **options,
             )
+
+
+def _same(picture: Image.Image) -> Image.Image:
+    return picture
 
 
 def _palette(images: list[Image.Image]) -> Image.Image:

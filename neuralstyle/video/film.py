@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +32,9 @@ BT709, BT601 = 1, 5
 HD_HEIGHT = 720
 """Height in pixels from which players take a film without a tag for BT.709, and below it for BT.601."""
 
-SD_MATRIX_TAG, HD_MATRIX_TAG = 6, 1
+HD_TAG, SD_TAGS = 1, (5, 6)
+"""The same in H.273."""
+
 LIMITED_RANGE = 1
 
 
@@ -182,7 +185,8 @@ def _mux(
 ) -> None:
     """Write pictures and sound in the order of their times."""
     with film.opened() if film is not None else _Nothing() as (container, source):
-        picture = _Encoder(out, target, source)
+        first = next(frames)
+        picture = _Encoder(out, target, source, first.image.size)  # before the first packet, which writes the header
         copies = {}
         if container is not None and target.sound:
             copies = {each.index: out.add_stream_from_template(each) for each in container.streams.audio}
@@ -194,7 +198,7 @@ def _mux(
         )
         shift = offset if start else Fraction(0)  # a whole clip keeps the clock of its file
         waiting = next(sound, None)
-        for finished in frames:
+        for finished in chain([first], frames):
             at = finished.time + offset - shift
             while waiting is not None and waiting[0] - shift <= at:
                 _copy(out, waiting[1], copies, shift)
@@ -209,53 +213,55 @@ def _mux(
 class _Encoder:
     """Encodes pictures at their times, with the tags of a source."""
 
-    def __init__(self, out: Any, target: FilmFile, source: Any) -> None:
+    def __init__(self, out: Any, target: FilmFile, source: Any, size: tuple[int, int]) -> None:
         suffix = target.path.suffix.lower()
-        self._out, self._target, self._source = out, target, source
-        rate = (source.average_rate if source is not None else None) or 25
+        self._out = out
+        self._base = Fraction(1, 90000) if source is None else Fraction(source.time_base)
+        self._durations: dict[int, int] = {}
+        rate = (None if source is None else source.average_rate) or 25
         crf = round(40 - 0.25 * target.quality)
         options = {"crf": str(crf), "preset": "medium", "threads": "1"}
         if CODECS[suffix] == "libvpx-vp9":
             options = {"crf": str(crf + 8), "b": "0", "row-mt": "0", "threads": "1", "cpu-used": "3"}
-        self._stream = out.add_stream(CODECS[suffix], rate=rate, options=options)
-        self._base = Fraction(source.time_base) if source is not None else Fraction(1, 90000)
-        self._durations: dict[int, int] = {}
-        self._begun = False
-
-    def _begin(self, width: int, height: int) -> None:
-        context, source = self._stream.codec_context, self._source
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        context.time_base = self._base
-        self._stream.time_base = self._base
-        hd = source is None or _height(source) >= HD_HEIGHT
-        tag = UNSPECIFIED if source is None else source.codec_context.colorspace
-        self._tag = (HD_MATRIX_TAG if hd else SD_MATRIX_TAG) if tag == UNSPECIFIED or not tag else tag
-        context.colorspace, context.color_range = self._tag, LIMITED_RANGE
+        stream = self._stream = out.add_stream(CODECS[suffix], rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        context = stream.codec_context
+        stream.time_base = context.time_base = self._base
+        self._matrix = _tag(source)
+        context.colorspace, context.color_range = self._matrix, LIMITED_RANGE
         if source is not None:
             context.color_primaries = source.codec_context.color_primaries
             context.color_trc = source.codec_context.color_trc
-            shape = source.sample_aspect_ratio
-            if shape:
-                context.sample_aspect_ratio = shape
-        self._begun = True
+            if source.sample_aspect_ratio:
+                context.sample_aspect_ratio = source.sample_aspect_ratio
 
     def add(self, finished: Finished, at: Fraction) -> None:
-        if not self._begun:
-            self._begin(*finished.image.size)
+        """Encode a picture that is shown from a time on."""
         frame = pyav().VideoFrame.from_image(finished.image)
-        frame = frame.reformat(format="yuv420p", dst_colorspace=_matrix(self._tag), dst_color_range=LIMITED_RANGE)
+        matrix = BT601 if self._matrix in SD_TAGS else self._matrix
+        frame = frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=LIMITED_RANGE)
         frame.pts, frame.time_base = round(at / self._base), self._base
         self._durations[frame.pts] = max(round((at + finished.duration) / self._base) - frame.pts, 1)
         self._send(self._stream.encode(frame))
 
     def end(self) -> None:
-        if self._begun:
-            self._send(self._stream.encode())
+        """Encode what waits."""
+        self._send(self._stream.encode())
 
     def _send(self, packets: Any) -> None:
         for packet in packets:
             packet.duration = self._durations.pop(packet.pts, packet.duration)
             self._out.mux(packet)
+
+
+def _tag(source: Any) -> int:
+    """The tag of the matrix that a film gets: its source's, or what players take that for."""
+    if source is None:
+        return HD_TAG
+    found = source.codec_context.colorspace
+    if found and found != UNSPECIFIED:
+        return int(found)
+    return HD_TAG if source.codec_context.height >= HD_HEIGHT else SD_TAGS[1]
 
 
 class _Nothing:
@@ -284,15 +290,6 @@ def _copy(out: Any, packet: Any, copies: dict[int, Any], shift: Fraction) -> Non
         packet.dts = packet.dts - ticks
     packet.stream = copies[packet.stream.index]
     out.mux(packet)
-
-
-def _matrix(tag: int) -> int:
-    """The matrix of a tag of H.273, by FFmpeg's numbers for conversions."""
-    return BT601 if tag in (5, 6) else tag
-
-
-def _height(stream: Any) -> int:
-    return int(stream.codec_context.height)
 
 
 def _is_cover(stream: Any) -> bool:

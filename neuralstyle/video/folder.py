@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from neuralstyle.files import check_writable
@@ -48,7 +48,7 @@ class Folder(Clip):
     def frames(self) -> Iterator[Frame]:
         """The frames, at even times."""
         for number, path in enumerate(self.files):
-            yield Frame(number / self.rate, 1 / self.rate, lambda path=path: path)
+            yield Frame(number / self.rate, 1 / self.rate, partial(Path, path))
 
     def name(self, number: int) -> str:
         """The name of the frame's own file."""

@@ -77,8 +77,9 @@ def make_film(job: Job, begin: Callable[[Tensor, tuple[int, int]], tuple[Painter
     """
     distributed.check()
     work = Work(beside(job.target.path) if job.state is None else job.state)
-    job.target.check(job.clip, job.overwrite)
     work.check()
+    # A run that was killed at the very end has left its film; its settings are compared before that is replaced.
+    job.target.check(job.clip, job.overwrite or work.is_begun)
     with holding(job.target.path):
         found = scan(job.clip, job.part)
         shape = shape_of(found.shape, job.size, job.target.multiple)

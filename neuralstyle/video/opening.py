@@ -40,7 +40,8 @@ def open_clip(path: str | os.PathLike[str], rate: float = DEFAULT_RATE) -> Clip:
     if kind is None or kind.name == A_VIDEO or path.suffix.lower() in CODECS:
         return Film(path)
     raise ValueError(
-        f"{short_name(path)} is {kind.name}, not a clip; give a film, an animated GIF, WebP or PNG, or a folder of frames"
+        f"{short_name(path)} is {kind.name}, not a clip; give a film, an animated GIF, WebP or PNG, or a folder of "
+        "frames"
     )
 
 

@@ -50,7 +50,7 @@ Painter = Callable[[Tensor], Scene]
 
 
 def temporal_weight(steadiness: float) -> float:
-    """Return the weight of the temporal loss: 0 for a steadiness of 0, ``TEMPORAL_WEIGHT`` at 0.5, and 20 times it at 1."""
+    """Return the weight of the temporal loss: ``TEMPORAL_WEIGHT`` at a steadiness of 0.5, and 23 times it at 1."""
     return TEMPORAL_WEIGHT * steadiness / (1.05 - steadiness) * 1.1
 
 

@@ -37,8 +37,8 @@ class WarpedFrame:
 def warped_frames(content: Tensor, earlier: Sequence[Painted], flow: Flow) -> list[WarpedFrame]:
     """Warp earlier results to a frame.
 
-    Each counts where its flow is consistent and no later frame counts already: these are the long-term references, which
-    bring back what was hidden for a while.
+    Each counts where its flow is consistent and no later frame counts already: the earlier ones are the long-term
+    references, which bring back what was hidden for a while.
 
     Args:
         content: the frame, (1, 3, H, W) in [0, 1].

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -99,8 +100,8 @@ def scan(clip: Clip, part: Part, *, cuts: bool = True) -> Scan:
         ValueError: no frame is in the part, the clip is broken, or the size of its frames changes.
 
     """
-    first = None if part.start is None else Fraction(part.start)
-    last = None if part.end is None else Fraction(part.end)
+    first = None if part.start is None else Fraction(str(part.start))
+    last = None if part.end is None else Fraction(str(part.end))
     times: list[tuple[int, Fraction, Fraction]] = []
     thumbnails: list[Tensor] = []
     shape: tuple[int, int] | None = None
@@ -128,7 +129,7 @@ def scan(clip: Clip, part: Part, *, cuts: bool = True) -> Scan:
         raise ValueError(f"{clip.path} has no frame {_between(part)}; give an earlier start")
     moments = _moments(times, part.every, last)
     starts = [0, *(find_cuts(thumbnails) if cuts else []), len(moments)]
-    scenes = tuple(tuple(moments[a:b]) for a, b in zip(starts, starts[1:], strict=False))
+    scenes = tuple(tuple(moments[a:b]) for a, b in pairwise(starts))
     begins = times[0][1] if first is not None else Fraction(0)
     return Scan(scenes, begins, last, shape, seen.hexdigest()[:32])
 
@@ -161,7 +162,7 @@ def find_cuts(thumbnails: Sequence[Tensor]) -> list[int]:
         ```
 
     """
-    changes = [float((b - a).abs().mean()) for a, b in zip(thumbnails, thumbnails[1:], strict=False)]
+    changes = [float((b - a).abs().mean()) for a, b in pairwise(thumbnails)]
     found = []
     for number_, change in enumerate(changes):
         around = changes[max(0, number_ - NEIGHBOURS) : number_] + changes[number_ + 1 : number_ + 1 + NEIGHBOURS]

@@ -71,9 +71,9 @@ def stylize_video(
 ) -> Path:
     r"""Paint a clip in the style, so that what stands still stays still and what moves takes its paint along.
 
-    The first frame of a scene is painted as by ``stylize``. Each frame after it starts from the one before, warped along
-    the optical flow, and where that shows nothing of it from the content, in the colours of the paint. Then the losses
-    of ``stylize`` and a ``TemporalLoss`` are lowered. A cut begins a new scene.
+    The first frame of a scene is painted as by ``stylize``. Each frame after it starts from the one before, warped
+    along the optical flow, and where that shows nothing of it from the content, in the colours of the paint. Then the
+    losses of ``stylize`` and a ``TemporalLoss`` are lowered. A cut begins a new scene.
 
     Finished frames are kept as files in a folder until the film is written. A call that was killed goes on from there,
     and ends with the same film.
@@ -92,7 +92,7 @@ def stylize_video(
         rate: frames a second, of a folder.
         sound: copy the sound of a film into a film.
         quality: of the pictures in the file, 1 to 100.
-        schedule: of the first frame of each scene, as in ``stylize``. The frames after it are painted by its last stage.
+        schedule: of the first frame of each scene, as in ``stylize``. Its last stage paints the frames after it.
         iterations: of the first frame of each scene, as in ``stylize``.
         frame_iterations: number of evaluations for each frame after the first.
         references: how many frames before a frame each of its references is, the nearest first. Those after the first

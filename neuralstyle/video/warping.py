@@ -48,7 +48,7 @@ def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def consistency(flow: Tensor, back: Tensor, frame: Tensor, other: Tensor) -> Tensor:
-    """Return where a flow can be trusted: 1, or 0 where a pixel is hidden in the other frame or at the edge of a motion.
+    """Return where a flow can be trusted: 1, or 0 where a pixel is hidden in the other frame or a motion ends.
 
     Args:
         flow: from ``frame`` to ``other``, (1, 2, H, W).

@@ -99,8 +99,7 @@ class Work:
     def load(self, number: int) -> Image.Image:
         """Return a finished frame."""
         with Image.open(self.path(number), formats=["PNG"]) as image:
-            image.load()
-            return image
+            return image.copy()
 
     def remove(self) -> None:
         """Remove the folder with all frames."""
