@@ -6,18 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle.video.flow import Flow
 from neuralstyle.video.warping import consistency, is_still, warp
 
+RIPE_AFTER = 8
+"""Frames after which a place is fully painted: until then the temporal loss holds it less, and painting goes on."""
+
+SPECKLE = 5
+"""Side in pixels of the window in which most of a mask has to agree, so that it has no speckles and a soft edge."""
+
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A frame that is finished: its content and its result, both (1, 3, H, W) in [0, 1]."""
+    """A frame that is finished.
+
+    Attributes:
+        content: (1, 3, H, W) in [0, 1].
+        result: (1, 3, H, W) in [0, 1].
+        ripeness: how far each place is painted, (1, 1, H, W) in [0, 1]: 1 / ``RIPE_AFTER`` where it was hidden before.
+
+    """
 
     content: Tensor
     result: Tensor
+    ripeness: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +41,14 @@ class WarpedFrame:
 
     Attributes:
         picture: (1, 3, H, W) in [0, 1].
-        weight: where it counts, (1, 1, H, W) in [0, 1].
+        weight: where it shows what is in the frame, (1, 1, H, W) in [0, 1].
+        ripeness: how far it is painted there, (1, 1, H, W) in [0, 1].
 
     """
 
     picture: Tensor
     weight: Tensor
+    ripeness: Tensor
 
 
 def warped_frames(content: Tensor, earlier: Sequence[Painted], flow: Flow) -> list[WarpedFrame]:
@@ -55,11 +72,20 @@ def warped_frames(content: Tensor, earlier: Sequence[Painted], flow: Flow) -> li
         trusted = consistency(forth, flow(painted.content, content), content, painted.content)
         still = is_still(content, painted.content)
         forth = torch.where(still, 0.0, forth)
-        trusted = torch.where(still, 1.0, trusted)
+        trusted = _without_speckles(torch.where(still, 1.0, trusted))
         weight = (trusted - taken).clamp_min(0)
         taken = taken + weight
-        found.append(WarpedFrame(warp(painted.result, forth, "bicubic").clamp(0, 1), weight))
+        picture = warp(painted.result, forth, "bicubic").clamp(0, 1)
+        found.append(WarpedFrame(picture, weight, warp(painted.ripeness, forth)))
     return found
+
+
+def ripened(frames: Sequence[WarpedFrame], content: Tensor) -> Tensor:
+    """Return the ripeness of a frame that is painted from earlier ones; without any it is painted in full."""
+    if not frames:
+        return torch.ones_like(content[:, :1])
+    before = sum((frame.weight * frame.ripeness for frame in frames), torch.zeros_like(content[:, :1]))
+    return (before + 1 / RIPE_AFTER).clamp_max(1)
 
 
 def coverage(frames: Sequence[WarpedFrame]) -> float:
@@ -71,3 +97,9 @@ def composed(frames: Sequence[WarpedFrame], otherwise: Tensor) -> Tensor:
     """Return the earlier frames where they count, and another picture in the rest."""
     taken = sum((frame.weight for frame in frames), torch.zeros_like(otherwise[:, :1]))
     return sum((frame.picture * frame.weight for frame in frames), otherwise * (1 - taken))
+
+
+def _without_speckles(mask: Tensor) -> Tensor:
+    """Return a mask that is 1 where nearly all around it is, and 0 where half is not."""
+    around = F.avg_pool2d(mask, SPECKLE, 1, SPECKLE // 2, count_include_pad=False)
+    return (2 * around - 1).clamp(0, 1)

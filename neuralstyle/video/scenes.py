@@ -15,7 +15,7 @@ from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.video.clips import Clip
 from neuralstyle.video.flow import Flow
 from neuralstyle.video.painters import Painter, Scene
-from neuralstyle.video.references import Painted, coverage, warped_frames
+from neuralstyle.video.references import Painted, WarpedFrame, coverage, ripened, warped_frames
 from neuralstyle.video.scan import Moment
 from neuralstyle.video.work import Work
 
@@ -63,24 +63,27 @@ def paint_scene(task: SceneTask, on_frame: Callable[[int], bool] = lambda number
     for moment, content in _contents(task):
         stopping.check()
         scene = task.painter(content) if scene is None else scene
+        frames = _earlier(content, earlier, task)
         if not work.has(moment.number):
-            # Earlier results are those of the files, so that a film that goes on has the same.
-            result = _paint_frame(scene, content, earlier, task)
+            result = scene.next(content, frames) if frames else scene.first(content)
             work.save(moment.number, to_pil(result))
             painted += 1
             if not on_frame(moment.number):
                 return painted
         if task.flow is not None:
-            earlier.appendleft(Painted(content, load_image(work.load(moment.number))))
+            # The result is that of the file, so that a film that goes on has the same.
+            result = load_image(work.load(moment.number))
+            earlier.appendleft(Painted(content, result, ripened(frames, content)))
     return painted
 
 
 @plain_torch()
-def _paint_frame(scene: Scene, content: Tensor, earlier: deque[Painted], task: SceneTask) -> Tensor:
+def _earlier(content: Tensor, earlier: deque[Painted], task: SceneTask) -> list[WarpedFrame]:
+    """The earlier frames that a frame is painted from; none where they are no help."""
     if task.flow is None or not earlier:
-        return scene.first(content)
+        return []
     frames = warped_frames(content, [earlier[n - 1] for n in task.references if n <= len(earlier)], task.flow)
-    return scene.next(content, frames) if coverage(frames) >= RESTART else scene.first(content)
+    return frames if coverage(frames) >= RESTART else []
 
 
 def _contents(task: SceneTask) -> Iterator[tuple[Moment, Tensor]]:

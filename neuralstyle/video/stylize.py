@@ -143,9 +143,8 @@ def stylize_video(
     places take the colours of the paint; pixels whose surroundings change by no more than noise do not move; one pass.
 
     """
-    from neuralstyle.painting.plan import plan
     from neuralstyle.video.making import make_film
-    from neuralstyle.video.painters import Optimised
+    from neuralstyle.video.optimised import Optimised
 
     steadiness = number("steadiness", steadiness, least=0, most=1)
     frame_iterations = whole_number("frame_iterations", frame_iterations, 1)
@@ -166,9 +165,8 @@ def stylize_video(
 
     def begin(first: Tensor, shape: tuple[int, int]) -> tuple[Painter, Mapping[str, Any]]:
         painter = Optimised(style, {**options, "size": max(shape)}, steadiness, frame_iterations)
-        planned = plan(first, style, **painter.options)
         own = {"steadiness": steadiness, "evaluations of a frame": frame_iterations}
-        return painter, {**planned.settings(), **own}
+        return painter, {**painter.plan(first).settings(), **own}
 
     job = _job(
         clip,
@@ -262,15 +260,16 @@ def apply_video(
         ```
 
     """
+    from neuralstyle.checkpoint import fingerprint
+    from neuralstyle.video.by_network import ByNetwork
     from neuralstyle.video.making import make_film
-    from neuralstyle.video.painters import ByNetwork, fingerprint_of
 
     steadiness = number("steadiness", steadiness, least=0, most=1)
 
     def begin(first: Tensor, shape: tuple[int, int]) -> tuple[Painter, Mapping[str, Any]]:
         painter = ByNetwork(model, tile, device, steadiness)
-        painted = painter(first).first(first)
-        return painter, {"steadiness": steadiness, "network": fingerprint_of(painted)}
+        # What it paints stands for the network, whatever kind of file that is in.
+        return painter, {"steadiness": steadiness, "network": fingerprint(painter(first).first(first))}
 
     job = _job(
         clip,
