@@ -10,8 +10,8 @@ from torch import Tensor
 
 from neuralstyle.feedforward.files import load_on_device
 from neuralstyle.feedforward.tiled import run_model
-from neuralstyle.video.painters import Scene
-from neuralstyle.video.references import WarpedFrame, composed
+from neuralstyle.video.painters import HOLDS_FROM, Scene
+from neuralstyle.video.references import WarpedFrame, composed, held
 
 NETWORK_SHARE = 0.9
 """Share of the earlier frame in a frame of a trained network at a steadiness of 1, where the earlier frame counts."""
@@ -45,7 +45,12 @@ class ByNetwork:
 
     def __call__(self, content: Tensor) -> Scene:
         """Begin a scene."""
-        return _NetworkScene(load_on_device(self.network, self.device), self.tile, NETWORK_SHARE * self.steadiness)
+        return _NetworkScene(
+            load_on_device(self.network, self.device),
+            self.tile,
+            NETWORK_SHARE * self.steadiness,
+            self.steadiness >= HOLDS_FROM,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,7 @@ class _NetworkScene:
     network: Callable[[Tensor], Tensor]
     tile: int | None
     share: float
+    holds: bool
 
     def first(self, content: Tensor) -> Tensor:
         """The network's picture."""
@@ -61,4 +67,5 @@ class _NetworkScene:
     def next(self, content: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
         """The network's picture, drawn towards the earlier frames."""
         painted = self.first(content)
-        return painted.lerp(composed(earlier, painted), self.share)
+        share = (1 - self.share) * held(earlier) + self.share if self.holds else self.share
+        return painted.lerp(composed(earlier, painted), share)

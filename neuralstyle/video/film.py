@@ -226,6 +226,7 @@ class _Encoder:
         stream = self._stream = out.add_stream(CODECS[suffix], rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         context = stream.codec_context
+        context.max_b_frames = 0  # or a film of varying rate ends too early for players that add up durations
         stream.time_base = context.time_base = self._base
         self._matrix = _tag(source)
         context.colorspace, context.color_range = self._matrix, LIMITED_RANGE

@@ -23,14 +23,17 @@ from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan, plan
 from neuralstyle.painting.stages import PlannedStage
 from neuralstyle.styles import Style, at_scale
-from neuralstyle.video.painters import Scene
-from neuralstyle.video.references import WarpedFrame, composed, coverage
+from neuralstyle.video.painters import HOLDS_FROM, Scene
+from neuralstyle.video.references import WarpedFrame, composed, coverage, held
 
 TEMPORAL_WEIGHT = 30.0
 """Weight of the temporal loss at a steadiness of 0.5, beside losses of the strength of the default ones."""
 
 HIDDEN = 0.01
 """Share of a frame that no earlier one shows, from which on it is painted from coarse to fine, as a first frame is."""
+
+NOTHING = 0.001
+"""Share of a frame up to which nothing is left to paint."""
 
 COARSE_FACTOR = 2
 """Evaluations of a coarse stage, which are cheap, relative to those at the full size."""
@@ -79,6 +82,11 @@ class _OptimisedScene:
     plan: Plan
     objectives: dict[int, Objective] = field(default_factory=dict, init=False)
 
+    @property
+    def holds(self) -> bool:
+        """Whether the steadiness is high enough for that."""
+        return self.painter.steadiness >= HOLDS_FROM
+
     def first(self, content: Tensor) -> Tensor:
         """Paint as ``stylize`` does."""
         return load_image(paint(self.plan if content is self.begun else self.painter.plan(content)))
@@ -92,14 +100,23 @@ class _OptimisedScene:
             for number in coarse:
                 small = self._lowered(number, content, earlier, x, COARSE_FACTOR * self.painter.iterations)
                 x = composed(earlier, resize_image(small, self.plan.stages[-1].shape))
-        x = self._lowered(last, content, earlier, x, self.painter.iterations)
+        free = 1 - held(earlier) if self.holds else None
+        if free is None or free.mean() > NOTHING:
+            lowered = self._lowered(last, content, earlier, x, self.painter.iterations, free)
+            x = lowered if free is None else x.lerp(lowered, free)
         shown = replace(self.plan, content=on_encoder(self.plan.stages[-1].encoder, content))
         return load_image(shown.picture(x))
 
     def _lowered(
-        self, number: int, content: Tensor, earlier: Sequence[WarpedFrame], x: Tensor, iterations: int
+        self,
+        number: int,
+        content: Tensor,
+        earlier: Sequence[WarpedFrame],
+        x: Tensor,
+        iterations: int,
+        free: Tensor | None = None,
     ) -> Tensor:
-        """Return a picture of lower loss at a stage, at its size."""
+        """Return a picture of lower loss at a stage, at its size; only pixels that are free change."""
         stage = self.plan.stages[number]
         objective = self._objective(number, stage, content, earlier)
 
@@ -107,7 +124,8 @@ class _OptimisedScene:
             stopping.check()
             found = objective.evaluate(image)
             assert found.gradient is not None
-            return found.loss, self.plan.constrained(found.gradient)
+            gradient = self.plan.constrained(found.gradient)
+            return found.loss, gradient if free is None else gradient * free.to(gradient)
 
         given = self.painter.options.get("optimizer")
         optimizer = LBFGS(first_step=GENTLE_STEP) if given is None else as_strategy(given)

@@ -15,7 +15,7 @@ from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.video.clips import Clip
 from neuralstyle.video.flow import Flow
 from neuralstyle.video.painters import Painter, Scene
-from neuralstyle.video.references import Painted, WarpedFrame, coverage, ripened, warped_frames
+from neuralstyle.video.references import Painted, WarpedFrame, coverage, painted_from, warped_frames
 from neuralstyle.video.scan import Moment
 from neuralstyle.video.work import Work
 
@@ -73,7 +73,7 @@ def paint_scene(task: SceneTask, on_frame: Callable[[int], bool] = lambda number
         if task.flow is not None:
             # The result is that of the file, so that a film that goes on has the same.
             result = load_image(work.load(moment.number))
-            earlier.appendleft(Painted(content, result, ripened(frames, content)))
+            earlier.appendleft(painted_from(frames, content, result, holds=scene.holds))
     return painted
 
 

@@ -99,7 +99,8 @@ class Work:
     def load(self, number: int) -> Image.Image:
         """Return a finished frame."""
         with Image.open(self.path(number), formats=["PNG"]) as image:
-            return image.copy()
+            copy: Image.Image = image.copy()
+            return copy
 
     def remove(self) -> None:
         """Remove the folder with all frames."""
