@@ -79,7 +79,7 @@ def warped_frames(content: Tensor, earlier: Sequence[Painted], flow: Flow) -> li
     for painted in earlier:
         forth = flow(content, painted.content)
         trusted = consistency(forth, flow(painted.content, content), content, painted.content)
-        still = is_still(content, painted.beneath)
+        still = is_still(forth, content, painted.beneath)
         forth = torch.where(still, 0.0, forth)
         trusted = _without_speckles(torch.where(still, 1.0, trusted))
         weight = (trusted - taken).clamp_min(0)

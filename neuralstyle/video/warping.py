@@ -21,6 +21,9 @@ STILL = 2 / 255
 STILL_WINDOW = 15
 """Side in pixels of what is around a pixel."""
 
+STILL_FLOW = 0.5
+"""Length in pixels up to which a flow may come from noise."""
+
 
 def warp(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     """Return a picture whose pixel p is that of ``image`` at p + flow(p), from the border where that lies outside.
@@ -77,10 +80,15 @@ def consistency(flow: Tensor, back: Tensor, frame: Tensor, other: Tensor) -> Ten
     return (meets & smooth & inside & alike).to(frame)
 
 
-def is_still(frame: Tensor, other: Tensor) -> Tensor:
-    """Return where two frames are alike but for noise, so that any flow there is noise too: bool, (1, 1, H, W)."""
+def is_still(flow: Tensor, frame: Tensor, other: Tensor) -> Tensor:
+    """Return where nothing moves: bool, (1, 1, H, W).
+
+    There the frames are alike but for noise, and the flow is so short that it comes from the noise. A plain thing that
+    moves looks alike in both frames as well; its flow, found at its edges, is longer.
+    """
     change = (frame - other).abs().mean(1, keepdim=True)
-    return F.avg_pool2d(change, STILL_WINDOW, 1, STILL_WINDOW // 2, count_include_pad=False) <= STILL
+    around = F.avg_pool2d(change, STILL_WINDOW, 1, STILL_WINDOW // 2, count_include_pad=False)
+    return (around <= STILL) & (flow.square().sum(1, keepdim=True) <= STILL_FLOW**2)
 
 
 def _places(flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -76,8 +76,13 @@ def test_the_edge_of_a_motion_and_another_colour_are_not_consistent(frame: Tenso
 
 def test_noise_of_a_level_is_still_and_motion_is_not(frame: Tensor) -> None:
     noise = torch.randint(-1, 2, frame.shape) / 255
-    assert is_still(frame, frame + noise).all()
-    assert not is_still(frame, frame.roll(2, 3)).any()
+    assert is_still(flow_of(0.2, 0.1), frame, frame + noise).all()
+    assert not is_still(flow_of(0.2, 0.1), frame, frame.roll(2, 3)).any()
+
+
+def test_a_plain_thing_that_moves_is_not_still() -> None:
+    plain = torch.full((1, 3, 64, 96), 0.7)
+    assert not is_still(flow_of(3, 0), plain, plain).any()
 
 
 def test_what_is_hidden_now_comes_back_from_an_earlier_frame(frame: Tensor) -> None:
