@@ -6,7 +6,7 @@ import pytest
 
 from neuralstyle import Adam, Style, cli
 from neuralstyle.callbacks import SavePictures
-from neuralstyle.cli import feedforward, painting, tools
+from neuralstyle.cli import feedforward, painting, tools, video
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.vgg import find_network
@@ -17,7 +17,7 @@ from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.recipes import DEFAULT_NETWORK, STYLE_LOSSES, TEXTURE_LOSSES
 
 COMMANDS: dict[str, Command] = {
-    command.name: command for module in (painting, feedforward, tools) for command in module.COMMANDS
+    command.name: command for module in (painting, video, feedforward, tools) for command in module.COMMANDS
 }
 EVERYDAY = {
     "stylize": "output overwrite size schedule strength style_scales color seed device quiet dry_run",
@@ -26,6 +26,7 @@ EVERYDAY = {
     "demo": "output overwrite size schedule painting seed device quiet dry_run",
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
     "apply": "output overwrite content_scale device quiet",
+    "video": "output overwrite from to every steadiness model size schedule strength style_scales color device quiet",
 }
 
 
