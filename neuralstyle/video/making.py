@@ -135,7 +135,7 @@ def _paint(job: Job, tasks: list[SceneTask], work: Work, found: Scan) -> None:
     except KeyboardInterrupt as error:
         done = sum(work.has(moment.number) for moment in moments)
         words = f"stopped; {done} of {len(moments)} frames are in {work.folder}, and the same call goes on from there"
-        error.args = error.args or (words,)
+        error.args = (words,)
         raise
     finally:
         run.close()
