@@ -8,10 +8,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.parts import Part, positions, reach_of, size_of
-from neuralstyle.objective.regions import position_weights
+from neuralstyle.objective.regions import position_weights, weights_everywhere
 
 
 class PositionWeights:
@@ -20,7 +19,7 @@ class PositionWeights:
     The weights for the last size are cached, since successive pictures have the same size.
     """
 
-    def __init__(self, source: FeatureSource, parts: Sequence[Part]) -> None:
+    def __init__(self, source: FeatureSource, parts: Sequence[Part], opacity: Tensor | None = None) -> None:
         def compute(
             size: tuple[int, int], dtype: torch.dtype, device: torch.device
         ) -> tuple[list[Tensor | None], list[float]]:
@@ -33,11 +32,13 @@ class PositionWeights:
                 layer, region = source.layers[part.layers[0]], part.region
                 if region is None:
                     if layer.stride not in whole:
-                        whole[layer.stride] = coverage(size, layer.stride, like)
+                        whole[layer.stride] = weights_everywhere(size, layer.stride, like, opacity)
                     weight = whole[layer.stride]
                 else:
                     reach = reach_of(part.loss, layer)
-                    weight = position_weights(pixels[region], layer.stride, reach, region.edges, step=source.step)
+                    weight = position_weights(
+                        pixels[region], layer.stride, reach, region.edges, step=source.step, wraps=region.wraps
+                    )
                 weights.append(weight)
                 counts.append(positions(weight, size, layer.stride))
             return weights, counts
