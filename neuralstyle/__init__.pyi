@@ -16,6 +16,7 @@ from . import regions as regions
 from . import samples as samples
 from . import schedule as schedule
 from . import testing as testing
+from . import video as video
 from .callbacks import LivePreview as LivePreview
 from .callbacks import LossLog as LossLog
 from .callbacks import SavePictures as SavePictures

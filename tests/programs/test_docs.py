@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from films import make_film
 from PIL import Image
 
 import neuralstyle
@@ -79,7 +80,13 @@ def _small_plan(*args: Any, **options: Any) -> neuralstyle.Plan:
     return replace(planned, stages=tuple(replace(stage, iterations=EVALUATIONS) for stage in planned.stages))
 
 
+def _small_film(clip: str, style: Any, output: str, **options: Any) -> Path:
+    few = {"size": SIDE, "iterations": EVALUATIONS, "frame_iterations": EVALUATIONS, "progress": False}
+    return _stylize_video(clip, style, output, **{**options, **few})
+
+
 _plan = neuralstyle.plan
+_stylize_video = neuralstyle.video.stylize_video
 _painting = functools.cache(samples.painting)
 _encoder = functools.cache(stages.default_encoder)
 
@@ -95,6 +102,7 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(stages, "default_encoder", _encoder)
     monkeypatch.setattr(neuralstyle, "plan", _small_plan)
+    monkeypatch.setattr(neuralstyle.video, "stylize_video", _small_film)
     monkeypatch.setattr(sheets, "stylize", _small(sheets.stylize, MEASURED_SIDE))
 
 
@@ -112,6 +120,7 @@ def _pictures(_quick: None) -> None:
     colours = Image.new("RGB", (96, 64), "red")
     colours.paste("steelblue", (0, 0, 96, 32))
     colours.save("map.png")
+    make_film(Path("film.mp4"), [0, 40])
 
 
 @pytest.mark.usefixtures("_pictures")
@@ -183,7 +192,7 @@ def test_command_line_is_understood(page: Path, line: list[str]) -> None:
 def test_every_command_is_shown_in_the_readme() -> None:
     shown = {line[0] for page, line in COMMAND_LINES if page.name == "README.md"}
     assert {"demo", "stylize", "texture", "reconstruct", "recolor", "compare", "plot", "layers"} <= shown
-    assert {"train", "apply", "export"} <= shown
+    assert {"train", "apply", "export", "video"} <= shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page)
