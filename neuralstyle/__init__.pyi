@@ -13,6 +13,7 @@ from . import optimizers as optimizers
 from . import recipes as recipes
 from . import samples as samples
 from . import schedule as schedule
+from . import studio as studio
 from . import testing as testing
 from .callbacks import LivePreview as LivePreview
 from .callbacks import LossLog as LossLog
