@@ -90,6 +90,7 @@ class Source:
         key: its number in the session, which the page asks for.
         width: its own width in pixels.
         height: its own height in pixels.
+        is_region: whether it is a grey picture that says where a painting goes.
 
     """
 
@@ -98,6 +99,7 @@ class Source:
     key: int
     width: int
     height: int
+    is_region: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from neuralstyle._errors import brief, unknown, whole_number
+from neuralstyle._errors import brief, unknown
 from neuralstyle._words import COLORS, PAINTINGS
 from neuralstyle.recipes import STYLE_LOSSES
 from neuralstyle.studio import reproduce
@@ -51,6 +51,8 @@ def application(session: Session) -> Starlette:
         Route("/api/sample/{name}", _told(_sample), methods=["POST"]),
         Route("/api/maps", _told(_bring_map), methods=["POST"]),
         Route("/api/regions", _told(_regions), methods=["POST"]),
+        Route("/api/use-regions", _told(_use_regions), methods=["POST"]),
+        Route("/api/samples/{name}.jpg", _told(_sample_thumb)),
         Route("/api/region-of/{key:int}", _told(_region_of), methods=["POST"]),
         Route("/api/pictures/{key:int}.jpg", _told(_picture)),
         Route("/api/regions/{key:int}.png", _told(_region)),
@@ -208,26 +210,28 @@ async def _bring_map(request: Request) -> Response:
 
 
 async def _regions(request: Request) -> Response:
-    """Take the region of a painting as the bytes of a grey picture; without any, the painting goes everywhere."""
-    session, place = _session(request), request.query_params.get("place", "")
-    number = whole_number("place", int(place) if place.isdecimal() else place, 0, len(session.scene.paintings) - 1)
-    file = await _received(request)
-    if not file.stat().st_size:
-        file.unlink()
-        source = None
-    else:
-        source = await run_in_threadpool(session.shelf.region, file)
-    paint_now = request.query_params.get("more") is None
+    """Take a region as the bytes of a grey picture; ``_use_regions`` gives it to a painting."""
+    session, file = _session(request), await _received(request)
+    source = await run_in_threadpool(session.shelf.region, file)
+    return _done(session, key=source.key)
+
+
+async def _use_regions(request: Request) -> Response:
+    """Give each painting a region by its number, or null: everywhere."""
+    session, order = _session(request), await _order(request)
+    numbers = order.get("regions")
+    if not isinstance(numbers, list):
+        raise ValueError(f"regions is a list of numbers or null, received {brief(numbers)}")
+    found = [None if number is None else session.shelf.find_region(number) for number in numbers]
 
     def change(scene: Scene) -> Scene:
-        paintings = list(scene.paintings)
-        if number < len(paintings):
-            paintings[number] = replace(paintings[number], region=source)
-        return replace(scene, paintings=tuple(paintings))
+        if len(found) != len(scene.paintings):
+            raise ValueError(f"regions is a list of {len(scene.paintings)}, one for each painting")
+        pairs = zip(scene.paintings, found, strict=True)
+        return replace(scene, paintings=tuple(replace(each, region=region) for each, region in pairs))
 
-    if paint_now:
-        session.alter(change)
-    return _done(session, key=source and source.key)
+    session.alter(change)
+    return _done(session)
 
 
 async def _region_of(request: Request) -> Response:
@@ -247,12 +251,13 @@ async def _picture(request: Request) -> Response:
 
 
 async def _region(request: Request) -> Response:
-    session = _session(request)
-    source = session.shelf.find(request.path_params["key"])
-    if not source.name.startswith("region-"):
-        raise KeyError("there is no such region")
-    name = f"region-{source.key}.png" if request.query_params.get("save") else None
-    return FileResponse(source.path, media_type="image/png", filename=name)
+    source = _session(request).shelf.find_region(request.path_params["key"])
+    return FileResponse(source.path, media_type="image/png")
+
+
+async def _sample_thumb(request: Request) -> Response:
+    body = await run_in_threadpool(_session(request).shelf.sample_thumb, request.path_params["name"])
+    return Response(body, media_type="image/jpeg", headers={"cache-control": "private, max-age=86400"})
 
 
 async def _keep(request: Request) -> Response:

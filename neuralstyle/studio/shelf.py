@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import samples
-from neuralstyle._errors import unknown
+from neuralstyle._errors import brief, unknown
 from neuralstyle._words import PAINTINGS
 from neuralstyle.images import load_image, pixel_limit, region_of_color, resize_image, save_image, to_pil
 from neuralstyle.images.masks import load_mask
@@ -33,7 +33,7 @@ MAX_BYTES = 2**30
 PAGE_SIDE, THUMB_SIDE = 1600, 320
 """Longest sides in pixels of the pictures that the page shows."""
 
-SAMPLE_SIZE = 512
+SAMPLE_SIZE, SAMPLE_THUMB_SIDE = 512, 192
 _LONGEST_NAME = 80
 
 T = TypeVar("T")
@@ -55,6 +55,7 @@ class Shelf:
         self._reading = threading.Semaphore(2)  # decoding takes memory: few at a time, however many ask
         self._sources: dict[int, Source] = {}
         self._pages: dict[tuple[int, int], bytes] = {}
+        self._samples: dict[str, bytes] = {}
         self._bytes = 0
 
     def close(self) -> None:
@@ -128,7 +129,30 @@ class Shelf:
             KeyError: there is none.
 
         """
+        if key not in self._sources:
+            raise KeyError(f"there is no picture {key}")
         return self._sources[key]
+
+    def find_region(self, key: object) -> Source:
+        """Return a region by its number.
+
+        Raises:
+            KeyError: there is none.
+
+        """
+        source = self._sources.get(key) if isinstance(key, int) else None
+        if source is None or not source.is_region:
+            raise KeyError(f"there is no region {brief(key)}")
+        return source
+
+    def sample_thumb(self, name: str) -> bytes:
+        """Return a sample painting as a small JPEG."""
+        if name not in PAINTINGS:
+            raise unknown("sample", name, PAINTINGS)
+        with self._lock:
+            if name not in self._samples:
+                self._samples[name] = jpeg(samples.painting(name, SAMPLE_THUMB_SIDE))
+            return self._samples[name]
 
     def page(self, key: int, side: int = PAGE_SIDE) -> bytes:
         """Return a picture as a JPEG whose longest side has at most so many pixels."""
@@ -150,7 +174,7 @@ class Shelf:
         with Image.open(path) as picture:
             grey = picture.convert("L")
         grey.save(path)
-        return self._add(replace(_BLANK, name=f"region-{path.name}", path=path, width=grey.width, height=grey.height))
+        return self._add(replace(_BLANK, name=path.name, path=path, width=grey.width, height=grey.height, is_region=True))
 
     def _source(self, path: Path, name: str, shown: str) -> Source:
         # No more pixels are decoded than a look needs, and a picture that cannot be read is refused here.
