@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -18,6 +18,9 @@ from neuralstyle.painting.plan import Plan
 from neuralstyle.painting.progress import Progress
 from neuralstyle.studio.news import News
 from neuralstyle.studio.shelf import jpeg
+
+LARGE = "large"
+"""The name of the pass of a large picture, which has no curves."""
 
 FRAME_SECONDS = 0.12
 """Least seconds between two frames."""
@@ -76,19 +79,22 @@ class Easel:
 
     def __init__(self, news: News) -> None:
         self._news = news
-        self._passes = self._count = 0
+        self._count = 0
         self._next_frame = 0.0
 
-    def begin(self, passes: int) -> None:
-        """Begin a painting of so many passes."""
-        self._passes, self._count = passes, 0
-        self._next_frame = 0.0
+    def paint(self, plan: Plan, first: Turn, on_evaluation: Callable[[Turn], bool]) -> Image.Image:
+        """Paint a plan.
 
-    def paint(self, plan: Plan, name: str, number: int, on_evaluation: Callable[[Turn], bool]) -> Image.Image:
-        """Paint a plan, with a call after each evaluation, which returns whether to go on."""
+        Args:
+            plan: the plan.
+            first: the turn without progress, which names the pass. The first pass begins the curves.
+            on_evaluation: called after each evaluation; returns whether to go on.
+
+        """
         works = [stage.size**2 * stage.cost * work_in_tiles(stage, plan.tile) for stage in plan.stages]
         forecast = Forecast(works, [stage.iterations for stage in plan.stages])
         before, entered = time.monotonic(), (0, 0)
+        self._next_frame = 0.0
 
         def watch(progress: Progress) -> bool:
             nonlocal before, entered
@@ -98,10 +104,11 @@ class Easel:
             forecast.add(stage, now - before)
             left = forecast.left(stage, progress.iteration - entered[1])
             through = plan.stages[stage].through
-            self._count += 1
-            part = f"{number}.{progress.stage}"
-            self._news.add_point({"x": self._count, "part": part, "size": progress.size, "terms": progress.terms})
-            answer = on_evaluation(Turn(name, number, self._passes, progress, through, left))
+            if first.name != LARGE:
+                self._count += 1
+                part = f"{first.number}.{progress.stage}"
+                self._news.add_point({"x": self._count, "part": part, "size": progress.size, "terms": progress.terms})
+            answer = on_evaluation(replace(first, progress=progress, through=through, seconds_left=left))
             before = time.monotonic()
             return answer
 

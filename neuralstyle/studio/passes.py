@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from neuralstyle.encoders.vgg import COMPACT
+from neuralstyle.images import resize_image
 from neuralstyle.losses.base import as_sum
 from neuralstyle.painting.stages import list_stages
 from neuralstyle.recipes import DEFAULT_LOSSES, compact_stage, preview
@@ -17,8 +19,12 @@ from neuralstyle.studio.scene import Scene
 LOOK_SIZE = 384
 """Longest side in pixels of the quick look."""
 
-FOLLOW_ITERATIONS = 24
-"""Evaluations at the present size after a dial was turned."""
+SMALL_ITERATIONS, FOLLOW_ITERATIONS = 20, 16
+"""Evaluations after a dial was turned, at half of the present size and at all of it."""
+
+SMALLEST_HALF = 192
+FIRST_NEW_STROKES = 192
+"""Longest side in pixels from which new strokes are shown: smaller ones would blur the picture."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,10 @@ class Pass:
     Attributes:
         name: "look", "whole", "follow" or "refine".
         size: longest side of its result in pixels.
-        schedule: the name of a schedule if it starts at the photograph, so that a command repeats it; else stages.
-        start: the picture to go on from, or None.
+        schedule: the name of a schedule, or stages.
+        goes_on: whether it starts from the present picture, and not from the photograph.
+        keeps_detail: whether only the change that it makes to the present picture is added to it, so that the
+            picture's detail stays while a smaller one is painted.
         shown_from: stages below this size are not shown, as the page has a finer picture already.
 
     """
@@ -37,18 +45,18 @@ class Pass:
     name: str
     size: int
     schedule: Schedule | Sequence[Stage] | str
-    start: Tensor | None = None
+    goes_on: bool = False
+    keeps_detail: bool = False
     shown_from: int = 0
 
     @property
     def is_exact(self) -> bool:
         """Whether a command with the dials of the scene paints the same bytes."""
-        return self.start is None and isinstance(self.schedule, str)
+        return not self.goes_on and isinstance(self.schedule, str)
 
     def options(self) -> dict[str, Any]:
         """Arguments of ``plan``."""
-        start = {} if self.start is None else {"init": self.start}
-        return {"size": self.size, "schedule": self.schedule, **start}
+        return {"size": self.size, "schedule": self.schedule}
 
 
 def anew(scene: Scene) -> list[Pass]:
@@ -60,33 +68,56 @@ def anew(scene: Scene) -> list[Pass]:
     return [look, Pass("whole", size, detail, shown_from=look.size)]
 
 
-def onward(scene: Scene, shown: Tensor, *, is_look: bool, new_strokes: bool) -> list[Pass]:
+def onward(scene: Scene, before: Scene, present: int, *, is_look: bool) -> list[Pass]:
     """Go on from the present picture after a dial was turned.
 
     Args:
         scene: what is painted now.
-        shown: the present picture, (1, 3, H, W).
+        before: what the present picture was painted from.
+        present: longest side of the present picture in pixels.
         is_look: whether it is no more than a quick look, after which all of it is painted anyway.
-        new_strokes: whether strokes of another size or kind are painted, which begin in a small picture.
 
     """
-    size, detail = scene.dials.size, scene.dials.detail
-    present = min(max(shown.shape[-2:]), size, LOOK_SIZE if new_strokes or is_look else size)
-    quick = preview(present) if new_strokes else [_through_compact(present, FOLLOW_ITERATIONS)]
-    follow = Pass("follow", present, quick, shown)
+    present = min(present, scene.dials.size)
+    if scene.needs_new_strokes(before):
+        size = min(present, LOOK_SIZE)
+        follow = [Pass("follow", size, preview(size), goes_on=True, shown_from=min(size, FIRST_NEW_STROKES))]
+    elif scene.looks_like(before):
+        follow = []
+    else:
+        follow = _follow(present)
     if is_look:
-        return [follow, *anew(scene)[1:]]
-    stages = _last_stages(scene)
-    return [follow, Pass("refine", size, stages, shown_from=present)] if stages else [follow]
+        return [*follow, *anew(scene)[1:]] or anew(scene)
+    return [*follow, Pass("refine", scene.dials.size, _last_stages(scene, present), goes_on=True)]
+
+
+def _follow(present: int) -> list[Pass]:
+    """First in a picture of half the size, in which an evaluation takes a quarter of the time."""
+    half = max(present // 2, SMALLEST_HALF)
+    whole = Pass("follow", present, [_through_compact(present, FOLLOW_ITERATIONS)], goes_on=True)
+    if half >= present:
+        return [whole]
+    small = Pass("follow", half, [_through_compact(half, SMALL_ITERATIONS)], goes_on=True, keeps_detail=True)
+    return [small, whole]
 
 
 def _through_compact(size: int, iterations: int) -> Stage:
     return compact_stage(size, iterations, parameters=None)
 
 
-def _last_stages(scene: Scene) -> list[Stage]:
-    """The stages of the schedule at the final size, as the coarser ones have been painted."""
-    size = scene.dials.size
-    losses = scene.options()["losses"]
+def _last_stages(scene: Scene, present: int) -> list[Stage]:
+    """The last stages of the schedule, at the final size: the coarser ones have been painted."""
+    size, losses = scene.dials.size, scene.options()["losses"]
     listed, _ = list_stages(scene.dials.detail, size, None, as_sum(DEFAULT_LOSSES if losses is None else losses), None)
-    return [stage for stage in listed if stage.size == size]
+    stages = [stage for stage in listed if stage.size == size]
+    fine = [stage for stage in stages if stage.encoder != COMPACT]
+    if not fine:
+        return stages
+    return fine if present >= size else [_through_compact(size, FOLLOW_ITERATIONS), *fine]
+
+
+def with_detail_of(painted: Tensor, start: Tensor, present: Tensor) -> Tensor:
+    """Return the present picture with the change from ``start`` to ``painted``, both smaller, added to it."""
+    shape = (present.shape[2], present.shape[3])
+    change = resize_image(painted, shape) - resize_image(start, shape)
+    return (present + change).clamp(0, 1)

@@ -164,6 +164,11 @@ class Scene:
         others = [(each.source.key, each.region and each.region.key) for each in other.paintings]
         return (mine.scale, mine.style_loss, places) != (its.scale, its.style_loss, others)
 
+    def looks_like(self, other: Scene) -> bool:
+        """Whether another scene differs in nothing but its size and detail."""
+        dials = replace(other.dials, size=self.dials.size, detail=self.dials.detail)
+        return (self.paintings, self.dials) == (other.paintings, dials)
+
     def facts(self) -> dict[str, Any]:
         """The scene for the page."""
         dials = {field.name: getattr(self.dials, field.name) for field in fields(self.dials)}
