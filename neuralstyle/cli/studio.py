@@ -44,7 +44,14 @@ COMMANDS = (
         options={
             "page": (
                 Option("--no-browser", "print the address, and leave the browser closed", flag=True, everyday=True),
-                Option("--size", "make the result's longest side this long at first", int, "PIXELS", shown="512", everyday=True),
+                Option(
+                    "--size",
+                    "make the result's longest side this long at first",
+                    int,
+                    "PIXELS",
+                    shown="512",
+                    everyday=True,
+                ),
                 Option(
                     OUTPUT.name,
                     "save the last picture as this file at the end; a number is added to a name that exists",
@@ -57,9 +64,28 @@ COMMANDS = (
                 ),
             ),
             "server": (
-                Option("--host", "listen to this address; 0.0.0.0 lets others in and needs --token", metavar="ADDRESS", shown="127.0.0.1", everyday=True),
-                Option("--port", "listen to this port; 0 is a free one", int, "N", shown="7860, or a free one", everyday=True),
-                Option("--token", "let in who knows this token, of 12 or more letters and digits", metavar="TOKEN", shown="a random one", everyday=True),
+                Option(
+                    "--host",
+                    "listen to this address; 0.0.0.0 lets others in and needs --token",
+                    metavar="ADDRESS",
+                    shown="127.0.0.1",
+                    everyday=True,
+                ),
+                Option(
+                    "--port",
+                    "listen to this port; 0 is a free one",
+                    int,
+                    "N",
+                    shown="7860, or a free one",
+                    everyday=True,
+                ),
+                Option(
+                    "--token",
+                    "let in who knows this token, of 12 or more letters and digits",
+                    metavar="TOKEN",
+                    shown="a random one",
+                    everyday=True,
+                ),
                 MAX_MEGAPIXELS,
             ),
         },

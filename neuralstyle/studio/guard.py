@@ -115,7 +115,8 @@ class Guard:
 
 
 def _asked_token(scope: Scope) -> str:
-    return parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+    asked: str = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+    return asked
 
 
 def _own_names() -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
@@ -42,45 +43,40 @@ async def live(socket: WebSocket) -> None:
 
 
 async def _talk(socket: WebSocket, session: Session, news: asyncio.Event) -> None:
-    seen, run, known, before = 0, 0, 0, ""
+    frame, run, known, before = 0, 0, 0, ""
     news.set()
-    listening = asyncio.ensure_future(socket.receive_text())  # so that a page that goes away is noticed at once
+    listening = _listen(socket)  # all the time, so that a page that goes away is noticed at once
     try:
         while True:
-            waiting = asyncio.ensure_future(news.wait())
-            await asyncio.wait({waiting, listening}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: asyncio.Future[bool] = asyncio.ensure_future(news.wait())
+            both: list[asyncio.Future[Any]] = [waiting, listening]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-            if listening.done():  # nothing was asked, so it is an end, or words that are not expected
+            if listening.done():  # nothing was asked, so it is the end, or words that nobody expects
                 listening.result()
-                listening = asyncio.ensure_future(socket.receive_text())
+                listening = _listen(socket)
                 continue
             news.clear()
-            frame, jpeg = session.news.latest()
-            run, points = (found := session.news.points(run, known))[0], found[1]
-            known = _known(session, run)
-            state = session.state()
-            text = json.dumps({"state": state, "curves": {"run": run, "known": known, "points": points}})
+            number, points = session.news.points(run, known)
+            run, known = number, len(points) + (known if number == run else 0)
+            text = json.dumps({"state": session.state(), "curves": {"run": run, "points": points}})
             if text != before:
                 before = text
-                await socket.send_text(text)
-                listening = await _answered(socket, listening)
-            if frame != seen and jpeg:
-                seen = frame
-                await socket.send_bytes(jpeg)
-                listening = await _answered(socket, listening)
+                listening = await _tell(socket.send_text(text), listening, socket)
+            latest, jpeg = session.news.latest()
+            if latest != frame:
+                frame = latest
+                listening = await _tell(socket.send_bytes(jpeg), listening, socket)
     finally:
         listening.cancel()
 
 
-def _known(session: Session, run: int) -> int:
-    number, points = session.news.curves
-    return len(points) if number == run else 0
-
-
-async def _answered(socket: WebSocket, listening: asyncio.Future[str]) -> asyncio.Future[str]:
-    """Wait until the page has taken what was sent."""
-    await asyncio.wait_for(listening, PATIENCE)
+def _listen(socket: WebSocket) -> asyncio.Future[str]:
     return asyncio.ensure_future(socket.receive_text())
 
 
-__all__: list[Any] = ["MOST_READERS", "PATIENCE", "live"]
+async def _tell(sending: Awaitable[None], listening: asyncio.Future[str], socket: WebSocket) -> asyncio.Future[str]:
+    """Send, wait until the page has taken it, and listen again."""
+    await asyncio.wait_for(sending, PATIENCE)
+    await asyncio.wait_for(listening, PATIENCE)
+    return _listen(socket)

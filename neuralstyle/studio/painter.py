@@ -144,12 +144,7 @@ class Painter:
                 if scene is not None and not self.scene.paintings:
                     self.scene = replace(self.scene, paintings=scene.paintings)
             self.news.tell()
-        # A small painting loads the networks and what they need.
-        dots = Image.new("RGB", (WARM_SIZE, WARM_SIZE), "grey")
-        for schedule in ("preview", "single"):
-            self._guarded(
-                lambda s=schedule: paint(plan(dots, dots, size=WARM_SIZE, iterations=1, schedule=s, progress=False))
-            )
+        self._guarded(_warm_up)
 
     def _has_work(self) -> bool:
         return bool(self.jobs) or (bool(self.order) and self.scene.is_complete and not self.paused)
@@ -316,3 +311,10 @@ class Painter:
 def fitted(picture: Tensor, side: int) -> Tensor:
     """Return a picture whose longest side has at most so many pixels."""
     return load_image(picture, side) if max(picture.shape[-2:]) > side else picture
+
+
+def _warm_up() -> None:
+    """Load the networks and what they need, by a small painting."""
+    dots = Image.new("RGB", (WARM_SIZE, WARM_SIZE), "grey")
+    for schedule in ("preview", "single"):
+        paint(plan(dots, dots, size=WARM_SIZE, iterations=1, schedule=schedule, progress=False))

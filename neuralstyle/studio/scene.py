@@ -185,7 +185,9 @@ def _facts(source: Source) -> dict[str, Any]:
 
 def _weighed(paintings: tuple[Painting, ...], weights: object) -> tuple[Painting, ...]:
     if not isinstance(weights, list) or len(weights) != len(paintings):
-        raise ValueError(f"weights is a list of {len(paintings)} shares, one for each painting, received {brief(weights)}")
+        raise ValueError(
+            f"weights is a list of {len(paintings)} shares, one for each painting, received {brief(weights)}"
+        )
     shares = [round(number("the share of a painting", weight, least=0, most=1000), 4) for weight in weights]
     if paintings and not any(shares):
         raise ValueError("the shares of all paintings are 0; give one of them a share")

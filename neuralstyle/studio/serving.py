@@ -223,7 +223,7 @@ def check_installed() -> None:
     except ImportError as error:
         raise ImportError(
             f"the studio needs starlette, uvicorn and websockets ({error}); install them with 'pip install "
-            "\"neuralstyle[studio]\"'"
+            '"neuralstyle[studio]"\''
         ) from error
 
 
@@ -251,11 +251,12 @@ def _listen(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             listening.close()
             failure = error
-    raise OSError(f"the studio cannot listen at {host}, port {wanted[-1]} ({failure}); give another --port") from failure
+    raise OSError(
+        f"the studio cannot listen at {host}, port {wanted[-1]} ({failure}); give another --port"
+    ) from failure
 
 
 def _shown_host(host: str) -> str:
     if host in WILDCARDS:
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host
-

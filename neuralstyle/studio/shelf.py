@@ -174,7 +174,9 @@ class Shelf:
         with Image.open(path) as picture:
             grey = picture.convert("L")
         grey.save(path)
-        return self._add(replace(_BLANK, name=path.name, path=path, width=grey.width, height=grey.height, is_region=True))
+        return self._add(
+            replace(_BLANK, name=path.name, path=path, width=grey.width, height=grey.height, is_region=True)
+        )
 
     def _source(self, path: Path, name: str, shown: str) -> Source:
         # No more pixels are decoded than a look needs, and a picture that cannot be read is refused here.
