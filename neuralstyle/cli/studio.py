@@ -12,9 +12,11 @@ FILE = "neuralstyle-studio.png"
 
 def _studio(options: argparse.Namespace) -> int:
     from neuralstyle import studio
+    from neuralstyle._stopping import stopping
     from neuralstyle.cli import printing
     from neuralstyle.cli.arguments import given
 
+    stopping.begin()
     studio.serve(
         options.pictures[0] if options.pictures else None,
         options.pictures[1:],

@@ -149,39 +149,45 @@ def serve(
         paintings: as in ``start``.
         output: where the present picture is saved at the end; a number is added to a name that exists.
         browser: open the page in the browser.
-        tell: called with the address, and at the end with the place of the picture.
+        tell: called with the address.
         **options: as in ``start``.
 
     Raises:
-        KeyboardInterrupt: at the end; the picture is saved.
+        KeyboardInterrupt: at the end; the picture is saved, and the message says where.
         Exception: as ``start`` does.
 
     """
     check_output(output, overwrite=True)
-    host = options.get("host", HOST)
     with stopping.shield():
         running = start(photo, paintings, **options)
-        saved: Path | None = None
         try:
             with stopping.exposed():
-                if not is_loopback(host):
-                    warnings.warn(
-                        f"whoever can reach this machine and has the address can use the studio at {host}; the "
-                        "connection is not encrypted",
-                        stacklevel=2,
-                    )
-                tell(f"the studio is at {running.url}")
-                tell("Ctrl-C ends it and saves the picture")
-                if browser:
-                    with suppress(webbrowser.Error):
-                        webbrowser.open(running.url)
-                while running.is_alive():
-                    stopping.check()
-                    time.sleep(0.1)
-        finally:
+                _serve(running, options.get("host", HOST), browser, tell)
+        except KeyboardInterrupt as error:
             saved = save_last(running.session, output)
+            where = "there was no picture yet" if saved is None else f"the picture is in {saved}"
+            error.args = (f"stopped; {where}",)
+            raise
+        finally:
             running.stop()
-            tell("there was no picture yet" if saved is None else f"the picture is in {saved}")
+
+
+def _serve(running: Running, host: str, browser: bool, tell: Callable[[str], object]) -> None:
+    """Say where the page is, open it, and wait for Ctrl-C."""
+    if not is_loopback(host):
+        warnings.warn(
+            f"whoever can reach this machine and has the address can use the studio at {host}; the connection is not "
+            "encrypted",
+            stacklevel=3,
+        )
+    tell(f"the studio is at {running.url}")
+    tell("Ctrl-C ends it and saves the picture")
+    if browser:
+        with suppress(webbrowser.Error):
+            webbrowser.open(running.url)
+    while running.is_alive():
+        stopping.check()
+        time.sleep(0.1)
 
 
 def save_last(session: Session, output: str | os.PathLike[str]) -> Path | None:

@@ -444,7 +444,7 @@ def test_the_program_ends_by_ctrl_c_and_saves_its_picture(folder: Path, tmp_path
     )  # fmt: skip
     try:
         assert studio.stdout is not None
-        address = studio.stdout.readline().split()[-1]
+        address = (studio.stdout.readline() or "nothing").split()[-1]
         assert address.startswith("http://127.0.0.1:")
         import httpx2
 
@@ -457,7 +457,8 @@ def test_the_program_ends_by_ctrl_c_and_saves_its_picture(folder: Path, tmp_path
     finally:
         studio.kill()
     assert studio.returncode == 130, err
-    assert "neuralstyle-studio-2.png" in out
+    assert "neuralstyle: stopped; the picture is in neuralstyle-studio-2.png\n" == err
+    assert out == "Ctrl-C ends it and saves the picture\n"
     with Image.open(tmp_path / "neuralstyle-studio-2.png") as picture:
         assert picture.size == (SIZE, 85)
     assert (tmp_path / "neuralstyle-studio.png").read_bytes() == b"somebody's"
