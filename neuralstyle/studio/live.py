@@ -66,7 +66,8 @@ async def _talk(socket: WebSocket, session: Session, news: asyncio.Event) -> Non
             latest, jpeg = session.news.latest()
             if latest != frame:
                 frame = latest
-                listening = await _tell(socket.send_bytes(jpeg), listening, socket)
+                if jpeg:
+                    listening = await _tell(socket.send_bytes(jpeg), listening, socket)
     finally:
         listening.cancel()
 

@@ -51,7 +51,7 @@ class News:
             on_news()
 
     def show(self, jpeg: bytes) -> None:
-        """Replace the frame."""
+        """Replace the frame; empty bytes are none."""
         with self._lock:
             self.frame, self.jpeg = self.frame + 1, jpeg
 

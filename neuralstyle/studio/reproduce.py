@@ -49,7 +49,8 @@ def as_python(painted: Painted, names: Names | None = None) -> str:
     styles = [_style(each, dials.scale, names) for each in paintings]
     if any(style.startswith("Style(") for style in styles):
         imports.add("Style")
-    arguments = [repr(names(photo)), styles[0] if len(styles) == 1 else f"[{', '.join(styles)}]"]
+    listed = "".join(f"        {style},\n" for style in styles)
+    arguments = [repr(names(photo)), styles[0] if len(styles) == 1 else f"[\n{listed}    ]"]
     arguments.append(f"size={painted.size}")
     given: list[tuple[str, Any, Any]] = [("strength", dials.strength, 0.5), ("color", dials.color, "style")]
     given += [("schedule", painted.schedule, "standard"), ("tile", painted.tile, None)]
@@ -61,7 +62,7 @@ def as_python(painted: Painted, names: Names | None = None) -> str:
         arguments.append(f"callback=lambda progress: progress.iteration < {painted.iterations}")
     lines = "".join(f"    {argument},\n" for argument in arguments)
     return (
-        f"from neuralstyle import {', '.join(sorted(imports, key=str.swapcase))}\n\n"
+        f"from neuralstyle import {', '.join(sorted(imports))}\n\n"
         f"image = stylize(\n{lines})\nsave_image(image, {RESULT!r})\n"
     )
 

@@ -119,7 +119,7 @@ def start(
         session = Session(shelf, _scene(shelf, photo, paintings, size), prepare=None if paintings else _sample)
         app = Guard(application(session), token, host)
         config = uvicorn.Config(
-            app, log_level="error", access_log=False, server_header=False, ws="websockets-sansio", ws_max_size=2**16,
+            app, log_level="critical", access_log=False, server_header=False, ws="websockets-sansio", ws_max_size=2**16,
             limit_concurrency=128, timeout_graceful_shutdown=1, lifespan="off", backlog=64,
         )  # fmt: skip
         name = _shown_host(host)

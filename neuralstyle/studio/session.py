@@ -110,6 +110,7 @@ class Session:
     def _set(self, scene: Scene) -> None:
         if scene.photo != self.scene.photo:
             self._painter.shown = None
+            self.news.show(b"")  # nobody sees the old one under the new name
         self._painter.scene = scene
         self._order("onward")
 
@@ -222,8 +223,9 @@ class Session:
         if shown is None:
             return None
         height, width = shown.picture.shape[-2:]
-        exact = shown.painted.is_exact and shown.painted.scene == self.scene
-        return {"width": width, "height": height, "look": shown.is_look, "exact": exact}
+        current = shown.painted.scene == self.scene
+        facts = {"width": width, "height": height, "look": shown.is_look, "current": current}
+        return {**facts, "exact": current and shown.painted.is_exact}
 
 
 def photo_of(scene: Scene, source: Source) -> Scene:

@@ -452,13 +452,12 @@ def test_the_program_ends_by_ctrl_c_and_saves_its_picture(folder: Path, tmp_path
         stalled = socket.create_connection(("127.0.0.1", int(address.split(":")[2].split("/")[0])))
         stalled.sendall(b"GET ")  # a request that never ends
         studio.send_signal(signal.SIGINT)
-        out, err = studio.communicate(timeout=60)
+        _, err = studio.communicate(timeout=60)
         stalled.close()
     finally:
         studio.kill()
     assert studio.returncode == 130, err
-    assert "neuralstyle: stopped; the picture is in neuralstyle-studio-2.png\n" == err
-    assert out == "Ctrl-C ends it and saves the picture\n"
+    assert err == "neuralstyle: stopped; the picture is in neuralstyle-studio-2.png\n"
     with Image.open(tmp_path / "neuralstyle-studio-2.png") as picture:
         assert picture.size == (SIZE, 85)
     assert (tmp_path / "neuralstyle-studio.png").read_bytes() == b"somebody's"

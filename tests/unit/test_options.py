@@ -6,7 +6,7 @@ import pytest
 
 from neuralstyle import Adam, Style, cli
 from neuralstyle.callbacks import SavePictures
-from neuralstyle.cli import feedforward, painting, tools
+from neuralstyle.cli import feedforward, painting, studio, tools
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.vgg import find_network
@@ -17,7 +17,7 @@ from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.recipes import DEFAULT_NETWORK, STYLE_LOSSES, TEXTURE_LOSSES
 
 COMMANDS: dict[str, Command] = {
-    command.name: command for module in (painting, feedforward, tools) for command in module.COMMANDS
+    command.name: command for module in (painting, feedforward, studio, tools) for command in module.COMMANDS
 }
 EVERYDAY = {
     "stylize": "output overwrite size schedule strength style_scales color seed device quiet dry_run",

@@ -16,6 +16,7 @@ export class Masks {
     const canvas = document.createElement("canvas");
     canvas.width = this.width;
     canvas.height = this.height;
+    canvas.getContext("2d", { willReadFrequently: true });
     return canvas;
   }
 

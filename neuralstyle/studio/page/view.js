@@ -31,6 +31,7 @@ export function shape(width, height) {
 /** Show a frame. */
 export async function frame(blob) {
   const image = await createImageBitmap(blob);
+  canvas.dataset.frames = Number(canvas.dataset.frames ?? 0) + 1;
   const scale = Math.max(1, LEAST_SIDE / Math.max(size.width, size.height), image.width / size.width);
   const width = Math.round(size.width * scale);
   const height = Math.round(size.height * scale);
@@ -70,6 +71,7 @@ function paint(image, alpha) {
 export function clear() {
   cancelAnimationFrame(fading);
   drawn = false;
+  canvas.dataset.frames = 0;
   context.clearRect(0, 0, canvas.width, canvas.height);
 }
 
