@@ -106,7 +106,7 @@ class Guard:
         return hmac.compare_digest(text.encode(), self._token.encode())
 
     def _is_own(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = "" if "@" in host else urlsplit(f"//{host}").hostname or ""
         if name == self._host or (is_loopback(self._host) and name in LOOPBACK):
             return True
         if self._host not in WILDCARDS:

@@ -181,7 +181,7 @@ def choose_a_photograph(page: Any, session: Session, photo: Path) -> float:
 def turn_the_strength_by_the_keyboard(page: Any, session: Session) -> float:
     """Turn the strength up, and return the seconds until the picture is another."""
     before = page.evaluate(PIXELS)
-    slider = page.get_by_label("Strength")
+    slider = page.get_by_role("slider", name="Strength")
     slider.focus()
     slider.press("End")
     seconds = wait(page, differs(page, before), "the picture follows the dial")
@@ -235,8 +235,12 @@ def test_a_second_page_follows_and_a_closed_one_is_forgotten(watched: Watched, b
     other = Watched(browser, running.url)
     wait(other.page, lambda: other.page.locator("#picture").get_attribute("data-frames") not in (None, "0"), "it shows")
     watched.page.wait_for_selector("#dial-strength")
-    watched.page.get_by_label("Strength").fill("0.25")
-    wait(other.page, lambda: other.page.get_by_label("Strength").input_value() == "0.25", "the other dial turns too")
+    watched.page.get_by_role("slider", name="Strength").fill("0.25")
+    wait(
+        other.page,
+        lambda: other.page.get_by_role("slider", name="Strength").input_value() == "0.25",
+        "the other dial turns too",
+    )
     readers = running.session.news.readers
     other.context.close()
     wait(watched.page, lambda: running.session.news.readers == readers - 1, "the closed page is forgotten")

@@ -26,6 +26,7 @@ EVERYDAY = {
     "demo": "output overwrite size schedule painting seed device quiet dry_run",
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
     "apply": "output overwrite content_scale device quiet",
+    "studio": "output no_browser size host port token",
 }
 
 
