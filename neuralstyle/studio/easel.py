@@ -28,7 +28,7 @@ FRAME_SECONDS = 0.12
 FRAME_SHARE = 0.15
 """Largest share of the time that frames may take."""
 
-FRAME_SIDE = 1600
+FRAME_SIDE = 2048
 """Longest side in pixels of a frame."""
 
 

@@ -90,13 +90,14 @@ class Guard:
             await _refuse(scope, send, 403, "a page of another server asks; open the address that this one printed")
             return
         first, _, rest = scope["path"].removeprefix("/").partition("/")
-        if scope["path"] == "/" and self._is_token(_asked_token(scope)):
+        is_page = scope["type"] == "http"
+        if is_page and scope["path"] == "/" and self._is_token(_asked_token(scope)):
             await _redirect(send, f"/{self._token}/")
             return
         if not self._is_token(first):
             await _refuse(scope, send, 403, "the token is missing or wrong; open the whole address that was printed")
             return
-        if not rest and not scope["path"].endswith("/"):
+        if is_page and not rest and not scope["path"].endswith("/"):
             await _redirect(send, f"/{self._token}/")
             return
         inner = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode(), "root_path": ""}

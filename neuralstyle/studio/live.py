@@ -44,6 +44,7 @@ async def live(socket: WebSocket) -> None:
 
 async def _talk(socket: WebSocket, session: Session, news: asyncio.Event) -> None:
     frame, run, known, before = 0, 0, 0, ""
+    strip: object = None
     news.set()
     listening = _listen(socket)  # all the time, so that a page that goes away is noticed at once
     try:
@@ -59,7 +60,11 @@ async def _talk(socket: WebSocket, session: Session, news: asyncio.Event) -> Non
             news.clear()
             number, points = session.news.points(run, known)
             run, known = number, len(points) + (known if number == run else 0)
-            text = json.dumps({"state": session.state(), "curves": {"run": run, "points": points}})
+            state = session.state()
+            versions = state.pop("versions")  # many words, which seldom change
+            if versions != strip:
+                strip = state["versions"] = versions
+            text = json.dumps({"state": state, "curves": {"run": run, "points": points}})
             if text != before:
                 before = text
                 listening = await _tell(socket.send_text(text), listening, socket)

@@ -34,6 +34,7 @@ class Shown:
         painted: what it was painted by.
         is_look: whether it is no more than a quick look.
         final: the finished picture with 8 bits a channel, or None on the way.
+        number: that of the version it is kept as already, or None.
 
     """
 
@@ -41,6 +42,7 @@ class Shown:
     painted: Painted
     is_look: bool
     final: Image.Image | None = None
+    number: int | None = None
 
     @property
     def side(self) -> int:
@@ -56,6 +58,14 @@ class Job:
     scene: Scene
     size: int
     tile: int | str | None
+
+
+class Wish:
+    """The wish to keep the present picture, and the version when it is fulfilled."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.version: Version | None = None
 
 
 class Painter:
@@ -93,7 +103,7 @@ class Painter:
         self.paused = self.changed = self.closing = False
         self.error: str | None = None
         self.status, self.turn = "starting", Turn()
-        self.asked_to_keep: list[threading.Event] = []
+        self.asked_to_keep: list[Wish] = []
         self._shelf, self._prepare = shelf, prepare
         self._easel = Easel(self.news)
         self._thread = threading.Thread(target=self._work, name="neuralstyle-studio", daemon=True)
@@ -214,7 +224,7 @@ class Painter:
         with self.condition:
             if self.shown is None or self.changed:
                 return
-            self.shown = replace(self.shown, painted=painted, final=final)
+            self.shown = replace(self.shown, painted=painted, final=final, number=None)
         self._easel.show_finished(final)
         self.news.tell()
 
@@ -238,21 +248,26 @@ class Painter:
             asked, self.asked_to_keep = self.asked_to_keep, []
             shown = self.shown
         if asked and shown is not None:
-            self._guarded(lambda: self._keep(shown))
-        for done in asked:
-            done.set()
+            kept = self._guarded(lambda: self._keep(shown))
+            for each in asked:
+                each.version = kept
+        for each in asked:
+            each.done.set()
 
     def _keep(self, shown: Shown) -> Version:
-        """Keep a picture, unless it is the last one that was kept."""
-        last, painted = self.versions.last, shown.painted
-        if last is not None and last.painted == painted:
-            return last
+        """Keep a picture, unless it is kept already."""
+        known, painted = self.versions.get(shown.number), shown.painted
+        if known is not None:
+            return known
         exact = shown.picture
         if shown.side != painted.size:
             photo = painted.scene.photo
             assert photo is not None
             exact = resize_image(exact, fit_size(photo.height, photo.width, painted.size))
         version = self.versions.keep(painted, shown.final or to_pil(exact), exact)
+        with self.condition:
+            if self.shown is shown:
+                self.shown = replace(shown, number=version.number)
         self.news.tell()
         return version
 

@@ -20,7 +20,7 @@ from neuralstyle._log import logger
 from neuralstyle._stopping import interruptible, stopping
 from neuralstyle.files import somewhere
 from neuralstyle.images import check_output, save_image
-from neuralstyle.studio.guard import WILDCARDS, Guard, check_token, is_loopback, new_token
+from neuralstyle.studio.guard import LOOPBACK, WILDCARDS, Guard, check_token, is_loopback, new_token
 from neuralstyle.studio.scene import MOST_PAINTINGS, Dials, Painting, Scene
 from neuralstyle.studio.session import Session
 from neuralstyle.studio.shelf import MAX_MEGAPIXELS, Shelf
@@ -122,7 +122,7 @@ def start(
             app, log_level="critical", access_log=False, server_header=False, ws="websockets-sansio", ws_max_size=2**16,
             limit_concurrency=128, timeout_graceful_shutdown=1, lifespan="off", backlog=64,
         )  # fmt: skip
-        name = _shown_host(host)
+        name = _shown_host(LOOPBACK[0] if host in WILDCARDS else host)
         url = f"http://{name}:{listening.getsockname()[1]}/{token}/"
         session.start()
         return Running(session, url, uvicorn.Server(config), [listening])
@@ -181,6 +181,8 @@ def _serve(running: Running, host: str, browser: bool, tell: Callable[[str], obj
             stacklevel=3,
         )
     tell(f"the studio is at {running.url}")
+    if host in WILDCARDS:
+        tell(f"others reach it by this machine's name: {running.url.replace(LOOPBACK[0], socket.gethostname(), 1)}")
     tell("Ctrl-C ends it and saves the picture")
     if browser:
         with suppress(webbrowser.Error):
@@ -263,6 +265,4 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def _shown_host(host: str) -> str:
-    if host in WILDCARDS:
-        return socket.gethostname()
     return f"[{host}]" if ":" in host else host

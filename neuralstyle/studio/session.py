@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from typing import Any
 
 from neuralstyle._errors import whole_number
 from neuralstyle.studio.news import News
-from neuralstyle.studio.painter import Job, Painter, Shown, fitted
+from neuralstyle.studio.painter import Job, Painter, Shown, Wish, fitted
 from neuralstyle.studio.scene import SMALLEST, Scene, Source
 from neuralstyle.studio.shelf import Shelf
 from neuralstyle.studio.versions import Version, Versions, exact_picture
@@ -21,6 +21,7 @@ LARGEST_RENDER = 16_384
 SMALLEST_TILE = 64
 MOST_JOBS = 4
 MOST_UNDONE = 100
+SAME_TURN_SECONDS = 1.0
 
 
 class Session:
@@ -44,6 +45,7 @@ class Session:
         self._condition = self._painter.condition
         self._undone: tuple[list[Scene], list[Scene]] = ([], [])
         self._jobs = 0
+        self._turned: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def start(self) -> None:
         """Start to paint."""
@@ -78,17 +80,29 @@ class Session:
             ValueError: an unknown dial, or a value outside of its range.
 
         """
-        self.alter(lambda scene: scene.turned(values))
+        with self._condition:
+            now, dials = time.monotonic(), frozenset(values)
+            before, last = self._turned
+            # While a hand turns a dial it is told many times, and undone once.
+            self.alter(lambda scene: scene.turned(values), again=dials == last and now - before < SAME_TURN_SECONDS)
+            self._turned = now, dials
 
-    def alter(self, change: Callable[[Scene], Scene]) -> None:
-        """Replace the scene by another that is made from it."""
+    def alter(self, change: Callable[[Scene], Scene], *, again: bool = False) -> None:
+        """Replace the scene by another that is made from it.
+
+        Args:
+            change: makes it.
+            again: whether this is one with the change before, so that both are undone together.
+
+        """
         with self._condition:
             before = self.scene
             scene = change(before)
             if scene == before:
                 return
             undo, redo = self._undone
-            undo.append(before)
+            if not (again and undo):
+                undo.append(before)
             del undo[:-MOST_UNDONE]
             redo.clear()
             self._set(scene)
@@ -146,13 +160,14 @@ class Session:
             seconds: longest time to wait for the present evaluation.
 
         """
-        done = threading.Event()
+        wish = Wish()
         with self._condition:
             if self._painter.shown is None:
                 return None
-            self._painter.asked_to_keep.append(done)
+            self._painter.asked_to_keep.append(wish)
             self._condition.notify_all()
-        return self.versions.last if done.wait(seconds) else None
+        wish.done.wait(seconds)
+        return wish.version
 
     def restore(self, number: int) -> None:
         """Go back to a version, its picture and its scene; the painting rests until a dial turns.
@@ -166,7 +181,7 @@ class Session:
         picture = fitted(exact_picture(version), scene.dials.size)
         with self._condition:
             self.alter(lambda _: scene)
-            self._painter.show(Shown(picture, version.painted, is_look=False))
+            self._painter.show(Shown(picture, version.painted, is_look=False, number=number))
             self._order("")
 
     def render(self, size: int, tile: int | str | None) -> int:
@@ -214,7 +229,6 @@ class Session:
                 "can_redo": bool(self._undone[1]),
                 "job": painter.job and {"number": painter.job.number, "size": painter.job.size},
                 "queue": [{"number": job.number, "size": job.size} for job in painter.jobs],
-                "readers": self.news.readers,
                 "versions": self.versions.facts(),
             }
 

@@ -96,6 +96,11 @@ class Versions:
             _remove(old)
         return version
 
+    def get(self, number: int | None) -> Version | None:
+        """Return a version by its number, or None if there is none, or none any more."""
+        with self._lock:
+            return next((version for version in self._kept if version.number == number), None)
+
     def find(self, number: int) -> Version:
         """Return a version by its number.
 
@@ -103,8 +108,7 @@ class Versions:
             KeyError: there is none, or none any more.
 
         """
-        with self._lock:
-            found = next((version for version in self._kept if version.number == number), None)
+        found = self.get(number)
         if found is None:
             raise KeyError(f"there is no version {number} any more")
         return found
@@ -120,12 +124,6 @@ class Versions:
         """All versions for the page."""
         with self._lock:
             return [version.facts() for version in self._kept]
-
-    @property
-    def last(self) -> Version | None:
-        """The newest version."""
-        with self._lock:
-            return self._kept[-1] if self._kept else None
 
     def download(self, number: int, form: str) -> Path:
         """Return the file of a version in a form of ``FORMS``, as the command saves it.

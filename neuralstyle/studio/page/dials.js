@@ -2,7 +2,9 @@
 
 import { find, make, order } from "./dom.js";
 
-const WAIT = 120; // milliseconds without a move before a turned dial is told
+const WAIT = 350; // milliseconds between two tellings while a hand turns a dial
+
+const HELD = 800; // milliseconds in which a dial that was turned here follows nobody else
 
 const COLORS = {
   style: ["Painting", "The painting's colours"],
@@ -23,13 +25,19 @@ const SIZES = [256, 384, 512, 640, 768, 1024, 1536, 2048];
 
 const pending = {};
 let timer = 0;
+let last = 0;
+const touched = {}; // when each dial was turned here
 const shown = {}; // the functions that show a state
 
 /** Turn a dial: tell the server when the hand rests. */
 export function turn(values) {
   Object.assign(pending, values);
-  clearTimeout(timer);
+  for (const name of Object.keys(values)) touched[name] = performance.now();
+  if (timer) return;
+  const wait = Math.max(40, last + WAIT - performance.now());
   timer = setTimeout(async () => {
+    timer = 0;
+    last = performance.now();
     const told = { ...pending };
     for (const name of Object.keys(pending)) delete pending[name];
     await order("api/dials", told);
@@ -56,7 +64,7 @@ export function slider(name, { label, least, most, step, ends, text, toDial = (x
   const parts = [make("div", { class: "name" }, make("label", { for: input.id }, label), output), input];
   if (ends) parts.push(make("div", { class: "ends", "aria-hidden": "true" }, make("span", {}, ends[0]), make("span", {}, ends[1])));
   if (help) parts.push(make("p", { class: "help" }, help));
-  shown[name] = (value) => { if (!(name in pending) && document.activeElement !== input) show(value); else if (!(name in pending)) show(value); };
+  shown[name] = show;
   return make("div", { class: "dial" }, ...parts);
 }
 
@@ -70,7 +78,6 @@ export function choice(name, label, options, two = false) {
   };
   for (const [value, words] of Object.entries(options)) add(value, words);
   shown[name] = (value) => {
-    if (name in pending) return;
     if (!group.querySelector(`[value="${value}"]`)) add(value, COLORS[value] ?? [value, value]);
     group.querySelector(`[value="${value}"]`).checked = true;
     help.textContent = options[value]?.[1] ?? "";
@@ -84,7 +91,6 @@ export function selection(name, label, options, read = (x) => x) {
   for (const [value, text] of options) add(value, text);
   select.addEventListener("change", () => turn({ [name]: read(select.value) }));
   shown[name] = (value) => {
-    if (name in pending) return;
     if (![...select.options].some((option) => option.value === String(value))) add(value, String(value));
     select.value = String(value);
   };
@@ -116,5 +122,9 @@ export function startDials(words) {
 }
 
 export function showDials(dials) {
-  for (const [name, value] of Object.entries(dials)) shown[name]?.(value);
+  for (const [name, value] of Object.entries(dials)) {
+    // What is under the hand stays there until the server has heard of it.
+    if (name in pending || performance.now() - (touched[name] ?? -HELD) < HELD) continue;
+    shown[name]?.(value);
+  }
 }

@@ -21,7 +21,7 @@ function fitted(photo, size) {
 
 function show(next) {
   const photoBefore = state?.photo?.key;
-  state = next;
+  state = { ...state, ...next };
   if (state.photo) {
     if (photoBefore !== undefined && photoBefore !== state.photo.key) clear();
     shape(...fitted(state.photo, state.dials.size));

@@ -88,6 +88,7 @@ async function prepare() {
     await Promise.all(regions.map(async (key, number) => {
       const pen = fresh.layers[number].getContext("2d");
       pen.clearRect(0, 0, fresh.width, fresh.height);
+      if (key === null) { pen.fillStyle = "#fff"; pen.fillRect(0, 0, fresh.width, fresh.height); } // everywhere
       if (key !== null) pen.drawImage(opacityOf(await picture(`api/regions/${key}.png`), fresh.width, fresh.height), 0, 0);
     }));
   }

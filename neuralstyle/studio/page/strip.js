@@ -27,6 +27,7 @@ export function showVersions(versions) {
       onclick: () => order(`api/versions/${version.number}/restore`),
     }, make("img", { src: address(`api/versions/${version.number}/thumb.jpg`), alt: "", height: 68 })),
     make("span", { class: "tag" }, version.finished ? `${Math.max(version.width, version.height)}` : "on the way"),
+    make("a", { class: "button take", href: address(`api/versions/${version.number}/picture.png`), download: "", "aria-label": `Download version ${version.number} as PNG`, title: "Download" }, icon("down")),
     make("button", { type: "button", class: "remove", "aria-label": `Remove version ${version.number}`, title: "Remove", onclick: () => drop(`api/versions/${version.number}`) }, icon("close")),
   )));
   if (atEnd) strip.scrollLeft = strip.scrollWidth;
