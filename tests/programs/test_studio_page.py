@@ -152,7 +152,9 @@ def test_a_person_walks_the_page(watched: Watched, running: Running, folder: Pat
     paint_its_region(page, session)
     wait(page, lambda: session.state()["shown"]["current"], "the regions are painted")
     page.locator("#pause").click()
-    wait(page, lambda: session.state()["status"] in ("paused", "idle"), "it pauses")
+    wait(page, lambda: session.state()["status"] == "paused", "it pauses")
+    page.locator("#pause").click()
+    wait(page, lambda: session.state()["status"] == "idle", "it goes on to the end")
     difference = compare_with_the_command(page, tmp_path)
     print(f"dials were turned on the way: mean difference {difference:.3f} from the command's picture")
     assert difference < SIMILAR
@@ -183,9 +185,10 @@ def turn_the_strength_by_the_keyboard(page: Any, session: Session) -> float:
     before = page.evaluate(PIXELS)
     slider = page.get_by_role("slider", name="Strength")
     slider.focus()
-    slider.press("End")
+    for _ in range(3):
+        slider.press("PageUp")
     seconds = wait(page, differs(page, before), "the picture follows the dial")
-    assert session.scene.dials.strength == 1
+    assert session.scene.dials.strength > 0.7
     return seconds
 
 
