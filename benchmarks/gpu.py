@@ -1,6 +1,6 @@
 """Time the default objective on a GPU: plain float32, lower precisions, compiling; with memory and final loss.
 
-    python benchmarks/gpu.py                            # 512, 1024 and 2048 pixels; needs CUDA
+    python benchmarks/gpu.py                            # 512, 1024, 2048 and 4096 pixels; needs CUDA
     python benchmarks/gpu.py --size 1024 --json gpu.json
     python benchmarks/gpu.py --device cpu               # tiny pictures, nothing compiled: does it run?
 
@@ -9,7 +9,9 @@ package. For each size it prints seconds of value and gradient (the median, the 
 warm up), the ratio to plain float32, the rate of the convolutions (operations of a direct convolution, two for each
 multiply-add, forward and for the picture's gradient), its share of the rate of a product of two large matrices in the
 same precision, and the peak memory beyond what was held before. Compiling is not in the times; its seconds are listed
-separately. Last, at --final pixels, each runs L-BFGS from the content, and an exact objective evaluates the picture.
+separately. At --final pixels, each runs L-BFGS from the content, and an exact objective evaluates the picture. Then
+come pictures from a warm process by each schedule, and last the largest square picture that an evaluation holds whole,
+in steps of --largest pixels, and the next larger one in tiles of 2048 pixels.
 Without CUDA and without --device it ends with code 2.
 """
 
@@ -28,7 +30,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralstyle import DEFAULT_LOSSES, LBFGS, FeatureExtractor, Objective, default_encoder, load_image, samples
+from neuralstyle import (
+    DEFAULT_LOSSES,
+    LBFGS,
+    FeatureExtractor,
+    Objective,
+    default_encoder,
+    load_image,
+    samples,
+    stylize,
+)
 from neuralstyle.encoders.kernels.pooling import FLOOR, SCALE
 from neuralstyle.encoders.precision import InPrecision
 from neuralstyle.machine.peak_memory import peak_memory
@@ -44,6 +55,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bfloat16, compiled": {"precision": "bfloat16", "compile": True},
 }
 WARM_UP = 3
+MOST_SIDE = 16384
 
 
 class Plain(nn.Module):
@@ -165,6 +177,41 @@ def final_loss(variant: str, size: int, iterations: int, device: torch.device) -
     return pictures.objective("float32").evaluate(found.image, with_gradient=False).loss
 
 
+def schedule_seconds(schedule: str, size: int, device: torch.device, repeats: int = 3) -> list[float]:
+    """Seconds of a picture by a schedule, the first painting not counted."""
+    content, style = samples.photo(), samples.painting("swirl", max(size, 64))
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        stylize(content, style, size=size, schedule=schedule, device=str(device), progress=False)
+        seconds.append(time.perf_counter() - started)
+    return seconds[1:]
+
+
+def fits(side: int, tile: int | None, device: torch.device) -> float | None:
+    """Seconds of an evaluation of a square picture, or None if the memory does not suffice."""
+    image = F.interpolate(load_image(samples.photo()).to(device), (side, side), mode="bicubic").clamp(0, 1)
+    style = load_image(samples.painting("swirl", 512)).to(device)
+    try:
+        objective = Objective(default_encoder().to(device), DEFAULT_LOSSES, content=image, styles=[style], tile=tile)
+        started = time.perf_counter()
+        objective.evaluate(image)
+        return time.perf_counter() - started
+    except torch.OutOfMemoryError:
+        return None
+    finally:
+        torch.cuda.empty_cache()
+
+
+def largest(step: int, most: int, device: torch.device) -> dict[str, tuple[int, float | None]]:
+    """Side and seconds of the largest square picture that fits whole, and of the next one in tiles."""
+    whole: tuple[int, float | None] = (0, None)
+    while whole[0] < most and (took := fits(whole[0] + step, None, device)) is not None:
+        whole = whole[0] + step, took
+    beyond = whole[0] + step
+    return {"whole": whole, "in tiles of 2048": (beyond, fits(beyond, 2048, device))}
+
+
 def row(case: dict[str, Any], base: float) -> str:
     cells = [
         f"{case['width']} x {case['height']}",
@@ -188,10 +235,12 @@ HEADER = (
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", help="cuda, cuda:1 ... or cpu, for a trial (default: cuda)")
-    parser.add_argument("--size", type=int, nargs="+", help="longest sides in pixels (default: 512 1024 2048; cpu: 32)")
+    parser.add_argument("--size", type=int, nargs="+", help="longest sides in pixels (default: 512 to 4096; cpu: 32)")
+    parser.add_argument("--compiled", type=int, nargs="*", help="sizes at which to compile too (default: all)")
     parser.add_argument("--repeats", type=int, help="evaluations timed (default: 20; cpu: 1)")
     parser.add_argument("--final", type=int, help="longest side for the final loss (default: 1024; cpu: 32)")
     parser.add_argument("--iterations", type=int, help="evaluations to the final loss (default: 200; cpu: 3)")
+    parser.add_argument("--largest", type=int, default=2048, help="step of the search in pixels; 0: none (cpu: none)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
     if options.device is None and not torch.cuda.is_available():
@@ -199,7 +248,7 @@ def main() -> int:
         return 2
     device = torch.device(options.device or "cuda")
     large = device.type == "cuda"
-    sizes = options.size or ([512, 1024, 2048] if large else [32])
+    sizes = options.size or ([512, 1024, 2048, 4096] if large else [32])
     repeats = options.repeats or (20 if large else 1)
     variants = [name for name, chosen in VARIANTS.items() if large or chosen["precision"] != "tf32"]
     variants = [name for name in variants if large or not VARIANTS[name].get("compile")]
@@ -211,6 +260,8 @@ def main() -> int:
     for size in sizes:
         base = None
         for variant in variants:
+            if VARIANTS[variant].get("compile") and options.compiled is not None and size not in options.compiled:
+                continue
             case = measure(variant, size, repeats, device, products[VARIANTS[variant]["precision"]])
             base = base or case["median"]
             cases.append(case)
@@ -221,8 +272,21 @@ def main() -> int:
     for variant in variants:
         losses[variant] = final_loss(variant, size, iterations, device)
         print(f"    {variant}: {losses[variant]:.5g} ({losses[variant] / losses[BASE] - 1:+.2%})", flush=True)
+    print("\nseconds of a picture from a warm process (three runs):")
+    painted: dict[str, list[float]] = {}
+    for schedule, side in (("preview", 512), ("draft", 512), ("standard", 512), ("standard", 1024)):
+        side = side if large else 32
+        painted[f"{schedule} {side}"] = seconds = schedule_seconds(schedule, side, device)
+        print(f"    {schedule} at {side} pixels: {', '.join(f'{each:.2f}' for each in seconds)}", flush=True)
+    squares: dict[str, tuple[int, float | None]] = {}
+    if large and options.largest:
+        squares = largest(options.largest, MOST_SIDE, device)
+        print(f"\nsquare pictures of one evaluation, searched up to {MOST_SIDE} pixels:")
+        for how, (side, took) in squares.items():
+            print(f"    {how}: {side} x {side}, {'does not fit' if took is None else f'{took:.1f} s'}", flush=True)
     if options.json:
         found = {"device": name, "torch": torch.__version__, "products": products, "cases": cases, "final": losses}
+        found |= {"painted": painted, "largest": squares}
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
 

@@ -7,10 +7,12 @@ from . import encoders as encoders
 from . import feedforward as feedforward
 from . import images as images
 from . import losses as losses
+from . import many as many
 from . import metrics as metrics
 from . import objective as objective
 from . import optimizers as optimizers
 from . import recipes as recipes
+from . import regions as regions
 from . import samples as samples
 from . import schedule as schedule
 from . import studio as studio
@@ -30,6 +32,7 @@ from .images import Width as Width
 from .images import load_image as load_image
 from .images import pixel_limit as pixel_limit
 from .images import save_image as save_image
+from .images import show as show
 from .losses import ContentLoss as ContentLoss
 from .losses import GramStyleLoss as GramStyleLoss
 from .losses import Loss as Loss
@@ -49,7 +52,6 @@ from .painting.paint import last_image as last_image
 from .painting.paint import paint as paint
 from .painting.plan import Plan as Plan
 from .painting.plan import plan as plan
-from .painting.progress import Callback as Callback
 from .painting.progress import Progress as Progress
 from .painting.stylize import reconstruct_content as reconstruct_content
 from .painting.stylize import stylize as stylize

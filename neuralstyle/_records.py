@@ -92,6 +92,23 @@ class LossTable:
             raise ValueError(f"{self.path} is not a log of losses ({clip(str(error))}); give another name") from error
 
 
+def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Return rows as a DataFrame of pandas.
+
+    Raises:
+        ImportError: pandas is not installed.
+
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            f"a DataFrame needs pandas ({error}); install it with 'pip install \"neuralstyle[pandas]\"', or take the "
+            "rows, which are dicts"
+        ) from error
+    return pandas.DataFrame(list(rows))
+
+
 def _check_rows(rows: Sequence[Any]) -> None:
     """Check that rows are numbers by name, all of the columns of the first, and that they are counted.
 

@@ -80,3 +80,6 @@ NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
 PAINTINGS: tuple[SamplePainting, ...] = get_args(SamplePainting)
 CROPS: tuple[Crop, ...] = get_args(Crop)
 TRAINING_PRECISIONS: tuple[TrainingPrecision, ...] = get_args(TrainingPrecision)
+
+AUTO_REGIONS = "auto"
+"""Stands for regions that are found, in place of files."""

@@ -187,26 +187,6 @@ def single_scale(size: int, iterations: int | None = None) -> list[Stage]:
     return [Stage(size, evaluations(iterations, 300))]
 
 
-def fine(size: int, iterations: int | None = None) -> list[Stage]:
-    """Paint with three times the evaluations of ``coarse_to_fine`` at every size, for the best quality.
-
-    With ``iterations`` it is the same as ``coarse_to_fine``.
-
-    Raises:
-        ValueError: ``size`` or ``iterations`` is not a number in its range.
-
-    Example:
-        ```python
-        from neuralstyle.schedule import fine
-
-        assert [stage.iterations for stage in fine(256)] == [180, 180]
-        ```
-
-    """
-    stages = coarse_to_fine(size, iterations)
-    return stages if iterations is not None else times_default(stages, 3)
-
-
 def times_default(stages: Sequence[Stage], factor: Fraction | int) -> list[Stage]:
     """Return the stages with their evaluations multiplied by ``factor`` and rounded up."""
     return [replace(stage, iterations=math.ceil(factor * stage.iterations)) for stage in stages]

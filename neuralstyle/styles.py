@@ -19,8 +19,9 @@ class Style:
 
     Masks and regions are grey pictures: white counts, black does not, grey counts in part, and transparent pixels are
     black. They may have any size and are stretched to their picture. Arrays and tensors may also be (H, W) and bool.
-    As text, "map.png#ff0000" or "map.png#red" is the part of a map that has this colour (see ``region_of_color``), and
-    "~sky.png" or "~map.png#red" the rest.
+    As text, "map.png#ff0000" or "map.png#red" is the part of a map that has this colour (see ``region_of_color``),
+    "photo.jpg#lightness" how light a picture is, "cutout.png#alpha" how opaque, and "~sky.png" or "~map.png#red" the
+    rest.
 
     Args:
         image: a path, PIL image, numpy array or tensor (3, H, W) or (1, 3, H, W) in [0, 1].

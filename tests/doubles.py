@@ -158,8 +158,11 @@ class Spy(nn.Module):
 
 
 def with_reach(encoder: Encoder, change: Callable[[int], int]) -> Spy:
-    """The same encoder, but for what its layers say of their reach."""
-    layers = {name: replace(layer, reach=change(layer.reach)) for name, layer in encoder.layers.items()}
+    """The same encoder, but for what its layers say of their reach; vectors have none."""
+    layers = {
+        name: layer if layer.is_vector else replace(layer, reach=change(layer.reach))
+        for name, layer in encoder.layers.items()
+    }
     return Spy(encoder, layers)
 
 

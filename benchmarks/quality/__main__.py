@@ -48,8 +48,8 @@ TITLES = {
     "ablation": "Parts of the recipe",
     "schedules": "Schedules",
 }
-CURVE_MEASURES = ("style", "sliced", "structure", "color", "grain", "grid", "flat")
-PART_MEASURES = ("style", "sliced", "structure", "color", "spectrum", "grain", "grid", "flat")
+CURVE_MEASURES = ("style", "sliced", "structure", "color", "grain", "grid", "ghosts", "flat")
+PART_MEASURES = ("style", "sliced", "structure", "color", "spectrum", "grain", "grid", "ghosts", "flat")
 
 
 def say(text: str) -> None:
@@ -147,6 +147,11 @@ def key(record: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in KEY)
 
 
+def measured(records: list[dict[str, Any]], names: Sequence[str]) -> list[str]:
+    """Those of the measures that all records have, older ones too."""
+    return [name for name in names if all(name in record["scores"] for record in records)]
+
+
 def report(records: list[dict[str, Any]]) -> str:
     """The tables of everything in a file of results."""
     parts = []
@@ -156,11 +161,11 @@ def report(records: list[dict[str, Any]]) -> str:
             continue
         parts.append(f"## {title}")
         if mode in AS_THEY_COME:
-            parts.append(means(chosen, PART_MEASURES, DEFAULT))
+            parts.append(means(chosen, measured(chosen, PART_MEASURES), DEFAULT))
             finest = dict.fromkeys(r["method"] for r in chosen if r["method"].startswith("fine"))
             parts += [f"Beside {name}:\n\n{descents(chosen, name)}" for name in finest]
             continue
-        parts.append(points(chosen, CURVE_MEASURES))
+        parts.append(points(chosen, measured(chosen, CURVE_MEASURES)))
         ours = NEURALSTYLE if mode == "methods" else "gram"
         for measure, said in (("style", "Gram matrices"), ("sliced", "sliced Wasserstein")):
             parts.append(f"Style distance by {said}, {ours} against the others:\n\n{verdicts(chosen, ours, measure)}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from neuralstyle import DEFAULT_LOSSES, Objective, default_encoder, load_image, samples
 from neuralstyle.encoders.vgg import vgg_layers
@@ -192,13 +193,50 @@ def test_the_table_of_recipes_is_filled_in_row_by_row(monkeypatch: pytest.Monkey
 
 
 def test_every_recipe_has_a_row_to_fill_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neuralstyle import metrics
     from neuralstyle.recipes import RECIPES
 
     module = _program("recipes", monkeypatch)
     page = (BENCHMARKS.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
-    scores = metrics.Scores(0.41, 0.2, 0.6, 0.72, 0.03, 2.1, -0.4, 0.2, 0)
-    cells = [*module.figures(61.4, scores), "picture"]
-    assert cells == ["61", "0.600", "0.72", "0.410", "0.200", "0.030", "picture"]
+    measures = {"structure": 0.72, "style": 0.41, "sliced": 0.2, "color": 0.03, "grid": -0.2, "ghosts": 0.021}
+    cells = [*module.figures({"evaluations": 300.0, "seconds": 61.4, **measures}), "picture"]
+    row = "300 | 61 | 0.72 | 0.410 | 0.200 | 0.030 | -0.20 | 0.021 | picture |"
+    assert cells == [cell.strip() for cell in row.split("|")[:-1]]
     filled = module.filled(page, dict.fromkeys(RECIPES, cells))
-    assert filled.count("| 61 | 0.600 | 0.72 | 0.410 | 0.200 | 0.030 | picture |") == len(RECIPES)
+    assert filled.count(f"| {row}\n") == len(RECIPES)
+    assert filled.splitlines()[[line.startswith("| ---") for line in filled.splitlines()].index(True)].count("|") == (
+        filled.splitlines()[[line.endswith(row) for line in filled.splitlines()].index(True)].count("|")
+    )
+    sourced = module.with_source(filled, "From there.")
+    assert f"{module.MARK}\nFrom there.\n\n`python" in sourced
+    assert module.with_source(sourced, "From there.") == sourced
+    with pytest.raises(ValueError, match="no line <!--"):
+        module.with_source("page", "From there.")
+
+
+def test_the_table_of_recipes_takes_the_results_of_a_contest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module = _program("recipes", monkeypatch)
+    (tmp_path / "results").mkdir()
+    scores = {"structure": 0.5, "style": 0.4, "sliced": 0.2, "color": 0.1, "grid": 0.0, "ghosts": 0.01}
+    records = []
+    for pair, style in (("a x b", 0.2), ("c x d", 0.4), ("e x f", 0.9)):
+        for method, evaluations in (("standard", 210), ("nnst:5", 25), ("nnst:60", 300), ("standard (odd)", 1)):
+            if pair == "e x f" and method == "nnst:60":
+                continue  # so this pair counts for none
+            name = f"{pair[0]}-{len(records)}.png"
+            Image.new("RGB", (24, 16), "red").save(tmp_path / "results" / name)
+            measured = {"scores": scores | {"style": style}, "device": "cpu", "jobs": 2, "picture": name}
+            work = {"evaluations": evaluations, "seconds": 2.0, "strength": 0.5, "size": 96}
+            records.append({"pair": pair, "method": method, **work, **measured})
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    source, rows = module.from_results(file, "a x b", ["default", "nnst", "heitz"])
+    assert source.startswith(
+        "Means over 2 pairs at 96 pixels by `benchmarks/quality/contest.py`, on cpu, 2 pictures at"
+    )
+    assert source.endswith("; the pictures show a x b.")
+    assert [name for name, _, _ in rows] == ["default", "nnst"]
+    assert [values["evaluations"] for _, values, _ in rows] == [210, 300]
+    assert [values["style"] for _, values, _ in rows] == pytest.approx([0.3, 0.3])
+    assert rows[0][2].size == (24, 16)
+    with pytest.raises(SystemExit, match="e x f has not been painted by all of default, nnst"):
+        module.from_results(file, "e x f", ["default", "nnst"])

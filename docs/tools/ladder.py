@@ -27,7 +27,7 @@ LADDER: list[dict[str, str]] = [
     },
     {"images": "files in and out", "checkpoint": "states as files", "_records": "logs of losses"},
     {"color": "whose colours", "parameters": "what is optimised", "styles": "paintings and weights"},
-    {"encoders": "picture to features", "losses": "features compared"},
+    {"encoders": "picture to features", "losses": "features compared", "regions": "regions found"},
     {
         "schedule": "sizes and evaluations",
         "objective": "value and gradient",
@@ -36,7 +36,12 @@ LADDER: list[dict[str, str]] = [
     },
     {"recipes": "the default, and the field's methods", "testing": "checks of your own parts"},
     {"painting": "stage by stage", "samples": "pictures to try"},
-    {"callbacks": "snapshots, logs, plots", "feedforward": "networks trained once", "studio": "the live page"},
+    {
+        "callbacks": "snapshots, logs, plots",
+        "feedforward": "networks trained once",
+        "many": "sheets and sweeps",
+        "studio": "the live page",
+    },
     {"cli": "the command line"},
     {"__main__": "python -m neuralstyle"},
 ]

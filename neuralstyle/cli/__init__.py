@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from neuralstyle import __version__
 from neuralstyle._stopping import stopping
-from neuralstyle.cli import feedforward, painting, paths, printing, studio, tools
+from neuralstyle.cli import comparing, feedforward, painting, paths, printing, sheet, studio, tools
 from neuralstyle.cli.outcome import EXIT_CODES, FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Parser
 
@@ -86,6 +86,7 @@ def _parser(show_all: bool = False) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neuralstyle {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (*painting.COMMANDS, *feedforward.COMMANDS, *studio.COMMANDS, *tools.COMMANDS):
-        command.add_to(commands, show_all)
+    for module in (painting, studio, sheet, feedforward, comparing, tools):
+        for command in module.COMMANDS:
+            command.add_to(commands, show_all)
     return parser

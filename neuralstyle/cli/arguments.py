@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from neuralstyle._words import AUTO_REGIONS
 from neuralstyle.encoders import Encoder, FeatureExtractor, InPrecision, default_encoder
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.extractor import has_scales
@@ -27,6 +28,7 @@ from neuralstyle.recipes import (
     why_without_compact,
     with_style_loss,
 )
+from neuralstyle.regions import auto_regions
 from neuralstyle.styles import Style
 
 NONE = "-"  # stands for no mask or no region in a list of files
@@ -67,6 +69,7 @@ def painting_arguments(
         **given(options, "iterations", "seed", "device", "tile", "result", "schedule"),
         "size": _size(options),
         "progress": not options.quiet,
+        "seamless": getattr(options, "seamless", False),
     }
     arguments["init"] = _start(options, arguments["init"])
     if options.state is not None:
@@ -79,9 +82,17 @@ def painting_arguments(
     return {**arguments, **found}, notes
 
 
-def styles(options: argparse.Namespace) -> list[Style]:
-    """The styles, each with its share, scale, mask and region."""
+def styles(options: argparse.Namespace, content: str | None = None) -> list[Style]:
+    """The styles, each with its share, scale, mask and region; regions may be found in the content."""
     count = len(options.style)
+    auto = options.regions is not None and AUTO_REGIONS in options.regions
+    if auto and (options.regions != [AUTO_REGIONS] or count > 1):
+        raise ValueError(
+            "--regions auto is for one painting, and stands alone; 'neuralstyle regions' saves what it finds, to be "
+            "given with other paintings too"
+        )
+    if auto and content is None:
+        raise ValueError("--regions auto finds the quiet parts of a photograph, and here is none; give files")
 
     def each(option: str, fallback: Any) -> list[Any]:
         values = getattr(options, option) or [fallback]
@@ -95,10 +106,11 @@ def styles(options: argparse.Namespace) -> list[Style]:
         each("style_blend_weights", 1.0),
         each("style_scales", 1.0),
         each("masks", None),
-        each("regions", None),
+        [None] if auto else each("regions", None),
     )
     shared = {**given(options, "softness", "edges"), "enlarge": options.enlarge_styles}
-    return [Style(*row, **shared) for row in zip(*columns, strict=True)]
+    found = [Style(*row, **shared) for row in zip(*columns, strict=True)]
+    return auto_regions(content, found[0]) if auto and content is not None else found
 
 
 def recipe_arguments(options: argparse.Namespace) -> dict[str, Any]:

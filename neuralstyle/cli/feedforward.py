@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from neuralstyle._stopping import stopping
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
-from neuralstyle.cli.options import DEVICE, JSON, LOG, MAX_MEGAPIXELS, OUTPUT, OVERWRITE, QUIET, SNAPSHOTS
+from neuralstyle.cli.options import (
+    COLOR,
+    DEVICE,
+    FORMAT,
+    JSON,
+    LOG,
+    MAX_MEGAPIXELS,
+    OUTPUT,
+    OVERWRITE,
+    PROFILE,
+    QUIET,
+    SNAPSHOTS,
+)
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.cli.printing import is_for_programs, note, report, say, say_json
@@ -120,6 +132,12 @@ def _apply(options: argparse.Namespace) -> int:
         device=options.device,
         overwrite=options.overwrite,
         progress=not options.quiet,
+        color=options.color,
+        strength=options.strength,
+        depth=options.depth,
+        quality=options.quality,
+        keep_profile=options.keep_profile,
+        dpi=options.dpi,
     )
     for file, reason in failures.items():
         note(f"failed: {reason}" if file.name in reason else f"failed: {file}: {reason}")
@@ -131,11 +149,28 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from neuralstyle.feedforward import export_onnx
+    from neuralstyle import samples
+    from neuralstyle.feedforward import export_onnx, load_model, model_difference
+    from neuralstyle.images import load_image, resize_image
 
-    path = export_onnx(_network(options.model), options.output)
+    network = _network(options.model)
+    path = export_onnx(network, options.output, size=options.size, quantize=options.quantize)
     say(f"{path}: {_megabytes(path)}")
+    if options.quantize:
+        image = None if options.size is None else resize_image(load_image(samples.photo()), options.size)
+        found = model_difference(network, load_model(path), image)
+        say(f"quantized: it paints the package's photograph otherwise by {found}")
     return 0
+
+
+def _sides(text: str) -> tuple[int, int]:
+    """A size in pixels, "512" or "640x480", as (height, width)."""
+    words = text.lower().split("x")
+    try:
+        width, height = (int(word) for word in (words * 2 if len(words) == 1 else words))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"pixels, such as 512 or 640x480, received {text!r}") from None
+    return height, width
 
 
 def _megabytes(file: Path) -> str:
@@ -244,6 +279,8 @@ APPLY = Command(
                 writes="either",
             ),
             OVERWRITE,
+            *FORMAT,
+            replace(PROFILE, does="keep the ICC profile of each picture, instead of converting to sRGB"),
         ),
         "painting": (
             Option(
@@ -252,6 +289,15 @@ APPLY = Command(
                 float,
                 "X",
                 default=default(apply_files, "content_scale"),
+                everyday=True,
+            ),
+            replace(COLOR, default=default(apply_files, "color")),
+            Option(
+                "--strength",
+                "mix the result with the photograph, from 0, the photograph alone, to 1, the painting alone",
+                float,
+                "S",
+                default=default(apply_files, "strength"),
                 everyday=True,
             ),
             Option("--batch-size", "paint N pictures at once", int, "N", default=default(apply_files, "batch_size")),
@@ -275,7 +321,26 @@ EXPORT = Command(
     "write a trained network as ONNX",
     _export,
     arguments=(Option("model", "a .safetensors or .pth file", metavar="MODEL", reads=True),),
-    options={"output": (replace(OUTPUT, does="save the network as this .onnx file", suffixes=(".onnx",)), OVERWRITE)},
+    options={
+        "output": (
+            replace(OUTPUT, does="save the network as this .onnx file", suffixes=(".onnx",)),
+            OVERWRITE,
+            Option(
+                "--size",
+                "take pictures of this size alone, one at a time: a side, or WIDTHxHEIGHT",
+                _sides,
+                "PIXELS",
+                shown="any size",
+                everyday=True,
+            ),
+            Option(
+                "--quantize",
+                "store the weights in 8 bits, a quarter of the size, and say how much the pictures change",
+                flag=True,
+                everyday=True,
+            ),
+        )
+    },
 )
 
 COMMANDS = (TRAIN, APPLY, EXPORT)

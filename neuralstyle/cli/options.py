@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neuralstyle._records import LOG_SUFFIXES
 from neuralstyle._words import (
+    AUTO_REGIONS,
     COLORS,
     EDGES,
     NETWORK_NAMES,
@@ -37,6 +38,16 @@ def tile_side(text: str) -> int | str:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"a number of pixels or 'auto', received {text!r}") from None
+
+
+def longest_side(text: str) -> int | str:
+    """A side in pixels, or "original"."""
+    if text == "original":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number of pixels or 'original', received {text!r}") from None
 
 
 OUTPUT = Option(
@@ -66,6 +77,7 @@ JSON = Option("--json", "print a line for programs on stdout, and all else on st
 FORMAT = (
     Option("--depth", "save 8 or 16 bits a channel; 16 is for .png and .tif", int, choices=(8, 16), default=8),
     Option("--quality", "save .jpg, .webp and .avif in this quality, 1 to 100", int, "N", default=95),
+    Option("--dpi", "write this resolution into the file, in pixels per inch, for printing", float, "N"),
 )
 PROFILE = Option("--keep-profile", "keep the photograph's ICC profile, instead of converting to sRGB", flag=True)
 
@@ -125,6 +137,8 @@ COLOR = Option(
     everyday=True,
 )
 
+SEAMLESS = Option("--seamless", "make a picture that repeats: copies of it, side by side, have no seam", flag=True)
+
 STYLES_TITLE = "styles: a value for each STYLE, or one for all"
 STYLES = (
     Option(
@@ -140,7 +154,8 @@ STYLES = (
     Option("--enlarge-styles", "enlarge styles beyond their own pixels where their scale asks for it", flag=True),
     Option(
         "--masks",
-        "use the part of a style where this picture is white; - uses all of it, FILE#red what is red, ~FILE the rest",
+        "use the part of a style where this picture is white; - uses all of it, FILE#red what is red, FILE#lightness "
+        "what is light, FILE#alpha what is opaque, ~FILE the rest",
         metavar="FILE",
         nargs="+",
         shown="-",
@@ -149,12 +164,15 @@ STYLES = (
     ),
     Option(
         "--regions",
-        "paint a style where this picture is white; - is everywhere, FILE#red what is red, ~FILE the rest",
+        "paint a style where this picture is white; - is everywhere, FILE#red what is red, FILE#lightness what is "
+        "light, FILE#alpha what is opaque, ~FILE the rest; or 'auto': find the photograph's quiet parts, for the "
+        "painting's quiet ground",
         metavar="FILE",
         nargs="+",
         shown="-",
         reads=True,
         dash_is_none=True,
+        words=(AUTO_REGIONS,),
     ),
     Option("--softness", "soften the edges of regions by this share of the longest side", float, "X", shown="0.0"),
     Option(
@@ -166,7 +184,13 @@ STYLES = (
 )
 
 SIZE = (
-    Option("--size", "make the result's longest side this long", int, "PIXELS", everyday=True),
+    Option(
+        "--size",
+        "make the result's longest side this long; original keeps the photograph's size",
+        longest_side,
+        "PIXELS",
+        everyday=True,
+    ),
     Option("--width", "make the result this wide instead", int, "PIXELS"),
     Option("--pixels", "give the result this number of pixels instead", int, "N"),
     Option(

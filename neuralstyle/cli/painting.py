@@ -18,6 +18,7 @@ from neuralstyle.cli.options import (
     OVERWRITE,
     PAINTING,
     PROFILE,
+    SEAMLESS,
     SIZE,
     STYLE_LOSS,
     STYLES,
@@ -34,6 +35,7 @@ MANY_STYLES = 3
 """A blend of so many paintings is announced, unless an option speaks of them."""
 
 _STYLE = Option("style", "the painting, a file; several are blended", metavar="STYLE", nargs="+", reads=True)
+_SIDE = Option("--size", "make the result's sides this long", int, "PIXELS", everyday=True)
 _LAYERS = Option("--layers", "compare style at these layers", metavar="LAYER", nargs="+", shown="relu1_1 ... relu5_1")
 
 
@@ -44,7 +46,7 @@ def _stylize(options: argparse.Namespace) -> int:
 
     _notice_many(options)
     given = {name: value for name in ("strength", "color") if (value := getattr(options, name)) is not None}
-    make = partial(plan, options.content, styles(options), **given)
+    make = partial(plan, options.content, styles(options, options.content), **given)
     return save(options, make, recipe_arguments(options), profile=options.content if options.keep_profile else None)
 
 
@@ -84,7 +86,8 @@ def _demo(options: argparse.Namespace) -> int:
     from neuralstyle.recipes import DEFAULT_LOSSES
 
     def make(**arguments: Any) -> Plan:
-        style = samples.painting(options.painting, size=max(512, options.size or 0))
+        size = options.size if isinstance(options.size, int) else 0
+        style = samples.painting(options.painting, size=max(512, size))
         if distributed.is_writer() and not options.dry_run:
             printing.note(f"painting the sample photograph in the style of {options.painting!r} ...")
         return plan(samples.photo(), style, **arguments)
@@ -101,7 +104,7 @@ STYLIZE = Command(
     arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
         "output": (*_OUTPUT, *FORMAT, PROFILE),
-        "size and time": SIZE,
+        "size and time": (*SIZE, SEAMLESS),
         "balance": BALANCE,
         STYLES_TITLE: STYLES,
         "colour": (COLOR,),
@@ -121,7 +124,8 @@ TEXTURE = Command(
         "balance": (_LAYERS, STYLE_LOSS),
         STYLES_TITLE: STYLES,
         **PAINTING,
-        "size and time": without(SIZE, "--width", "--pixels"),  # a texture has no aspect of its own
+        # A texture has no aspect of its own.
+        "size and time": (_SIDE, *without(SIZE, "--size", "--width", "--pixels"), replace(SEAMLESS, everyday=True)),
     },
     defaults={**DEFAULTS, **defaults_of(synthesize_texture), "init": "noise"},
     continues=has_state,

@@ -35,6 +35,7 @@ class Option:
         suffixes: those that a file may have which is written.
         may_exist: whether what is written there may always exist, since the command itself checks it.
         dash_is_none: whether "-" stands for no file, in a list.
+        words: values that are no paths, where other values are; a file of such a name is written as ./NAME.
 
     """
 
@@ -55,6 +56,7 @@ class Option:
     suffixes: Sequence[str] = ()
     may_exist: bool = False
     dash_is_none: bool = False
+    words: Sequence[str] = ()
 
     @property
     def key(self) -> str:

@@ -52,7 +52,7 @@ def _read(option: Option, options: argparse.Namespace) -> Iterator[Path]:
     for name in _values(option, options):
         if name == STANDARD and not option.dash_is_none:
             raise ValueError(f"{option.label} - : the standard input is not read; give a file, or /dev/stdin")
-        if name != STANDARD:
+        if name != STANDARD and name not in option.words:
             # A region may be the inverse of a file, or one colour of it.
             plain = name.removeprefix("~")
             yield Path(name) if Path(name).exists() else Path(plain.rpartition("#")[0] or plain)

@@ -23,7 +23,7 @@ from neuralstyle.cli.options import has_state
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.printing import note, report, say
 from neuralstyle.files import holding, somewhere
-from neuralstyle.images import check_output, resize_image, save_image
+from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan
 from neuralstyle.painting.progress import Progress
@@ -51,7 +51,7 @@ def save(
         The exit code.
 
     """
-    form: dict[str, Any] = {"depth": options.depth, "profile": profile}
+    form: dict[str, Any] = {"depth": options.depth, "profile": profile, "dpi": options.dpi}
     watchers: list[Any] = []
     if distributed.is_writer():
         check_output(options.output, overwrite=True, **form)  # whether it may exist, the gate has asked
@@ -130,7 +130,7 @@ def _paint(planned: Plan, watchers: list[Any], wants_exact: bool) -> _End:
             reason, code, error = "error", FAILED, one_line(raised)
     progress = latest[0] if latest else None
     # Stopped at a coarser stage, the exact picture is smaller.
-    exact = resize_image(progress.tensor(), (image.height, image.width)) if progress and wants_exact else None
+    exact = planned.stages[-1].resized(progress.tensor()) if progress and wants_exact else None
     return _End(image, exact, progress, reason, error, code)
 
 

@@ -19,6 +19,7 @@ _LINEAR_END = 0.04045  # encoded value at which the linear part of the sRGB curv
 _BISECTIONS = 20  # for the lightness that fits: to 1e-6
 _GAMUT_TOLERANCE = 1e-14  # in linear light; a larger one would be visible in black, where OkLab's cube root is steep
 _LIGHTNESS_WEIGHT = 0.05  # relative to chroma, when a picture is rounded to levels
+_STEEPEST = 1e-12  # in linear light: below it the cube root is a line
 _FLOAT64_DEVICES = ("cpu", "cuda")  # MPS and some XPUs have no float64
 
 
@@ -173,6 +174,20 @@ def oklab_to_rgb(lab: Tensor) -> Tensor:
     return _encode(_to_linear(exact.movedim(1, -1))).movedim(-1, 1).contiguous().to(lab)
 
 
+def oklab_with_gradient(image: Tensor) -> Tensor:
+    """Convert sRGB to OkLab as ``rgb_to_oklab`` does, in float64 and with its gradient, which is finite in black too.
+
+    Args:
+        image: (B, 3, H, W) in [0, 1]; it is not checked.
+
+    Returns:
+        (B, 3, H, W) in float64, on the CPU where the device has none.
+
+    """
+    device = image.device if image.device.type in _FLOAT64_DEVICES else "cpu"
+    return _to_lab(image.to(device).double()).movedim(-1, 1)
+
+
 def check_pictures(**pictures: Tensor) -> None:
     """Check pictures that belong together.
 
@@ -214,8 +229,15 @@ def _to_lab(picture: Tensor) -> Tensor:
     rgb = picture.movedim(1, -1)
     linear = torch.where(rgb <= _LINEAR_END, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055).pow(2.4))
     cones = linear @ _CONES.to(rgb.device).T
-    lab: Tensor = cones.sign() * cones.abs().pow(1 / 3) @ _inverses()[1].to(rgb.device).T
+    lab: Tensor = _cube_root(cones) @ _inverses()[1].to(rgb.device).T
     return lab
+
+
+def _cube_root(x: Tensor) -> Tensor:
+    """The cube root; next to 0, far below the levels of a picture, a line with the root's end, so without a pole."""
+    size = x.abs()
+    root = x.sign() * size.clamp(min=_STEEPEST).pow(1 / 3)
+    return torch.where(size < _STEEPEST, x * _STEEPEST ** (-2 / 3), root)
 
 
 def _to_linear(lab: Tensor) -> Tensor:

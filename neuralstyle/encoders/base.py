@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -28,13 +29,25 @@ class Layer:
             field is at most ``stride + 2 * reach`` wide (156 pixels for relu5_1 of VGG-19). After an operation on the
             whole picture (attention, global pooling, instance normalisation) it is ``WHOLE_PICTURE``.
 
+    A layer may also be one vector (B, C) for the whole picture, such as an embedding: ``Layer.vector(name, channels)``.
+
     """
 
     name: str
-    kind: Literal["image", "conv", "relu", "pool", "module"]
+    kind: Literal["image", "conv", "relu", "pool", "module", "vector"]
     channels: int
     stride: int
     reach: int
+
+    @classmethod
+    def vector(cls, name: str, channels: int) -> Layer:
+        """Return the description of a layer whose features are (B, C): one vector for the whole picture."""
+        return cls(name, "vector", channels, WHOLE_PICTURE, WHOLE_PICTURE)
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether the features are one vector for the whole picture, (B, C), without positions."""
+        return self.kind == "vector"
 
     @property
     def is_global(self) -> bool:
@@ -45,11 +58,12 @@ class Layer:
 class Encoder(Protocol):
     """An object that gives features of pictures: named layers and a call. ``FeatureExtractor`` is one.
 
-    Three more attributes are optional:
+    Four more attributes are optional:
 
     - ``name``: a string that error messages use instead of the class's name.
     - ``pins_colors``: False if a style loss on the features alone does not keep the colours of the style; the recipes
       then add terms on the pixels.
+    - ``left_out``: why parts of the network are no layers, by their names, for error messages.
     - the methods of ``torch.nn.Module``: ``stylize`` moves a module to its device, and gives it pictures in the dtype
       of its first parameter.
 
@@ -68,7 +82,7 @@ class Encoder(Protocol):
             layers: names of layers, one or more.
 
         Returns:
-            Features by layer name, (B, C, H // stride, W // stride), in the order of ``layers``.
+            Features by layer name, (B, C, H // stride, W // stride), or (B, C) of a vector, in the order of ``layers``.
 
         Raises:
             ValueError: an unknown layer, or a picture that is too small for the deepest one.
@@ -131,17 +145,35 @@ def check_layer(network: str, key: str, layer: Layer) -> None:
         raise ValueError(f"{network}.layers[{key!r}] is called {layer.name!r}; give both the same name")
     for what, least in (("channels", 1), ("stride", 1), ("reach", 0)):
         whole_number(f"{what} of {network}'s layer {key!r}", getattr(layer, what), least)
+    if layer.is_vector and (layer.stride, layer.reach) != (WHOLE_PICTURE, WHOLE_PICTURE):
+        raise ValueError(
+            f"layer {key!r} of {network} is a vector with a stride of {layer.stride} and a reach of {layer.reach}, and "
+            "a vector has no positions; describe it by Layer.vector(name, channels)"
+        )
     if key == "image" and (layer.channels, layer.stride, layer.reach) != (3, 1, 0):
         raise ValueError(f"layer 'image' of {network} is the picture itself: 3 channels, a stride of 1, a reach of 0")
 
 
-def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str) -> tuple[str, ...]:
+def least_side(layers: Iterable[Layer]) -> int:
+    """Return the shortest side in pixels at which each layer has a position; a vector has one for any picture."""
+    return max((layer.stride for layer in layers if not layer.is_vector), default=1)
+
+
+def common_stride(layers: Iterable[Layer]) -> int:
+    """Return the side in pixels of the whole cells of all layers; a vector has no cells."""
+    return math.lcm(*(layer.stride for layer in layers if not layer.is_vector))
+
+
+def check_names(
+    names: Iterable[str], layers: Mapping[str, Layer], network: str, left_out: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """Check names of layers, and return them as a tuple without repetitions.
 
     Args:
         names: the names; a single string is one name.
         layers: every layer of the network by name.
         network: name of the network for messages, such as ``encoder_name(encoder)``.
+        left_out: why parts of the network are no layers, by their names.
 
     Raises:
         ValueError: a layer that the network does not have; the closest match is suggested.
@@ -153,6 +185,8 @@ def check_names(names: Iterable[str], layers: Mapping[str, Layer], network: str)
     except TypeError:
         raise TypeError(f"the layers of {network} are given by their names, received {brief(names)}") from None
     for name in wanted:
+        if is_word(name, left_out or {}) and name not in layers:
+            raise ValueError(f"{name!r} of {network} is no layer: {(left_out or {})[name]}; choose another")
         if not is_word(name, layers):
             raise unknown(f"layer of {network}", name, layers)
     return tuple(dict.fromkeys(wanted))
@@ -175,7 +209,7 @@ def check_image(image: Tensor, dtype: torch.dtype, layers: Iterable[Layer]) -> N
     if image.dtype != dtype:
         raise ValueError(f"the image is {image.dtype} and the network {dtype}; convert one of them")
     for layer in layers:
-        if min(image.shape[2:]) < layer.stride:
+        if min(image.shape[2:]) < least_side([layer]):
             raise ValueError(
                 f"a picture of {image.shape[3]} x {image.shape[2]} pixels is too small for layer {layer.name!r}, which "
                 f"needs {layer.stride} on each side; use a larger picture or a shallower layer"

@@ -16,6 +16,7 @@ from neuralstyle._words import PADDINGS, POOLINGS, Padding, Pooling, Preprocessi
 from neuralstyle.encoders.base import Layer, check_image, check_names
 from neuralstyle.encoders.kernels import library, winograd
 from neuralstyle.encoders.kernels.library import Fusion
+from neuralstyle.encoders.kernels.padding import pad_circular
 from neuralstyle.encoders.kernels.pooling import l2_pool, relu_max_pool
 from neuralstyle.encoders.kernels.quantized import QuantizedConvolution, QuantizedWeight, frozen_convolution
 from neuralstyle.encoders.kernels.winograd import padded_convolution
@@ -185,7 +186,14 @@ class FeatureExtractor(nn.Module):
         self.walk(image, wanted, keep)
         return {name: features[name] for name in wanted}
 
-    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+    def walk(
+        self,
+        image: Tensor,
+        layers: Iterable[str],
+        visit: Callable[[str, Tensor], Tensor],
+        *,
+        circular: bool = False,
+    ) -> None:
         """Pass each layer's features to ``visit`` as soon as they are computed, so that they need not stay in memory.
 
         Statistics computed in ``visit`` are back-propagated when the backward pass reaches that layer.
@@ -195,6 +203,8 @@ class FeatureExtractor(nn.Module):
             layers: names of layers, one or more.
             visit: called with a layer's name and features, in the network's order. Returns the tensor that the network
                 continues with: the features, or an equal tensor with a custom gradient.
+            circular: whether the picture repeats: every convolution then sees the other end beyond a border, whatever
+                the padding is otherwise. Sides have to be multiples of the deepest stride.
 
         Raises:
             ValueError: an unknown layer, or a picture that is too small for the deepest one.
@@ -205,7 +215,7 @@ class FeatureExtractor(nn.Module):
         x = image
         for step in self._plan(wanted):
             if step.layer.kind == "conv":
-                x = self._convolve(step, x)
+                x = self._convolve_circular(step, x) if circular else self._convolve(step, x)
             elif step.layer.kind == "relu":
                 x = x.relu()
             elif step.layer.kind == "pool":
@@ -288,6 +298,12 @@ class FeatureExtractor(nn.Module):
             return result
         result = result.relu_()
         return l2_pool(result) if fusion is Fusion.RELU_L2 else result
+
+    def _convolve_circular(self, step: _Step, x: Tensor) -> Tensor:
+        """The same for a picture that repeats: only the outermost positions see the padding, and they are cut off."""
+        pools = step.fusion in (Fusion.RELU_MAX, Fusion.RELU_L2)
+        result = self._convolve(step, pad_circular(x, 2 if pools else 1))
+        return result[:, :, 1:-1, 1:-1]
 
     def _is_winograd(self, x: Tensor, convolution: nn.Conv2d | QuantizedConvolution) -> bool:
         if self.convolution == "direct" or not winograd.suits(x, convolution):

@@ -28,8 +28,9 @@ class ModuleExtractor(nn.Module):
     frozen, in evaluation mode, and given $(x - \text{mean}) / \text{std}$. Layers are called as in
     ``network.named_modules()``: "layer1.0.conv1", "layer1", ...; "image" is the picture itself. If a module runs
     several times in one pass, "layer1.0.relu" is its first output and "layer1.0.relu:1" the second. A module is a layer
-    if its output is a map that grows with the picture. Layers past the deepest requested one are not computed, and no
-    later operation overwrites the features of a layer.
+    if its output is a map that grows with the picture, or one vector for a picture of any size, (B, C) or (B, C, 1, 1),
+    such as an embedding; ``left_out`` says why any other module is none. Layers past the deepest requested one are not
+    computed, and no later operation overwrites the features of a layer.
 
     Channels, stride and reach are measured by running the network; the reach by how far a NaN in the picture spreads.
     Features are (B, C, H // stride, W // stride). Larger maps, of networks that round odd sizes up, are cropped.
@@ -49,8 +50,8 @@ class ModuleExtractor(nn.Module):
         std: divides the colours after that, by channel.
 
     Raises:
-        ValueError: an unknown network or layer, the closest match is suggested; a layer that is not a map; a network
-            that does not take pictures of any size; a file that does not fit.
+        ValueError: an unknown network or layer, the closest match is suggested; a layer that is no map and no vector; a
+            network that does not take pictures of any size; a file that does not fit.
         TypeError: the network is neither a module nor a name.
         FileNotFoundError: no such file.
         ImportError: a name is given and torchvision does not import.
@@ -103,23 +104,26 @@ class ModuleExtractor(nn.Module):
         names = None if layers is None else self._check_paths((layers,) if isinstance(layers, str) else layers)
         # On the CPU, since fast algorithms of accelerators spread a NaN over whole blocks.
         self.network.cpu()
-        self._layers = {"image": Layer("image", "image", 3, 1, 0), **probe_layers(self.network, names)}
+        found, self._left_out = probe_layers(self.network, names)
+        self._layers = {"image": Layer("image", "image", 3, 1, 0), **found}
         self.to(first.device)
         for name in names or ():
             if name not in self._layers:
-                raise ValueError(
-                    f"layer {name!r} of {self.name} gives no map (B, C, H // stride, W // stride) of a picture, or "
-                    "does not run; choose another"
-                )
+                check_names([name], self._layers, self.name, self._left_out)
 
     @property
     def layers(self) -> Mapping[str, Layer]:
         """Every layer by name, in order of running: its channels, stride and reach."""
         return self._layers
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Why modules of the network are no layers, by their names."""
+        return self._left_out
+
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Return features of a picture by name, (B, C, H // stride, W // stride), see ``Encoder``."""
-        wanted = check_names(layers, self._layers, self.name)
+        """Return features of a picture by name, maps or vectors, see ``Encoder``."""
+        wanted = check_names(layers, self._layers, self.name, self._left_out)
         check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
         features = {"image": image} if "image" in wanted else {}
 
@@ -165,6 +169,8 @@ def _from_torchvision(name: str, weights: str | os.PathLike[str] | None) -> nn.M
 
 def _fit(output: Tensor, image: Tensor, layer: Layer) -> Tensor:
     """A copy of an output, safe from later operations in place, with a position for each whole cell of the picture."""
+    if layer.is_vector:
+        return output.flatten(1).clone()
     height, width = (side // layer.stride for side in image.shape[2:])
     features = output[:, :, :height, :width]
     missing = height - features.shape[2], width - features.shape[3]

@@ -14,7 +14,7 @@ from neuralstyle._errors import unknown
 from neuralstyle._words import PRECISIONS, Precision
 from neuralstyle.encoders.base import Encoder, Layer, Walker, check_is_encoder, encoder_name, on_encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
-from neuralstyle.encoders.walking import visit_all, walks
+from neuralstyle.encoders.walking import pads_circularly, visit_all, walks
 
 MAX_COMPILED_SIZES = 64
 """Number of sizes of pictures and tiles for which the network is compiled; it runs uncompiled for further sizes."""
@@ -81,21 +81,43 @@ class InPrecision(nn.Module):
         """Whether a style loss on the encoder's features alone keeps the colours of the style."""
         return bool(getattr(self.encoder, "pins_colors", True))
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Why parts of the network are no layers, by their names."""
+        found: Mapping[str, str] = getattr(self.encoder, "left_out", {})
+        return found
+
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return the encoder's features, in the picture's dtype."""
         with self.arithmetic():
             return self._features(image, tuple(layers))
 
-    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
-        """Pass each layer's features to ``visit``: as they are computed, if the encoder can and is not compiled."""
+    @property
+    def pads_circularly(self) -> bool:
+        """Whether ``walk`` can take a picture that repeats."""
+        return not self.compiled and pads_circularly(self.encoder)
+
+    def walk(
+        self,
+        image: Tensor,
+        layers: Iterable[str],
+        visit: Callable[[str, Tensor], Tensor],
+        *,
+        circular: bool = False,
+    ) -> None:
+        """Pass each layer's features to ``visit``: as they are computed, if the encoder can and is not compiled.
+
+        ``circular`` is that of the encoder's own ``walk``, for one that ``pads_circularly``.
+        """
         wanted = tuple(layers)
+        options: dict[str, Any] = {"circular": True} if circular else {}
         with self.arithmetic():
             if self._uses_program(image) or not walks(self.encoder):
                 visit_all(self.encoder, self._features(image, wanted), wanted, visit)
             elif self.precision == "bfloat16":
-                _walk_in_bfloat16(self.encoder, image, wanted, visit)
+                _walk_in_bfloat16(self.encoder, image, wanted, visit, options)
             else:
-                self.encoder.walk(image, wanted, visit)
+                self.encoder.walk(image, wanted, visit, **options)
 
     @contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -196,7 +218,11 @@ def _features(
 
 
 def _walk_in_bfloat16(
-    encoder: Walker, image: Tensor, layers: tuple[str, ...], visit: Callable[[str, Tensor], Tensor]
+    encoder: Walker,
+    image: Tensor,
+    layers: tuple[str, ...],
+    visit: Callable[[str, Tensor], Tensor],
+    options: Mapping[str, Any],
 ) -> None:
     """Walk with features in bfloat16; ``visit`` converts the part that it reads."""
 
@@ -205,7 +231,7 @@ def _walk_in_bfloat16(
             return visit(name, maps)
 
     with torch.autocast(image.device.type, torch.bfloat16):
-        encoder.walk(image, layers, visit_in_full)
+        encoder.walk(image, layers, visit_in_full, **options)
 
 
 @cache

@@ -23,8 +23,11 @@ GROWTH = 1024  # pixels by which two pictures differ, to measure strides: 2 to 2
 LENGTHS = (320, 1152, 3072)  # of a strip in pixels; a layer that sees all of the longest counts as global
 
 
-def probe_layers(network: nn.Module, names: Collection[str] | None) -> dict[str, Layer]:
-    """Return the layers of a network, in running order: outputs that are about (B, C, H // stride, W // stride).
+def probe_layers(network: nn.Module, names: Collection[str] | None) -> tuple[dict[str, Layer], dict[str, str]]:
+    """Return the layers of a network, in running order, and why its other parts are none.
+
+    A layer is an output that is about (B, C, H // stride, W // stride), or one vector for pictures of all sizes, (B, C)
+    or (B, C, 1, 1).
 
     The stride follows from the outputs for pictures of two sizes. For the reach, one end of a strip is filled with
     NaN, which spreads to every position that sees it, and so as far as the layer sees. The reach is ``WHOLE_PICTURE``
@@ -52,7 +55,29 @@ def probe_layers(network: nn.Module, names: Collection[str] | None) -> dict[str,
         reaches |= dict.fromkeys(unbounded, WHOLE_PICTURE)
         local = {name: reach for name, reach in reaches.items() if reach < WHOLE_PICTURE}
         reaches |= dict.fromkeys(_misplaced(run, strides, local, breadth), WHOLE_PICTURE)
-    return {name: Layer(name, "module", shapes[name][0][1], strides[name], reaches[name]) for name in strides}
+    layers: dict[str, Layer] = {}
+    left_out = dict.fromkeys(_paths(network, names), "it gives no tensor, or does not run, for a picture")
+    for name, seen in shapes.items():
+        left_out.pop(name, None)
+        if name in strides:
+            layers[name] = Layer(name, "module", seen[0][1], strides[name], reaches[name])
+        elif _is_vector(*seen):
+            layers[name] = Layer.vector(name, seen[0][1])
+        else:
+            left_out[name] = (
+                f"it gives {seen[0]} for a picture of {breadth} x {breadth} pixels and {seen[1]} for one of "
+                f"{breadth + GROWTH} x {breadth}, neither a map (B, C, H // stride, W // stride) nor a vector (B, C)"
+            )
+    return layers, left_out
+
+
+def _paths(network: nn.Module, names: Collection[str] | None) -> list[str]:
+    return [path for path, _ in network.named_modules() if path] if names is None else list(names)
+
+
+def _is_vector(square: Shape, wide: Shape, tall: Shape) -> bool:
+    """Whether an output is one vector for a picture of any size."""
+    return square == wide == tall and square[:1] == (1,) and (len(square) == 2 or square[2:] == (1, 1))
 
 
 def _shapes(network: nn.Module, names: Collection[str] | None) -> tuple[int, dict[str, tuple[Shape, Shape, Shape]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,12 +13,16 @@ from neuralstyle.encoders.base import Encoder, Walker
 
 
 def walk_features(
-    encoder: Encoder, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]
+    encoder: Encoder,
+    image: Tensor,
+    layers: Iterable[str],
+    visit: Callable[[str, Tensor], Tensor],
+    circular: bool = False,
 ) -> None:
     """Call ``visit`` with each layer's name and features.
 
     An encoder with ``walk`` passes them on as they are computed, and continues with the features that ``visit``
-    returns. Any other encoder computes all features first.
+    returns. Any other encoder computes all features first. ``circular`` is for one that ``pads_circularly``.
 
     Raises:
         TypeError: the encoder returns no features by layer name.
@@ -25,7 +30,8 @@ def walk_features(
     """
     wanted = tuple(layers)
     if walks(encoder):
-        encoder.walk(image, wanted, visit)
+        options: dict[str, Any] = {"circular": True} if circular else {}
+        encoder.walk(image, wanted, visit, **options)
     else:
         visit_all(encoder, encoder(image, wanted), wanted, visit)
 
@@ -34,6 +40,12 @@ def walks(encoder: Encoder) -> TypeIs[Walker]:
     """Tell whether ``walk`` gives the features of a call; it does not in a subclass that overrides the call alone."""
     call = "forward" if isinstance(encoder, nn.Module) else "__call__"
     return hasattr(encoder, "walk") and _origin(encoder, "walk") is _origin(encoder, call)
+
+
+def pads_circularly(encoder: Encoder) -> bool:
+    """Tell whether an encoder's ``walk`` can take a picture that repeats, as that of ``FeatureExtractor`` does."""
+    can = walks(encoder) and getattr(encoder, "pads_circularly", True)
+    return bool(can) and "circular" in inspect.signature(encoder.walk).parameters  # type: ignore[attr-defined]
 
 
 def visit_all(encoder: Encoder, features: Any, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:

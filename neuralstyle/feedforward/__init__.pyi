@@ -1,7 +1,9 @@
 """The public names of feed-forward networks, each with the file that it comes from."""
 
+from .export import Difference as Difference
 from .export import OnnxModel as OnnxModel
 from .export import export_onnx as export_onnx
+from .export import model_difference as model_difference
 from .inference import apply_files as apply_files
 from .inference import apply_model as apply_model
 from .loop import TrainingProgress as TrainingProgress

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralstyle.feedforward.network import Stage, TransformerNet
+from neuralstyle import samples
+from neuralstyle._errors import whole_number
+from neuralstyle.feedforward.graph import Graph
+from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.files import check_target, writing
 from neuralstyle.files.schema import clip, shown
+from neuralstyle.images import MAX_SIDE, MIN_SIDE, load_image
 from neuralstyle.machine.surroundings import plain_torch
 
-OPSET, IR_VERSION = 17, 8
 WHITE_KEY = "neuralstyle.range"
 """Key of a file's metadata for the value of white. A file without it counts as one of fast_neural_style, 0 to 255."""
 
@@ -26,6 +31,7 @@ MAX_PADDING = 3
 """Pixels by which a side of a model's output may be too long: many round sides up to a multiple of 4."""
 
 MAX_DIFFERENCE = 1e-3  # of the exported network's output from the original's
+MAX_QUANTIZED_DIFFERENCE = 0.03  # of one with quantized weights, on average
 _NO_ONNX = "needs the packages onnx and onnxruntime; run 'pip install neuralstyle[onnx]'"
 
 
@@ -118,8 +124,25 @@ class OnnxModel:
         return result
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How much the pictures of two models differ: on average and at most, of values in [0, 1]."""
+
+    mean: float
+    largest: float
+
+    def __str__(self) -> str:
+        return f"{255 * self.mean:.2g} of 255 levels on average, {255 * self.largest:.2g} at most"
+
+
 @plain_torch()
-def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
+def export_onnx(
+    network: TransformerNet,
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] | None = None,
+    quantize: bool = False,
+) -> Path:
     """Write a network as an ONNX file, for batches and pictures of any size, and check it.
 
     The graph has one input, ``image``, and one output, ``stylized``, both ``(B, 3, H, W)``, RGB in [0, 1], and only
@@ -129,12 +152,17 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     Args:
         network: the network.
         path: the file; it ends in .onnx, and is replaced if it exists.
+        size: (height, width) of the only pictures that the graph takes, one at a time, for programs and devices that
+            need to know it; None: any.
+        quantize: store the weights of convolutions in 8 bits, with a scale for each output channel. The file has a
+            quarter of the size; activations stay floats. ``model_difference`` measures what is lost.
 
     Raises:
         ImportError: onnx or onnxruntime is not installed (``pip install neuralstyle[onnx]``).
-        ValueError: ``path`` has another suffix.
+        ValueError: ``path`` has another suffix, or a side is below 16.
         OSError: ``path`` is a folder, or its folder does not exist or cannot be written.
-        ArithmeticError: onnxruntime's output differs from PyTorch's by more than 1e-3.
+        ArithmeticError: onnxruntime's output differs from PyTorch's by more than 1e-3, or of quantized weights by more
+            than 0.03 on average.
 
     Example:
         ```python
@@ -153,103 +181,63 @@ def export_onnx(network: TransformerNet, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".onnx":
         raise ValueError(f"{path}: an ONNX model's file name ends in .onnx, received {path.suffix!r}")
+    for side in size or ():
+        whole_number("a side of an ONNX model's pictures", side, MIN_SIDE, MAX_SIDE, hint=" pixels")
     check_target(path, overwrite=True)
     try:
         import onnx
         import onnxruntime  # noqa: F401 - needed by OnnxModel below
     except ImportError as error:
         raise ImportError(f"the export to ONNX {_NO_ONNX}") from error
-    model = _Graph(network).model()
+    model = Graph(network, size, quantize).model({WHITE_KEY: "1"})
     onnx.checker.check_model(model, full_check=True)
     with writing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
-        _compare(network, OnnxModel(temporary))
+        _compare(network, OnnxModel(temporary), size, quantize)
     return path
 
 
-def _compare(network: TransformerNet, exported: OnnxModel) -> None:
+def _compare(network: TransformerNet, exported: OnnxModel, size: tuple[int, int] | None, quantize: bool) -> None:
+    shapes = ((1, 3, 32, 48), (2, 3, 37, 30)) if size is None else ((1, 3, *size),)
+    for shape in shapes:
+        image = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+        found = model_difference(network, exported, image)
+        if not (found.mean <= MAX_QUANTIZED_DIFFERENCE if quantize else found.largest <= MAX_DIFFERENCE):
+            raise ArithmeticError(f"the exported model differs from the network by {found} at {shape}")
+
+
+@plain_torch()
+def model_difference(
+    network: TransformerNet, exported: Callable[[Tensor], Tensor], image: Tensor | None = None
+) -> Difference:
+    """Measure how much an exported model paints otherwise than its network.
+
+    Args:
+        network: the network.
+        exported: the other model, such as ``load_model("quantized.onnx")``.
+        image: the picture to paint, (B, 3, H, W) in [0, 1]; None: the package's photograph.
+
+    Example:
+        ```python
+        import tempfile
+        from neuralstyle.feedforward import TransformerNet, export_onnx, load_model, model_difference
+
+        network = TransformerNet(width=4, blocks=1, seed=0)
+        with tempfile.TemporaryDirectory() as folder:
+            exported = load_model(export_onnx(network, f"{folder}/mosaic.onnx", quantize=True))
+        assert 0 < model_difference(network, exported).mean < 0.03
+        ```
+
+    """
+    image = load_image(samples.photo()) if image is None else image
     training, device = network.training, next(network.parameters()).device
     network.eval()
     try:
-        for shape in ((1, 3, 32, 48), (2, 3, 37, 30)):
-            image = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-            with torch.no_grad():
-                expected = network(image.to(device)).cpu()
-            difference = float((exported(image) - expected).abs().max())
-            if not difference <= MAX_DIFFERENCE:
-                raise ArithmeticError(f"the exported model differs from the network by {difference:g} at {shape}")
+        with torch.no_grad():
+            off = (exported(image) - network(image.to(device)).cpu()).abs()
     finally:
         network.train(training)
-
-
-class _Graph:
-    """The nodes and constants of a network's graph."""
-
-    def __init__(self, network: TransformerNet) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        x = "image"
-        down, blocks, up = network.parts()
-        for stage in down:
-            x = self.stage(stage, x)
-        for block in blocks:
-            x = self.node("Add", [x, self.stage(block.second, self.stage(block.first, x))])
-        for stage in up:
-            x = self.stage(stage, x)
-        size = self.node("Shape", ["image"], start=2)
-        x = self.node("Slice", [x, self.constant([0, 0]), size, self.constant([2, 3])])
-        self.node("Clip", [x, self.constant(0.0), self.constant(1.0)], output="stylized")
-
-    def stage(self, stage: Stage, x: str) -> str:
-        """Add the operators of a stage; return the name of their result."""
-        if stage.upsample > 1:
-            scales = self.constant([1.0, 1.0, float(stage.upsample), float(stage.upsample)])
-            options = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-            x = self.node("Resize", [x, "", scales], **options)
-        pad = stage.kernel // 2
-        x = self.node("Pad", [x, self.constant([0, 0, pad, pad, 0, 0, pad, pad])], mode="reflect")
-        weights = [self.constant(parameter) for parameter in (stage.convolution.weight, stage.convolution.bias)]
-        x = self.node("Conv", [x, *weights], strides=[stage.stride, stage.stride])
-        if stage.norm is not None:
-            affine = [self.constant(stage.norm.weight), self.constant(stage.norm.bias)]
-            x = self.node("InstanceNormalization", [x, *affine], epsilon=stage.norm.eps)
-        return self.node("Relu", [x]) if stage.relu else x
-
-    def node(self, kind: str, inputs: list[str], *, output: str = "", **attributes: Any) -> str:
-        """Add an operator; return the name of its result."""
-        from onnx import helper
-
-        name = output or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=f"{kind}_{len(self.nodes)}", **attributes))
-        return name
-
-    def constant(self, value: Any) -> str:
-        """Add a constant; return its name."""
-        from onnx import numpy_helper
-
-        name = f"constant_{len(self.constants)}"
-        if isinstance(value, Tensor):
-            array = value.detach().float().cpu().numpy()
-        else:
-            array = np.array(value)
-            array = array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int64)
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
-
-    def model(self) -> Any:
-        """Make a ModelProto of the graph."""
-        from onnx import TensorProto, helper
-
-        image, stylized = (
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, "height", "width"])
-            for name in ("image", "stylized")
-        )
-        graph = helper.make_graph(self.nodes, "TransformerNet", [image], [stylized], self.constants)
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="neuralstyle"
-        )
-        helper.set_model_props(model, {WHITE_KEY: "1"})
-        return model
+    return Difference(float(off.mean()), float(off.max()))
 
 
 def _session(model: bytes) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,19 +15,28 @@ from torch import Tensor
 from neuralstyle._log import logger
 from neuralstyle._stopping import stopping
 from neuralstyle.feedforward.data import find_pictures
+from neuralstyle.feedforward.finishing import Finish
 from neuralstyle.feedforward.models import load_model
 from neuralstyle.feedforward.options import Paths
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.files import is_same_file
-from neuralstyle.images import MAX_SIDE, MIN_SIDE, check_output, load_image, resize_image, save_image
+from neuralstyle.images import MAX_SIDE, MIN_SIDE, Picture, check_output, resize_image
+from neuralstyle.images.cutouts import Cutout, load_cutout
 from neuralstyle.images.formats import WRITTEN
 from neuralstyle.machine.devices import find_device
 
 Model: TypeAlias = str | os.PathLike[str] | Callable[[Tensor], Tensor]
 """A file or the name of a shipped network, as for ``load_model``; or a loaded network."""
 
-Batch: TypeAlias = list[tuple[Path, Path, Tensor]]
-"""Pictures of one size: the file, the file of the result, the picture."""
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A picture that waits for others of its size: its file, the file of its result, the picture."""
+
+    file: Path
+    result: Path
+    picture: Cutout
+
 
 _WAITING_BATCHES = 2  # if more pictures than this many batches wait for others of their size, some are painted
 
@@ -58,6 +68,14 @@ def divide_size(image: Tensor, scale: float) -> Tensor:
             f"content_scale={scale:g}, under {MIN_SIDE} on a side; use a smaller scale"
         )
     return resize_image(image, (height, width))
+
+
+def load_divided(picture: Picture, scale: float) -> Cutout:
+    """Load a picture, with its opacity, at its sides divided by ``scale``; see ``divide_size``."""
+    found = load_cutout(picture)
+    return Cutout(
+        divide_size(found.colors, scale), None if found.opacity is None else divide_size(found.opacity, scale)
+    )
 
 
 def find_results(pictures: Paths, output: Path) -> dict[Path, Path]:
@@ -103,21 +121,22 @@ def _results_of(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def group_by_size(
-    results: dict[Path, Path], scale: float, batch_size: int, overwrite: bool, failures: dict[Path, str]
-) -> Iterator[Batch]:
+    results: dict[Path, Path], scale: float, batch_size: int, finish: Finish, failures: dict[Path, str]
+) -> Iterator[list[Waiting]]:
     """Yield the pictures in batches of one size each, in about the order of the files."""
-    waiting: dict[torch.Size, Batch] = {}
+    waiting: dict[torch.Size, list[Waiting]] = {}
     for file, result in results.items():
         with _noting(file, failures):
             result.parent.mkdir(parents=True, exist_ok=True)
-            check_output(result, overwrite)
-            image = divide_size(load_image(file), scale)
+            finish.check(file, result)
+            picture = load_divided(file, scale)
         if file in failures:
             continue
-        batch = waiting.setdefault(image.shape, [])
-        batch.append((file, result, image))
+        shape = picture.colors.shape
+        batch = waiting.setdefault(shape, [])
+        batch.append(Waiting(file, result, picture))
         if len(batch) == batch_size:
-            yield waiting.pop(image.shape)
+            yield waiting.pop(shape)
         elif sum(map(len, waiting.values())) > _WAITING_BATCHES * batch_size:
             yield waiting.pop(next(iter(waiting)))
     yield from waiting.values()
@@ -125,24 +144,24 @@ def group_by_size(
 
 def paint_batch(
     network: Callable[[Tensor], Tensor],
-    batch: Batch,
+    batch: Sequence[Waiting],
     tile: int | None,
-    overwrite: bool,
+    finish: Finish,
     failures: dict[Path, str],
     saved: list[Path],
 ) -> None:
     """Paint a batch and save the results; a failure of the network counts for every picture in the batch."""
     stopping.check()
     before = len(failures)
-    with _noting(batch[0][0], failures):
-        painted = run_model(network, torch.cat([image for _, _, image in batch]), tile)
+    with _noting(batch[0].file, failures):
+        painted = run_model(network, torch.cat([each.picture.colors for each in batch]), tile)
     if len(failures) > before:
-        failures.update({file: failures[batch[0][0]] for file, _, _ in batch})
+        failures.update({each.file: failures[batch[0].file] for each in batch})
         return
-    for (file, result, _), image in zip(batch, painted, strict=True):
-        with _noting(file, failures):
-            saved.append(save_image(image, result, overwrite))
-            logger.info("%s: painted as %s", file, result)
+    for each, image in zip(batch, painted, strict=True):
+        with _noting(each.file, failures):
+            saved.append(finish.save(finish.picture(image[None], each.picture), each.file, each.result))
+            logger.info("%s: painted as %s", each.file, each.result)
 
 
 @contextmanager

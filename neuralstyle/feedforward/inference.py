@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from neuralstyle._words import Color
     from neuralstyle.feedforward.files import Model
     from neuralstyle.feedforward.options import Paths
     from neuralstyle.images import Picture
@@ -34,6 +35,8 @@ def apply_model(
     content_scale: float = 1.0,
     tile: int | None = DEFAULT_TILE_SIDE,
     device: str | torch.device | None = None,
+    color: Color = "style",
+    strength: float = 1.0,
 ) -> Image.Image:
     """Paint a picture with a trained network, in one pass.
 
@@ -46,9 +49,14 @@ def apply_model(
             pixel. None paints the picture whole. ONNX models always see the whole picture.
         device: for example "cpu" or "cuda"; None: the accelerator that torch finds, else the CPU. A network is moved
             there.
+        color: whose colours the result has. "style": the painting's. All others keep the content's: "luminance" its
+            chroma at every pixel; "match", "match-pca", "match-cholesky" and "histogram" give the painted picture the
+            distribution of its colours, see ``match_color`` and ``match_histogram``.
+        strength: share of what is painted in the result, from 0, the picture itself, to 1.
 
     Returns:
-        An 8-bit RGB picture.
+        An 8-bit RGB picture; RGBA if the picture is transparent somewhere. The network sees the colours of what is
+            opaque continued into what is transparent.
 
     Raises:
         ValueError: a bad picture, model or option.
@@ -65,13 +73,16 @@ def apply_model(
         ```
 
     """
-    from neuralstyle.feedforward.files import divide_size, load_on_device
+    from neuralstyle.feedforward.files import load_divided, load_on_device
+    from neuralstyle.feedforward.finishing import Finish
     from neuralstyle.feedforward.tiled import run_model
-    from neuralstyle.images import load_image, to_pil
+    from neuralstyle.images import to_pil
 
     number("content_scale", content_scale, above=0)
+    finish = Finish(color, strength)
     network = load_on_device(model, device)
-    return to_pil(run_model(network, divide_size(load_image(picture), content_scale), tile))
+    content = load_divided(picture, content_scale)
+    return to_pil(finish.picture(run_model(network, content.colors, tile), content))
 
 
 @interruptible
@@ -87,6 +98,12 @@ def apply_files(
     device: str | torch.device | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    color: Color = "style",
+    strength: float = 1.0,
+    depth: int = 8,
+    quality: int = 95,
+    keep_profile: bool = False,
+    dpi: float | None = None,
 ) -> dict[Path, str]:
     """Paint files, and all pictures in folders, into a folder; files that fail do not stop the others.
 
@@ -103,6 +120,12 @@ def apply_files(
         device: as in ``apply_model``.
         overwrite: replace existing files; False counts them as failures.
         progress: show a progress bar.
+        color: as in ``apply_model``.
+        strength: as in ``apply_model``.
+        depth: bits per channel of the results, 8 or 16, as in ``save_image``; 16 is for PNG and TIFF.
+        quality: of JPEG, WebP and AVIF, 1 to 100.
+        keep_profile: convert each result into the colour profile of its picture and embed it; False: sRGB.
+        dpi: resolution to write into the files, in pixels per inch, as in ``save_image``.
 
     Returns:
         The files that failed, with reasons; empty if there were none.
@@ -127,16 +150,18 @@ def apply_files(
     from tqdm.auto import tqdm
 
     from neuralstyle.feedforward.files import find_results, group_by_size, load_on_device, paint_batch
+    from neuralstyle.feedforward.finishing import Finish
 
     number("content_scale", content_scale, above=0)
     whole_number("batch_size", batch_size, 1)
+    finish = Finish(color, strength, depth, quality, keep_profile, overwrite, dpi)
     results = find_results(pictures, Path(output))
     network = load_on_device(model, device)
     failures: dict[Path, str] = {}
     saved: list[Path] = []
     with tqdm(total=len(results), unit="picture", disable=not progress) as bar, _counting(saved, len(results)):
-        for batch in group_by_size(results, content_scale, batch_size, overwrite, failures):
-            paint_batch(network, batch, tile, overwrite, failures, saved)
+        for batch in group_by_size(results, content_scale, batch_size, finish, failures):
+            paint_batch(network, batch, tile, finish, failures, saved)
             bar.update(len(batch))
         bar.update(len(results) - bar.n)  # those that could not be read
     return failures

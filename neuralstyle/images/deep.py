@@ -29,6 +29,7 @@ VAST_PIXELS = 2**24
 _VAST_MODES = ("L", "LA", "RGB", "RGBA")
 _BITS, _PHOTOMETRIC = 258, 262  # TIFF tags
 _MINIMUM_IS_BLACK, _RGB = 1, 2
+_MM_PER_INCH = 25.4
 LONGEST_REASON = 160
 """Characters of the reason of libvips that a message shows."""
 
@@ -134,19 +135,22 @@ def deep_raster(opened: Opened, name: str, orientation: int, shrink: float = 1) 
                 values = np.frombuffer(region.fetch(0, top, picture.width, end - top), dtype=number)
                 yield values.reshape(end - top, picture.width, picture.bands)
 
-    return Raster(name, picture.height, picture.width, strips(), orientation)
+    return Raster(name, picture.height, picture.width, strips(), orientation, picture.bands == 4)
 
 
-def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool) -> None:
+def write_with_vips(
+    image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool, dpi: float | None = None
+) -> None:
     """Write a picture to a PNG or TIFF file, reading the tensor strip by strip.
 
     Args:
-        image: (3, H, W), finite, float32 or float64, on the CPU.
+        image: (3, H, W), with an alpha (4, H, W), finite, float32 or float64, on the CPU.
         path: the file to write.
         kind: "PNG" or "TIFF".
         depth: 8 or 16 bits per channel.
         profile: the ICC profile to convert into and to embed; None: sRGB.
         big: whether a TIFF becomes a BigTIFF.
+        dpi: resolution to write into the file, in pixels per inch; None: none.
 
     Raises:
         OSError: writing failed.
@@ -154,22 +158,25 @@ def write_with_vips(image: Tensor, path: Path, kind: str, depth: int, profile: b
     """
     pyvips = vips(f"{path}")
     planes = image.contiguous().numpy()
-    _, height, width = planes.shape
+    channels, height, width = planes.shape
     number = "double" if planes.dtype == np.float64 else "float"
-    whole = pyvips.Image.new_from_memory(planes, width, 3 * height, 1, number)
-    red, green, blue = (whole.crop(0, channel * height, width, height) for channel in range(3))
-    levels = (red.bandjoin([green, blue]) * (2**depth - 1)).rint().cast("ushort" if depth == 16 else "uchar")
+    whole = pyvips.Image.new_from_memory(planes, width, channels * height, 1, number)
+    red, *others = (whole.crop(0, channel * height, width, height) for channel in range(channels))
+    levels = (red.bandjoin(others) * (2**depth - 1)).rint().cast("ushort" if depth == 16 else "uchar")
     picture = levels.copy(interpretation="rgb16" if depth == 16 else "srgb")
     if profile is not None and is_srgb(profile):
         picture = _with_profile(picture, profile)
     elif profile is not None:
         lab = picture.icc_import(input_profile="srgb", **_INTENT)
         picture = _with_profile(lab, profile).icc_export(depth=depth, **_INTENT)
+    if dpi is not None:
+        picture = picture.copy(xres=dpi / _MM_PER_INCH, yres=dpi / _MM_PER_INCH)
     try:
         if kind == "PNG":
             picture.pngsave(str(path), bitdepth=depth, keep="icc")
         else:
-            picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep="icc")
+            unit = {} if dpi is None else {"resunit": "inch"}
+            picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep="icc", **unit)
     except pyvips.Error as error:
         reason = _line(error)
         full = next((code for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) if os.strerror(code) in reason), None)

@@ -1,4 +1,4 @@
-"""Masks: grey pictures, or one colour of a map, as weights in [0, 1]."""
+"""Masks: grey pictures, one colour of a map, or the lightness or opacity of a picture, as weights in [0, 1]."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ Color: TypeAlias = str | tuple[int, int, int]
 COLOR_TOLERANCE = 0.1
 """How far each channel may be from a colour to be of that colour."""
 
+LIGHTNESS, ALPHA = "lightness", "alpha"
+"""Words that stand in the place of a colour in the text of a mask."""
+
+_LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear red, green and blue, in that of white
 _SATURATED = 0.25  # difference between the largest and the smallest channel of a colour that is no tinted grey
 _SATURATED_SHARE = 0.01  # of the pixels, from which on a picture is no grey one
 _HALF_LEVEL = 0.5 / 255
@@ -71,14 +75,69 @@ def region_of_color(picture: Picture, color: Color, tolerance: float = COLOR_TOL
 
 
 @plain_torch()
+def region_of_lightness(picture: Picture) -> Tensor:
+    """Return how light each pixel is, as a mask or region for a ``Style``: white counts, black does not.
+
+    The lightness is the L* of CIELAB, which grows evenly for the eye. The text "photo.jpg#lightness" as a mask or
+    region does the same for a file, and "~photo.jpg#lightness" gives the shadows.
+
+    Args:
+        picture: a path, PIL image, array or tensor; in colour or grey.
+
+    Returns:
+        (1, 1, H, W) in [0, 1]. Transparent pixels are black.
+
+    Example:
+        ```python
+        from neuralstyle import Style, samples
+        from neuralstyle.images import region_of_lightness
+
+        light = region_of_lightness(samples.photo())
+        styles = [
+            Style(samples.painting("swirl"), region=light),
+            Style(samples.painting("embers"), region=1 - light),
+        ]
+        ```
+
+    """
+    return _lightness(_read(picture))
+
+
+@plain_torch()
+def region_of_opacity(picture: Picture) -> Tensor:
+    """Return how opaque each pixel is, as a mask or region for a ``Style``; as text, "cutout.png#alpha".
+
+    Args:
+        picture: a path, PIL image, array or tensor with an alpha.
+
+    Returns:
+        (1, 1, H, W) in [0, 1].
+
+    Raises:
+        ValueError: nothing of the picture is transparent.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle.images import region_of_opacity
+
+        cutout = torch.rand(4, 32, 32)
+        assert torch.equal(region_of_opacity(cutout)[0, 0], cutout[3])
+        ```
+
+    """
+    return _opacity(_read(picture), _called(picture))
+
+
+@plain_torch()
 def load_mask(mask: Picture | None, what: str = "mask") -> Tensor | None:
     """Return a mask or region as weights (1, 1, H, W) in [0, 1]; None for None.
 
     Transparent pixels are black; but if all others have one colour, the opaque ones are white, with a warning.
 
     Args:
-        mask: a picture of any size; in text, "FILE#COLOR" is the part of FILE that has this colour, and "~FILE" or
-            "~FILE#COLOR" the rest.
+        mask: a picture of any size; in text, "FILE#COLOR" is the part of FILE that has this colour, "FILE#lightness"
+            how light it is, "FILE#alpha" how opaque, and with a "~" before it the rest of any of these, or of FILE.
         what: what messages call it.
 
     Raises:
@@ -91,6 +150,10 @@ def load_mask(mask: Picture | None, what: str = "mask") -> Tensor | None:
     levels = _read(written.picture)
     if written.color is None:
         weights = _grey(levels, what, _titled(what, written.picture))
+    elif written.color == LIGHTNESS:
+        weights = _lightness(levels)
+    elif written.color == ALPHA:
+        weights = _opacity(levels, _called(written.picture))
     else:
         weights = _where(levels, written.color, COLOR_TOLERANCE, _called(written.picture))
     return 1 - weights if written.inverse else weights
@@ -222,9 +285,26 @@ def _grey(levels: _Levels, what: str, title: str) -> Tensor:
     if float((most - least > _SATURATED).float().mean()) > _SATURATED_SHARE:
         raise ValueError(
             f"the {title} is in colour ({_listed(levels)}), and a {what} is grey; take one of the colours with "
-            "'FILE#ff0000', in Python also with region_of_color, or convert it to grey"
+            f"'FILE#ff0000', in Python also with region_of_color, 'FILE#{LIGHTNESS}' or 'FILE#{ALPHA}', or convert it"
         )
     return torch.where(most == least, least, levels.colors.mean(1, keepdim=True))  # a mean of equal values is rounded
+
+
+def _lightness(levels: _Levels) -> Tensor:
+    """CIE's lightness, from the relative luminance Y: 1.16 Y^(1/3) - 0.16, and a straight line below Y = 0.008856."""
+    linear = torch.where(levels.colors <= 0.04045, levels.colors / 12.92, ((levels.colors + 0.055) / 1.055) ** 2.4)
+    luminance = (linear * linear.new_tensor(_LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    lightness = torch.where(luminance <= 0.008856, 9.033 * luminance, 1.16 * luminance ** (1 / 3) - 0.16)
+    return lightness.clamp_(0, 1)
+
+
+def _opacity(levels: _Levels, name: str) -> Tensor:
+    if levels.opacity is None:
+        raise ValueError(
+            f"{name} has no transparent part, so its alpha selects everything; give '{LIGHTNESS}' instead of "
+            f"'{ALPHA}', a colour, or no mask"
+        )
+    return levels.opacity
 
 
 def _only_color(colors: Tensor, opacity: Tensor) -> Tensor | None:

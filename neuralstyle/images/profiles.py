@@ -96,8 +96,13 @@ def read_profile(profile: Profile) -> bytes | None:
 
 
 def from_srgb(image: Image.Image, data: bytes) -> Image.Image:
-    """Convert a picture from sRGB into a profile."""
-    return image if is_srgb(data) else _between(_srgb(), _open(data), "RGB").apply(image)
+    """Convert a picture of mode RGB or RGBA from sRGB into a profile."""
+    if is_srgb(data):
+        return image
+    converted: Image.Image = _between(_srgb(), _open(data), "RGB").apply(image.convert("RGB"))
+    if image.mode == "RGBA":
+        converted.putalpha(image.getchannel("A"))
+    return converted
 
 
 def _from_file(path: Path) -> bytes | None:

@@ -20,7 +20,16 @@ from neuralstyle.images.opening import Opened, decoding, load_pixels, open_pictu
 from neuralstyle.images.profiles import to_srgb
 from neuralstyle.images.resizing import resize_image
 from neuralstyle.images.sizes import MIN_SIDE, Size, check_size, fit_size, longest_side
-from neuralstyle.images.strips import MAX_OVERSHOOT, Raster, assemble, check_dtype, check_range, on_white, spans
+from neuralstyle.images.strips import (
+    MAX_OVERSHOOT,
+    Blend,
+    Raster,
+    assemble,
+    check_dtype,
+    check_range,
+    on_white,
+    spans,
+)
 from neuralstyle.images.tensors import check_dense, check_floating
 from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 
@@ -57,7 +66,7 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
         picture: a path; a PIL image; an array (H, W) or (H, W, C), uint8, uint16, bool or floating in [0, 1]; or a
             tensor (C, H, W) or (1, C, H, W), uint8 or floating in [0, 1]. C is 1, 3 or 4 (RGB and alpha).
         size: the longest side of the result in pixels, its ``Width`` or its number of ``Pixels``; the picture is
-            enlarged or reduced to it. None keeps the picture's own size.
+            enlarged or reduced to it. None and "original" keep the picture's own size.
 
     Returns:
         A float32 tensor on the CPU. For a tensor: a detached tensor on the same device that keeps a floating dtype,
@@ -87,10 +96,11 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
     return load_fitted(picture, lambda height, width: _sides(height, width, size, name))
 
 
-def load_fitted(picture: Picture, fit: Fit) -> Tensor:
+def load_fitted(picture: Picture, fit: Fit, blend: Blend | None = None) -> Tensor:
     """Load a picture as ``load_image`` does, at the (height, width) that a function gives for its own.
 
-    The function is called once. Where it asks for far fewer pixels than a file has, fewer are decoded.
+    The function is called once. Where it asks for far fewer pixels than a file has, fewer are decoded. With ``blend``,
+    a picture with an alpha keeps it, see ``assemble``.
     """
     name = _name(picture)
 
@@ -100,11 +110,11 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
         return fit(height, width)
 
     if isinstance(picture, Tensor):
-        image = from_tensor(picture)
+        image = from_tensor(picture, blend)
         return resize_image(image, checked(image.shape[-2], image.shape[-1]))
     if isinstance(picture, (str, os.PathLike)):
         with open_picture(Path(picture)) as opened:
-            return _from_file(opened, name, checked)
+            return _from_file(opened, name, checked, blend)
     if isinstance(picture, Image.Image):
         raster = from_pil(picture)
     elif isinstance(picture, np.ndarray):
@@ -112,10 +122,12 @@ def load_fitted(picture: Picture, fit: Fit) -> Tensor:
     else:
         kind = type(picture).__name__
         raise TypeError(f"a picture is a path, a PIL image, a numpy array or a tensor, received {kind}")
-    return assemble(raster, checked(*raster.sides))
+    return assemble(raster, checked(*raster.sides), blend)
 
 
-def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Tensor, tuple[int, int]]:
+def load_spare(
+    picture: Picture, longest: Callable[[int, int], int], blend: Blend | None = None
+) -> tuple[Tensor, tuple[int, int]]:
     """Load a picture that will be resized, large enough for that and not much larger.
 
     A picture of more than a megapixel, with more than four times the sides that are needed, is loaded at twice these
@@ -124,6 +136,7 @@ def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Te
     Args:
         picture: as for ``load_image``.
         longest: from the (height, width) of the picture to the longest side in pixels that is needed.
+        blend: as in ``load_fitted``.
 
     Returns:
         The picture, (1, 3, H, W), and the (height, width) that it has itself.
@@ -138,7 +151,7 @@ def load_spare(picture: Picture, longest: Callable[[int, int], int]) -> tuple[Te
             return height, width
         return fit_size(height, width, SPARE * needed)
 
-    return load_fitted(picture, fit), own[0]
+    return load_fitted(picture, fit, blend), own[0]
 
 
 def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
@@ -170,7 +183,7 @@ def from_pil(image: Image.Image, name: str = "the PIL image") -> Raster:
                 strip = np.asarray(convert(image if whole else image.crop((0, top, image.width, end))))
             yield strip
 
-    return Raster(name, image.height, image.width, strips(), orientation)
+    return Raster(name, image.height, image.width, strips(), orientation, image.has_transparency_data)
 
 
 def _in_range(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
@@ -194,7 +207,7 @@ def _sides(height: int, width: int, size: Size | None, name: str) -> tuple[int, 
         raise ValueError(f"{name}, {error}") from None
 
 
-def _from_file(opened: Opened, name: str, fit: Fit) -> Tensor:
+def _from_file(opened: Opened, name: str, fit: Fit, blend: Blend | None) -> Tensor:
     """Load the picture of a file; of JPEG and large WebP decode no more pixels than are needed."""
     image = opened.image
     pixels = image.width * image.height
@@ -217,7 +230,7 @@ def _from_file(opened: Opened, name: str, fit: Fit) -> Tensor:
             with decoding(name):
                 image.draft(image.mode, (math.ceil(image.width / shrink), math.ceil(image.height / shrink)))
         raster = from_pil(image, name)
-    return assemble(raster, fit(*raster.sides) if sides is None else sides)
+    return assemble(raster, fit(*raster.sides) if sides is None else sides, blend)
 
 
 def _name(picture: object) -> str:
@@ -244,11 +257,11 @@ def from_array(array: npt.NDArray[Any], name: str, orientation: int = 1) -> Rast
     check_dtype(array.dtype, name)
     height, width = array.shape[:2]
     strips = (array[top:end] for top, end in spans(height, width))
-    return Raster(name, height, width, strips, orientation)
+    return Raster(name, height, width, strips, orientation, array.ndim == 3 and array.shape[2] == 4)
 
 
-def from_tensor(tensor: Tensor) -> Tensor:
-    """Return a tensor as a picture (1, 3, H, W)."""
+def from_tensor(tensor: Tensor, blend: Blend | None = None) -> Tensor:
+    """Return a tensor as a picture (1, 3, H, W), or as what ``blend`` makes of its colours and alpha."""
     image = plain_tensor(check_dense(tensor, "the tensor").detach())
     if image.ndim == 3:
         image = image[None]
@@ -265,5 +278,5 @@ def from_tensor(tensor: Tensor) -> Tensor:
         if low < 0 or high > 1:
             image, copied = image.clamp(0, 1), True
     if image.shape[1] == 4:
-        image = on_white(image if copied else image.clone())
+        return (blend or on_white)(image if copied else image.clone())
     return image if image.shape[1] == 3 else image.repeat(1, 3, 1, 1)

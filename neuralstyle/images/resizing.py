@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,12 +11,13 @@ from neuralstyle.images.sizes import MAX_SIDE, fit_size
 from neuralstyle.images.tensors import HALF, check_floating
 
 
-def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
+def resize_image(image: Tensor, size: int | tuple[int, int], *, wraps: bool = False) -> Tensor:
     """Resize a picture with an antialiased bicubic filter.
 
     Args:
         image: (B, C, H, W), floating, in [0, 1].
         size: the longest side in pixels, which keeps the aspect to within a pixel; or the exact (height, width).
+        wraps: whether the picture repeats: at its border the filter then sees its other end.
 
     Returns:
         (B, C, height, width), of the same dtype and device, clamped to [0, 1] since the filter overshoots; ``image``
@@ -47,7 +49,8 @@ def resize_image(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     if shape == image.shape[-2:]:
         return image
     working = image.float() if image.dtype in HALF else image
-    return _filtered(working, shape).clamp_(0, 1).to(image.dtype)
+    resized = _filtered_wrapped(working, shape) if wraps else _filtered(working, shape)
+    return resized.clamp_(0, 1).to(image.dtype)
 
 
 def resize_columns(image: Tensor, columns: int) -> Tensor:
@@ -62,3 +65,13 @@ def resize_rows(image: Tensor, rows: int) -> Tensor:
 
 def _filtered(image: Tensor, shape: tuple[int, int]) -> Tensor:
     return F.interpolate(image, shape, mode="bicubic", antialias=True)
+
+
+def _filtered_wrapped(image: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The middle one of three copies, as their scale is exactly that of one; side by side, then one over the other."""
+    for dimension, size in ((3, shape[1]), (2, shape[0])):
+        if size != image.shape[dimension]:
+            copies = torch.cat([image] * 3, dimension)
+            sides = (copies.shape[2], 3 * size) if dimension == 3 else (3 * size, copies.shape[3])
+            image = _filtered(copies, sides).narrow(dimension, size, size)
+    return image.contiguous()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias, overload
+from typing import Literal, TypeAlias, overload
 
-from neuralstyle._errors import brief, whole_number
+from neuralstyle._errors import brief, is_word, whole_number
 
 MIN_SIDE = 16
 """The smallest side of a picture, in pixels: one position of VGG's relu5 layers."""
@@ -65,8 +65,11 @@ class Pixels:
         _check_most("size Pixels", whole_number("size Pixels", self.pixels, MIN_SIDE**2, hint=" pixels"), MAX_SIDE**2)
 
 
-Size: TypeAlias = int | Width | Pixels
-"""The size of a picture: its longest side in pixels, its ``Width``, or its number of ``Pixels``."""
+ORIGINAL: Literal["original"] = "original"
+"""The size that a picture has itself."""
+
+Size: TypeAlias = int | Width | Pixels | Literal["original"]
+"""A size: the longest side in pixels, a ``Width``, a number of ``Pixels``, or "original", the picture's own."""
 
 
 @overload
@@ -81,11 +84,11 @@ def check_size(size: Size) -> Size:
     """Check a size and return it.
 
     Raises:
-        ValueError: ``size`` is neither a whole number from 16 to 65,536, nor a ``Width``, nor ``Pixels``.
+        ValueError: ``size`` is neither a whole number from 16 to 65,536, nor a ``Width``, ``Pixels`` or "original".
 
     """
-    if not isinstance(size, (Width, Pixels)):
-        hint = " pixels (longest side; or give Width(...) or Pixels(...))"
+    if not isinstance(size, (Width, Pixels)) and not is_word(size, (ORIGINAL,)):
+        hint = " pixels (longest side; or give Width(...), Pixels(...) or 'original')"
         _check_most("size", whole_number("size", size, MIN_SIDE, hint=hint), MAX_SIDE)
     return size
 
@@ -120,7 +123,7 @@ def longest_side(size: Size, height: int, width: int) -> int:
     elif isinstance(size, Pixels):
         longest = _longest_within(size.pixels, height, width)
     else:
-        longest = int(size)
+        longest = max(height, width) if size == ORIGINAL else int(size)
     rows, columns = fit_size(height, width, longest)
     if min(rows, columns) < MIN_SIDE:
         outcome = f"{width} x {height} pixels, would be {columns} x {rows} pixels at size={_written(size)}"

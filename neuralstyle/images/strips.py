@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from neuralstyle.images.resizing import resize_columns, resize_rows
 
 MAX_OVERSHOOT = 1e-3
 """How far a value may lie beyond [0, 1], as by rounding; it is clamped."""
+
+Blend: TypeAlias = Callable[[Tensor], Tensor]
+"""What is done to colours with their alpha, (B, 4, H, W): ``on_white``, ``premultiplied`` or ``straight``."""
 
 _PIXELS_PER_STRIP = 2**18  # 3 MiB as float32 RGB
 _FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
@@ -35,6 +38,7 @@ class Raster:
         strips: groups of rows, each (h, width) or (h, width, C) with C 1, 3 or 4 (RGB and alpha); bool, uint8 or uint16
             in their full range, or floating in [0, 1].
         orientation: EXIF's number, 1 to 8: how to turn the picture for display.
+        has_alpha: whether the strips have an alpha.
 
     """
 
@@ -43,6 +47,7 @@ class Raster:
     width: int
     strips: Iterable[npt.NDArray[Any]]
     orientation: int = 1
+    has_alpha: bool = False
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -56,25 +61,35 @@ def spans(height: int, width: int) -> Iterator[tuple[int, int]]:
     return ((row, min(row + step, height)) for row in range(0, height, step))
 
 
-def assemble(raster: Raster, sides: tuple[int, int]) -> Tensor:
+def assemble(raster: Raster, sides: tuple[int, int], blend: Blend | None = None) -> Tensor:
     """Read a picture, turn it upright, blend it with white and resize it to (height, width).
 
+    Args:
+        raster: the picture.
+        sides: the (height, width) of the result.
+        blend: what is done to strips with an alpha, (1, 4, h, w), instead of blending them with white.
+
     Returns:
-        A float32 tensor (1, 3, height, width) in [0, 1].
+        A float32 tensor (1, 3, height, width) in [0, 1]. If there are an alpha and a ``blend``, (1, 4, height, width),
+            as far beyond [0, 1] as resizing overshoots.
 
     Raises:
         ValueError: a value is NaN, infinite or outside [0, 1].
 
     """
-    image = np.empty((3, *sides), dtype=np.float32)
+    keeps_alpha = raster.has_alpha and blend is not None
+    chosen = blend if keeps_alpha and blend is not None else on_white
+    planes = 4 if keeps_alpha else 3
+    image = np.empty((planes, *sides), dtype=np.float32)
     stored = _as_stored(image, raster.orientation)
     if sides == raster.sides:
-        _fill(stored, raster, lambda strip: strip)
+        _fill(stored, raster, chosen)
     else:
         rows, columns = stored.shape[1:]
-        narrow = np.empty((3, raster.height, columns), dtype=np.float32)
-        _fill(narrow, raster, lambda strip: resize_columns(strip, columns))
-        stored[:] = resize_rows(torch.from_numpy(narrow)[None], rows).clamp_(0, 1)[0].numpy()
+        narrow = np.empty((planes, raster.height, columns), dtype=np.float32)
+        _fill(narrow, raster, lambda strip: resize_columns(chosen(strip), columns))
+        resized = resize_rows(torch.from_numpy(narrow)[None], rows)
+        stored[:] = (resized if keeps_alpha else resized.clamp_(0, 1))[0].numpy()
     return torch.from_numpy(image)[None]
 
 
@@ -111,6 +126,17 @@ def on_white(image: Tensor) -> Tensor:
     return image
 
 
+def premultiplied(image: Tensor) -> Tensor:
+    """Multiply colours by their alpha, in place: (B, 4, H, W) -> (B, 4, H, W). They can be resized then."""
+    image[:, :3].mul_(image[:, 3:])
+    return image
+
+
+def straight(image: Tensor) -> Tensor:
+    """Leave colours and alpha as they are."""
+    return image
+
+
 def _fill(target: npt.NDArray[np.float32], raster: Raster, change: Callable[[Tensor], Tensor]) -> None:
     row = 0
     for pixels in raster.strips:
@@ -129,7 +155,7 @@ def _as_tensor(pixels: npt.NDArray[Any], name: str) -> Tensor:
         image.clamp_(0, 1)
     else:
         image /= _FULL_SCALE[pixels.dtype.name]
-    return on_white(image)
+    return image
 
 
 def _as_stored(image: npt.NDArray[np.float32], orientation: int) -> npt.NDArray[np.float32]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
-from neuralstyle._errors import brief, is_whole, whole_number
+from neuralstyle._errors import brief, is_whole, number, whole_number
 from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.formats import WRITTEN, is_installed, missing
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
-from neuralstyle.images.strips import assemble, spans
+from neuralstyle.images.strips import assemble, on_white, spans, straight
 from neuralstyle.images.tensors import HALF, check_floating
 from neuralstyle.machine.surroundings import plain_torch
 
@@ -24,18 +25,20 @@ ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
 
 _LOSSLESS = ("PNG", "TIFF")
+_MOST_DPI = 65535  # of a JPEG
+_PER_INCH = 2  # EXIF's number
 _PREDICTOR, _HORIZONTAL = 317, 2  # TIFF tag and its value for differences along a row
 
 
 @plain_torch()
 def to_pil(image: Tensor) -> Image.Image:
-    """Convert a picture to an 8-bit RGB PIL image.
+    """Convert a picture to an 8-bit RGB or RGBA PIL image.
 
     Values are clamped to [0, 1] and rounded to the nearest of 256 levels, so ``to_pil(load_image(picture))`` gives an
     8-bit RGB picture back exactly.
 
     Args:
-        image: (1, 3, H, W) or (3, H, W), floating, on any device.
+        image: (1, 3, H, W) or (3, H, W), floating, on any device; with a fourth channel for the opacity, RGBA.
 
     Raises:
         TypeError: ``image`` is not a dense floating tensor.
@@ -52,7 +55,7 @@ def to_pil(image: Tensor) -> Image.Image:
     """
     pixels = _checked(image)
     height, width = pixels.shape[1:]
-    picture = Image.new("RGB", (width, height))
+    picture = Image.new("RGB" if pixels.shape[0] == 3 else "RGBA", (width, height))
     for top, end in spans(height, width):
         strip = pixels[:, top:end]
         strip = strip.float() if strip.dtype in HALF else strip
@@ -70,14 +73,16 @@ def save_image(
     *,
     depth: int = 8,
     profile: Profile | None = None,
+    dpi: float | None = None,
 ) -> Path:
     """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
     The file is written under another name beside ``path`` and renamed when it is complete, so a failure leaves
-    neither half a file nor a damaged old one. A PIL image is first converted as in ``load_image``.
+    neither half a file nor a damaged old one. A PIL image is first converted as in ``load_image``, but keeps its
+    alpha. JPEG has no transparency: there the picture is blended with white, with a warning.
 
     Args:
-        image: a tensor (1, 3, H, W) or (3, H, W) in [0, 1], or a PIL image.
+        image: a tensor (1, 3, H, W) or (3, H, W) in [0, 1], with a fourth channel if it has an opacity; or a PIL image.
         path: the file; it ends in .png, .jpg, .jpeg, .jfif, .webp, .tif, .tiff or .avif.
         overwrite: replace an existing file.
         quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless (TIFF is compressed by deflate).
@@ -87,6 +92,8 @@ def save_image(
         profile: an RGB colour profile to convert the picture into and to embed, so that it looks the same in every
             program that respects profiles: the bytes of an ICC profile, or the path of a profile or of a picture that
             has one. A picture without a profile is sRGB.
+        dpi: resolution to write into the file, in pixels per inch; programs that print or lay out pages use it. It does
+            not change the pixels.
 
     Returns:
         The path of the file.
@@ -114,22 +121,24 @@ def save_image(
             f"save_image takes a tensor or a PIL image, received {type(image).__name__}; read paths and arrays with "
             "load_image first"
         )
-    path = check_output(path, overwrite, depth=depth, profile=profile)
+    path = check_output(path, overwrite, depth=depth, profile=profile, dpi=dpi)
     quality = whole_number("quality", quality, 1, 100)
     kind = WRITTEN[path.suffix.lower()]
     icc = None if profile is None else read_profile(profile)
     pixels = image.shape[-2:].numel() if isinstance(image, Tensor) else image.height * image.width
-    big = kind == "TIFF" and pixels * 3 * depth // 8 > MAX_TIFF_BYTES
+    big = kind == "TIFF" and pixels * _channels(image) * depth // 8 > MAX_TIFF_BYTES
     if big:
         vips("a TIFF of more than 4 GB")
+    if kind == "JPEG":
+        image = _without_alpha(image, path)
     picture = _to_cpu_tensor(image) if depth == 16 or big else _to_rgb(image, icc)
 
     with writing(path, overwrite=overwrite) as temporary:
         if isinstance(picture, Tensor):
-            write_with_vips(picture, temporary, kind, depth, icc, big)
+            write_with_vips(picture, temporary, kind, depth, icc, big, dpi)
         else:
             with _Complete(io.FileIO(temporary, "r+")) as file:
-                picture.save(file, kind, icc_profile=icc, **_options(kind, quality))
+                picture.save(file, kind, icc_profile=icc, **_options(kind, quality), **_resolution(kind, dpi))
     return path
 
 
@@ -144,7 +153,12 @@ class _Complete(io.BufferedRandom):
 
 
 def check_output(
-    path: str | os.PathLike[str], overwrite: bool = False, *, depth: int = 8, profile: Profile | None = None
+    path: str | os.PathLike[str],
+    overwrite: bool = False,
+    *,
+    depth: int = 8,
+    profile: Profile | None = None,
+    dpi: float | None = None,
 ) -> Path:
     """Check before the work that a picture can be saved at ``path``.
 
@@ -153,13 +167,14 @@ def check_output(
         overwrite: whether an existing file may be replaced.
         depth: bits per channel, as in ``save_image``.
         profile: the colour profile, as in ``save_image``.
+        dpi: the resolution, as in ``save_image``.
 
     Returns:
         ``path`` as a ``Path``.
 
     Raises:
-        ValueError: the suffix names no known format, the format does not have that depth, or the profile cannot be
-            used.
+        ValueError: the suffix names no known format, the format does not have that depth, the profile cannot be used,
+            or ``dpi`` is not a number from 1 to 65,535.
         TypeError: ``profile`` is neither bytes nor a path.
         IsADirectoryError: the path is a folder.
         FileNotFoundError: the folder of the file, or the file of the profile, does not exist.
@@ -185,6 +200,8 @@ def check_output(
     _check_depth(depth, path)
     if profile is not None:
         read_profile(profile)
+    if dpi is not None:
+        number("dpi", dpi, least=1, most=_MOST_DPI, hint=" pixels per inch")
     return path
 
 
@@ -206,29 +223,68 @@ def _options(kind: str, quality: int) -> dict[str, object]:
     return {} if kind == "PNG" else {"quality": quality, "subsampling": full_chroma}
 
 
+def _resolution(kind: str, dpi: float | None) -> dict[str, object]:
+    """The options of Pillow for a resolution; WebP and AVIF have no field for it but in their EXIF block."""
+    if dpi is None:
+        return {}
+    if kind in ("PNG", "JPEG", "TIFF"):
+        return {"dpi": (dpi, dpi)}
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = dpi
+    exif[ExifTags.Base.ResolutionUnit] = _PER_INCH
+    return {"exif": exif}
+
+
 def _checked(image: Tensor) -> Tensor:
     """Check a picture and return it as (3, H, W)."""
     pixels = check_floating(image, "the image").detach()
     if pixels.ndim == 4 and pixels.shape[0] == 1:
         pixels = pixels[0]
-    if pixels.ndim != 3 or pixels.shape[0] != 3 or not pixels.numel():
-        raise ValueError(f"an image to save has shape (1, 3, H, W) or (3, H, W), received {tuple(image.shape)}")
+    if pixels.ndim != 3 or pixels.shape[0] not in (3, 4) or not pixels.numel():
+        raise ValueError(
+            f"an image to save has shape (1, 3, H, W) or (3, H, W), received {tuple(image.shape)}; a fourth channel is "
+            "its opacity"
+        )
     if not all(pixels[:, top:end].isfinite().all() for top, end in spans(*pixels.shape[1:])):
         raise ValueError("the image holds NaN or infinite values; the computation that made it has diverged")
     return pixels
 
 
 def _to_cpu_tensor(image: Tensor | Image.Image) -> Tensor:
-    """Convert a picture to (3, H, W) on the CPU, for libvips."""
+    """Convert a picture to (3, H, W), or with an alpha (4, H, W), on the CPU, for libvips."""
     if isinstance(image, Tensor):
         pixels = _checked(image).cpu()
         return pixels.float() if pixels.dtype in HALF else pixels
     raster = from_pil(image)
-    return assemble(raster, raster.sides)[0]
+    return assemble(raster, raster.sides, straight)[0]
+
+
+def _channels(image: Tensor | Image.Image) -> int:
+    """The number of channels of a picture in a file: 4 with an alpha, else 3."""
+    has_alpha = image.shape[-3:-2] == (4,) if isinstance(image, Tensor) else image.has_transparency_data
+    return 4 if has_alpha else 3
+
+
+def _without_alpha(image: Tensor | Image.Image, path: Path) -> Tensor | Image.Image:
+    """Blend a picture with white, with a warning if any of it is transparent."""
+    if isinstance(image, Image.Image):
+        if not image.has_transparency_data:
+            return image
+        image = _to_cpu_tensor(image)
+    pixels = _checked(image)
+    if pixels.shape[0] == 3:
+        return image
+    if float(pixels[3].min()) < 1 - 0.5 / 255:
+        warnings.warn(
+            f"{path.name}: JPEG has no transparency, and what is transparent becomes white; .png, .webp, .avif and "
+            ".tif keep it",
+            stacklevel=3,
+        )
+    return on_white(pixels[None].float().clamp(0, 1))
 
 
 def _to_rgb(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert a picture to mode RGB, in a profile or in sRGB."""
+    """Convert a picture to mode RGB or RGBA, in a profile or in sRGB."""
     if isinstance(image, Tensor):
         picture = to_pil(image)
     elif _is_plain(image):
@@ -239,5 +295,5 @@ def _to_rgb(image: Tensor | Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    """Tell whether a PIL image can be saved unchanged: RGB pixels, without a profile or EXIF."""
-    return image.mode == "RGB" and not image.info and not image.getexif()
+    """Tell whether a PIL image can be saved unchanged: RGB or RGBA pixels, without a profile or EXIF."""
+    return image.mode in ("RGB", "RGBA") and not image.info and not image.getexif()

@@ -14,7 +14,7 @@ from torch import Tensor
 from neuralstyle._errors import brief, unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
-from neuralstyle.losses.tools.maps import check_maps
+from neuralstyle.losses.tools.maps import as_maps
 
 Reference = Literal["content", "style", "previous"]
 """What a loss compares with: the content, the styles, or the previous frame. A regulariser's reference is None."""
@@ -47,6 +47,7 @@ class Loss(ABC):
             weight 0 is not computed.
         joint: True if ``forward`` takes all layers at once, as dicts by layer name.
         reach: distance in positions, on the layer's own grid, of the farthest neighbour that ``error`` uses.
+        needs_positions: True if it compares positions of one picture, and a layer of one vector is refused.
 
     Raises:
         ValueError: no layers, a repeated layer, more or fewer weights than layers, a weight that is not finite, or an
@@ -72,6 +73,7 @@ class Loss(ABC):
     layer_weights: Sequence[float] | None = None
     joint: ClassVar[bool] = False
     reach: ClassVar[int] = 0
+    needs_positions: ClassVar[bool] = False
     __array_ufunc__ = None  # otherwise an array of NumPy, multiplied by a loss, becomes one of losses
 
     def __post_init__(self) -> None:
@@ -87,10 +89,11 @@ class Loss(ABC):
         """
 
     def __call__(self, x: Any, target: Any = None) -> Tensor:
-        """Return the loss between feature maps, from ``forward``: a scalar that can be differentiated.
+        """Return the loss between feature maps, averaged over a batch: a scalar that can be differentiated.
 
         Args:
-            x: features (B, C, h, w) of one layer; for a joint loss, a dict of features by layer name.
+            x: features (B, C, h, w) of one layer, whose weight does not count, or vectors (B, C), which are maps of one
+                position; for a joint loss, a dict of features by layer name.
             target: features of the target, in the same form; None for a regulariser.
 
         Raises:
@@ -103,9 +106,7 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
-        check_maps(x, type(self).__name__, joint=self.joint)
-        if target is not None:
-            check_maps(target, type(self).__name__, joint=self.joint)
+        x, target = (as_maps(each, type(self).__name__, joint=self.joint) for each in (x, target))
         return self.forward(x, target)
 
     def __repr__(self) -> str:
@@ -156,9 +157,9 @@ class PointwiseLoss(Loss):
         """The error at each position: (B, C, h, w) and a target -> (B, 1, h, w)."""
 
     def forward(self, x: Tensor, target: Any) -> Tensor:
-        """The loss of a whole map, with equal weights of all positions."""
+        """The loss of a whole map, with equal weights of all positions, averaged over the batch."""
         error = self.error(x, target)
-        return error.mean() if self.reduction == "mean" else error.sum()
+        return error.mean() if self.reduction == "mean" else error.sum() / len(error)
 
 
 class StatisticLoss(Loss):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -67,6 +68,7 @@ class ContextualLoss(Loss):
     layer_weights: Sequence[float] | None = None
     seed: int = 0
     reference: Reference = "style"
+    needs_positions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle._errors import brief, unknown
+from neuralstyle._errors import brief, is_word, unknown
 from neuralstyle.losses.base import Loss, Reference, weights_per_layer
 from neuralstyle.losses.relaxed_emd import RelaxedEMDLoss
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
+
+Reading = Literal["average", "point"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,13 @@ class HypercolumnLoss(Loss):
 
     $$ h_p = \left( w_1 (U_1 F^1)_p,\; w_2 (U_2 F^2)_p,\; \ldots \right), \qquad L = L_\text{loss}(h, h^S) $$
 
-    $U_l$ averages the features of a finer layer over each position of the common grid, so that every pixel counts, and
-    interpolates those of a coarser layer linearly. A match of hypercolumns is one of colour, texture and object at
-    once, where a match at each layer by itself may take them from different places. It sees whole maps: it is exact in
-    tiles, and takes no masks and regions, whichever the other loss takes.
+    $U_l$ interpolates the features of a coarser layer linearly. Those of a finer layer it averages over each position
+    of the common grid, so that every pixel counts, or reads at a point. An average leaves free what lies within a
+    position: an optimiser may paint grain there. Points on the grid "image", some thousands of them, do not.
+
+    A match of hypercolumns is one of colour, texture and object at once, where a match at each layer by itself may take
+    them from different places. It sees whole maps: it is exact in tiles, and takes no masks and regions, whichever the
+    other loss takes.
 
     Args:
         layers: the layers to join.
@@ -36,10 +42,13 @@ class HypercolumnLoss(Loss):
         layer_weights: the factors $w_l$ of the features; None: equal ones.
         samples: largest number of positions of each picture to use, drawn by the seed; None: all.
         seed: seed of the draw, which depends on the number of positions alone.
+        reading: what $U_l$ does with a finer layer: "average", or "point", the features at the position's centre. With
+            few samples points are quicker, too, as only theirs are joined.
 
     Raises:
         TypeError: ``loss`` is not a loss.
-        ValueError: a joint loss, a grid that is none of the layers, samples below 1, or a negative seed.
+        ValueError: a joint loss, a grid that is none of the layers, samples below 1, a negative seed, or another
+            reading.
 
     Example:
         ```python
@@ -53,8 +62,8 @@ class HypercolumnLoss(Loss):
 
     Papers: Hariharan, Arbelaez, Girshick and Malik, arXiv 1411.5752 (hypercolumns); Kolkin, Salavon and
     Shakhnarovich, STROTSS, arXiv 1904.12785, and Kolkin et al., NNST, arXiv 2203.13215 (in style transfer).
-    Departures from these: finer layers are averaged over the grid's positions, where STROTSS reads single points, drawn
-    anew at each step, and NNST interpolates.
+    Departures from these: finer layers are averaged over the grid's positions, where NNST interpolates, or read at
+    points that stay the same, where STROTSS draws others at each step.
 
     """
 
@@ -64,8 +73,10 @@ class HypercolumnLoss(Loss):
     layer_weights: Sequence[float] | None = None
     samples: int | None = None
     seed: int = 0
+    reading: Reading = "average"
     reference: Reference | None = field(default=None, init=False, repr=False)
     joint: ClassVar[bool] = True
+    needs_positions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
@@ -84,6 +95,8 @@ class HypercolumnLoss(Loss):
             raise unknown("grid of HypercolumnLoss", self.grid, self.layers)
         check_count(self, "samples", optional=True)
         check_seed(self)
+        if not is_word(self.reading, READINGS):
+            raise unknown("reading of HypercolumnLoss", self.reading, READINGS)
 
     def forward(self, x: Mapping[str, Tensor], target: Any) -> Tensor:
         """The other loss between the hypercolumns of both, from features by layer."""
@@ -91,12 +104,20 @@ class HypercolumnLoss(Loss):
 
     def _columns(self, features: Mapping[str, Tensor]) -> Tensor:
         """The hypercolumns of a picture: (B, C, h, w), or (B, C, 1, samples)."""
-        size = features[str(self.grid)].shape[2:]
-        weights = weights_per_layer(self)
-        columns = torch.cat([weight * _on_grid(features[layer], size) for layer, weight in weights.items()], 1)
-        if self.samples is None or columns[0, 0].numel() <= self.samples:
-            return columns
-        return sample(columns.flatten(2), self.samples, self.seed).unsqueeze(2)
+        grid, weights = features[str(self.grid)], weights_per_layer(self)
+        height, width = grid.shape[2:]
+        if self.reading == "point":
+            index = torch.arange(height * width, device=grid.device)[None, None]
+            chosen = sample(index, self.samples, self.seed)[0, 0]
+            rows, columns = ((chosen // width + 0.5) / height, (chosen % width + 0.5) / width)
+            read = [weight * _at_points(features[layer], rows, columns) for layer, weight in weights.items()]
+            whole = self.samples is None or chosen.numel() == height * width
+            columns_read = torch.cat(read, 1)
+            return columns_read.view(*columns_read.shape[:2], *((height, width) if whole else (1, -1)))
+        joined = torch.cat([weight * _on_grid(features[layer], grid.shape[2:]) for layer, weight in weights.items()], 1)
+        if self.samples is None or joined[0, 0].numel() <= self.samples:
+            return joined
+        return sample(joined.flatten(2), self.samples, self.seed).unsqueeze(2)
 
 
 def _on_grid(maps: Tensor, size: torch.Size) -> Tensor:
@@ -106,3 +127,22 @@ def _on_grid(maps: Tensor, size: torch.Size) -> Tensor:
     if maps.shape[2] >= size[0] and maps.shape[3] >= size[1]:
         return F.adaptive_avg_pool2d(maps, (size[0], size[1]))
     return F.interpolate(maps, (size[0], size[1]), mode="bilinear", align_corners=False)
+
+
+def _at_points(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Interpolate features at points given as shares of height and width: (B, C, h, w), (n,), (n,) -> (B, C, n)."""
+    flat, width = maps.flatten(2), maps.shape[3]
+
+    def between(shares: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        place = (shares.to(maps) * length - 0.5).clamp(0, length - 1)
+        before = place.floor()
+        return before.long(), (before.long() + 1).clamp(max=length - 1), place - before
+
+    (top, bottom, down), (left, right, across) = between(rows, maps.shape[2]), between(columns, width)
+
+    def on_row(row: Tensor) -> Tensor:
+        start, end = (flat.index_select(2, row * width + column) for column in (left, right))
+        return start + (end - start) * across
+
+    upper, lower = on_row(top), on_row(bottom)
+    return upper + (lower - upper) * down

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,7 @@ class LaplacianLoss(Loss):
     smooth: bool = False
     layer_weights: Sequence[float] | None = None
     reference: Reference = "content"
+    needs_positions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +54,7 @@ class LongRangeLoss(Loss):
     shifts: Sequence[int] = (4, 8, 16)
     layer_weights: Sequence[float] | None = None
     reference: Reference = "style"
+    needs_positions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

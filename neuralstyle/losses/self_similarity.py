@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -54,6 +55,7 @@ class SelfSimilarityLoss(Loss):
     layer_weights: Sequence[float] | None = None
     seed: int = 0
     reference: Reference = "content"
+    needs_positions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

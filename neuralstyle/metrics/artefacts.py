@@ -6,18 +6,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from neuralstyle.images import ROUNDING_VARIANCE, Picture, load_image
+from neuralstyle.images import ROUNDING_VARIANCE, Picture
 from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.metrics.measure import Measured, measure
 from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE, spectrum
-from neuralstyle.metrics.references import lightness, with_content, with_style
+from neuralstyle.metrics.references import given, lightness, with_content, with_style
 
 GRID_PERIODS = (2, 4, 8)  # pixels between the dots that pooling leaves
 PATCH_SIDE = 64  # pixels, a multiple of all periods
 FLATTEST_STYLE_SHARE = 0.05  # a picture is flat where its contrast is below that of this share of the style
 
 
-@plain_torch()
-def high_frequency_excess(picture: Picture, style: Picture, content: Picture | None = None) -> float:
+@measure
+def high_frequency_excess(picture: Picture, style: Picture, content: Picture | None = None) -> Measured:
     r"""Measure how much more fine grain the picture has than style and content, in decibels. Best near 0 or below.
 
     With P the power of lightness at frequencies of 1/4 cycle per pixel and above,
@@ -54,11 +55,11 @@ def high_frequency_excess(picture: Picture, style: Picture, content: Picture | N
     reference = _fine_power(lightness(target))
     if content is not None:
         reference = torch.maximum(reference, _fine_power(lightness(with_content(image, content)[1])))
-    return float(10 * (_fine_power(lightness(image)) / reference).log10())
+    return 10 * (_fine_power(lightness(image)) / reference).log10()
 
 
-@plain_torch()
-def grid_energy(picture: Picture) -> float:
+@measure
+def grid_energy(picture: Picture) -> Measured:
     r"""Measure the power of a grid of 2, 4 or 8 pixels above the spectrum around it, in decibels. Lower is better.
 
     With P(u, v) the power of lightness (Welch's mean over patches of 64 pixels) and $N(u, v)$ its geometric mean around
@@ -92,13 +93,13 @@ def grid_energy(picture: Picture) -> float:
     maximum pooling leaves (Henaff and Simoncelli, arXiv 1511.06394); the measure is this library's.
 
     """
-    light = lightness(load_image(picture))
+    light = lightness(given(picture))
     if min(light.shape) < PATCH_SIDE:
         raise ValueError(
             f"the picture is {light.shape[1]} x {light.shape[0]} pixels; a grid is measured in patches of {PATCH_SIDE}"
         )
     level = 10 * _patch_power(light).log10()
-    return max(_stand_out(level, period) for period in GRID_PERIODS)
+    return torch.stack([_stand_out(level, period) for period in GRID_PERIODS]).max()
 
 
 @plain_torch()
@@ -174,7 +175,7 @@ def _starts(length: int) -> list[int]:
     return sorted({*range(0, length - PATCH_SIDE + 1, PATCH_SIDE // 2), length - PATCH_SIDE})
 
 
-def _stand_out(level: Tensor, period: int) -> float:
+def _stand_out(level: Tensor, period: int) -> Tensor:
     """Return how far the frequencies of one grid are above those around them, on average, in decibels."""
     step = PATCH_SIDE // period
     multiples = range(0, PATCH_SIDE // 2 + 1, step)
@@ -185,7 +186,7 @@ def _stand_out(level: Tensor, period: int) -> float:
             if (row, column) != (0, 0) and finest:
                 around = [level[neighbour] for neighbour in _around(row, column)]
                 found.append(level[row, column] - torch.stack(around).mean())
-    return float(torch.stack(found).mean())
+    return torch.stack(found).mean()
 
 
 def _around(row: int, column: int) -> list[tuple[int, int]]:

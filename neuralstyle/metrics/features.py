@@ -15,7 +15,7 @@ from neuralstyle.images import Picture
 from neuralstyle.losses import GramStyleLoss, SlicedWassersteinLoss
 from neuralstyle.losses.tools.nearest import direction
 from neuralstyle.losses.tools.sampling import sample
-from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.metrics.measure import Measured, measure, root
 from neuralstyle.metrics.random_filters import RandomFilters, texture_layers
 from neuralstyle.metrics.references import with_content, with_style
 
@@ -26,7 +26,7 @@ MAX_POSITIONS = 1024  # of a feature map, whose pairwise distances are compared
 FEATURE_DIRECTIONS = 16  # for each layer, along which distributions are compared
 
 
-@plain_torch()
+@measure
 def style_distance(
     picture: Picture,
     style: Picture,
@@ -34,7 +34,7 @@ def style_distance(
     method: StyleMethod = "gram",
     encoder: Encoder | None = None,
     layers: Sequence[str] | None = None,
-) -> float:
+) -> Measured:
     r"""Measure how far the features of a picture are from those of the style, at any position. Lower is better.
 
     With $E_l$ the value of ``GramStyleLoss(normalization="relative")`` or of ``SlicedWassersteinLoss`` at layer l,
@@ -71,22 +71,22 @@ def style_distance(
     """
     if not is_word(method, STYLE_METHODS):
         raise unknown("method of style_distance", method, STYLE_METHODS)
-    network, names = _network(encoder, layers, None)
+    network, names = network_of(encoder, layers, None)
     image, target = with_style(picture, style)
     gram = method == "gram"
     loss = GramStyleLoss(names, normalization="relative") if gram else SlicedWassersteinLoss(names, FEATURE_DIRECTIONS)
-    values = [loss.forward(x, y) for x, y in _features(network, names, image, target)]
-    return float(torch.stack(values).clamp(min=0).sqrt().mean())
+    values = [loss.forward(x, y) for x, y in features_of(network, names, image, target)]
+    return root(torch.stack(values).clamp(min=0)).mean()
 
 
-@plain_torch()
+@measure
 def content_distance(
     picture: Picture,
     content: Picture,
     *,
     encoder: Encoder | None = None,
     layers: Sequence[str] | None = None,
-) -> float:
+) -> Measured:
     r"""Measure how far the features of a picture are from the content's, position by position. Lower is closer.
 
     $$ D = \frac{1}{L} \sum_l \frac{\lVert F^l - P^l \rVert}{\lVert P^l \rVert} $$
@@ -117,20 +117,20 @@ def content_distance(
     Paper: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 1, as a share.
 
     """
-    network, names = _network(encoder, layers, None)
+    network, names = network_of(encoder, layers, None)
     image, target = with_content(picture, content)
-    values = [(x - y).norm() / y.norm().clamp(min=1e-12) for x, y in _features(network, names, image, target)]
-    return float(torch.stack(values).mean())
+    values = [(x - y).norm() / y.norm().clamp(min=1e-12) for x, y in features_of(network, names, image, target)]
+    return torch.stack(values).mean()
 
 
-@plain_torch()
+@measure
 def structure(
     picture: Picture,
     content: Picture,
     *,
     encoder: Encoder | None = None,
     layers: Sequence[str] | None = None,
-) -> float:
+) -> Measured:
     r"""Measure how well the similarities within the content are kept within the picture. Higher is better.
 
     With $D_{pq}$ the cosine distance between the features at positions p and q,
@@ -163,9 +163,10 @@ def structure(
     distances; here their correlation.
 
     """
-    network, names = _network(encoder, layers, STRUCTURE_LAYERS)
+    network, names = network_of(encoder, layers, STRUCTURE_LAYERS)
     image, target = with_content(picture, content)
-    return sum(_correlation_of_distances(x, y) for x, y in _features(network, names, image, target)) / len(names)
+    found = [_correlation_of_distances(x, y) for x, y in features_of(network, names, image, target)]
+    return torch.stack(found).mean()
 
 
 @cache
@@ -173,7 +174,7 @@ def _random_filters() -> RandomFilters:
     return RandomFilters()
 
 
-def _network(
+def network_of(
     encoder: Encoder | None, layers: Sequence[str] | None, default: Sequence[str] | None
 ) -> tuple[Encoder, tuple[str, ...]]:
     """Return the encoder and the names of the layers to compare."""
@@ -193,14 +194,22 @@ def _some(names: tuple[str, ...], encoder: Encoder) -> tuple[str, ...]:
     return names
 
 
-@torch.no_grad()
-def _features(encoder: Encoder, layers: Sequence[str], *images: Tensor) -> list[tuple[Tensor, ...]]:
+def features_of(encoder: Encoder, layers: Sequence[str], *images: Tensor) -> list[tuple[Tensor, ...]]:
     """Return the features of all images, layer by layer."""
-    found = [encoder(on_encoder(encoder, image), layers) for image in images]
+    found = [encoder(_beside(encoder, image), layers) for image in images]
     return [tuple(features[name] for features in found) for name in layers]
 
 
-def _correlation_of_distances(x: Tensor, y: Tensor) -> float:
+def _beside(encoder: Encoder, image: Tensor) -> Tensor:
+    """Return a picture on the encoder's device and in its dtype, also for one of buffers alone as random filters."""
+    buffers = (
+        encoder.buffers() if isinstance(encoder, torch.nn.Module) and next(encoder.parameters(), None) is None else ()
+    )
+    like = next((buffer for buffer in buffers if buffer.is_floating_point()), None)
+    return on_encoder(encoder, image) if like is None else image.to(like)
+
+
+def _correlation_of_distances(x: Tensor, y: Tensor) -> Tensor:
     """Correlate the cosine distances within one feature map with those within another."""
     count = min(MAX_POSITIONS, x.shape[2] * x.shape[3])
     rows, columns = torch.triu_indices(count, count, offset=1)
@@ -210,4 +219,5 @@ def _correlation_of_distances(x: Tensor, y: Tensor) -> float:
         distances.append((1 - unit.T @ unit)[rows, columns].double())
     centred = [distance - distance.mean() for distance in distances]
     lengths = [distance.norm().clamp(min=1e-12) for distance in centred]
-    return float(centred[0] @ centred[1] / (lengths[0] * lengths[1]))
+    correlation: Tensor = centred[0] @ centred[1] / (lengths[0] * lengths[1])
+    return correlation

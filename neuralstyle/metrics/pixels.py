@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from neuralstyle.color import rgb_to_oklab
+from neuralstyle.color.oklab import oklab_with_gradient
 from neuralstyle.images import ROUNDING_VARIANCE, Picture
-from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.metrics.measure import Measured, measure, root
 from neuralstyle.metrics.references import lightness, with_style
 
 COLOR_DIRECTIONS = 32  # in OkLab, along which colours are compared
@@ -18,8 +18,8 @@ MIN_SPECTRUM_SIDE = 64  # pixels, so that a picture has a frequency in each band
 _LOWEST_OCTAVE = -6  # the lowest frequency is 2^-6 cycles per pixel
 
 
-@plain_torch()
-def color_distance(picture: Picture, style: Picture) -> float:
+@measure
+def color_distance(picture: Picture, style: Picture) -> Measured:
     r"""Measure the average distance that colours have to move to become those of the style. Lower is closer.
 
     The sliced Wasserstein-1 distance in OkLab: with $Q_\theta$ the quantiles of the colours along a direction,
@@ -50,12 +50,12 @@ def color_distance(picture: Picture, style: Picture) -> float:
 
     """
     image, target = with_style(picture, style)
-    quantiles, target_quantiles = (_quantiles(rgb_to_oklab(x)[0].flatten(1).double()) for x in (image, target))
-    return float(2 * (quantiles - target_quantiles).abs().mean())
+    quantiles, target_quantiles = (_quantiles(oklab_with_gradient(x)[0].flatten(1)) for x in (image, target))
+    return 2 * (quantiles - target_quantiles).abs().mean()
 
 
-@plain_torch()
-def spectrum_distance(picture: Picture, style: Picture) -> float:
+@measure
+def spectrum_distance(picture: Picture, style: Picture) -> Measured:
     r"""Measure how the power of details of each size differs from the style's, in decibels. Lower is closer.
 
     With $P_b$ the power of lightness in band b of frequencies, ten bands of half an octave from 1/64 to 1/2
@@ -88,7 +88,7 @@ def spectrum_distance(picture: Picture, style: Picture) -> float:
     """
     image, target = with_style(picture, style)
     level, target_level = (10 * bands(lightness(x)).log10() for x in (image, target))
-    return float((level - target_level).square().mean().sqrt())
+    return root((level - target_level).square().mean())
 
 
 def bands(light: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ class RandomFilters(nn.Module):
     def _filtered(self, image: Tensor, name: str) -> Tensor:
         if name == "image":
             return image
-        kernel = self.get_buffer(name)
+        kernel = self.get_buffer(name).to(image.device)
         cells = F.avg_pool2d(image - 0.5, self._layers[name].stride)
         rim = kernel.shape[3] // 2
         return F.conv2d(F.pad(cells, (rim, rim, rim, rim), mode="replicate"), kernel).relu_()

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from neuralstyle.color import rgb_to_oklab
+from neuralstyle.color.oklab import oklab_with_gradient
 from neuralstyle.images import MIN_SIDE, Picture, load_image, resize_image
 
 MAX_ASPECT_DIFFERENCE = 0.02  # between content and result, as a share
+
+
+def given(picture: Picture) -> Tensor:
+    """Load a picture; a tensor that requires gradients keeps them.
+
+    Raises:
+        ValueError: such a tensor has not three channels.
+
+    """
+    image = load_image(picture)
+    if not isinstance(picture, Tensor) or not picture.requires_grad or not torch.is_grad_enabled():
+        return image
+    if picture.shape[-3] != image.shape[1]:
+        raise ValueError(f"a picture with gradients has 3 channels, received {tuple(picture.shape)}")
+    return picture.reshape(image.shape).clamp(0, 1)
 
 
 def with_content(picture: Picture, content: Picture) -> tuple[Tensor, Tensor]:
@@ -17,7 +33,7 @@ def with_content(picture: Picture, content: Picture) -> tuple[Tensor, Tensor]:
         ValueError: result and content differ in aspect.
 
     """
-    image, other = load_image(picture), load_image(content)
+    image, other = given(picture), load_image(content)
     height, width = image.shape[2:]
     ratio = (width / height) / (other.shape[3] / other.shape[2])
     # Rounding to a size changes the shorter side by up to a pixel.
@@ -31,7 +47,7 @@ def with_content(picture: Picture, content: Picture) -> tuple[Tensor, Tensor]:
 
 def with_style(picture: Picture, style: Picture) -> tuple[Tensor, Tensor]:
     """Return a result, and the style at the same longest side; a smaller style is not enlarged."""
-    image, other = load_image(picture), load_image(style)
+    image, other = given(picture), load_image(style)
     longest, shortest = max(other.shape[2:]), min(other.shape[2:])
     # No side may become shorter than MIN_SIDE.
     wanted = max(max(image.shape[2:]), -(-MIN_SIDE * longest // shortest))
@@ -40,4 +56,4 @@ def with_style(picture: Picture, style: Picture) -> tuple[Tensor, Tensor]:
 
 def lightness(image: Tensor) -> Tensor:
     """Return the lightness in OkLab, in float64 if the device has it: (1, 3, H, W) -> (H, W)."""
-    return rgb_to_oklab(image.double() if image.device.type in ("cpu", "cuda") else image)[0, 0]
+    return oklab_with_gradient(image)[0, 0]

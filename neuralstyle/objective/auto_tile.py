@@ -11,15 +11,18 @@ from neuralstyle import distributed
 from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.readers import Reader, cut
+from neuralstyle.objective.readers import Reader
 from neuralstyle.objective.readings import read
 from neuralstyle.objective.tiling import Tile, largest_tile, tiles
+from neuralstyle.objective.wrapping import cut_wrapped
 
 SAMPLE_SIDE = 256
 """Approximate longest side in pixels of the view on which memory is measured."""
 
 
-def largest_fitting_tile(source: FeatureSource, image: Tensor, readers: Sequence[Reader], reach: int) -> int | None:
+def largest_fitting_tile(
+    source: FeatureSource, image: Tensor, readers: Sequence[Reader], reach: int, *, wraps: bool = False
+) -> int | None:
     """Return the largest tile that fits half of the free memory, or None if the whole picture fits.
 
     One small tile of the picture is evaluated forward and backward, and its peak memory divided by the number of pixels
@@ -30,13 +33,14 @@ def largest_fitting_tile(source: FeatureSource, image: Tensor, readers: Sequence
         image: (B, 3, H, W), on the device of the evaluation.
         readers: readers of the features.
         reach: how many pixels beyond its cell the farthest-seeing layer sees.
+        wraps: whether the picture repeats.
 
     Raises:
         MemoryError: not even a tile of one stride fits.
 
     """
     height, width = image.shape[2:]
-    per_pixel = _bytes_per_pixel(source, image, _sample(height, width, source.step, reach), readers)
+    per_pixel = _bytes_per_pixel(source, image, _sample(height, width, source.step, reach, wraps), readers)
     free = FREE_MEMORY_SHARE * free_memory(image.device)
     if image.device.type == "cpu":
         free /= distributed.neighbours()
@@ -44,7 +48,7 @@ def largest_fitting_tile(source: FeatureSource, image: Tensor, readers: Sequence
     whole = image.nbytes + 3 * _map_bytes(source, image, readers)
     pixels = distributed.least(max(free - whole, 0) / per_pixel, image.device)
     try:
-        return largest_tile(height, width, source.step, reach, pixels)
+        return largest_tile(height, width, source.step, reach, pixels, wraps=wraps)
     except ValueError as error:
         raise MemoryError(
             f"no tile fits the memory of {image.device}: {error} that {free / 2**20:.0f} MiB hold (half of what is "
@@ -53,10 +57,10 @@ def largest_fitting_tile(source: FeatureSource, image: Tensor, readers: Sequence
         ) from error
 
 
-def _sample(height: int, width: int, stride: int, reach: int) -> Tile:
+def _sample(height: int, width: int, stride: int, reach: int, wraps: bool) -> Tile:
     """A small tile that is typical of larger ones: the one with the largest view."""
     side = max(SAMPLE_SIDE - 2 * reach, stride)
-    return max(tiles(height, width, side, stride, reach), key=_pixels)
+    return max(tiles(height, width, side, stride, reach, wraps=wraps), key=_pixels)
 
 
 def _pixels(tile: Tile) -> int:
@@ -66,7 +70,7 @@ def _pixels(tile: Tile) -> int:
 
 def _bytes_per_pixel(source: FeatureSource, image: Tensor, tile: Tile, readers: Sequence[Reader]) -> float:
     def work() -> None:
-        view = cut(image, tile.view()).detach().clone().requires_grad_()
+        view = cut_wrapped(image, tile.view()).detach().clone().requires_grad_()
         with torch.enable_grad():
             readings = read(source, view, tile, readers)
         torch.autograd.grad(readings, view, [torch.ones_like(reading) for reading in readings])

@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from neuralstyle.encoders.base import WHOLE_PICTURE
+
 
 def continued(image: Tensor, step: int) -> Tensor:
     """Return (B, C, H, W) continued by its mirror image, below and at the right, to multiples of ``step``."""
@@ -38,18 +40,18 @@ def cells(side: int, stride: int, whole: int | None = None) -> int:
         whole: a multiple of the stride; all cells are counted that make up the cells of this stride.
 
     """
-    whole = stride if whole is None else whole
+    whole = max(stride, whole or 0)  # a vector has a stride beyond any cells
     return -(-side // whole) * (whole // stride)
 
 
 def coverage(size: tuple[int, int], stride: int, like: Tensor) -> Tensor | None:
-    """Return the share of each cell that a picture of this (height, width) covers; None: all are whole.
+    """Return the share of each cell that a picture of this (height, width) covers; None: all are whole, or a vector.
 
     Returns:
         (1, 1, h, w) in ``like``'s dtype and on its device.
 
     """
-    if not any(side % stride for side in size):
+    if stride >= WHOLE_PICTURE or not any(side % stride for side in size):
         return None
     rows, columns = (_shares(side, stride, like) for side in size)
     return (rows[:, None] * columns)[None, None]

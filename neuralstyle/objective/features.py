@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -11,9 +10,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, encoder_name
+from neuralstyle.encoders.base import Encoder, Layer, check_is_encoder, common_stride, encoder_name, least_side
 from neuralstyle.encoders.precision import InPrecision
-from neuralstyle.encoders.walking import visit_all, walk_features
+from neuralstyle.encoders.walking import pads_circularly, visit_all, walk_features
 from neuralstyle.objective.borders import continued
 
 IMAGE = Layer("image", "image", channels=3, stride=1, reach=0)
@@ -60,7 +59,7 @@ class FeatureSource:
         self.layers = layers_of(encoder)
         self.encoder = encoder
         self.in_use = tuple(dict.fromkeys(in_use))
-        self.step = math.lcm(*(self.layers[name].stride for name in self.in_use))
+        self.step = common_stride(self.layers[name] for name in self.in_use)
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return features of the continued picture by layer name."""
@@ -73,10 +72,13 @@ class FeatureSource:
         self.walk(image, layers, keep)
         return features
 
-    def walk(self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor]) -> None:
+    def walk(
+        self, image: Tensor, layers: Iterable[str], visit: Callable[[str, Tensor], Tensor], circular: bool = False
+    ) -> None:
         """Call ``visit`` with each layer's name and features; the network continues with the features it returns.
 
-        The features are those of the continued picture.
+        The features are those of the continued picture; with ``circular``, see ``takes_circular``, those
+        of a picture that repeats.
 
         Raises:
             ValueError: the picture is too small, or features are missing, are not what the layer says, or have no
@@ -86,13 +88,17 @@ class FeatureSource:
         wanted = tuple(layers)
         height, width = image.shape[2:]
         for layer in (self.layers[name] for name in wanted):
-            if min(height, width) < layer.stride:
+            if min(height, width) < least_side([layer]):
                 raise ValueError(
                     f"a picture of {width} x {height} pixels is too small for layer {layer.name!r}, which needs "
                     f"{layer.stride} on each side; use a larger picture or a shallower layer"
                 )
         image = continued(image, self.step)
-        self._walk(image, wanted, visit, partial(walk_features, self.encoder, image))
+        self._walk(image, wanted, visit, partial(walk_features, self.encoder, image, circular=circular))
+
+    def takes_circular(self, height: int, width: int) -> bool:
+        """Tell whether the encoder itself can take a picture of this size as one that repeats."""
+        return pads_circularly(self.encoder) and height % self.step == width % self.step == 0
 
     def check(self, features: Any, layers: Iterable[str], image: Tensor) -> None:
         """Check what a call of the encoder has returned for a picture.
@@ -113,6 +119,8 @@ class FeatureSource:
         def visit_checked(name: str, maps: Tensor) -> Tensor:
             self._check(name, maps, image)
             missing.discard(name)
+            if maps.ndim == 2:  # a vector is a map of one position
+                return visit(name, maps[:, :, None, None]).flatten(1)
             return visit(name, maps)
 
         if IMAGE.name in wanted and IMAGE.name not in self.encoder.layers:
@@ -147,12 +155,14 @@ class FeatureSource:
     def _check(self, name: str, maps: Any, image: Tensor) -> None:
         layer = self.layers[name]
         height, width = image.shape[2:]
-        expected = (image.shape[0], layer.channels, height // layer.stride, width // layer.stride)
+        form = "(B, C)" if layer.is_vector else "(B, C, h, w)"
+        sides = () if layer.is_vector else (height // layer.stride, width // layer.stride)
+        expected = (image.shape[0], layer.channels, *sides)
         received = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
         if received != expected:
             raise ValueError(
                 f"layer {name!r} of {encoder_name(self.encoder)} has features of the shape {received}, and its "
-                f"Layer says (B, C, h, w) = {expected} for a picture of {width} x {height} pixels (stride "
+                f"Layer says {form} = {expected} for a picture of {width} x {height} pixels (stride "
                 f"{layer.stride}); correct the Layer, or cut or pad the features"
             )
         if maps.layout != torch.strided or maps.device != image.device or not maps.is_floating_point():

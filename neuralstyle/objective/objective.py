@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,34 +16,21 @@ from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
 from neuralstyle.machine.surroundings import plain_tensor, plain_torch
-from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.contract import check_picture
+from neuralstyle.objective.differentiable import differentiable, read_differentiably
+from neuralstyle.objective.evaluation import Evaluation, Terms, evaluation_of
 from neuralstyle.objective.features import FeatureSource
-from neuralstyle.objective.parts import Part, layers_in_use, positions, reach_of, resolve, size_of
+from neuralstyle.objective.parts import Part, layers_in_use, resolve, size_of
 from neuralstyle.objective.planning import TilePlanner
+from neuralstyle.objective.position_weights import PositionWeights
 from neuralstyle.objective.readers import MapStorage, Reader
 from neuralstyle.objective.readings import TileGraph, add_gradient, is_shared, read_all
-from neuralstyle.objective.regions import position_weights
-from neuralstyle.objective.targets import Targets, references_of, size_of_result
+from neuralstyle.objective.recorded import Recorder, can_be_recorded
+from neuralstyle.objective.regions import check_opacity
+from neuralstyle.objective.targets import Targets, batch_of_result, references_of, size_of_result
 from neuralstyle.objective.targets import check_losses as check_losses
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.styles import Style
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """A value of the objective.
-
-    Attributes:
-        loss: the weighted sum of all losses.
-        terms: the weighted value of each term by name; they add up to ``loss``.
-        gradient: the gradient, in the shape of the image, or None.
-
-    """
-
-    loss: float
-    terms: dict[str, float]
-    gradient: Tensor | None
 
 
 class Objective:
@@ -68,6 +54,12 @@ class Objective:
     gradient through each tile. A tile includes a halo as wide as the network's reach, so the tile, not the picture,
     sets the memory for features.
 
+    The value of a batch is the mean over its pictures, for every loss: each is compared by itself, with its own content
+    where that is a batch too, and its gradient is 1 / B of its gradient alone.
+
+    ``evaluate`` gives numbers and a gradient, for optimisers. ``objective(image)`` and ``terms`` give tensors, for a
+    loop of your own.
+
     Losses and encoders are checked against their contracts: shapes at each evaluation, and linearity of a statistic in
     the weight once for each loss and layer.
 
@@ -75,9 +67,16 @@ class Objective:
         encoder: a ``FeatureExtractor``, or any object with ``layers`` and a call. ``InPrecision`` compiles it or
             changes its precision. It need not have the layer "image", which is the picture itself.
         losses: a loss or a sum of losses.
-        content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content".
+        content: (1, 3, H, W) in [0, 1]; needed by losses that compare with "content". A batch (B, 3, H, W) has one for
+            each picture of a batch of results.
         styles: pictures or ``Style``; needed by losses that compare with "style".
-        previous: (1, 3, H, W) in [0, 1]; needed by losses that compare with "previous".
+        previous: (1, 3, H, W) or a batch, as the content; needed by losses that compare with "previous". A ``Style``
+            has a region beside the picture, where it counts: the consistency mask of a frame. Of several, each counts
+            in its region.
+        opacity: (1, 1, H, W) in [0, 1], stretched to the picture: how much each pixel of the result counts in
+            statistics and pointwise losses; None: all alike. Losses that see whole maps see what is transparent too.
+        seamless: whether the picture and the content repeat: their borders see the other end, at every layer. Losses
+            that see whole maps compare nothing across a border.
         tile: longest side in pixels of the tiles in which pictures are seen, those of the targets too; None: whole;
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
@@ -88,8 +87,8 @@ class Objective:
     Raises:
         TypeError: an encoder of another type, such as a bare ``nn.Module``.
         ValueError: an unknown layer, a missing reference, no losses, a mask or region with a loss that sees whole maps,
-            tiles or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an encoder that breaks
-            its contract, or a precision that the network or its device does not have.
+            tiles, ``seamless`` or ``edges="strict"`` with a layer that depends on the whole picture, a loss or an
+            encoder that breaks its contract, or a precision that the network or its device does not have.
         MemoryError: ``tile="auto"``, and no tile fits.
 
     Example:
@@ -103,6 +102,10 @@ class Objective:
         evaluation = objective.evaluate(content)
         assert evaluation.terms["ContentLoss"] == 0
         assert evaluation.gradient.shape == content.shape
+
+        image = style.clone().requires_grad_()
+        objective(image).backward()
+        assert torch.equal(image.grad, objective.evaluate(style).gradient)
         ```
 
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576, equation 7, with the difference that cells at the border are
@@ -120,7 +123,9 @@ class Objective:
         *,
         content: Picture | None = None,
         styles: Picture | Style | Sequence[Picture | Style] = (),
-        previous: Picture | None = None,
+        previous: Picture | Style | Sequence[Picture | Style] | None = None,
+        opacity: Tensor | None = None,
+        seamless: bool = False,
         tile: TileSize = None,
         map_dtype: torch.dtype | None = None,
         map_device: str | torch.device | None = None,
@@ -130,14 +135,84 @@ class Objective:
         self._storage = MapStorage(map_dtype, None if map_device is None else find_device(map_device))
         references = references_of(content, styles, previous)
         check_losses(self.losses, encoder, [name for name, pictures in references.items() if pictures])
-        terms = resolve(self.losses)
-        self._source = FeatureSource(encoder, layers_in_use(terms))
-        self._planner = TilePlanner(self._source, terms)
+        self._terms = resolve(self.losses)
+        self._source = FeatureSource(encoder, layers_in_use(self._terms))
+        self._planner = TilePlanner(self._source, self._terms, wraps=seamless)
         self._planner.check(tile)
+        check_opacity(opacity)
         self._tile = tile
-        self._parts = Targets(self._source, self._planner, self._storage, tile).parts(terms, references)
-        self._position_weights = PositionWeights(self._source, self._parts)
-        self._size = size_of_result(references)
+        self._opacity, self._seamless = opacity, seamless
+        self._aim(references, None)
+
+    def _aim(self, references: Mapping[str, Sequence[Style]], known: Sequence[Part] | None) -> None:
+        """Compute the targets, but for those of known parts that stay."""
+        of_styles = TilePlanner(self._source, self._terms) if self._seamless else self._planner
+        targets = Targets(
+            self._source, of_styles, self._planner, self._storage, self._tile, self._opacity, self._seamless
+        )
+        self._parts = targets.parts(self._terms, references, known)
+        self._position_weights = PositionWeights(self._source, self._parts, self._opacity)
+        self._size, self._batch = size_of_result(references), batch_of_result(references)
+        self._recorder = Recorder() if can_be_recorded(self.encoder, self.losses) else None
+
+    @plain_torch()
+    def with_pictures(
+        self, *, content: Picture | None = None, previous: Picture | Style | Sequence[Picture | Style] | None = None
+    ) -> Objective:
+        """Return the objective of another frame: with this content and these previous pictures, and the same styles.
+
+        The targets of the styles are kept, so this takes less time than a new objective. In a loop that trains a
+        network, the content is the next batch.
+
+        Raises:
+            ValueError: a reference is missing that a loss compares with, or the pictures differ in size.
+
+        Example:
+            ```python
+            import torch
+            from neuralstyle import ContentLoss, FeatureExtractor, Objective
+
+            first, second = torch.rand(2, 1, 3, 32, 32)
+            objective = Objective(FeatureExtractor(), ContentLoss("relu2_1"), content=first)
+            assert objective.with_pictures(content=second).evaluate(second).loss == 0
+            ```
+
+        """
+        references = references_of(content, (), previous)
+        styles = any(part.loss.reference == "style" for part in self._parts)
+        given = [*(name for name, pictures in references.items() if pictures), *(["style"] if styles else [])]
+        check_losses(self.losses, self.encoder, given)
+        other = copy.copy(self)
+        other._aim(references, self._parts)
+        return other
+
+    def __call__(self, image: Tensor, tile: TileSize = None) -> Tensor:
+        """Return the value at a picture as a scalar that torch differentiates, for a loop of your own.
+
+        ``objective(image).backward()`` adds the gradient of ``evaluate`` to ``image.grad``, or passes it on to whatever
+        has made the picture: a network, a renderer, a latent code. A second derivative exists where those of the losses
+        do; ``create_graph=True`` asks for it.
+
+        In tiles, each tile is read again for the gradient, so only the features of one are in memory at a time; maps
+        that losses see whole keep their dtype, whatever ``map_dtype`` says. In several processes each computes the
+        whole. Values that are not finite are returned as they are.
+
+        Args:
+            image: as for ``evaluate``; colours outside [0, 1] have no meaning, and are not refused.
+            tile: as for ``evaluate``.
+
+        Raises:
+            TypeError: as ``evaluate``.
+            ValueError: as ``evaluate``.
+            MemoryError: as ``evaluate``.
+
+        """
+        return torch.stack(self._values(image, tile)).sum()
+
+    def terms(self, image: Tensor, tile: TileSize = None) -> dict[str, Tensor]:
+        """Return the weighted value of each term by name, each a scalar that torch differentiates; see ``__call__``."""
+        names = dict.fromkeys(part.name for part in self._parts)
+        return dict(zip(names, self._values(image, tile), strict=True))
 
     @plain_torch()
     def evaluate(
@@ -171,6 +246,32 @@ class Objective:
             MemoryError: ``tile="auto"``, and no tile fits.
 
         """
+        image = self._checked(image)
+        with self._source.arithmetic(image.device):
+            readers, counts, plan = self._laid_out(image, tile)
+            gradient: Tensor | None = None
+            if len(plan) == 1:
+                compute = partial(self._whole, plan=plan, readers=readers, counts=counts)
+                if not with_gradient:
+                    values = compute(image, with_gradient=False)[0]
+                elif self._recorder is not None and distributed.world() == 1:
+                    values, gradient = self._recorder(compute, image)
+                else:
+                    values, gradient = compute(image)
+                _Count(on_tile, 1)()
+            else:
+                total = len(distributed.share(plan)) * (2 if with_gradient else 1)
+                values, gradient = self._tiled(image, plan, readers, counts, with_gradient, _Count(on_tile, total))
+        return evaluation_of(dict.fromkeys(part.name for part in self._parts), values, gradient)
+
+    def _checked(self, image: Tensor) -> Tensor:
+        """A picture that can be compared with the targets.
+
+        Raises:
+            TypeError: as ``evaluate``.
+            ValueError: as ``evaluate``.
+
+        """
         check_picture(image)
         image = plain_tensor(image)
         like = on_encoder(self.encoder, image[:0])
@@ -179,20 +280,35 @@ class Objective:
                 f"the image is {image.dtype} on {str(image.device)!r}, and {encoder_name(self.encoder)} {like.dtype} "
                 f"on {str(like.device)!r}; convert it with .to({like.dtype}) or .to({str(like.device)!r})"
             )
-        size = size_of(image)
-        tile = self._tile if tile is None else tile
+        size, batch = size_of(image), len(image)
         if self._size is not None and size != self._size:
             raise ValueError(f"the image is {size}, the content {self._size} (height, width); give them one size")
-        with self._source.arithmetic(image.device):
-            weights, counts = self._position_weights(image)
-            readers = [part.readers(weight) for part, weight in zip(self._parts, weights, strict=True)]
-            plan = self._planner.plan(image, tile, [reader for group in readers for reader in group])
-            if len(plan) == 1:
-                values, gradient = self._whole(image, plan, readers, counts, with_gradient, _Count(on_tile, 1))
-            else:
-                total = len(distributed.share(plan)) * (2 if with_gradient else 1)
-                values, gradient = self._tiled(image, plan, readers, counts, with_gradient, _Count(on_tile, total))
-        return _evaluation(dict.fromkeys(part.name for part in self._parts), values, gradient)
+        if self._batch not in (1, batch):
+            raise ValueError(
+                f"the image is a batch of {batch}, the content one of {self._batch}; give as many, or one content for "
+                "all of them"
+            )
+        return image
+
+    def _laid_out(self, image: Tensor, tile: TileSize) -> tuple[list[list[Reader]], list[float], list[Tile]]:
+        """Each part's readers, the sum of its weights of positions, and the tiles of a picture."""
+        weights, counts = self._position_weights(image)
+        readers = [part.readers(weight) for part, weight in zip(self._parts, weights, strict=True)]
+        return readers, counts, self._planner.plan(image, self._tile if tile is None else tile, _flat(readers))
+
+    def _values(self, image: Tensor, tile: TileSize) -> list[Tensor]:
+        """The values of all terms, each with a gradient where torch wants one."""
+
+        def compute(picture: Tensor) -> Sequence[Tensor]:
+            with self._source.arithmetic(picture.device):
+                readers, counts, plan = self._laid_out(picture, tile)
+                found = iter(read_differentiably(self._source, picture, plan, _flat(readers)))
+                terms = Terms()
+                for part, group, count in zip(self._parts, readers, counts, strict=True):
+                    terms.add(part.name, part.value([next(found) for _ in group], count, picture.shape[0]))
+                return terms.stack().unbind()
+
+        return differentiable(self._checked(image), compute)
 
     def _whole(
         self,
@@ -200,22 +316,19 @@ class Objective:
         plan: Sequence[Tile],
         readers: Sequence[Sequence[Reader]],
         counts: Sequence[float],
-        with_gradient: bool,
-        on_tile_done: Callable[[], None],
-    ) -> tuple[Tensor, Tensor | None]:
+        with_gradient: bool = True,
+    ) -> tuple[Tensor, Tensor]:
         """The terms and the gradient of a whole picture: one forward and one backward pass."""
         leaf = image.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
-            found = iter(read_all(self._source, leaf, plan, _flat(readers), on_tile_done=on_tile_done))
-            terms = _Terms()
+            found = iter(read_all(self._source, leaf, plan, _flat(readers)))
+            terms = Terms()
             for part, group, count in zip(self._parts, readers, counts, strict=True):
                 terms.add(part.name, part.value([next(found) for _ in group], count, image.shape[0]))
             loss = terms.stack().sum()
         values = terms.agreed()
-        if not with_gradient:
-            return values, None
         if not loss.requires_grad:  # losses that ignore the picture
-            return values, torch.zeros_like(image)
+            return values, torch.zeros_like(image) if with_gradient else image.new_empty(0)
         (gradient,) = torch.autograd.grad(loss, leaf, materialize_grads=True)
         distributed.send([gradient])
         return values, gradient
@@ -238,7 +351,7 @@ class Objective:
         keep_last_graph = graphs.append if with_gradient else None
         with torch.no_grad():
             found = iter(read_all(self._source, image, plan, flat, self._storage, on_tile_done, keep_last_graph))
-        terms = _Terms()
+        terms = Terms()
         cotangents: list[Tensor] = []
         # One part at a time, so that the whole maps of only one loss are converted back from storage.
         for part, group, count in zip(self._parts, readers, counts, strict=True):
@@ -264,60 +377,6 @@ class Objective:
         return [reader.store_cotangent(each, self._storage) for reader, each in zip(readers, found, strict=True)]
 
 
-class PositionWeights:
-    """Each part's region at its layer, as weights of positions (None: all are 1) and their sum.
-
-    The weights for the last size are cached, since successive pictures have the same size.
-    """
-
-    def __init__(self, source: FeatureSource, parts: Sequence[Part]) -> None:
-        def compute(
-            size: tuple[int, int], dtype: torch.dtype, device: torch.device
-        ) -> tuple[list[Tensor | None], list[float]]:
-            like = torch.empty(0, dtype=dtype, device=device)
-            pixels = {part.region: part.region.pixels(size, like) for part in parts if part.region}
-            whole: dict[int, Tensor | None] = {}  # by stride: the weights everywhere, which many parts share
-            weights: list[Tensor | None] = []
-            counts: list[float] = []
-            for part in parts:
-                layer, region = source.layers[part.layers[0]], part.region
-                if region is None:
-                    if layer.stride not in whole:
-                        whole[layer.stride] = coverage(size, layer.stride, like)
-                    weight = whole[layer.stride]
-                else:
-                    reach = reach_of(part.loss, layer)
-                    weight = position_weights(pixels[region], layer.stride, reach, region.edges, step=source.step)
-                weights.append(weight)
-                counts.append(positions(weight, size, layer.stride))
-            return weights, counts
-
-        self._compute = lru_cache(1)(compute)
-
-    def __call__(self, image: Tensor) -> tuple[list[Tensor | None], list[float]]:
-        """Weights and sums, part by part, for pictures of this size, dtype and device."""
-        return self._compute(size_of(image), image.dtype, image.device)
-
-
-class _Terms:
-    """The values of terms, added up by name."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, Tensor] = {}
-
-    def add(self, name: str, value: Tensor) -> None:
-        self._values[name] = self._values[name] + value if name in self._values else value
-
-    def stack(self) -> Tensor:
-        return torch.stack(list(self._values.values()))
-
-    def agreed(self) -> Tensor:
-        """The values, detached, and the same in all processes."""
-        values = torch.stack([value.detach() for value in self._values.values()])
-        distributed.send([values])
-        return values
-
-
 class _Count:
     """Counts tiles, and calls ``on_tile`` with (tiles done, tiles in all)."""
 
@@ -332,32 +391,3 @@ class _Count:
 
 def _flat(groups: Sequence[Sequence[Reader]]) -> list[Reader]:
     return [reader for group in groups for reader in group]
-
-
-def _evaluation(names: Iterable[str], values: Tensor, gradient: Tensor | None) -> Evaluation:
-    """Check that values and gradient are finite, and return them as an evaluation."""
-    if gradient is None:
-        terms = _finite(names, values.tolist())
-        return Evaluation(sum(terms.values()), terms, None)
-    # The maximum norm, as isfinite() would take more memory than the gradient. It is read together with the values,
-    # since each read waits for the accelerator.
-    largest = torch.linalg.vector_norm(gradient, math.inf)
-    *found, steepest = torch.cat([values, largest[None]]).tolist()
-    terms = _finite(names, found)
-    if not math.isfinite(steepest):
-        raise FloatingPointError(
-            f"the gradient of {' + '.join(terms)} is not finite at a finite loss; check that the derivatives of "
-            "the losses exist where features are zero or equal their target"
-        )
-    return Evaluation(sum(terms.values()), terms, gradient)
-
-
-def _finite(names: Iterable[str], found: Sequence[float]) -> dict[str, float]:
-    """Check that the values of terms are finite, and return them by name."""
-    values = dict(zip(names, found, strict=True))
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"the loss term {name} is {value}; lower its weight or the learning rate, or check its formula"
-            )
-    return values

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,9 +11,10 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import is_ours
-from neuralstyle.encoders.base import Layer
+from neuralstyle.encoders.base import Layer, common_stride
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import weights_in_use
+from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_linear, check_scalar
 from neuralstyle.objective.readers import ErrorReader, MapReader, Reader, StatisticReader
 from neuralstyle.objective.regions import Region
@@ -96,7 +96,10 @@ class Part(ABC):
 
     @abstractmethod
     def value(self, readings: Sequence[Tensor], count: float, batch: int) -> Tensor:
-        """The weighted loss, from the readings of a whole picture; ``count`` is the sum of position weights."""
+        """The weighted loss, from the readings of a whole picture; ``count`` is the sum of position weights.
+
+        For a batch it is the mean over its pictures, each compared by itself.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +139,11 @@ class StatisticPart(Part):
         if count == 0 or not self.targets:
             return _nothing(readings)
         mean = readings[0] / count
-        distances = [(share, self.loss.distance(mean, target)) for share, target in self.targets]
-        return self.weight * _sum(share * check_scalar(self.loss, "distance", d) for share, d in distances)
+
+        def compare(actual: Tensor, target: Any) -> Tensor:
+            return check_scalar(self.loss, "distance", self.loss.distance(actual, target))
+
+        return self.weight * _sum(share * _mean_over(batch, compare, mean, target) for share, target in self.targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +179,7 @@ class PointwisePart(Part):
         """The sum of the errors, or their mean."""
         if count == 0 or not self.targets:
             return _nothing(readings)
-        divisor = count * batch if self.loss.reduction == "mean" else 1
+        divisor = count * batch if self.loss.reduction == "mean" else batch
         return self.weight * _sum(
             share * error / divisor for (share, _), error in zip(self.targets, readings, strict=True)
         )
@@ -212,8 +218,11 @@ class WholeMapPart(Part):
         if count == 0 or not self.targets:
             return _nothing(readings)
         x = self.target(readings, count)
-        values = [(share, self.loss.forward(x, _like_map(target, readings[0]))) for share, target in self.targets]
-        return self.weight * _sum(share * check_scalar(self.loss, "forward", value) for share, value in values)
+
+        def compare(maps: Any, target: Any) -> Tensor:
+            return check_scalar(self.loss, "forward", self.loss.forward(maps, _like_map(target, readings[0])))
+
+        return self.weight * _sum(share * _mean_over(batch, compare, x, target) for share, target in self.targets)
 
 
 def layers_in_use(terms: Sequence[ResolvedTerm]) -> tuple[str, ...]:
@@ -232,7 +241,7 @@ def parts_of(term: ResolvedTerm, layers: Mapping[str, Layer], region: Region | N
     """Return a term's parts in a region, or everywhere, without targets; ``layers`` are those of the encoder."""
     kind = part_for(term.loss)
     groups = term.groups(kind.area(term.loss, region))
-    wholes = [math.lcm(*(layers[name].stride for name in names)) for names, _ in groups]
+    wholes = [common_stride(layers[name] for name in names) for names, _ in groups]
     return [
         kind(term.name, term.loss, weight, names, whole, region)
         for (names, weight), whole in zip(groups, wholes, strict=True)
@@ -260,7 +269,8 @@ def read_maps(
     readers: Sequence[Reader], features: Mapping[str, Tensor], layers: Mapping[str, Layer], size: tuple[int, int]
 ) -> list[Tensor]:
     """Return readings of the features of a whole picture of this (height, width)."""
-    whole = Tile(*(Span(0, side, 0, side) for side in size))
+    height, width = size
+    whole = Tile(Span(0, height, 0, height), Span(0, width, 0, width))
     return [reader.read(features[reader.layer], whole, layers[reader.layer].stride) for reader in readers]
 
 
@@ -276,7 +286,7 @@ def size_of(image: Tensor) -> tuple[int, int]:
 
 def positions(weight: Tensor | None, size: tuple[int, int], stride: int) -> float:
     """Return the sum of the weights of a layer's positions: their number if ``weight`` is None."""
-    return float(weight.sum()) if weight is not None else (size[0] // stride) * (size[1] // stride)
+    return float(weight.sum()) if weight is not None else cells(size[0], stride) * cells(size[1], stride)
 
 
 def _nothing(readings: Sequence[Tensor]) -> Tensor:
@@ -286,6 +296,20 @@ def _nothing(readings: Sequence[Tensor]) -> Tensor:
 
 def _sum(values: Any) -> Tensor:
     return torch.stack(list(values)).sum()
+
+
+def _mean_over(batch: int, compare: Callable[[Any, Any], Tensor], x: Any, target: Any) -> Tensor:
+    """The mean of a comparison over the pictures of a batch, with a target for each or one for all."""
+    if batch == 1:
+        return compare(x, target)
+    return torch.stack([compare(_one_of(x, index), _one_of(target, index)) for index in range(batch)]).mean()
+
+
+def _one_of(value: Any, index: int) -> Any:
+    """What belongs to one picture of a batch; all of it where there is no batch."""
+    if isinstance(value, dict):
+        return {layer: _one_of(each, index) for layer, each in value.items()}
+    return value[index : index + 1] if isinstance(value, Tensor) and len(value) > 1 else value
 
 
 def _like_map(target: Any, map_: Tensor) -> Any:

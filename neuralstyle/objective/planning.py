@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -18,12 +19,29 @@ from neuralstyle.objective.tiling import Tile, TileSize, tiles
 
 
 class TilePlanner:
-    """Plans the tiles of pictures of any size, for the layers of some losses. Chooses an automatic tile once a size."""
+    """Plans the tiles of pictures of any size, for the layers of some losses. Chooses an automatic tile once a size.
 
-    def __init__(self, source: FeatureSource, terms: Sequence[ResolvedTerm]) -> None:
+    Args:
+        source: source of the features.
+        terms: the losses.
+        wraps: whether the pictures repeat.
+
+    Raises:
+        ValueError: pictures that repeat, and a layer that depends on the whole picture.
+
+    """
+
+    def __init__(self, source: FeatureSource, terms: Sequence[ResolvedTerm], *, wraps: bool = False) -> None:
         used = [(term.loss, source.layers[layer]) for term in terms for layer in term.layers]
         self.reach = max(reach_of(loss, layer) for loss, layer in used)
         self.global_layer = next((layer.name for _, layer in used if layer.is_global), None)
+        if wraps and self.global_layer is not None:
+            raise ValueError(
+                f"a seamless picture cannot be compared at layer {self.global_layer!r}, whose positions depend on the "
+                "whole picture (attention, global pooling or instance normalisation before it); use earlier layers"
+            )
+        self._wraps = wraps
+        self._takes_circular = source.takes_circular
         self._source = source.without_compiling()
         self._chosen: dict[Any, int | None] = {}
         self._reach_is_tried = False
@@ -66,8 +84,11 @@ class TilePlanner:
         self.check(tile)
         if self.global_layer is not None:  # one tile, whether or not it fits the memory
             return tiles(height, width, None, self._source.step, 0)
-        found = tiles(height, width, tile, self._source.step, self.reach, at_least=at_least)
-        if len(found) > 1 and not self._reach_is_tried:
+        if self._wraps and tile is None and at_least == 1 and self._takes_circular(height, width):
+            (whole,) = tiles(height, width, None, self._source.step, 0)
+            return [replace(whole, circular=True)]
+        found = tiles(height, width, tile, self._source.step, self.reach, at_least=at_least, wraps=self._wraps)
+        if (len(found) > 1 or self._wraps) and not self._reach_is_tried:
             try_reach(self._source)
             self._reach_is_tried = True
         return found
@@ -76,5 +97,5 @@ class TilePlanner:
         """The largest tile that fits; cached, so that a run does not change with the free memory."""
         kind = (image.shape, image.dtype, image.device, tuple(type(reader) for reader in readers))
         if kind not in self._chosen:
-            self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.reach)
+            self._chosen[kind] = largest_fitting_tile(self._source, image, readers, self.reach, wraps=self._wraps)
         return self._chosen[kind]

@@ -17,7 +17,8 @@ from neuralstyle.losses import PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import constant_weight
 from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_error
-from neuralstyle.objective.tiling import Tile
+from neuralstyle.objective.tiling import Span, Tile
+from neuralstyle.objective.wrapping import cut_wrapped
 
 
 def cut(maps: Tensor, place: tuple[slice, slice]) -> Tensor:
@@ -88,6 +89,10 @@ class Reader(ABC):
         """Add a tile's reading to the total, in place."""
 
     @abstractmethod
+    def join(self, readings: Sequence[Tensor], plan: Sequence[Tile]) -> Tensor:
+        """The total of the readings of all tiles, for autograd; ``add`` needs less memory."""
+
+    @abstractmethod
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
         """Add the readings of other processes to the total, in place."""
 
@@ -131,6 +136,13 @@ class MapReader(Reader):
         """Copy the core into the map."""
         cut(total, tile.core(stride, self.whole)).copy_(reading)
 
+    def join(self, readings: Sequence[Tensor], plan: Sequence[Tile]) -> Tensor:
+        """The cores side by side, row by row."""
+        rows: dict[Span, list[Tensor]] = {}
+        for tile, reading in zip(plan, readings, strict=True):
+            rows.setdefault(tile.rows, []).append(reading)
+        return torch.cat([torch.cat(row, 3) for row in rows.values()], 2)
+
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
         """Copy the cores of other processes' tiles into the map; exact, since nothing is added."""
         for index, tile in enumerate(plan):
@@ -172,6 +184,10 @@ class SumReader(Reader):
     def add(self, total: Tensor, reading: Tensor, tile: Tile, stride: int) -> None:
         """Add the tile's sum."""
         total += reading
+
+    def join(self, readings: Sequence[Tensor], plan: Sequence[Tile]) -> Tensor:
+        """The sum of the sums."""
+        return torch.stack(list(readings)).sum(0)
 
     def exchange(self, total: Tensor, plan: Sequence[Tile], stride: int, device: torch.device) -> None:
         """Add the sums of all processes."""
@@ -231,12 +247,16 @@ class ErrorReader(SumReader):
 
     def read(self, features: Tensor, tile: Tile, stride: int) -> Tensor:
         """The core's part of the sum. The loss sees the whole view, since it may use neighbours."""
-        rows, columns = tile.view(stride)
-        target = cut(self.target, (rows, columns)) if self.aligned else self.target
+        beyond = self.loss.reach if tile.circular else 0
+        rows, columns = (slice(span.start - beyond, span.stop + beyond) for span in tile.view(stride))
+        target = cut_wrapped(self.target, (rows, columns)) if self.aligned else self.target
         target = target.to(features) if isinstance(target, Tensor) else target
         shape = (rows.stop - rows.start, columns.stop - columns.start)
-        if features.shape[2:] != shape:  # the view was continued
+        if beyond:
+            features = cut_wrapped(features, (rows, columns))
+        elif features.shape[2:] != shape:  # the view was continued
             features = piece(features, (slice(shape[0]), slice(shape[1])))
         error = check_error(self.loss, self.loss.error(features, target), features)
-        error = cut(error, tile.core_in_view(stride))
+        rows, columns = (slice(span.start + beyond, span.stop + beyond) for span in tile.core_in_view(stride))
+        error = cut(error, (rows, columns))
         return error.sum() if self.weight is None else (error * cut(self.weight, tile.core(stride))).sum()

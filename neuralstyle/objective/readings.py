@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from neuralstyle import distributed
 from neuralstyle.machine.memory import trim_heap
 from neuralstyle.objective.features import FeatureSource
 from neuralstyle.objective.readers import NATIVE_STORAGE, MapStorage, Reader, StatisticReader, cut
 from neuralstyle.objective.tiling import Tile
+from neuralstyle.objective.wrapping import add_wrapped, cut_wrapped
 
 ELEMENTS_PER_BAND = {"cpu": 2**20, "cuda": 2**24}
 """Elements of a layer's features, by device, per chunk of its statistics; bounds the memory of their gradient."""
@@ -23,7 +24,8 @@ ELEMENTS_PER_BAND = {"cpu": 2**20, "cuda": 2**24}
 class _Band(torch.autograd.Function):
     """The features unchanged, for the next layer, and a band of their rows as positions, (B, C, N).
 
-    ``backward`` adds the band's gradient in place to that of the features; no other tensor shares that buffer.
+    ``backward`` adds the band's gradient in place to that of the features; no other tensor shares that buffer. For a
+    second derivative it adds a copy instead.
     """
 
     @staticmethod
@@ -33,10 +35,12 @@ class _Band(torch.autograd.Function):
         return features, cut(features, place).flatten(2)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, following: Tensor | None, band: Tensor | None) -> tuple[Tensor | None, None]:
         if band is None:
             return following, None
+        if torch.is_grad_enabled():  # a second derivative is wanted
+            spread = _spread(band, ctx.place, ctx.shape)
+            return spread if following is None else following + spread, None
         if following is None:
             following = torch.empty(
                 ctx.shape, dtype=band.dtype, device=band.device, memory_format=torch.channels_last
@@ -44,6 +48,13 @@ class _Band(torch.autograd.Function):
         place = cut(following, ctx.place)
         place.add_(band.view(place.shape))
         return following, None
+
+
+def _spread(band: Tensor, place: tuple[slice, slice], shape: torch.Size) -> Tensor:
+    """A band of positions (B, C, N) in its place, with zeros around it: (B, C, H, W)."""
+    rows, columns = place
+    around = (columns.start, shape[3] - columns.stop, rows.start, shape[2] - rows.stop)
+    return F.pad(band.reshape(*shape[:2], rows.stop - rows.start, columns.stop - columns.start), around)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +87,13 @@ def read(source: FeatureSource, view: Tensor, tile: Tile, readers: Sequence[Read
                 readings[index] = readings[index] + reading if index in readings else reading
         return features
 
-    source.walk(view, dict.fromkeys(reader.layer for reader in readers), visit)
+    source.walk(view, dict.fromkeys(reader.layer for reader in readers), visit, tile.circular)
     return [readings[index] for index in range(len(readers))]
 
 
 def read_with_graph(source: FeatureSource, image: Tensor, tile: Tile, readers: Sequence[Reader]) -> TileGraph:
     """Return the readings of one tile of a picture, with the graph for autograd."""
-    view = cut(image, tile.view()).detach().requires_grad_()
+    view = cut_wrapped(image, tile.view()).detach().requires_grad_()
     with torch.enable_grad():
         return TileGraph(tile, view, read(source, view, tile, readers))
 
@@ -110,7 +121,7 @@ def read_all(
 
     """
     if len(plan) == 1:
-        readings = read(source, image, plan[0], readers)
+        readings = read(source, cut_wrapped(image, plan[0].view()), plan[0], readers)
         on_tile_done()
         return readings
     totals: list[Tensor] = []
@@ -124,7 +135,7 @@ def read_all(
             keep_last_graph(graph)
             readings = [reading.detach() for reading in graph.readings]
         else:
-            readings = read(source, cut(image, tile.view()), tile, readers)
+            readings = read(source, cut_wrapped(image, tile.view()), tile, readers)
         if not totals:
             totals = [
                 reader.empty(reading, storage, (image.shape[2], image.shape[3]), layer.stride)
@@ -166,7 +177,7 @@ def add_gradient(
             for reader, reading, cotangent in zip(readers, graph.readings, cotangents, strict=True)
         ]
         # The halo's gradient is added too, since positions of this tile's core depend on its pixels.
-        cut(result, graph.tile.view()).add_(torch.autograd.grad(graph.readings, graph.view, weights)[0])
+        add_wrapped(result, graph.tile.view(), torch.autograd.grad(graph.readings, graph.view, weights)[0])
         del graph  # before the next one is made
         on_tile_done()
     if is_shared(plan):

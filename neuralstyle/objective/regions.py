@@ -15,6 +15,7 @@ from neuralstyle._words import Edges
 from neuralstyle.images import resize_image
 from neuralstyle.images.masks import check_selects, load_mask
 from neuralstyle.objective.borders import cells, continued, coverage
+from neuralstyle.objective.wrapping import cut_wrapped
 from neuralstyle.styles import Style
 
 BARE_WEIGHT = 0.02
@@ -26,20 +27,31 @@ BARE_SHARE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Where on the result some styles go: a weight (1, 1, H, W) in [0, 1], and the options of its edges."""
+    """Where on the result some styles go: a weight (1, 1, H, W) in [0, 1], and the options of its edges.
+
+    ``opacity``, (1, 1, H, W) in [0, 1], is that of the result; None: all of it is opaque. ``wraps`` says
+    whether the result repeats.
+    """
 
     weight: Tensor
     softness: float
     edges: Edges
+    opacity: Tensor | None = None
+    wraps: bool = False
 
     @property
     def area(self) -> float:
-        """The region's share of the picture."""
-        return float(self.weight.mean())
+        """The region's share of what is opaque in the picture."""
+        if self.opacity is None:
+            return float(self.weight.mean())
+        opacity = self.opacity.to(self.weight)
+        within = stretch(self.weight, (opacity.shape[2], opacity.shape[3]), opacity) * opacity
+        return float(within.sum() / opacity.sum())
 
     def pixels(self, size: tuple[int, int], like: Tensor) -> Tensor:
         """The weights of the pixels of a picture of this (height, width), softened, in ``like``'s dtype and device."""
-        return _soften(stretch(self.weight, size, like), self.softness * max(size))
+        weights = _soften(stretch(self.weight, size, like), self.softness * max(size), self.wraps)
+        return weights if self.opacity is None else weights * stretch(self.opacity, size, like)
 
 
 def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
@@ -47,7 +59,9 @@ def stretch(mask: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
     return resize_image(mask.to(like), size)
 
 
-def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges, *, step: int) -> Tensor:
+def position_weights(
+    pixels: Tensor, stride: int, reach: int, edges: Edges, *, step: int, wraps: bool = False
+) -> Tensor:
     """Return the weight of each position of a layer, from the weights of the pixels.
 
     Args:
@@ -58,6 +72,7 @@ def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges, *, s
             weight of the pixels that the position sees, or 0 if that is less than half of the greatest weight in the
             picture, since the rim of a soft region is not inside it; times the share of the cell in the picture.
         step: the picture is continued to multiples of it, which are whole cells.
+        wraps: whether the picture repeats, so that positions at its border see its other end.
 
     Returns:
         (1, 1, h, w), a weight for each cell, whole or cut.
@@ -68,16 +83,46 @@ def position_weights(pixels: Tensor, stride: int, reach: int, edges: Edges, *, s
         return F.avg_pool2d(F.pad(pixels, (0, -size[1] % stride, 0, -size[0] % stride)), stride)
     # Rows first, then columns. Max pooling pads with minus infinity, which never counts.
     field = stride + 2 * reach
-    rows = F.max_pool2d(-continued(pixels, step), (field, 1), (stride, 1), (reach, 0))
-    least = -F.max_pool2d(rows, (1, field), (1, stride), (0, reach))
+    beyond = 0 if wraps else reach
+    seen = _repeated(pixels, stride, reach) if wraps else continued(pixels, step)
+    rows = F.max_pool2d(-seen, (field, 1), (stride, 1), (beyond, 0))
+    least = -F.max_pool2d(rows, (1, field), (1, stride), (0, beyond))
     least = least[:, :, : cells(size[0], stride), : cells(size[1], stride)]
     inside = least * (least >= pixels.amax() / 2)
     share = coverage(size, stride, pixels)
     return inside if share is None else inside * share
 
 
-def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]]:
-    """Group styles by equal regions; None is everywhere.
+def weights_everywhere(size: tuple[int, int], stride: int, like: Tensor, opacity: Tensor | None) -> Tensor | None:
+    """Return the weight of each position of a layer, (1, 1, h, w): how much of its cell is in the picture and opaque.
+
+    None: all weights are 1.
+    """
+    if opacity is None:
+        return coverage(size, stride, like)
+    return position_weights(stretch(opacity, size, like), stride, 0, "blended", step=stride)
+
+
+def check_opacity(opacity: Tensor | None) -> None:
+    """Check the opacity of a result.
+
+    Raises:
+        ValueError: it is not a (1, 1, H, W) tensor in [0, 1] with anything opaque.
+
+    """
+    if opacity is None:
+        return
+    if opacity.ndim != 4 or opacity.shape[:2] != (1, 1) or not opacity.numel() or not opacity.is_floating_point():
+        raise ValueError(f"the opacity is a floating (1, 1, H, W) tensor in [0, 1], received {tuple(opacity.shape)}")
+    low, high = torch.stack(opacity.aminmax()).tolist()
+    if not 0 <= low <= high <= 1 or not high:
+        raise ValueError(f"the opacity is in [0, 1], and above 0 somewhere, received values from {low:g} to {high:g}")
+
+
+def by_region(
+    styles: Sequence[Style], opacity: Tensor | None = None, wraps: bool = False
+) -> list[tuple[Region | None, list[Style]]]:
+    """Group styles by equal regions, of a result with this opacity that repeats or not; None is everywhere.
 
     Raises:
         ValueError: styles of one region that differ in softness or edges.
@@ -95,8 +140,12 @@ def by_region(styles: Sequence[Style]) -> list[tuple[Region | None, list[Style]]
                 members.append(style)
                 break
         else:
-            groups.append((None if mask is None else Region(mask, style.softness, style.edges), [style]))
+            groups.append((_region(mask, style, opacity, wraps), [style]))
     return groups
+
+
+def _region(mask: Tensor | None, style: Style, opacity: Tensor | None, wraps: bool) -> Region | None:
+    return None if mask is None else Region(mask, style.softness, style.edges, opacity, wraps)
 
 
 def with_masks(style: Style) -> Style:
@@ -142,10 +191,16 @@ def _equal(a: Tensor | None, b: Tensor | None) -> bool:
     return a.shape == b.shape and torch.equal(a.cpu(), b.cpu())
 
 
-def _soften(mask: Tensor, width: float) -> Tensor:
+def _repeated(pixels: Tensor, stride: int, reach: int) -> Tensor:
+    """Whole cells of a picture that repeats, with what their positions see beyond the border."""
+    rows, columns = (slice(-reach, cells(side, stride) * stride + reach) for side in pixels.shape[2:])
+    return cut_wrapped(pixels, (rows, columns))
+
+
+def _soften(mask: Tensor, width: float, wraps: bool) -> Tensor:
     """Blur by a Gaussian that turns a step into a slope from 2% to 98% over ``width`` pixels: 4 standard deviations.
 
-    The border is replicated, so that weights that add up to 1 still do.
+    The border is replicated, or the picture repeated, so that weights that add up to 1 still do.
     """
     if not width:
         return mask
@@ -154,6 +209,9 @@ def _soften(mask: Tensor, width: float) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, device=mask.device, dtype=mask.dtype)
     kernel = torch.softmax(-0.5 * (offsets / deviation).square(), 0)
     for _ in range(2):
-        padded = F.pad(mask, (radius, radius, 0, 0), mode="replicate")
+        if wraps:
+            padded = cut_wrapped(mask, (slice(0, mask.shape[2]), slice(-radius, mask.shape[3] + radius)))
+        else:
+            padded = F.pad(mask, (radius, radius, 0, 0), mode="replicate")
         mask = F.conv2d(padded, kernel.view(1, 1, 1, -1)).transpose(2, 3)
     return mask

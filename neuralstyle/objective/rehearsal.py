@@ -6,7 +6,6 @@ returns is judged: what it raises here is left to the evaluation, since it may b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -15,7 +14,8 @@ import torch
 from torch import Tensor
 
 from neuralstyle._errors import is_ours
-from neuralstyle.encoders.base import Layer, encoder_name, on_encoder
+from neuralstyle.encoders.base import Layer, common_stride, encoder_name, least_side, on_encoder
+from neuralstyle.encoders.combined import CombinedEncoder
 from neuralstyle.encoders.precision import InPrecision
 from neuralstyle.losses import Loss, PointwiseLoss, StatisticLoss
 from neuralstyle.objective.contract import (
@@ -106,12 +106,12 @@ def try_forward(loss: Loss, layers: Sequence[Layer], like: Tensor) -> None:
         ValueError: its value is no scalar, or has no gradient, or the loss changes.
 
     """
-    deepest = max(layer.stride for layer in layers)
+    deepest = least_side(layers)
 
     def maps(seed: int) -> Any:
         found = {}
         for layer in layers:
-            side = MAP_SIDE * deepest // layer.stride
+            side = 1 if layer.is_vector else MAP_SIDE * deepest // layer.stride
             found[layer.name] = _noise(like, layer.channels, side, side, seed=seed)
         return found if loss.joint else next(iter(found.values()))
 
@@ -138,7 +138,7 @@ def try_encoder(source: FeatureSource) -> None:
     wanted = [layer for layer in source.in_use if layer in encoder.layers]
     if not wanted or _is_package_network(source):
         return
-    stride = math.lcm(*(source.layers[layer].stride for layer in wanted))
+    stride = common_stride(source.layers[layer] for layer in wanted)
     height, width = max(2 * stride, MIN_SIDES[0]), max(3 * stride, MIN_SIDES[1])
     first, second = (on_encoder(encoder, _noise(None, 3, height, width, seed=seed)) for seed in (0, 1))
     image = first.clone().requires_grad_().clone()  # an operation in place on a leaf would fail
@@ -184,7 +184,7 @@ def try_reach(source: FeatureSource) -> None:
     local = [layer for layer in local if not layer.is_global]
     if not local or _is_package_network(source):
         return
-    stride = math.lcm(*(layer.stride for layer in local))
+    stride = common_stride(local)
     height, beyond = max(2 * stride, MIN_SIDES[0]), -(-MIN_SIDES[0] // stride) * stride
     for reach in sorted({layer.reach for layer in local}):
         start = -(-reach // stride) * stride + beyond
@@ -211,8 +211,8 @@ def try_reach(source: FeatureSource) -> None:
 
 
 def _is_package_network(source: FeatureSource) -> bool:
-    encoder = source.encoder
-    return is_ours(encoder.encoder if isinstance(encoder, InPrecision) else encoder)
+    encoder = source.encoder.encoder if isinstance(source.encoder, InPrecision) else source.encoder
+    return all(map(is_ours, encoder.encoders.values() if isinstance(encoder, CombinedEncoder) else [encoder]))
 
 
 def _results(loss: Loss, work: Callable[[], _Result], like: Tensor) -> list[_Result]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from neuralstyle import distributed
 from neuralstyle._errors import brief, is_word
 from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.optimizers.base import Evaluate, State
+from neuralstyle.optimizers.pairs import ListedPairs, Pairs, StackedPairs, dot
 
 MIN_PAIRS, MAX_PAIRS = 3, 20  # limits of the history by default
 
@@ -83,14 +83,16 @@ class LBFGS:
             state = {"image": image, "loss": loss, "gradient": gradient, "pairs": [], "history": self._history(image)}
             yield state
         x, loss, gradient = state["image"], state["loss"], state["gradient"]
-        pairs = [(self._stored(s), self._stored(y), curvature) for s, y, curvature in state["pairs"]]
+        pairs = self._pairs(x, state["history"])
+        for pair in state["pairs"]:
+            pairs.append(*pair)
         while True:
             free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
             steepest = torch.where(free, -gradient, 0)
             if pairs:
-                direction, step = torch.where(free, _inverse_hessian(pairs, steepest), 0), 1.0
+                direction, step = torch.where(free, pairs.inverse_hessian(steepest), 0), 1.0
             else:
-                (slope,) = _read(_dot(steepest, steepest))
+                (slope,) = _read(dot(steepest, steepest))
                 if slope == 0:
                     return
                 direction, step = steepest, self.first_step * math.sqrt(x.numel() / slope)
@@ -98,15 +100,21 @@ class LBFGS:
             if found is None:
                 if not pairs:
                     return
-                pairs = []  # the direction is bad: try again along the gradient
+                pairs.clear()  # the direction is bad: try again along the gradient
                 continue
             next_x, next_loss, next_gradient = found
             s, y = next_x - x, next_gradient - gradient
-            curvature, square = _read(_dot(s, y), _dot(y, y))
+            curvature, square = _read(dot(s, y), dot(y, y))
             if curvature > MIN_CURVATURE * square:
-                pairs = [*pairs, (self._stored(s), self._stored(y), curvature)][-state["history"] :]
+                pairs.append(s, y, curvature)
             x, loss, gradient = next_x, next_loss, next_gradient
-            yield {"image": x, "loss": loss, "gradient": gradient, "pairs": pairs, "history": state["history"]}
+            yield {"image": x, "loss": loss, "gradient": gradient, "pairs": pairs.listed(), "history": state["history"]}
+
+    def _pairs(self, image: Tensor, history: int) -> Pairs:
+        """An empty history of so many pairs."""
+        if self.store == "device" and image.device.type != "cpu":
+            return StackedPairs(history, image)
+        return ListedPairs(history, self.store)
 
     def _history(self, image: Tensor) -> int:
         """The number of pairs to keep, the same in all processes."""
@@ -118,19 +126,6 @@ class LBFGS:
         pairs = FREE_MEMORY_SHARE * free // (2 * image.numel() * image.element_size())
         return int(distributed.least(max(MIN_PAIRS, min(MAX_PAIRS, pairs)), image.device))
 
-    def _stored(self, tensor: Tensor) -> Tensor:
-        """Return a copy of the tensor in the store; with "device", the tensor itself."""
-        if self.store == "device":
-            return tensor
-        if self.store == "cpu":
-            return tensor.cpu()
-        with tempfile.NamedTemporaryFile(dir=self.store, prefix="neuralstyle-") as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk is an error here; later it would kill the program
-                os.posix_fallocate(file.fileno(), 0, tensor.numel() * tensor.element_size())
-            # The mapping outlives the file's name, so no file remains, even after a crash.
-            mapped = torch.from_file(file.name, shared=True, size=tensor.numel(), dtype=tensor.dtype)
-        return mapped.copy_(tensor.flatten()).view(tensor.shape)
-
 
 def _search(
     x: Tensor, loss: float, gradient: Tensor, direction: Tensor, step: float, evaluate: Evaluate
@@ -141,7 +136,7 @@ def _search(
     """
     for _ in range(MAX_TRIALS):
         candidate = (x + step * direction).clamp(0, 1)
-        (predicted,) = _read(_dot(gradient, candidate - x))
+        (predicted,) = _read(dot(gradient, candidate - x))
         if predicted >= 0:
             return None
         value, candidate_gradient = evaluate(candidate)
@@ -150,31 +145,6 @@ def _search(
         # Step to the minimum of the parabola through both values and the slope, within limits.
         step *= min(max(-predicted / (2 * (value - loss - predicted)), MIN_CUT), MAX_CUT)
     return None
-
-
-def _inverse_hessian(pairs: list[tuple[Tensor, Tensor, float]], vector: Tensor) -> Tensor:
-    """Return H times a vector, by the two-loop recursion. Reads no number, since each read waits for the device."""
-    result = vector.clone()
-    factors: list[Tensor] = []
-    for s, y, curvature in reversed(pairs):
-        factors.append(_wide(_dot(s.to(result.device), result)) / curvature)
-        result.addcmul_(y.to(result.device), factors[-1].to(result.dtype), value=-1)
-    _, y, curvature = pairs[-1]
-    square = _dot(y, y).to(result.device)
-    result.mul_((curvature / _wide(square)).to(result.dtype))
-    for (s, y, curvature), factor in zip(pairs, reversed(factors), strict=True):
-        correction = factor - _wide(_dot(y.to(result.device), result)) / curvature
-        result.addcmul_(s.to(result.device), correction.to(result.dtype))
-    return result
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.dot(a.flatten(), b.flatten())
-
-
-def _wide(number: Tensor) -> Tensor:
-    """Return a number in float64, like Python's floats, if the device has it."""
-    return number.double() if number.device.type in ("cpu", "cuda") else number
 
 
 def _read(*numbers: Tensor) -> list[float]:

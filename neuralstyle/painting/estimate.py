@@ -86,15 +86,14 @@ def _measure(stage: PlannedStage, start: Tensor, content: Tensor | None, styles:
     factor = min(1.0, max(SAMPLE_SIDE / stage.size, stage.least_side() / min(stage.shape)))
     height, width = (max(round(side * factor), stage.least_side()) for side in stage.shape)
     small = replace(stage, size=max(height, width), height=height, width=width)
+    seen = sum(map(_pixels, small.tiles(None)))
     image = on_encoder(stage.encoder, resize_image(start, small.shape))
     objective = small.objective(content, styles, None)
     objective.evaluate(image)  # warm-up: work done once, such as converting weights, does not count
     started = time.perf_counter()
     objective.evaluate(image)
     seconds = time.perf_counter() - started
-    return _Rate(
-        seconds / (height * width), peak_memory(image.device, lambda: objective.evaluate(image)) / (height * width)
-    )
+    return _Rate(seconds / seen, peak_memory(image.device, lambda: objective.evaluate(image)) / seen)
 
 
 def _work(stage: PlannedStage, tile: TileSize, rate: _Rate, start: Tensor) -> tuple[float, float]:
@@ -102,20 +101,20 @@ def _work(stage: PlannedStage, tile: TileSize, rate: _Rate, start: Tensor) -> tu
     picture = stage.height * stage.width
     if tile == "auto":
         most = FREE_MEMORY_SHARE * free_memory(start.device) / rate.bytes
-        return (1.0, picture) if picture <= most else (AUTO_TILED_WORK, most)
+        whole = _pixels(stage.tiles(None)[0])
+        return (whole / picture, whole) if whole <= most else (AUTO_TILED_WORK * whole / picture, most)
     views = [_pixels(each) for each in stage.tiles(tile)]
     return _factor(views, picture), max(views)
 
 
 def work_in_tiles(stage: PlannedStage, tile: TileSize) -> float:
     """Return the work of an evaluation relative to an untiled one; that of automatic tiles is not known yet."""
-    if tile is None or tile == "auto":
-        return 1.0
-    return _factor([_pixels(each) for each in stage.tiles(tile)], stage.height * stage.width)
+    shown = stage.tiles(None if tile == "auto" else tile)
+    return _factor([_pixels(each) for each in shown], stage.height * stage.width)
 
 
 def _factor(views: Sequence[int], picture: int) -> float:
-    return 1.0 if len(views) == 1 else TILED_WORK * sum(views) / picture
+    return (1.0 if len(views) == 1 else TILED_WORK) * sum(views) / picture
 
 
 def _pixels(tile: Tile) -> int:

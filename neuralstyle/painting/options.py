@@ -70,6 +70,7 @@ class Options(TypedDict, total=False):
     callback: Callback | Sequence[Callback] | None
     progress: bool
     result: Result
+    seamless: bool
     state: str | os.PathLike[str] | StateFile | None
 
 
@@ -105,6 +106,7 @@ DEFAULTS: StylizeOptions = {
     "strength": 0.5,
     "color": "style",
     "result": "best",
+    "seamless": False,
     "state": None,
 }
 """The defaults of ``stylize``'s signature, for ``plan``, which takes the same options."""

@@ -12,7 +12,6 @@ from neuralstyle._errors import brief
 from neuralstyle._stopping import interruptible, rescue, stopping
 from neuralstyle.checkpoint import held
 from neuralstyle.encoders.base import on_encoder
-from neuralstyle.images import resize_image
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.optimizers.base import State
 from neuralstyle.optimizers.in_parameters import InParameters
@@ -57,7 +56,7 @@ def paint(plan: Plan, *, callback: Callback | Sequence[Callback] | None = None) 
         callback: one callback or several, called after those of the plan.
 
     Returns:
-        An 8-bit RGB picture.
+        An 8-bit RGB picture; RGBA if the content is transparent somewhere.
 
     Raises:
         ValueError: the state file now belongs to another run, a mask or region does not suit a loss, or a loss or an
@@ -118,8 +117,8 @@ def _picture(plan: Plan, image: Tensor) -> Image.Image:
 def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunState, resume: State | None) -> Minimum:
     """Minimise the objective of a stage, from a picture or from a state within the stage."""
     stage = plan.stages[number]
-    image = on_encoder(stage.encoder, resize_image(image, stage.shape))
-    objective = stage.objective(plan.content, plan.styles, plan.tile)
+    image = on_encoder(stage.encoder, stage.resized(image))
+    objective = stage.objective(plan.content, plan.styles, plan.tile, plan.opacity)
     run.enter(number, 0 if resume is None else resume["count"])
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:

@@ -19,11 +19,16 @@ from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
+from neuralstyle.images.cutouts import Cutout, as_cutout, seen_pixels, with_opacity
+from neuralstyle.images.masks import load_mask
+from neuralstyle.images.periodic import periodic_part
 from neuralstyle.images.reading import load_spare
+from neuralstyle.images.strips import premultiplied
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.surroundings import plain_torch
-from neuralstyle.objective.regions import warn_of_bare_parts, with_masks
+from neuralstyle.objective.parts import part_for, size_of
+from neuralstyle.objective.regions import stretch, warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.strategies import as_strategy
@@ -48,7 +53,8 @@ class Plan:
         start: the picture to start from, (1, 3, H, W) in [0, 1], at the first stage's size.
         content: (1, 3, H, W) in [0, 1], or None. A picture of more than a megapixel, and of more than four times the
             size that is painted, has twice that size here; so have the styles.
-        styles: the styles, recoloured as ``color`` says.
+        opacity: that of the content and the result, (1, 1, H, W) in [0, 1], or None where nothing is transparent.
+        styles: the styles, recoloured as ``color`` says. What is transparent in them is in their masks.
         optimizer: the strategy.
         tile: longest side of a tile in pixels, "auto" or None.
         result: which picture is the result: "best", "last" or "average".
@@ -56,6 +62,7 @@ class Plan:
         grey: whether neither the content nor a style has colours; then the best grey picture is painted.
         callbacks: called after each evaluation.
         progress: whether to show a progress bar.
+        seamless: whether the result repeats.
         state: the file for the state of the run, or None.
         notes: a line for each departure from the call or its schedule, with the reason.
 
@@ -74,6 +81,7 @@ class Plan:
     stages: tuple[PlannedStage, ...]
     start: Tensor
     content: Tensor | None
+    opacity: Tensor | None
     styles: tuple[Style, ...]
     optimizer: Strategy
     tile: TileSize
@@ -82,6 +90,7 @@ class Plan:
     grey: bool
     callbacks: tuple[Callback, ...]
     progress: bool
+    seamless: bool
     state: StateFile | None
     notes: tuple[str, ...]
 
@@ -109,8 +118,10 @@ class Plan:
                 "result": self.result,
                 "start": fingerprint(self.start),
                 "content": fingerprint(self.content),
+                "opacity": fingerprint(self.opacity),
                 "style": [describe_style(style) for style in self.styles],
                 "color": self.color,
+                "seamless": self.seamless,
             }
         )
 
@@ -127,13 +138,15 @@ class Plan:
             found: (1, 3, H, W) in [0, 1].
             levels: number of values of each channel in the saved picture: 256 for 8 bits; None does not round.
 
+        Returns:
+            (1, 3, H, W) in [0, 1], with the opacity as a fourth channel if there is one.
+
         """
-        found = self.constrained(found)
+        found, size = self.constrained(found[:, :3]), (found.shape[2], found.shape[3])
         if self.content is None:
             return found
-        return recolor_result(
-            found, resize_image(self.content, (found.shape[2], found.shape[3])), self.color, levels=levels
-        )
+        colors = recolor_result(found, resize_image(self.content, size), self.color, levels=levels)
+        return with_opacity(colors, None if self.opacity is None else resize_image(self.opacity, size))
 
     def constrained(self, picture: Tensor) -> Tensor:
         """Return a picture, or a gradient, projected on the grey ones if the result is to be grey."""
@@ -142,7 +155,7 @@ class Plan:
     @plain_torch()
     def picture(self, found: Tensor) -> Image.Image:
         """Return a picture of any stage as an 8-bit result, at the final size and in its final colours."""
-        return to_pil(self.render(resize_image(found, self.stages[-1].shape), 256))
+        return to_pil(self.render(self.stages[-1].resized(found), 256))
 
     def __repr__(self) -> str:
         last = self.stages[-1]
@@ -188,12 +201,12 @@ def plan(
 
     """
     chosen = with_defaults(options)
-    picture, (height, width) = load_spare(content, partial(longest_side, chosen["size"]))
+    picture, (height, width) = load_spare(content, partial(longest_side, chosen["size"]), premultiplied)
     content_factor, style_factor = strength_factors(chosen["strength"])
     losses = as_sum(DEFAULT_LOSSES if chosen["losses"] is None else chosen["losses"])
     return _resolve(
         losses.scaled("content", content_factor).scaled("style", style_factor),
-        picture,
+        as_cutout(picture),
         as_styles(style),
         longest_side(chosen["size"], height, width),
         lambda size: fit_size(height, width, size),
@@ -224,11 +237,11 @@ def plan_texture(
 @plain_torch()
 def plan_reconstruction(content: Picture, layer: str, size: Size, **options: Unpack[PaintingOptions]) -> Plan:
     """Check and resolve everything that ``reconstruct_content`` needs; see there and ``plan``."""
-    picture, (height, width) = load_spare(content, partial(longest_side, size))
+    picture, (height, width) = load_spare(content, partial(longest_side, size), premultiplied)
     chosen = with_defaults({"init": "noise", **options})
     return _resolve(
         as_sum(ContentLoss(layer) if chosen["losses"] is None else chosen["losses"]),
-        picture,
+        as_cutout(picture),
         [],
         longest_side(size, height, width),
         lambda side: fit_size(height, width, side),
@@ -238,7 +251,7 @@ def plan_reconstruction(content: Picture, layer: str, size: Size, **options: Unp
 
 def _resolve(
     losses: LossSum,
-    content: Tensor | None,
+    cutout: Cutout | None,
     styles: Sequence[Style],
     longest: int,
     shape: Callable[[int], tuple[int, int]],
@@ -250,11 +263,12 @@ def _resolve(
     optimizer = as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
+    content, opacity = (None, None) if cutout is None else (cutout.colors, cutout.opacity)
+    if options["seamless"] and content is not None:
+        content = periodic_part(content)
     styles = [with_masks(style) for style in styles]
     largest = max(stage.size for stage in listed)
-    pictures = [
-        replace(style, image=load_spare(style.image, partial(side_at_scale, style, largest))[0]) for style in styles
-    ]
+    pictures = [_with_picture(style, largest, losses) for style in styles]
     stages, left_out = resolve_stages(
         listed,
         shape,
@@ -265,17 +279,20 @@ def _resolve(
         styles=pictures,
         color=color,
         tile=tile,
+        seamless=options["seamless"],
     )
     _warn_of_styles(pictures, longest, stages[-1].shape, content is not None)
     if content is not None:
-        pictures = [replace(s, image=recolor_style(load_image(s.image), content, color)) for s in pictures]
+        seen = seen_pixels(content, opacity)
+        pictures = [replace(s, image=recolor_style(load_image(s.image), seen, color)) for s in pictures]
     start = initial_picture(options["init"], stages[0].shape, content, pictures, seed=options["seed"])
-    seen = [load_image(style.image) for style in pictures if style.weight]
-    grey = all(is_grey(picture) for picture in (seen if content is None else [content, *seen]))
+    looked_at = [load_image(style.image) for style in pictures if style.weight]
+    grey = all(is_grey(picture) for picture in (looked_at if content is None else [content, *looked_at]))
     planned = Plan(
         stages=stages,
         start=on_encoder(stages[0].encoder, to_grey(start) if grey else start),
         content=None if content is None else on_encoder(stages[-1].encoder, content),
+        opacity=None if opacity is None else on_encoder(stages[-1].encoder, opacity),
         styles=tuple(pictures),
         optimizer=optimizer,
         tile=tile,
@@ -284,12 +301,23 @@ def _resolve(
         grey=grey,
         callbacks=as_callbacks(options["callback"]),
         progress=options["progress"],
+        seamless=options["seamless"],
         state=_state_file(options["state"]),
         notes=(*notes, *left_out),
     )
     if planned.state is not None:
         check_state(planned.state, planned.settings(), planned.start.device)
     return planned
+
+
+def _with_picture(style: Style, largest: int, losses: LossSum) -> Style:
+    """Return a style with its picture loaded; what is transparent in it is left out by its mask, if losses take one."""
+    found = as_cutout(load_spare(style.image, partial(side_at_scale, style, largest), premultiplied)[0])
+    opacity = found.opacity
+    if opacity is not None and all(part_for(t.loss).takes_mask for t in losses if t.loss.reference == "style"):
+        mask = load_mask(style.mask)
+        style = replace(style, mask=opacity if mask is None else opacity * stretch(mask, size_of(opacity), opacity))
+    return replace(style, image=found.colors)
 
 
 def _warn_of_styles(styles: Sequence[Style], longest: int, shape: tuple[int, int], has_content: bool) -> None:

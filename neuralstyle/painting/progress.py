@@ -19,7 +19,7 @@ from neuralstyle._log import logger
 from neuralstyle._stopping import stopping
 from neuralstyle.images import to_pil
 from neuralstyle.machine.surroundings import plain_torch
-from neuralstyle.objective.objective import Evaluation
+from neuralstyle.objective.evaluation import Evaluation
 from neuralstyle.objective.tiling import TileSize
 from neuralstyle.painting.estimate import work_in_tiles
 from neuralstyle.painting.forecast import Forecast
@@ -42,8 +42,11 @@ class Progress:
         loss: the objective at this evaluation.
         terms: weighted value of each loss by name; 0 for a loss that this stage lacks.
         elapsed: seconds of work so far, including those before a run was continued.
-        picture: function that renders the result as if the work stopped now, (1, 3, H, W) in [0, 1]. It takes the
-            number of values of each channel, or None for no rounding. ``tensor`` and ``image`` call it.
+        picture: function that renders the result as if the work stopped now, (1, 3, H, W) in [0, 1], with its opacity
+            as a fourth channel if the content is transparent somewhere. It takes the number of values of each channel,
+            or None for no rounding. ``tensor`` and ``image`` call it.
+        added: names of the terms that stages add to the losses of the call, such as pixel terms.
+        full_size: longest side of the result in pixels; 0 where it is not known.
 
     Example:
         ```python
@@ -67,15 +70,17 @@ class Progress:
     terms: dict[str, float]
     elapsed: float
     picture: Function[[int | None], Tensor] = field(repr=False)
+    added: frozenset[str] = frozenset()
+    full_size: int = 0
 
     @plain_torch()
     def tensor(self) -> Tensor:
-        """Return the result as if the work stopped now: (1, 3, H, W) in [0, 1], at this stage's size."""
+        """Return the result as if the work stopped now: (1, 3, H, W), or (1, 4, H, W) with opacity, in [0, 1]."""
         return self.picture(None)
 
     @plain_torch()
     def image(self) -> Image.Image:
-        """Return that result as an 8-bit RGB picture."""
+        """Return that result as an 8-bit RGB or RGBA picture."""
         return to_pil(self.picture(256))
 
 
@@ -112,6 +117,7 @@ class Run:
         self.notes = notes
         # Every evaluation reports the terms of all stages in one order, so a log keeps its columns.
         self.terms = dict.fromkeys((name for stage in stages for name in stage.losses.names), 0.0)
+        self.added = frozenset(name for stage in stages for name in stage.added)
         self.iteration = 0
         self.stage = 0
         self.started = time.monotonic()
@@ -183,6 +189,8 @@ class Run:
             terms=self.terms,
             elapsed=self.elapsed,
             picture=partial(self.render, kept),
+            added=self.added,
+            full_size=self.stages[-1].size,
         )
         # All callbacks are called, even after one has asked to stop. One process asks them, and all processes obey.
         callbacks = self.callbacks if distributed.is_writer() else ()

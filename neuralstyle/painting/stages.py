@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuralstyle._errors import takes, unknown, whole_number
 from neuralstyle._words import Color
-from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, on_encoder
+from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, least_side, on_encoder
 from neuralstyle.encoders.default import default_encoder
 from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
 from neuralstyle.losses import LossSum
@@ -25,7 +25,7 @@ from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
-from neuralstyle.parameters import Parameterization
+from neuralstyle.parameters import Parameterization, wrapping
 from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
 from neuralstyle.schedule import Schedule, Stage, check_stages
 from neuralstyle.styles import Style, at_scale, side_at_scale
@@ -44,6 +44,8 @@ class PlannedStage:
         losses: the losses to minimise.
         cost: time of an evaluation per pixel, relative to VGG-19.
         parameters: what the optimiser changes; None: the pixels.
+        seamless: whether the picture repeats.
+        added: names of the losses that the call has not: those that the stage adds.
 
     """
 
@@ -55,6 +57,8 @@ class PlannedStage:
     losses: LossSum
     cost: float
     parameters: Parameterization | None = None
+    seamless: bool = False
+    added: tuple[str, ...] = ()
 
     @property
     def through(self) -> str:
@@ -66,15 +70,23 @@ class PlannedStage:
         """Height and width."""
         return self.height, self.width
 
-    def objective(self, content: Tensor | None, styles: Sequence[Style], tile: TileSize) -> Objective:
-        """Return the objective of this stage, with the content and the styles at its size."""
+    def objective(
+        self, content: Tensor | None, styles: Sequence[Style], tile: TileSize, opacity: Tensor | None = None
+    ) -> Objective:
+        """Return the objective of this stage, with the content, its opacity and the styles at its size."""
         return Objective(
             self.encoder,
             self.losses,
-            content=None if content is None else on_encoder(self.encoder, resize_image(content, self.shape)),
+            content=None if content is None else on_encoder(self.encoder, self.resized(content)),
             styles=[at_scale(style, self.size) for style in styles],
+            opacity=opacity,
+            seamless=self.seamless,
             tile=tile,
         )
+
+    def resized(self, picture: Tensor) -> Tensor:
+        """Return a picture at this stage's size."""
+        return resize_image(picture, self.shape, wraps=self.seamless)
 
     def tiles(self, tile: int | None) -> list[Tile]:
         """Return the tiles of the picture.
@@ -86,12 +98,12 @@ class PlannedStage:
         """
         terms = resolve(self.losses)
         source = FeatureSource(self.encoder, layers_in_use(terms))
-        return TilePlanner(source, terms).lay(self.height, self.width, tile)
+        return TilePlanner(source, terms, wraps=self.seamless).lay(self.height, self.width, tile)
 
     def least_side(self) -> int:
         """Return the shortest side in pixels at which every layer has a position."""
         layers = layers_of(self.encoder)
-        return max(MIN_SIDE, *(layers[name].stride for term in resolve(self.losses) for name in term.layers))
+        return max(MIN_SIDE, least_side(layers[name] for term in resolve(self.losses) for name in term.layers))
 
     def check(self, styles: Sequence[Style], tile: TileSize) -> None:
         """Check what can be refused of this stage without its targets: masks, regions, tiles, and other people's code.
@@ -169,6 +181,7 @@ def resolve_stages(
     styles: Sequence[Style],
     color: Color,
     tile: TileSize,
+    seamless: bool,
 ) -> tuple[tuple[PlannedStage, ...], list[str]]:
     """Resolve stages. Leaves out those too small for the deepest layer, but never the last one.
 
@@ -182,6 +195,7 @@ def resolve_stages(
         styles: the styles, with their pictures loaded.
         color: whose colours the result has.
         tile: longest side of a tile.
+        seamless: whether the result repeats.
 
     Returns:
         The stages, and a note for each that is left out.
@@ -203,13 +217,31 @@ def resolve_stages(
             minimised = as_sum(stage.losses(losses), f"the losses of a stage of {stage.size} pixels")
         check_losses(minimised, network, references)
         height, width = shape(stage.size)
+        parameters = wrapping(stage.parameters) if seamless else stage.parameters
         planned.append(
-            PlannedStage(stage.size, height, width, stage.iterations, network, minimised, stage.cost, stage.parameters)
+            PlannedStage(
+                stage.size,
+                height,
+                width,
+                stage.iterations,
+                network,
+                minimised,
+                stage.cost,
+                parameters,
+                seamless,
+                _added(minimised, losses),
+            )
         )
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]
     for each in kept:
         each.check(styles, tile)
     return tuple(kept), [_left_out(stage) for stage in planned if stage not in kept]
+
+
+def _added(minimised: LossSum, losses: LossSum) -> tuple[str, ...]:
+    """Return the names of the losses of a stage that those of the call have not, at any weight."""
+    given = {repr(term.loss) for term in losses}
+    return tuple(name for name, term in zip(minimised.names, minimised, strict=True) if repr(term.loss) not in given)
 
 
 def _left_out(stage: PlannedStage) -> str:

@@ -49,6 +49,7 @@ def stylize(
     strength: float = 0.5,
     color: Color = "style",
     result: Result = "best",
+    seamless: bool = False,
     state: str | os.PathLike[str] | StateFile | None = None,
 ) -> Image.Image:
     r"""Paint the content in the style.
@@ -57,11 +58,13 @@ def stylize(
     fine. The same as ``paint(plan(content, style, ...))``.
 
     Args:
-        content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1].
+        content: the photograph: a path, PIL image, numpy array, or tensor (3, H, W) or (1, 3, H, W) in [0, 1]. If it
+            has an alpha, so has the result: its colours are painted, and what is transparent has no weight.
         style: the painting, of the same types; a ``Style``, with a weight, scale, mask or region; or a list of these.
+            What is transparent in it does not count.
         losses: the losses to minimise; None: ``DEFAULT_LOSSES``. ``losses.scaled("style", 3)`` triples the style's.
-        size: longest side of the result in pixels, at least 16, or ``Width(800)``, or ``Pixels(1_000_000)``; the
-            aspect is the content's.
+        size: longest side of the result in pixels, at least 16; or ``Width(800)``, ``Pixels(1_000_000)``, or
+            "original", the content's own. The aspect is the content's.
         iterations: number of evaluations at the final size. The schedule sets those of earlier stages. None: the
             schedule's own number.
         optimizer: "lbfgs", "adam", ``LBFGS(...)``, ``Adam(...)``, another strategy, or a function (image tensor) ->
@@ -92,11 +95,13 @@ def stylize(
         result: "best": the picture with the lowest loss. "last": the picture after the last step. "average": the
             running average of the pictures after each step, with a decay of 0.99. Each stage starts from the result
             of the stage before.
+        seamless: make a picture that repeats: copies of it, side by side, have no seam. At each layer of the encoder a
+            border sees the other end. The content's opposite borders are made alike first, see ``periodic_part``.
         state: a file for the state of the run, or a ``StateFile``, which also says how often to write it. If the file
             exists, the run continues from it, and ends with the same bytes as an uninterrupted run.
 
     Returns:
-        An 8-bit RGB picture.
+        An 8-bit RGB picture; RGBA if the content is transparent somewhere.
 
     Raises:
         ValueError: bad input, named in the message, before any long work.
@@ -140,6 +145,7 @@ def stylize(
             strength=strength,
             color=color,
             result=result,
+            seamless=seamless,
             state=state,
         )
     )

@@ -17,14 +17,18 @@ from neuralstyle.recipes.published import RECIPES
 from neuralstyle.recipes.recipe import Recipe, scales
 from neuralstyle.recipes.schedules import (
     COMPACT_COST,
-    LAST_ITERATIONS,
+    DRAFT_ITERATIONS,
+    FINE_ITERATIONS,
     PREVIEW_ITERATIONS,
     SCHEDULES,
+    STANDARD_ITERATIONS,
     compact_stage,
     draft,
+    fine,
     preview,
     standard,
     why_without_compact,
+    with_detail,
 )
 from neuralstyle.recipes.statistics import crowson, gatys, heitz, johnson, risser
 
@@ -32,11 +36,13 @@ __all__ = [
     "COMPACT_COST",
     "DEFAULT_LOSSES",
     "DEFAULT_NETWORK",
-    "LAST_ITERATIONS",
+    "DRAFT_ITERATIONS",
+    "FINE_ITERATIONS",
     "LUMINANCE_PIXEL_WEIGHT",
     "PREVIEW_ITERATIONS",
     "RECIPES",
     "SCHEDULES",
+    "STANDARD_ITERATIONS",
     "STRENGTH_RANGE",
     "STYLE_LOSSES",
     "TEXTURE_LOSSES",
@@ -44,6 +50,7 @@ __all__ = [
     "compact_stage",
     "crowson",
     "draft",
+    "fine",
     "gatys",
     "heitz",
     "johnson",
@@ -57,6 +64,7 @@ __all__ = [
     "strength_factors",
     "strotss",
     "why_without_compact",
+    "with_detail",
     "with_pixel_terms",
     "with_style_loss",
 ]

@@ -28,21 +28,24 @@ from neuralstyle.losses import (
 )
 from neuralstyle.losses.base import Reference, as_sum, weights_in_use
 
-_SHARES = (0.05, 0.2, 0.15, 0.55, 0.05)  # of the five layers at which statistics are compared by default
+_SHARES = (0.15, 0.3, 0.25, 0.25, 0.05)  # of the five layers at which statistics are compared by default
 _GRAM = GramStyleLoss(layer_weights=_SHARES, normalization="relative")
 _MEAN_STD = MeanStdLoss(layer_weights=_SHARES)
 
-DEFAULT_LOSSES = ContentLoss("relu2_1") + 30 * _GRAM + 2 * TotalVariationLoss()
+DEFAULT_LOSSES = ContentLoss(("relu2_1", "relu4_2"), layer_weights=(0.4, 0.6)) + 30 * _GRAM + 2 * TotalVariationLoss()
 """Default losses of ``stylize``, chosen by measurement and by eye on photographs and paintings of many kinds.
 
-relu4_1, where a position sees a whole stroke, has 0.55 of the style's weight. With equal shares the style loss falls as
-far, but by fine texture over the photograph instead of strokes; with nearly all of the weight on relu4_1 painting takes
-two or three times as long. The content is compared at relu2_1, which keeps edges, light and dark; at relu4_2 it would
-compete with the style.
+relu4_1, where a position sees a whole object, has a quarter of the style's weight. With half of it, the painting's
+objects stand as ghosts in the empty places of the photograph; strokes of all sizes come from shallow layers at every
+size of ``coarse_to_fine``. The content is compared at relu4_2, which keeps faces, thin things and contrast but leaves
+colours to the style, and at relu2_1, which keeps edges, light and dark.
 """
 
-TEXTURE_LOSSES = _GRAM + 0.2 * TotalVariationLoss()
-"""Default losses of ``synthesize_texture``; the total variation removes the noise of the start."""
+TEXTURE_LOSSES = (
+    GramStyleLoss(layer_weights=(0.05, 0.2, 0.15, 0.55, 0.05), normalization="relative") + 0.2 * TotalVariationLoss()
+)
+"""Default losses of ``synthesize_texture``: a texture has no content, so deep layers have to hold its large forms. The
+total variation removes the noise of the start."""
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,

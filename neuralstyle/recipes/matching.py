@@ -22,7 +22,7 @@ from neuralstyle.losses import (
     TotalVariationLoss,
 )
 from neuralstyle.losses.base import weights_in_use
-from neuralstyle.recipes.recipe import Recipe, changing, scales
+from neuralstyle.recipes.recipe import Recipe, scales
 from neuralstyle.schedule import Stage
 
 _GRID = "relu3_1"  # a position for every 4 x 4 pixels
@@ -33,7 +33,8 @@ _STROTSS_LAYERS = (
     *("relu3_1", "relu3_2", "relu3_3", "relu4_3", "relu5_3"),
 )
 _STROTSS_SMALLEST = 64
-_STROTSS_ALPHA = 16.0  # weight of the content at the first size
+_STROTSS_ALPHA = 16.0  # weight of the content at this size
+_STROTSS_POINTS = 2048  # of each picture; more, and the same ones, where the released code draws 1024 at each step
 
 _NNST_CHANNELS = {
     **{"relu1_1": 64, "relu1_2": 64, "relu2_1": 128, "relu2_2": 128},
@@ -83,12 +84,12 @@ def strotss(*, content: float = 1.0, style: float = 1.0) -> Recipe:
 
     $$
     L = \lambda_c \alpha L_\text{self-similarity} + \lambda_s \left(L_\text{relaxed EMD} + L_\text{moments}
-    + \frac{1}{\max(\alpha, 1)} L_\text{palette}\right), \qquad \alpha = 16, 8, 4, \ldots
+    + \frac{1}{\max(\alpha, 1)} L_\text{palette}\right), \qquad \alpha = \frac{16 \cdot 64}{\text{size}}
     $$
 
-    The hypercolumns join the pixels and nine layers up to relu5_3. The palette is the relaxed earth mover's distance of
-    the colours. It begins at 64 pixels, with the finest detail of the content on its mean colour, and doubles the size,
-    with 200 evaluations at each; $\alpha$ is halved with each size.
+    The hypercolumns join the pixels and nine layers up to relu5_3 at single points. The palette is the relaxed earth
+    mover's distance of the colours. It begins at 64 pixels or a little above, with the finest detail of the content on
+    its mean colour, and doubles the size, with 200 evaluations at each.
 
     Args:
         content: $\lambda_c$.
@@ -103,18 +104,17 @@ def strotss(*, content: float = 1.0, style: float = 1.0) -> Recipe:
         ```
 
     Paper: Kolkin, Salavon and Shakhnarovich, arXiv 1904.12785. Departures: L-BFGS on the pixels instead of RMSprop on a
-    Laplacian pyramid; 200 evaluations, where the released code makes 250; hypercolumns are averages over 4 x 4 pixels
-    on a grid, all of them up to 256 pixels and above that 4096 of them (1024 for self-similarity), the same at each
-    step, instead of 1024 single points drawn anew; moments are compared by squares relative to the style's instead of
+    Laplacian pyramid; 200 evaluations, where the released code makes 250; 2048 points (1024 for self-similarity), the
+    same at each step, instead of 1024 drawn anew; moments are compared by squares relative to the style's instead of
     absolute values, and the palette in RGB; the start has the content's mean colour instead of the style's, and no
     detail of the content is added at the next sizes; the sum is not divided by its weights; VGG-19 in the place of
     VGG-16, whose weights are not in the package, with L2 pooling.
     """
-    joined = partial(HypercolumnLoss, _STROTSS_LAYERS, grid=_GRID)
+    joined = partial(HypercolumnLoss, _STROTSS_LAYERS, grid="image", reading="point")
     losses = (
         content * joined(SelfSimilarityLoss(samples=None), samples=1024)
-        + style * joined(RelaxedEMDLoss(samples=None), samples=_POSITIONS)
-        + style * joined(CovarianceLoss(), samples=_POSITIONS)
+        + style * joined(RelaxedEMDLoss(samples=None), samples=_STROTSS_POINTS)
+        + style * joined(CovarianceLoss(), samples=_STROTSS_POINTS)
         + style * RelaxedEMDLoss("image", metric="euclidean", samples=_POSITIONS)
     )
     return {
@@ -134,12 +134,13 @@ def _detail(content: Tensor) -> Tensor:
 
 
 def _strotss_scales(size: int, iterations: int | None = None) -> list[Stage]:
-    return changing(scales(size, iterations, smallest=_STROTSS_SMALLEST, default=200), _strotss_losses)
+    stages = scales(size, iterations, smallest=_STROTSS_SMALLEST, default=200)
+    return [replace(stage, losses=partial(_strotss_losses, size=stage.size)) for stage in stages]
 
 
-def _strotss_losses(losses: LossSum, stage: int) -> LossSum:
-    """The losses at a size: the content's alpha is halved from each to the next, and the palette's weight grows."""
-    alpha = _STROTSS_ALPHA * 0.5**stage
+def _strotss_losses(losses: LossSum, size: int) -> LossSum:
+    """The losses at a size: the content's alpha is halved with each doubling, and the palette's weight grows."""
+    alpha = _STROTSS_ALPHA * min(1.0, _STROTSS_SMALLEST / size)
 
     def factor(term: Term) -> float:
         if term.loss.reference == "content":

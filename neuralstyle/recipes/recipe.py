@@ -76,12 +76,3 @@ def scales(
     if len(stages) > 1:
         stages[0] = replace(stages[0], iterations=math.ceil(first * count))
     return stages
-
-
-def changing(stages: list[Stage], losses: Callable[[LossSum, int], LossSum]) -> list[Stage]:
-    """Return stages whose losses depend on their number, from 0: ``losses(those of the call, number)``."""
-
-    def at(stage: int) -> Callable[[LossSum], LossSum]:
-        return lambda given: losses(given, stage)
-
-    return [replace(stage, losses=at(k)) for k, stage in enumerate(stages)]

@@ -5,9 +5,12 @@ This is the only file that knows how the compact encoder is used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
+from neuralstyle._errors import number
 from neuralstyle.encoders.base import Encoder, encoder_name
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import LossSum
@@ -20,7 +23,6 @@ from neuralstyle.schedule import (
     Stage,
     coarse_to_fine,
     evaluations,
-    fine,
     single_scale,
     times_default,
 )
@@ -28,14 +30,17 @@ from neuralstyle.schedule import (
 COMPACT_COST = 0.14
 """Time of an evaluation through the compact encoder relative to VGG-19, measured on two CPU cores (docs/compact.md)."""
 
-SMOOTHED = Smoothed()
+SMOOTHED = Smoothed(sharp=True)
 """What the stages through the compact encoder change, so that they paint no weave."""
 
-LAST_ITERATIONS = 30
-"""Evaluations of ``standard`` through VGG-19 at the end, up to ``FULL_SIZE``."""
+COARSE_ITERATIONS, HALF_ITERATIONS = 40, 30
+"""Evaluations through the compact encoder at a quarter of the size and below, and at half the size."""
 
-PREVIEW_ITERATIONS = (25, 20, 8)
-"""Evaluations of ``preview`` at a quarter of the size and below, at half the size, and at the full size."""
+PREVIEW_ITERATIONS, DRAFT_ITERATIONS = 12, 60
+"""Evaluations through the compact encoder at the size of the picture, by the end of ``preview`` and of ``draft``."""
+
+STANDARD_ITERATIONS, FINE_ITERATIONS = 30, 180
+"""Evaluations through the encoder of the call at the size of the picture, by the end of ``standard`` and ``fine``."""
 
 
 def compact_stage(
@@ -48,7 +53,7 @@ def compact_stage(
         iterations: number of evaluations.
         encoder: "compact19", or a compact encoder.
         parameters: what the optimiser changes. Smoothed pixels cannot hold the weave of two pixels that the encoder's
-            gradient asks for; None: the pixels, for a sharp picture where no other stage follows.
+            gradient asks for; None: the pixels.
 
     Raises:
         ValueError: as for ``Stage``.
@@ -67,10 +72,13 @@ def compact_stage(
 def preview(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
     """Paint a preview in a few seconds, through the compact encoder, at the sizes of ``coarse_to_fine``.
 
+    Up to 1024 pixels ``preview``, ``draft``, ``standard`` and ``fine`` are one sequence: each begins with all stages of
+    the one before. So a picture can be looked at after each, and painted on.
+
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations at the final size; None: 8, with 20 at half the size and 25 at a quarter and below.
-            Another number changes all in proportion.
+        iterations: evaluations at the final size; None: 12, with 30 at half the size and 40 at a quarter and below.
+            Another number changes all in proportion. Above 1024 pixels fewer, as in ``coarse_to_fine``.
         compact: the compact encoder; None: the encoder of the call.
 
     Raises:
@@ -80,26 +88,24 @@ def preview(size: int, iterations: int | None = None, *, compact: Encoder | str 
         ```python
         from neuralstyle.recipes import preview
 
-        assert [(stage.size, stage.iterations) for stage in preview(512)] == [(128, 25), (256, 20), (512, 8)]
+        assert [(stage.size, stage.iterations) for stage in preview(512)] == [(128, 40), (256, 30), (512, 12)]
         ```
 
     """
-    *coarse, half, last = PREVIEW_ITERATIONS
-    factor = Fraction(evaluations(iterations, last), last)
-    sizes = [stage.size for stage in coarse_to_fine(size)]
-    counts = [*coarse * len(sizes), half, last][-len(sizes) :]
-    return times_default(_through(compact, [Stage(*each) for each in zip(sizes, counts, strict=True)]), factor)
+    small, large, factor = _split(size, iterations, PREVIEW_ITERATIONS)
+    share = Fraction(PREVIEW_ITERATIONS, DRAFT_ITERATIONS)
+    return _through(compact, [*_begin(small, factor), *(large if iterations else times_default(large, share))])
 
 
 def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
-    """Paint ``coarse_to_fine`` through the compact encoder alone, for fast experiments.
-
-    All sizes but the last are smoothed, as in ``standard``.
+    """Paint on from ``preview`` through the compact encoder alone, for fast experiments.
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations at the final size, as in ``coarse_to_fine``.
-        compact: the compact encoder; None: the encoder of the call, with a third of the evaluations by default.
+        iterations: evaluations at the final size; None: 60, or above 1024 pixels as in ``coarse_to_fine``. Another
+            number changes all in proportion.
+        compact: the compact encoder; None: ``coarse_to_fine`` through the encoder of the call, with a third of the
+            evaluations by default.
 
     Raises:
         ValueError: ``size`` or ``iterations`` is not a number in its range.
@@ -107,19 +113,22 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
     Example:
         ```python
         from neuralstyle import samples, stylize
+        from neuralstyle.recipes import draft, preview
 
         image = stylize(samples.photo(), samples.painting("swirl"), size=64, schedule="draft")
+        assert draft(256)[: len(preview(256))] == preview(256)
         ```
 
     """
-    stages = coarse_to_fine(size, iterations)
-    if compact is None and iterations is None:
-        return times_default(stages, Fraction(1, 3))
-    return _through(compact, stages, smoothed=len(stages) - 1)
+    if compact is None:
+        stages = coarse_to_fine(size, iterations)
+        return stages if iterations is not None else times_default(stages, Fraction(1, 3))
+    small, large, factor = _split(size, iterations, DRAFT_ITERATIONS)
+    return _through(compact, [*_begin(small, factor), *_more(small[-1], factor), *large])
 
 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
-    """Paint from coarse to fine through the compact encoder, then through the encoder of the call.
+    """Paint on from ``draft`` through the encoder of the call, VGG-19.
 
     An evaluation through "compact19" takes about a seventh of the time through VGG-19 (``COMPACT_COST``). "compact19"
     paints at every size of ``coarse_to_fine`` up to 1024 pixels, then VGG-19 at the last of these. Above, only fine
@@ -129,8 +138,8 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     Args:
         size: longest side of the result in pixels.
         iterations: evaluations through VGG-19 at the final size; None: 30, or above 1024 pixels as in
-            ``coarse_to_fine``. The compact encoder makes twice as many at each size. If the result is larger than
-            1024 pixels, sizes up to 1024 have at least their default.
+            ``coarse_to_fine``. Another number changes all in proportion; but if the result is larger than 1024 pixels,
+            sizes up to 1024 have at least their default.
         compact: the compact encoder; None: ``coarse_to_fine`` through the encoder of the call.
 
     Raises:
@@ -139,31 +148,103 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     Example:
         ```python
         from neuralstyle import Stage
-        from neuralstyle.recipes import compact_stage, standard
+        from neuralstyle.recipes import draft, standard
 
-        assert standard(256) == [compact_stage(128, 60), compact_stage(256, 60), Stage(256, 30)]
+        assert standard(256) == [*draft(256), Stage(256, 30)]
         ```
 
     """
-    stages = coarse_to_fine(size, iterations)
     if compact is None:
-        return stages
-    small = [stage for stage in stages if stage.size <= FULL_SIZE]
-    last = LAST_ITERATIONS if iterations is None else iterations
-    if size > FULL_SIZE:
-        last = max(last, LAST_ITERATIONS)
-    rough = [compact_stage(stage.size, 2 * last, compact) for stage in small]
-    return [*rough, Stage(small[-1].size, last), *stages[len(small) :]]
+        return coarse_to_fine(size, iterations)
+    small, large, factor = _split(size, iterations, STANDARD_ITERATIONS)
+    rough = [*_begin(small, factor), *_more(small[-1], factor)]
+    return [*_through(compact, rough), Stage(small[-1], math.ceil(STANDARD_ITERATIONS * factor)), *large]
 
 
-def _through(compact: Encoder | str | None, stages: Sequence[Stage], smoothed: int = 0) -> list[Stage]:
-    """Return the stages through the compact encoder if there is one, the first so many of them smoothed."""
+def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
+    """Paint on from ``standard`` through the encoder of the call, VGG-19, for the best quality.
+
+    Args:
+        size: longest side of the result in pixels.
+        iterations: evaluations through VGG-19 at the final size; None: 180, or above 1024 pixels three times those of
+            ``coarse_to_fine``. Another number changes all in proportion, as in ``standard``.
+        compact: the compact encoder; None: ``coarse_to_fine`` through the encoder of the call, with three times the
+            evaluations by default.
+
+    Raises:
+        ValueError: ``size`` or ``iterations`` is not a number in its range.
+
+    Example:
+        ```python
+        from neuralstyle import Stage
+        from neuralstyle.recipes import fine, standard
+
+        assert fine(256) == [*standard(256), Stage(256, 150)]
+        ```
+
+    """
     if compact is None:
-        return list(stages)
+        stages = coarse_to_fine(size, iterations)
+        return stages if iterations is not None else times_default(stages, 3)
+    small, large, factor = _split(size, iterations, FINE_ITERATIONS)
+    rough = [*_begin(small, factor), *_more(small[-1], factor)]
+    total, first = (math.ceil(count * factor) for count in (FINE_ITERATIONS, STANDARD_ITERATIONS))
+    last = [Stage(small[-1], count) for count in (first, total - first) if count]
+    return [*_through(compact, rough), *last, *(large if iterations else times_default(large, 3))]
+
+
+def with_detail(stages: Sequence[Stage], detail: float) -> list[Stage]:
+    """Return stages with fewer evaluations at the last size, which leave the broad strokes of smaller sizes.
+
+    Args:
+        stages: the stages of a schedule.
+        detail: factor of the evaluations at the last size, above 0 and at most 1; each stage keeps one at least.
+
+    Raises:
+        ValueError: a factor outside its range.
+
+    Example:
+        ```python
+        from neuralstyle import samples, stylize
+        from neuralstyle.recipes import standard, with_detail
+
+        stages = with_detail(standard(96), 0.2)
+        image = stylize(samples.photo(), samples.painting("swirl"), size=96, schedule=stages)
+        ```
+    """
+    detail = number("detail", detail, above=0, most=1)
+    last = stages[-1].size
     return [
-        compact_stage(stage.size, stage.iterations, compact, SMOOTHED if number < smoothed else None)
-        for number, stage in enumerate(stages)
+        replace(stage, iterations=math.ceil(detail * stage.iterations)) if stage.size == last else stage
+        for stage in stages
     ]
+
+
+def _split(size: int, iterations: int | None, default: int) -> tuple[list[int], list[Stage], Fraction]:
+    """The sizes up to ``FULL_SIZE``, the stages above, and the factor of the evaluations at the former."""
+    factor = Fraction(evaluations(iterations, default), default)
+    stages = coarse_to_fine(size, iterations)
+    small = [stage.size for stage in stages if stage.size <= FULL_SIZE]
+    return small, stages[len(small) :], max(factor, Fraction(1)) if size > FULL_SIZE else factor
+
+
+def _begin(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
+    """The stages with which every schedule begins: those of ``preview``."""
+    counts = [*[COARSE_ITERATIONS] * len(sizes), HALF_ITERATIONS, PREVIEW_ITERATIONS][-len(sizes) :]
+    return times_default([Stage(*each) for each in zip(sizes, counts, strict=True)], factor)
+
+
+def _more(size: int, factor: Fraction) -> list[Stage]:
+    """The stage by which ``draft`` is longer, if the evaluations are not too few for it."""
+    total, first = (math.ceil(count * factor) for count in (DRAFT_ITERATIONS, PREVIEW_ITERATIONS))
+    return [Stage(size, total - first)] if total > first else []
+
+
+def _through(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Stage]:
+    """The stages through the compact encoder, if there is one."""
+    return (
+        list(stages) if compact is None else [compact_stage(stage.size, stage.iterations, compact) for stage in stages]
+    )
 
 
 SCHEDULES: dict[str, Schedule] = {

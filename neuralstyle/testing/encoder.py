@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralstyle.encoders import Layer
-from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_layer, check_names, on_encoder
+from neuralstyle.encoders.base import WHOLE_PICTURE, Encoder, check_layer, check_names, common_stride, on_encoder
 from neuralstyle.encoders.probe import probe_layers
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.testing.tools import difference, global_random_numbers, noise, one_line
@@ -73,7 +73,7 @@ class _Looked:
 
     def __init__(self, encoder: Encoder, name: str, layers: dict[str, Layer], tolerance: float) -> None:
         self.encoder, self.name, self.layers, self.tolerance = encoder, name, layers, tolerance
-        self.stride = math.lcm(*(layer.stride for layer in layers.values()))
+        self.stride = common_stride(layers.values())
 
     def picture(self, height: int, width: int, seed: int = 0, batch: int = 1) -> Tensor:
         """Return a random picture on the encoder's device and of its dtype."""
@@ -100,7 +100,8 @@ class _Looked:
 
     def _check_form(self, key: str, maps: object, image: Tensor) -> None:
         layer, (batch, _, height, width) = self.layers[key], image.shape
-        expected = batch, layer.channels, height // layer.stride, width // layer.stride
+        sides = () if layer.is_vector else (height // layer.stride, width // layer.stride)
+        expected = batch, layer.channels, *sides
         if not isinstance(maps, Tensor) or tuple(maps.shape) != expected:
             what = str(tuple(maps.shape)) if isinstance(maps, Tensor) else type(maps).__name__
             raise ValueError(
@@ -118,7 +119,7 @@ class _Looked:
     def _measured(self, key: str, what: str) -> str:
         """The geometry of a layer, measured by running the encoder, as advice."""
         try:
-            found = probe_layers(_Tapped(self.encoder, key), ["tap"])["tap"]
+            found = probe_layers(_Tapped(self.encoder, key), ["tap"])[0]["tap"]
         except Exception:  # the encoder may fail on the strips of the probe
             return f"state the {what} that it has"
         if what == "reach" and found.reach >= WHOLE_PICTURE:

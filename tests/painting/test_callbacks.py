@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import subprocess
@@ -28,6 +29,7 @@ from neuralstyle import (
     LossLog,
     Progress,
     SavePictures,
+    Stage,
     iterate,
     load_image,
     reconstruct_content,
@@ -301,7 +303,8 @@ def test_the_log_of_a_training_can_be_plotted_and_is_not_gone_on_with(tmp_path: 
     path = tmp_path / "log.csv"
     path.write_text("step,epoch,seconds,loss,ContentLoss\n10,1,2.5,3.5,1.5\n20,1,5.0,2.5,1.0\n")
     assert [row["step"] for row in read_losses(path)] == [10, 20]
-    assert plot_losses(path, tmp_path / "plot.png").exists()
+    plot_losses(path, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").exists()
     with pytest.raises(ValueError, match="the log of a training"):
         LossLog(path, resume=True)
 
@@ -324,7 +327,101 @@ def test_a_bad_place_for_a_log_is_named_at_once(tmp_path: Path) -> None:
         read_losses(tmp_path / "log.csv")
 
 
+# --- a log in memory, and the terms that a stage adds
+
+
+def test_a_log_needs_no_file(run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen, log, written = [], LossLog(), LossLog("log.jsonl")
+    run(callback=[seen.append, log, written])
+    assert log.path is None
+    assert log.rows == written.rows == read_losses("log.jsonl")
+    assert [row["loss"] for row in log.rows] == [each.loss for each in seen]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl"]
+
+
+def test_a_log_in_memory_goes_back_with_its_run_and_forgets_an_earlier_one(tmp_path: Path) -> None:
+    log = LossLog()
+    for iteration in (1, 2, 3, 2, 3, 4):
+        log(progress(iteration))
+    assert [row["iteration"] for row in log.rows] == [1, 2, 3, 4]
+    log(progress(1))
+    assert [row["iteration"] for row in log.rows] == [1]
+    whole = LossLog(tmp_path / "log.csv")
+    for iteration in (1, 2, 3):
+        whole(progress(iteration))
+    continued = LossLog(tmp_path / "log.csv", resume=True)
+    continued(progress(3))
+    continued(progress(4))
+    assert [row["iteration"] for row in continued.rows] == [1, 2, 3, 4]
+
+
+def test_what_a_stage_adds_is_marked(photo: Tensor, style: Image.Image) -> None:
+    log = LossLog()
+    schedule = [Stage(32, 2, "compact19"), Stage(48, 2)]
+    stylize(photo, style, losses=LOSSES, size=48, schedule=schedule, progress=False, callback=log)
+    names = ["ContentLoss", "GramStyleLoss", "CovarianceLoss (added)", "MMDLoss (added)"]
+    assert list(log.rows[0]) == ["iteration", "stage", "size", "loss", *names, "seconds"]
+    assert log.rows[0]["MMDLoss (added)"] > 0 == log.rows[-1]["MMDLoss (added)"]
+
+
+def test_what_the_call_has_is_not_marked_at_any_weight(run: Callable[..., Any]) -> None:
+    seen, more = [], GramStyleLoss(("relu2_1",))
+    stages = [Stage(24, 1, losses=lambda losses: 5 * losses), Stage(48, 1, losses=lambda losses: losses + more)]
+    run(callback=seen.append, schedule=stages, iterations=None)
+    assert {each.added for each in seen} == {frozenset({"GramStyleLoss#2"})}
+    assert list(seen[0].terms) == ["ContentLoss", "GramStyleLoss", "GramStyleLoss#2"]
+    assert {each.full_size for each in seen} == {48}
+
+
+def test_rows_become_a_frame_of_pandas_or_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LossLog()
+    log(progress(1))
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=lambda rows: ("frame", rows)))
+    assert log.frame() == ("frame", log.rows)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"neuralstyle\[pandas\]"):
+        log.frame()
+
+
 # --- plot_losses
+
+
+def curves_of(figure: Any) -> dict[str, list[float]]:
+    return {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
+
+
+def test_a_file_a_log_its_rows_and_a_run_give_one_figure(run: Callable[..., Any], tmp_path: Path) -> None:
+    seen, log = [], LossLog(tmp_path / "log.csv")
+    run(callback=[seen.append, log])
+    figures = [plot_losses(each) for each in (log, log.path, log.rows, seen, iter(seen))]
+    found = [curves_of(figure) for figure in figures]
+    assert all(each == found[0] for each in found)
+    assert found[0]["loss"] == [each.loss for each in seen]
+    assert figures[0]._repr_png_().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [tmp_path / "log.csv"]
+
+
+def test_a_plot_is_drawn_in_axes_of_yours() -> None:
+    from matplotlib.figure import Figure
+
+    log = LossLog()
+    log(progress(1))
+    figure = Figure()
+    _, right = figure.subplots(1, 2)
+    assert plot_losses(log, axes=right) is figure
+    assert len(right.lines) == 3
+
+
+@pytest.mark.parametrize("log", [3, {"iteration": 1}, [1, 2], [{"loss": 1.0}], b"log.csv", None], ids=repr)
+def test_what_is_no_log_is_not_plotted(log: Any) -> None:
+    with pytest.raises(TypeError, match="a log to plot is a file"):
+        plot_losses(log)
+
+
+def test_an_empty_log_in_memory_is_named() -> None:
+    with pytest.raises(ValueError, match="the log has no line to plot"):
+        plot_losses(LossLog())
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
@@ -341,8 +438,8 @@ def test_a_plot_is_a_picture_with_a_curve_for_each_loss(
     log = LossLog(tmp_path / f"log{suffix}")
     for iteration in range(1, 9):
         log(progress(iteration, stage=1 + iteration // 5, loss=1 / iteration, content=0.4 / iteration, style=0.0))
-    path = plot_losses(log.path, tmp_path / "plot.png")
-    with Image.open(path) as image:
+    plot_losses(log.path, tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as image:
         assert min(image.size) > 300
         assert np.asarray(image.convert("L")).std() > 5
     assert list(curves) == ["loss", "content", "style"]
@@ -384,14 +481,15 @@ def test_a_log_without_losses_cannot_be_plotted(tmp_path: Path) -> None:
 def test_losses_of_any_name_can_be_plotted(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text(json.dumps({"iteration": 1, "_Own": 1, r"$\frac": 2, "größer": 3}) + "\n")
-    assert plot_losses(log, tmp_path / "plot.png").exists()
+    plot_losses(log, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").exists()
 
 
 def test_a_plot_leaves_the_users_own_figures_and_windows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # which looks for a window system
     log = LossLog(tmp_path / "log.csv")
     log(progress(1))
-    assert plot_losses(log.path, tmp_path / "plot.png").is_file()
+    assert plot_losses(log.path, tmp_path / "plot.png")._repr_png_().startswith(b"\x89PNG")
 
 
 def test_a_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,6 +517,7 @@ class Display:
 def display(monkeypatch: pytest.MonkeyPatch) -> Display:
     shown = Display()
     monkeypatch.setattr("IPython.display.display", shown)
+    monkeypatch.setattr("IPython.get_ipython", object)  # a shell
     return shown
 
 
@@ -441,13 +540,49 @@ def test_another_run_is_drawn_in_another_place(display: Display) -> None:
     assert [len(place) for place in display.shown] == [3, 3]
 
 
-def test_outside_a_notebook_nothing_is_drawn_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shell_that_cannot_update_is_shown_no_picture_more_often(
+    display: Display, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
     monkeypatch.setattr("IPython.display.display", lambda image, display_id: calls.append(image))
     preview = LivePreview(every=5)
     for iteration in range(1, 13):
         preview(progress(iteration, total=12))
     assert len(calls) == 4
+
+
+@pytest.mark.parametrize("shell", ["none", "terminal", "no IPython"])
+def test_outside_a_notebook_nothing_is_drawn_and_the_picture_is_kept(
+    display: Display, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    kind = type("TerminalInteractiveShell", (), {})
+    monkeypatch.setattr("IPython.get_ipython", kind if shell == "terminal" else lambda: None)
+    if shell == "no IPython":
+        monkeypatch.delitem(sys.modules, "IPython")
+        monkeypatch.setitem(sys.modules, "IPython.display", None)
+    preview = LivePreview(every=4)
+    assert preview.image is None
+    for iteration in (1, 2, 3):
+        preview(progress(iteration))
+    assert display.shown == []
+    assert preview.image is not None
+    assert greys([preview.image]) == [85]  # of the last evaluation, also where none was due
+
+
+@pytest.mark.parametrize(("side", "size"), [(None, (48, 32)), (96, (96, 64)), (24, (24, 16))])
+def test_the_preview_keeps_its_size_over_the_stages(display: Display, side: int | None, size: tuple[int, int]) -> None:
+    preview = LivePreview(every=1, side=side)
+    for iteration in (1, 2, 3):
+        preview(dataclasses.replace(progress(iteration), full_size=48))  # at a stage of 24 pixels
+    (place,) = display.shown
+    assert {picture.size for picture in place} == {size}
+    assert preview.image is not None
+    assert preview.image.size == (24, 16)
+
+
+def test_a_large_result_is_not_sent_whole_for_every_preview(display: Display) -> None:
+    LivePreview(every=1)(dataclasses.replace(progress(1), full_size=4096))
+    assert max(display.shown[0][0].size) == 1024
 
 
 def test_a_real_notebook_shell_shows_png_pictures(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,12 +601,6 @@ def test_a_real_notebook_shell_shows_png_pictures(run: Callable[..., Any], monke
     assert all(output["data"]["image/png"] for output in publisher.outputs)
     assert [output.get("update", False) for output in publisher.outputs] == [False, True, True]
     assert len({output["transient"]["display_id"] for output in publisher.outputs}) == 1
-
-
-def test_a_missing_ipython_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "IPython.display", None)
-    with pytest.raises(ImportError, match="pip install"):
-        LivePreview()
 
 
 # --- iterate

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from neuralstyle import FeatureExtractor, Objective, load_image, metrics, samples, save_image
 from neuralstyle.losses import GramStyleLoss
+from neuralstyle.metrics.comparison import PUBLISHED
 from neuralstyle.metrics.random_filters import (
     BRIGHTNESS_DEVIATION,
     CHANNEL_CORRELATION,
@@ -276,7 +277,8 @@ def test_compare_measures_each_picture_like_the_functions(
     assert found.color == metrics.color_distance(picture, style)
     assert all(math.isfinite(value) for value in dataclasses.astuple(found))
     text = metrics.table(scores).splitlines()
-    assert text[0].split() == [field.name for field in dataclasses.fields(metrics.Scores)]
+    fields = [field.name for field in dataclasses.fields(metrics.Scores)]
+    assert text[0].split() == [name for name in fields if name not in PUBLISHED]
     assert text[1].startswith("best")
     assert text[3].split()[:2] == ["result", f"{found.style:.3f}"]
     assert len({len(line) for line in text}) == 1
@@ -324,3 +326,14 @@ def test_compare_names_the_picture_that_is_too_small() -> None:
     assert "result.png" not in str(caught.value)
     with pytest.raises(ValueError, match=r"result\.png: the picture is 60 x 40 pixels"):
         metrics.compare(photo, painting, {"result.png": photo.resize((60, 40))})
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pictures_on_a_gpu_are_measured_there() -> None:
+    photo = load_image(samples.photo(), 128)
+    painting = load_image(samples.painting("swirl", size=128))
+    there = metrics.compare(photo.cuda(), painting.cuda(), {"it": photo.cuda()})["it"]
+    here = metrics.compare(photo, painting, {"it": photo})["it"]
+    for name, value in dataclasses.asdict(here).items():
+        assert getattr(there, name) == pytest.approx(value, rel=1e-3, abs=1e-3), name

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +176,20 @@ def columns(maps: Maps, layers: Mapping[str, float]) -> Tensor:
     return torch.cat(joined, 1)
 
 
+def points(maps: Maps, layers: Iterable[str], limit: int) -> Tensor:
+    """Hypercolumns at single pixels."""
+    height, width = maps["image"].shape[2:]
+    chosen = torch.arange(height * width)
+    if len(chosen) > limit:
+        chosen = torch.randperm(height * width, generator=torch.Generator().manual_seed(0))[:limit].sort().values
+    places = torch.stack([(chosen % width + 0.5) / width, (chosen // width + 0.5) / height], 1).float() * 2 - 1
+    read = partial(F.grid_sample, grid=places[None, None], padding_mode="border", align_corners=False)
+    return torch.cat([read(maps[layer]) for layer in layers], 1)
+
+
 # The methods: the loss at each size, from the maps of the result, the content and the style
 
-STROTSS = dict.fromkeys(("image", *TWELVE[:7], "relu4_3", "relu5_3"), 1.0)
+STROTSS = ("image", *TWELVE[:7], "relu4_3", "relu5_3")
 NNST = {layer: 1 / {1: 64, 2: 128, 3: 256, 4: 512}[int(layer[4])] for layer in (*TWELVE[:7], *TWELVE[8:11])}
 
 
@@ -209,10 +221,11 @@ def risser(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
 
 def strotss(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:
     alpha = 16 / 2**stage
-    h, h_p, h_s = (columns(maps, STROTSS) for maps in (x, p, s))
+    h, h_s = (points(maps, STROTSS, 2048) for maps in (x, s))
     palette = relaxed(torch.cdist(flat(x["image"]).T, flat(s["image"]).T) / math.sqrt(3))
     matched = relaxed(cosines(flat(h), flat(h_s))) + covariance(h, h_s)
-    return alpha * self_similarity(h, h_p) + matched + palette / max(alpha, 1)
+    kept = self_similarity(points(x, STROTSS, 1024), points(p, STROTSS, 1024))
+    return alpha * kept + matched + palette / max(alpha, 1)
 
 
 def crowson(x: Maps, p: Maps, s: Maps, stage: int) -> Tensor:

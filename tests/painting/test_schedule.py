@@ -33,18 +33,18 @@ from neuralstyle import (
 )
 from neuralstyle.losses import MeanStdLoss
 from neuralstyle.metrics import color_distance
-from neuralstyle.parameters import Smoothed
 from neuralstyle.recipes import (
-    LAST_ITERATIONS,
     SCHEDULES,
     STYLE_LOSSES,
     compact_stage,
     draft,
+    fine,
     preview,
     standard,
+    with_detail,
     with_pixel_terms,
 )
-from neuralstyle.schedule import check_stages, coarse_to_fine, fine
+from neuralstyle.schedule import check_stages, coarse_to_fine
 
 
 def work(stages: list[Stage]) -> float:
@@ -95,7 +95,7 @@ def test_many_iterations_at_a_large_size_are_no_fewer_at_coarser_ones() -> None:
 WITHOUT_COMPACT: dict[str, Callable[..., list[Stage]]] = {
     "draft": partial(draft, compact=None),
     "standard": partial(standard, compact=None),
-    "fine": fine,
+    "fine": partial(fine, compact=None),
 }
 
 
@@ -116,21 +116,53 @@ def test_through_one_network_a_number_of_iterations_is_what_it_says(name: str) -
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        (96, [(96, 8)]),
-        (200, [(100, 20), (200, 8)]),
-        (512, [(128, 25), (256, 20), (512, 8)]),
-        (1024, [(128, 25), (256, 25), (512, 20), (1024, 8)]),
+        (96, [(96, 12)]),
+        (200, [(100, 30), (200, 12)]),
+        (512, [(128, 40), (256, 30), (512, 12)]),
+        (1024, [(128, 40), (256, 40), (512, 30), (1024, 12)]),
+        (4096, [(128, 40), (256, 40), (512, 30), (1024, 12), (2048, 3), (4096, 2)]),
     ],
 )
 def test_a_preview_is_a_few_evaluations_at_each_size(size: int, expected: list[tuple[int, int]]) -> None:
-    assert preview(size) == [compact_stage(*each, parameters=None) for each in expected]
+    assert preview(size) == [compact_stage(*each) for each in expected]
     assert preview(size, compact=None) == [Stage(*each) for each in expected]
     assert [stage.size for stage in preview(size)] == [stage.size for stage in coarse_to_fine(size)]
 
 
 def test_iterations_scale_a_preview() -> None:
-    assert [stage.iterations for stage in preview(512, 16)] == [50, 40, 16]
+    assert [stage.iterations for stage in preview(512, 24)] == [80, 60, 24]
     assert [stage.iterations for stage in preview(512, 1)] == [4, 3, 1]
+
+
+@pytest.mark.parametrize("size", [32, 96, 400, 512, 1000, 1024])
+def test_schedules_are_one_sequence(size: int) -> None:
+    stages: list[Stage] = []
+    for schedule in (preview, draft, standard, fine):
+        begun, stages = stages, schedule(size)
+        assert stages[: len(begun)] == begun
+        assert len(stages) == len(begun) + 1 or not begun
+        assert stages[-1].size == size
+
+
+@pytest.mark.parametrize(("name", "total"), [("preview", 12), ("draft", 60), ("standard", 30), ("fine", 180)])
+@pytest.mark.parametrize("iterations", [None, 1, 7, 50])
+def test_iterations_are_those_at_the_size_of_the_result(name: str, total: int, iterations: int | None) -> None:
+    through = "compact19" if name in ("preview", "draft") else None
+    stages = [stage for stage in SCHEDULES[name](400, iterations) if (stage.size, stage.encoder) == (400, through)]
+    assert sum(stage.iterations for stage in stages) == (iterations or total)
+
+
+@pytest.mark.parametrize("detail", [1, 0.5, 0.01])
+def test_detail_is_a_share_of_the_evaluations_at_the_last_size(detail: float) -> None:
+    for before, after in zip(standard(400), with_detail(standard(400), detail), strict=True):
+        share = Fraction(detail).limit_denominator(100) if before.size == 400 else 1
+        assert after == replace(before, iterations=math.ceil(share * before.iterations))
+
+
+@pytest.mark.parametrize("detail", [0, -1, 1.5, "much", None, math.nan])
+def test_a_detail_that_is_none_is_refused(detail: Any) -> None:
+    with pytest.raises(ValueError, match="detail"):
+        with_detail(standard(400), detail)
 
 
 def test_another_compact_encoder_takes_the_place_of_the_packages_own() -> None:
@@ -142,32 +174,23 @@ def test_another_compact_encoder_takes_the_place_of_the_packages_own() -> None:
 
 
 def test_a_draft_goes_through_the_compact_encoder_alone() -> None:
-    for iterations in (None, 7):
-        *coarse, last = [(stage.size, stage.iterations) for stage in coarse_to_fine(400, iterations)]
-        expected = [*(compact_stage(*each) for each in coarse), compact_stage(*last, parameters=None)]
-        assert SCHEDULES["draft"](400, iterations) == expected
+    counts = [(100, 40), (200, 30), (400, 12), (400, 48)]
+    assert draft(400) == [compact_stage(*each) for each in counts]
+    assert draft(400, 1) == [compact_stage(*each) for each in [(100, 1), (200, 1), (400, 1)]]
 
 
-def test_fine_goes_through_the_encoder_of_the_call_alone() -> None:
-    assert all(stage.encoder is None for stage in SCHEDULES["fine"](4096, None))
-
-
-@pytest.mark.parametrize(("iterations", "last"), [(None, LAST_ITERATIONS), (1, 1), (50, 50)])
-def test_the_standard_ends_through_the_encoder_of_the_call(iterations: int | None, last: int) -> None:
-    assert SCHEDULES["standard"](400, iterations) == [
-        compact_stage(100, 2 * last),
-        compact_stage(200, 2 * last),
-        compact_stage(400, 2 * last),
-        Stage(400, last),
-    ]
+def test_what_is_painted_at_the_end_goes_through_the_encoder_of_the_call() -> None:
+    assert standard(400) == [*draft(400), Stage(400, 30)]
+    assert fine(400) == [*draft(400), Stage(400, 30), Stage(400, 150)]
 
 
 def test_above_1024_pixels_the_standard_goes_through_the_encoder_of_the_call() -> None:
-    whole = coarse_to_fine(4096)
-    rough = [compact_stage(stage.size, 2 * LAST_ITERATIONS) for stage in whole[:4]]
-    assert SCHEDULES["standard"](4096, None) == [*rough, Stage(1024, LAST_ITERATIONS), *whole[4:]]
+    above = coarse_to_fine(4096)[4:]
+    assert standard(4096) == [*standard(1024), *above]
+    assert fine(4096) == [*fine(1024), *(replace(stage, iterations=3 * stage.iterations) for stage in above)]
     # Few iterations at the end do not hurry what comes before.
-    assert SCHEDULES["standard"](4096, 3) == [*rough, Stage(1024, LAST_ITERATIONS), whole[4], Stage(4096, 3)]
+    assert standard(4096, 3) == [*standard(1024), above[0], Stage(4096, 3)]
+    assert draft(4096) == [*draft(1024), *(compact_stage(stage.size, stage.iterations) for stage in above)]
 
 
 @pytest.mark.parametrize("iterations", [0, -1, 1.5, True])
@@ -191,14 +214,16 @@ STUDENT, TEACHER = "compact19", "vgg19"
 @pytest.mark.parametrize("paint", [stylize, synthesize_texture])
 def test_the_default_paints_through_the_compact_encoder_first(paint: Callable[..., Image.Image]) -> None:
     assert painted(paint) == painted(
-        paint, schedule=[Stage(48, 4, STUDENT, parameters=Smoothed()), Stage(48, 2, TEACHER)]
+        paint, schedule=[compact_stage(48, 1), compact_stage(48, 3), Stage(48, 2, TEACHER)]
     )
     assert painted(paint) != painted(paint, encoder=TEACHER)
 
 
 @pytest.mark.parametrize("paint", [stylize, synthesize_texture, reconstruct_content])
 def test_a_draft_is_painted_through_the_compact_encoder(paint: Callable[..., Image.Image]) -> None:
-    assert painted(paint, schedule="draft") == painted(paint, schedule=lambda *_: [Stage(48, 2, STUDENT)])
+    assert painted(paint, schedule="draft") == painted(
+        paint, schedule=lambda *_: [compact_stage(48, 1), compact_stage(48, 1)]
+    )
     assert painted(paint, schedule="draft") != painted(paint, encoder=TEACHER)
 
 
@@ -284,7 +309,7 @@ def test_stages_follow_each_other_in_what_a_callback_sees() -> None:
         progress=False,
         callback=lambda p: seen.append((p.iteration, p.total, p.stage, p.stages)),
     )
-    assert seen == [(1, 3, 1, 2), (2, 3, 1, 2), (3, 3, 2, 2)]
+    assert seen == [(1, 3, 1, 3), (2, 3, 2, 3), (3, 3, 3, 3)]
 
 
 def minimised(**options: Any) -> list[list[str]]:
@@ -311,8 +336,8 @@ def test_all_ways_to_ask_for_the_compact_encoder_minimise_the_same_terms(losses:
     own = {"equal weights": ContentLoss("relu2_1") + 30 * gram, "three layers": ContentLoss("relu2_1") + 30 * few}
     summed = own[losses] if losses in own else with_style_loss(DEFAULT_LOSSES, losses)
     found = [minimised(losses=summed, color=color, **way()) for way in FIVE_WAYS.values()]
-    (expected,) = found[0]
-    assert all(terms == [expected] for terms in found)
+    expected = found[0][0]
+    assert all(terms == expected for stages in found for terms in stages)
     assert len(expected) == len(summed) + 2
     assert "CovarianceLoss(layers=('image',)" in expected[-2]
     assert "MMDLoss(layers=('image',)" in expected[-1]

@@ -27,7 +27,9 @@ from neuralstyle.painting import stages
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAINTERS = ("stylize", "synthesize_texture", "reconstruct_content")
+sheets = importlib.import_module("neuralstyle.many.sheet")
 SIDE = 64  # of what is painted here, in pixels
+MEASURED_SIDE = 96  # of what is measured too
 EVALUATIONS = 1  # at each stage
 
 
@@ -50,7 +52,7 @@ def _page(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
+def _small(paint: Callable[..., Image.Image], side: int = SIDE) -> Callable[..., Image.Image]:
     """The function itself, but for a small picture and few evaluations."""
     defaults = {name: parameter.default for name, parameter in inspect.signature(paint).parameters.items()}
 
@@ -61,12 +63,12 @@ def _small(paint: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
 
         def short(size: int, iterations: int | None) -> list[neuralstyle.Stage]:
             if not isinstance(schedule, str) and not callable(schedule):
-                return [replace(stage, size=min(stage.size, SIDE), iterations=EVALUATIONS) for stage in schedule]
+                return [replace(stage, size=min(stage.size, side), iterations=EVALUATIONS) for stage in schedule]
             listed, _ = stages.list_stages(schedule, size, iterations, as_sum(losses), options.get("encoder"))
             return [replace(stage, iterations=EVALUATIONS) for stage in listed]
 
         size = options.get("size", defaults["size"])
-        options["size"] = min(size, SIDE) if isinstance(size, int) else SIDE
+        options["size"] = min(size, side) if isinstance(size, int) else side
         return paint(*args, **{"progress": False, **options}, schedule=short)
 
     return painted
@@ -93,6 +95,7 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(stages, "default_encoder", _encoder)
     monkeypatch.setattr(neuralstyle, "plan", _small_plan)
+    monkeypatch.setattr(sheets, "stylize", _small(sheets.stylize, MEASURED_SIDE))
 
 
 @pytest.fixture

@@ -665,15 +665,16 @@ STYLES: dict[str, tuple[Callable[[], Any], dict[str, Any], type[Exception], str]
         lambda: Style(PAINTING, mask=torch.ones(48, 56)),
         {"losses": WHOLE},
         ValueError,
-        "Mine compares with whole maps of the style and cannot use a mask; derive it from StatisticLoss, or give its "
-        "styles no mask",
+        "Mine compares with whole maps of the style and cannot use a mask; take CovarianceLoss, GramStyleLoss, "
+        "MMDLoss, MeanStdLoss or WassersteinLoss, derive it from StatisticLoss, or give its styles no mask",
     ),
     "a region of a loss that sees whole maps": (
         lambda: Style(PAINTING, region=torch.ones(48, 64)),
         {"losses": WHOLE},
         ValueError,
-        "Mine sees whole maps and cannot be kept inside a region; derive it from StatisticLoss or PointwiseLoss, or "
-        "give its styles no region",
+        "Mine sees whole maps and cannot be kept inside a region; take CovarianceLoss, GramStyleLoss, MMDLoss, "
+        "MRFLoss, MeanStdLoss, NearestNeighborLoss or WassersteinLoss, derive it from StatisticLoss or PointwiseLoss, "
+        "or give its styles no region",
     ),
     "strict edges at a global layer": (
         lambda: Style(PAINTING, region=torch.ones(48, 64), edges="strict"),

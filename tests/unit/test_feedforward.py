@@ -19,6 +19,7 @@ from neuralstyle.feedforward import (
     apply_model,
     export_onnx,
     load_model,
+    model_difference,
     models,
     run_model,
     save_model,
@@ -361,11 +362,43 @@ def test_export_that_differs_is_refused_and_leaves_the_old_file(network, tmp_pat
     from neuralstyle.feedforward import export
 
     (tmp_path / "mosaic.onnx").write_text("old")
-    monkeypatch.setattr(export._Graph, "stage", _without_norm(export._Graph.stage))
+    monkeypatch.setattr(export.Graph, "stage", _without_norm(export.Graph.stage))
     with pytest.raises(ArithmeticError, match="differs"):
         export_onnx(network, tmp_path / "mosaic.onnx")
     assert (tmp_path / "mosaic.onnx").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("size", [(32, 48), (37, 30)])
+def test_onnx_of_one_size(network, tmp_path, noise, size):
+    import onnx
+
+    exported = load_model(export_onnx(network, tmp_path / "m.onnx", size=size))
+    image = noise(1, 3, *size)
+    with torch.no_grad():
+        torch.testing.assert_close(exported(image), network(image), atol=1e-4, rtol=0)
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    assert [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim] == [1, 3, *size]
+    assert "Shape" not in {node.op_type for node in graph.node}
+    with pytest.raises(ValueError, match=rf"\[1, 3, {size[0]}, {size[1]}\]"):
+        exported(noise(1, 3, 64, 64))
+
+
+def test_quantized_onnx_is_small_and_its_loss_is_measured(tmp_path, noise):
+    network = load_model("swirl")
+    paths = [export_onnx(network, tmp_path / f"{each}.onnx", quantize=each) for each in (False, True)]
+    sizes = [path.stat().st_size for path in paths]
+    assert sizes[1] < 0.3 * sizes[0]
+    image = noise(1, 3, 48, 64)
+    exact, coarse = (model_difference(network, load_model(path), image) for path in paths)
+    assert exact.largest < 1e-3 < coarse.largest
+    assert exact.mean < coarse.mean < 0.02
+    assert "of 255 levels on average" in str(coarse)
+
+
+def test_side_of_an_onnx_model_is_checked(network, tmp_path):
+    with pytest.raises(ValueError, match="a whole number from 16"):
+        export_onnx(network, tmp_path / "m.onnx", size=(8, 32))
 
 
 def _without_norm(stage):

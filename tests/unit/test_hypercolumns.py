@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from neuralstyle.losses import (
     ContentLoss,
     CovarianceLoss,
     HypercolumnLoss,
+    MeanStdLoss,
     NearestNeighborLoss,
     RelaxedEMDLoss,
     SelfSimilarityLoss,
@@ -28,6 +30,7 @@ LOSSES = [
     HypercolumnLoss(("image", *LAYERS), NearestNeighborLoss(), layer_weights=(1, 2, 3, 4)),
     HypercolumnLoss(LAYERS, CovarianceLoss(), grid="relu2_1"),
     HypercolumnLoss(LAYERS, ContentLoss(), grid="relu2_1"),
+    HypercolumnLoss(("image", *LAYERS), MeanStdLoss(), samples=20, reading="point"),
 ]
 
 
@@ -74,6 +77,47 @@ def test_no_more_than_the_samples_are_compared_and_the_same_ones_of_result_and_c
     assert torch.equal(*seen)
 
 
+@pytest.mark.parametrize("grid", ["relu1_1", "relu2_1", "relu3_1"])
+def test_points_are_interpolated_in_every_layer(noise: Noise, grid: str) -> None:
+    x, y = maps(noise, 8, 12), maps(noise, 8, 12, seed=1)
+    height, width = x[grid].shape[2:]
+    lines = [(torch.arange(n, dtype=torch.float64) + 0.5) * 2 / n - 1 for n in (height, width)]
+    points = torch.stack(torch.meshgrid(*lines, indexing="ij")[::-1], -1)[None]
+
+    def columns(features: dict[str, Tensor]) -> Tensor:
+        read = [F.grid_sample(each, points, padding_mode="border", align_corners=False) for each in features.values()]
+        return torch.cat([read[0], 3 * read[1], read[2]], 1)
+
+    expected = 0.5 * (columns(x) - columns(y)).square().mean()
+    loss = HypercolumnLoss(LAYERS, ContentLoss(), grid, layer_weights=(1, 3, 1), reading="point")
+    torch.testing.assert_close(loss(x, y), expected)
+    # As many samples as positions are all of them, and of fewer each is one of them.
+    torch.testing.assert_close(replace(loss, samples=height * width)(x, y), expected)
+    seen: list[Tensor] = []
+
+    class Seeing(ContentLoss):
+        def forward(self, x: Tensor, target: Tensor) -> Tensor:
+            seen.append(x)
+            return super().forward(x, target)
+
+    replace(loss, loss=Seeing(), samples=3)(x, y)
+    assert seen[0].shape == (1, 9, 1, 3)
+    distances = torch.cdist(seen[0][0, :, 0].T, columns(x).flatten(2)[0].T)
+    assert (distances.amin(1) < 1e-6).all()
+
+
+def test_points_are_differentiable_twice(noise: Noise) -> None:
+    style = maps(noise, 4, 4, seed=1)
+
+    def value(*features: Tensor) -> Tensor:
+        loss = HypercolumnLoss(LAYERS, ContentLoss(), samples=5, reading="point")
+        return loss.forward(dict(zip(LAYERS, features, strict=True)), style)
+
+    x = [each.requires_grad_() for each in maps(noise, 4, 4).values()]
+    assert torch.autograd.gradcheck(value, x)
+    assert torch.autograd.gradgradcheck(value, x)
+
+
 def test_a_hypercolumn_is_one_place(noise: Noise) -> None:
     """Layers may each match the style, at places that do not belong together: hypercolumns then differ."""
     x = maps(noise, 16, 16)
@@ -101,3 +145,5 @@ def test_wrong_options_are_refused() -> None:
         HypercolumnLoss(LAYERS, grid="relu9_1")
     with pytest.raises(ValueError, match="samples of HypercolumnLoss is a whole number of at least 1"):
         HypercolumnLoss(LAYERS, samples=0)
+    with pytest.raises(ValueError, match="unknown reading of HypercolumnLoss 'points'"):
+        HypercolumnLoss(LAYERS, reading="points")  # type: ignore[arg-type]

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 from icc import CMYK_BLACK_ONLY, GREY_LINEAR, srgb_profile
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
 
 from neuralstyle.images import (
     MIN_SIDE,
     check_output,
     fit_size,
     load_image,
+    longest_side,
     pixel_limit,
     resize_image,
     save_image,
@@ -619,8 +620,8 @@ def test_pil_images_are_saved_as_they_look(tmp_path: Path) -> None:
     small = Image.new("RGBA", (4, 2), (255, 0, 0, 51))  # a picture to save may be of any size
     small.info["icc_profile"] = srgb_profile(red_is_green=True)
     with Image.open(save_image(small, tmp_path / "a.png")) as saved:
-        assert (saved.mode, saved.size, "icc_profile" in saved.info) == ("RGB", (4, 2), False)
-        assert np.abs(np.asarray(saved)[0, 0] - np.array([204, 255, 204])).max() <= 2
+        assert (saved.mode, saved.size, "icc_profile" in saved.info) == ("RGBA", (4, 2), False)
+        assert np.abs(np.asarray(saved)[0, 0].astype(int) - np.array([0, 255, 0, 51])).max() <= 2
     pixels = rgb()
     with Image.open(save_image(Image.fromarray(pixels), tmp_path / "b.png")) as saved:
         assert np.array_equal(np.asarray(saved), pixels)
@@ -804,3 +805,34 @@ def test_a_disk_that_becomes_full_leaves_no_part_of_a_picture(name: str, depth: 
     assert list(tmp_path.iterdir()) == []
     save_image(image, tmp_path / name, depth=depth)
     assert load_image(tmp_path / name).shape == image.shape
+
+
+# Resolution, and the picture's own size
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp", "a.avif"])
+def test_resolution_is_written(tmp_path: Path, name: str) -> None:
+    with Image.open(save_image(torch.rand(3, 20, 30), tmp_path / name, dpi=240)) as saved:
+        found = saved.info["dpi"][0] if "dpi" in saved.info else saved.getexif()[ExifTags.Base.XResolution]
+        assert float(found) == pytest.approx(240, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_resolution_is_written_at_16_bits(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("pyvips")
+    with Image.open(save_image(torch.rand(3, 20, 30), tmp_path / name, depth=16, dpi=240)) as saved:
+        assert float(saved.info["dpi"][0]) == pytest.approx(240, abs=0.01)
+
+
+@pytest.mark.parametrize("dpi", [0, -1, 1e6, float("nan"), "300", True])
+def test_wrong_resolution(tmp_path: Path, dpi: Any) -> None:
+    with pytest.raises(ValueError, match="dpi is a finite number from 1 to 65535 pixels per inch"):
+        save_image(torch.rand(3, 20, 30), tmp_path / "a.png", dpi=dpi)
+    assert not list(tmp_path.iterdir())
+
+
+def test_own_size() -> None:
+    assert load_image(torch.rand(3, 40, 30), "original").shape == (1, 3, 40, 30)
+    assert longest_side("original", 40, 30) == 40
+    with pytest.raises(ValueError, match="or 'original'"):
+        load_image(torch.rand(3, 40, 30), "orginal")  # type: ignore[arg-type]

@@ -202,7 +202,7 @@ def test_errors_of_positions_make_up_the_loss(loss: Any, noise: Noise) -> None:
     x, target = noise(2, 2, 3, 6, 5, dtype=torch.float64)
     error = loss.error(x, target_for(loss, target))
     assert error.shape == (2, 1, 6, 5)
-    expected = error.sum() if loss.reduction == "sum" else error.sum() / (2 * 6 * 5)
+    expected = error.sum() / (2 if loss.reduction == "sum" else 2 * 6 * 5)
     torch.testing.assert_close(loss.forward(x, target_for(loss, target)), expected)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import Style, samples
-from neuralstyle.images import region_of_color
+from neuralstyle.images import region_of_color, region_of_lightness, region_of_opacity
 from neuralstyle.images.masks import check_selects, load_mask
 from neuralstyle.objective.regions import warn_of_bare_parts, with_masks
 from neuralstyle.styles import warn_of_scale
@@ -86,6 +86,38 @@ def test_maps_saved_as_jpeg_keep_their_colours(tmp_path: Path) -> None:
 def test_transparent_pixels_have_no_colour() -> None:
     assert torch.equal(region_of_color(drawing((255, 255, 255)), "white"), columns(8, 21))
     assert torch.equal(region_of_color(drawing((0, 0, 0)), "black"), columns(8, 21))
+
+
+def test_lightness_is_a_mask(tmp_path: Path) -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(np.stack([ramp] * 3, -1)).save(tmp_path / "ramp.png")
+    found, rest = load_mask(f"{tmp_path}/ramp.png#lightness"), load_mask(f"~{tmp_path}/ramp.png#lightness")
+    assert found is not None
+    assert rest is not None
+    assert torch.equal(rest, 1 - found)
+    lightness = found.flatten()
+    assert (lightness[0], lightness[-1]) == (0, pytest.approx(1, abs=1e-6))
+    assert bool((lightness.diff() > 0).all())
+    assert float(lightness[119]) == pytest.approx(0.5003, abs=2e-3)  # the middle grey of CIELAB
+    colours = torch.eye(3).view(3, 3, 1, 1).expand(3, 3, 16, 16)
+    pure = [float(region_of_lightness(colour).mean()) for colour in colours]
+    assert pure == pytest.approx([0.5324, 0.8774, 0.3230], abs=1e-3)
+
+
+def test_transparent_pixels_are_not_light() -> None:
+    assert torch.equal(region_of_lightness(drawing((255, 255, 255))) > 0.9, columns(8, 20).bool())
+
+
+def test_alpha_is_a_mask_whatever_the_colours(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cutout.png")
+    found = load_mask(f"{tmp_path}/cutout.png#alpha")
+    assert found is not None
+    assert torch.allclose(found[0, 0], torch.from_numpy(pixels[..., 3]).float() / 255)
+    assert torch.equal(region_of_opacity(tmp_path / "cutout.png"), found)
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "photo.png")
+    with pytest.raises(ValueError, match=r"photo.png has no transparent part.*'lightness'"):
+        load_mask(f"{tmp_path}/photo.png#alpha")
 
 
 def test_the_rest_of_a_grey_file(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from neuralstyle import (
     iterate,
     load_image,
     losses,
+    many,
     metrics,
     optimizers,
     paint,
@@ -208,6 +209,11 @@ def planned(**options: Any) -> Any:
     return plan(**{**chosen, "device": "cpu", **options})
 
 
+def laid_out(**options: Any) -> Any:
+    chosen = {"contents": GOOD, "styles": GOOD, "encoder": encoder(), "losses": SMALL, "size": 32, "iterations": 1}
+    return many.contact_sheet(**{**chosen, "schedule": "single", "progress": False, "device": "cpu", **options})
+
+
 def trained(**options: Any) -> Any:
     data = feedforward.TrainingData("no/such/folder", size=32, steps=1, workers=0)
     return feedforward.train(**{"style": GOOD, "data": data, "losses": SMALL, "encoder": encoder(), **options})
@@ -339,6 +345,19 @@ ATTACKS: dict[str, Attack] = {
     "high_frequency_excess": (lambda x: metrics.high_frequency_excess(x, GOOD), NO_PICTURES),
     "grid_energy": (metrics.grid_energy, NO_PICTURES),
     "flat_area": (lambda x: metrics.flat_area(x, GOOD), NO_PICTURES),
+    "ghost_contrast": (lambda x: metrics.ghost_contrast(x, GOOD, GOOD), NO_PICTURES),
+    "cfsd": (lambda x: metrics.cfsd(x, GOOD), NO_PICTURES),
+    "cfsd's similarity": (lambda x: metrics.cfsd(GOOD, GOOD, similarity=x), NO_WORDS),
+    "cfsd's positions": (lambda x: metrics.cfsd(GOOD, GOOD, positions=x), NO_WHOLE_NUMBERS),
+    "lpips": (lambda x: metrics.lpips(GOOD, x), NO_PICTURES),
+    "lpips' encoder": (lambda x: metrics.lpips(GOOD, GOOD, encoder=x, layers=LAYERS), NO_ENCODERS),
+    "lpips' weights": (lambda x: metrics.lpips(GOOD, GOOD, weights=x), NO_WORDS),
+    "sifid": (lambda x: metrics.sifid(x, GOOD), NO_PICTURES),
+    "sifid's layers": (lambda x: metrics.sifid(GOOD, GOOD, encoder=encoder(), layers=x), NO_LAYERS),
+    "style_cosine": (lambda x: metrics.style_cosine(GOOD, x), NO_PICTURES),
+    "style_cosine's embedding": (lambda x: metrics.style_cosine(GOOD, GOOD, embedding=x), NO_WORDS),
+    "Curve": (metrics.Curve, NO_WORDS),
+    "Curve of": (metrics.Curve.of, NO_WORDS),
     "compare": (lambda x: metrics.compare(GOOD, GOOD, x), NO_WORDS),
     "table": (metrics.table, NO_WORDS),
     "RandomFilters": (metrics.RandomFilters, NO_WHOLE_NUMBERS),
@@ -370,11 +389,25 @@ ATTACKS: dict[str, Attack] = {
     "TrainingData": (lambda x: trained(data=feedforward.TrainingData(x, workers=0)), NO_WORDS),
     "TrainingData's size": (lambda x: feedforward.TrainingData("a", size=x), NO_WHOLE_NUMBERS),
     "TrainingData's workers": (lambda x: feedforward.TrainingData("a", workers=x), NO_WHOLE_NUMBERS),
+    # Many pictures
+    "contact_sheet": (lambda x: laid_out(contents=x), NO_PICTURES),
+    "contact_sheet's styles": (lambda x: laid_out(styles=x), NO_PICTURES),
+    "contact_sheet's losses": (lambda x: laid_out(losses=x), NO_LOSSES),
+    "contact_sheet's strengths": (lambda x: laid_out(strengths=x), NO_NUMBERS),
+    "contact_sheet's seeds": (lambda x: laid_out(seeds=x), NO_WHOLE_NUMBERS),
+    "contact_sheet's cells": (lambda x: laid_out(cells=x), NO_PATHS),
+    "sweep": (lambda x: many.sweep(x, GOOD), NO_PICTURES),
+    "show": (neuralstyle.show, NO_PICTURES),
+    "show's titles": (lambda x: neuralstyle.show(GOOD, titles=x), NO_WORDS),
+    "show's columns": (lambda x: neuralstyle.show(GOOD, columns=x), NO_WHOLE_NUMBERS),
+    "grid's side": (lambda x: images.grid(GOOD, side=x), NO_WHOLE_NUMBERS),
+    "plot_losses": (callbacks.plot_losses, NO_PATHS),
     # All else
     "SavePictures": (SavePictures, NO_PATHS),
     "SavePictures' every": (lambda x: SavePictures("a-{}.png", x), NO_WHOLE_NUMBERS),
     "LossLog": (LossLog, NO_PATHS),
     "LivePreview": (LivePreview, NO_WHOLE_NUMBERS),
+    "LivePreview's side": (lambda x: LivePreview(side=x), NO_WHOLE_NUMBERS),
     "read_losses": (callbacks.read_losses, NO_PATHS),
     "save_state": (lambda x: checkpoint.save_state("state.safetensors", x), NO_WORDS),
     "save_state's path": (lambda x: checkpoint.save_state(x, {"a": 1}), NO_PATHS),
@@ -431,6 +464,17 @@ RIGHT: dict[str, Sequence[str]] = {
     "save_state": ("another word", "a number", "a list", "a dict", "a tensor"),
     "save_state's path": ("no suffix", "a missing folder", "a folder", "an empty name"),
     "geometric_weights": ("another word", "a wrong one"),
+    "cfsd's positions": ("None",),
+    "contact_sheet's losses": ("None",),
+    "contact_sheet's strengths": ("None", "a list"),
+    "contact_sheet's seeds": ("None", "a list"),
+    "contact_sheet's cells": ("None", "a folder", "a missing folder", "no suffix", "an empty name"),
+    "show": ("two pictures",),
+    "show's titles": ("another word", "a list"),
+    "show's columns": ("None",),
+    "grid's side": ("None",),
+    "LossLog": ("None",),
+    "LivePreview's side": ("None",),
 }
 """Values that are right there after all."""
 

@@ -14,8 +14,10 @@ from doubles import Noise, with_reach
 from torch import Tensor, nn
 
 from neuralstyle import ContentLoss, GramStyleLoss, Layer, ModuleExtractor, Objective, TotalVariationLoss, stylize
+from neuralstyle.encoders import InPrecision
 from neuralstyle.encoders.base import WHOLE_PICTURE
 from neuralstyle.encoders.vgg import vgg_layers
+from neuralstyle.testing import check_encoder
 
 PLAIN: dict[str, Any] = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 
@@ -74,12 +76,13 @@ def network(residual: Residual) -> ModuleExtractor:
 # Geometry
 
 
-def test_layers_are_the_modules_whose_outputs_are_maps_in_running_order(network: ModuleExtractor) -> None:
+def test_layers_are_the_modules_whose_outputs_are_maps_or_vectors_in_running_order(network: ModuleExtractor) -> None:
     block = ["conv1", "bn1", "relu", "conv2", "bn2", "shortcut", "relu:1"]
     expected = ["image", "conv1", "bn1", "relu", "maxpool"]
     for name in ("layer1", "layer2"):
         expected += [*(f"{name}.{part}" for part in block), name]
-    assert list(network.layers) == expected
+    assert list(network.layers) == [*expected, "fc"]
+    assert network.layers["fc"] == Layer.vector("fc", 4)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,8 @@ def test_odd_sizes_are_cut_to_whole_cells(network: ModuleExtractor, noise: Noise
     assert whole.shape[2:] == (-(-height // 2), -(-width // 2))
     for name, features in network(image, network.layers).items():
         layer = network.layers[name]
-        assert features.shape == (2, layer.channels, height // layer.stride, width // layer.stride), name
+        sides = () if layer.is_vector else (height // layer.stride, width // layer.stride)
+        assert features.shape == (2, layer.channels, *sides), name
     torch.testing.assert_close(network(image, ["relu"])["relu"], whole[..., : height // 2, : width // 2])
 
 
@@ -426,10 +430,58 @@ def test_unknown_layers_are_refused_with_a_suggestion(
             ask()
 
 
-@pytest.mark.parametrize("name", ["fc", "layer1.relu:2"])
-def test_layers_that_are_no_maps_or_do_not_run_are_refused(residual: Residual, name: str) -> None:
-    with pytest.raises(ValueError, match=f"layer {name!r} of Residual gives no map"):
-        ModuleExtractor(residual, ["conv1", name])
+def test_layers_that_do_not_run_are_refused(residual: Residual) -> None:
+    with pytest.raises(
+        ValueError, match=r"'layer1.relu:2' of Residual is no layer: it gives no tensor, or does not run"
+    ):
+        ModuleExtractor(residual, ["conv1", "layer1.relu:2"])
+
+
+class Tokens(nn.Module):
+    """A network with outputs that are no layers, and a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 6, 4, stride=4)
+        self.pair = Pair()
+        self.sequence = nn.Flatten(2)
+        self.pooled = nn.AdaptiveAvgPool2d(1)
+        self.unused = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.patches(x)
+        result: Tensor = self.pooled(self.pair(maps)[0]) + self.sequence(maps).mean()
+        return result
+
+
+class Pair(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
+def test_what_is_left_out_says_why(noise: Noise) -> None:
+    encoder = ModuleExtractor(Tokens(), **PLAIN)
+    assert list(encoder.layers) == ["image", "patches", "pooled"]
+    assert sorted(encoder.left_out) == ["pair", "sequence", "unused"]
+    reason = r"'sequence' of Tokens is no layer: it gives \(1, 6, 16\) for a picture of 16 x 16 pixels .* neither a map"
+    for ask in (
+        lambda: encoder(noise(1, 3, 16, 16), ["sequence"]),
+        lambda: ModuleExtractor(Tokens(), ["sequence"]),
+        lambda: Objective(encoder, ContentLoss("sequence"), content=noise(1, 3, 16, 16)),
+        lambda: Objective(InPrecision(encoder), ContentLoss("sequence"), content=noise(1, 3, 16, 16)),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            ask()
+    for name in ("pair", "unused"):
+        with pytest.raises(ValueError, match=f"{name!r} of Tokens is no layer: it gives no tensor, or does not run"):
+            encoder(noise(1, 3, 16, 16), [name])
+
+
+def test_a_vector_has_its_channels_alone(noise: Noise) -> None:
+    encoder = ModuleExtractor(Tokens(), ["pooled"], **PLAIN)
+    image = noise(2, 3, 19, 32)
+    assert encoder(image, ["pooled"])["pooled"].shape == (2, 6)
+    check_encoder(encoder)
 
 
 @pytest.mark.parametrize(

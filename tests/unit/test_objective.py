@@ -37,6 +37,19 @@ class Robust(PointwiseLoss):
         return ((x - target).square() + 1e-3).sqrt().mean(1, keepdim=True)
 
 
+class Mixing(Loss):
+    """A general loss whose ``forward`` mixes the pictures of a batch."""
+
+    layers = ("relu2_1",)
+    reference = "style"
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return (x.std() - target.std()).square()
+
+
+MIXING = Mixing()
+
+
 def pictures(noise: Noise, count: int = 3, height: int = 20, width: int = 26) -> Tensor:
     return noise(count, 1, 3, height, width, dtype=torch.float64)
 
@@ -169,18 +182,18 @@ def test_targets_are_taken_once(encoder64: FeatureExtractor, noise: Noise) -> No
 
 @pytest.mark.parametrize("tile", [None, 8])
 @pytest.mark.parametrize(
-    ("loss", "scale"), [(ContentLoss("relu2_1"), 0.5), (ContentLoss("relu2_1", reduction="sum"), 1.0), (GRAM, 0.5)]
+    "loss", [ContentLoss("relu2_1"), ContentLoss("relu2_1", reduction="sum"), GRAM, Crossed(), MIXING]
 )
-def test_batch_is_the_mean_or_sum_of_its_pictures(
-    encoder64: FeatureExtractor, noise: Noise, tile: int | None, loss: Any, scale: float
+def test_batch_is_the_mean_of_its_pictures(
+    encoder64: FeatureExtractor, noise: Noise, tile: int | None, loss: Any
 ) -> None:
     first, second, content, style, other = pictures(noise, 5)
-    styles = [Style(style, region=left_half(20, 26)), other]
+    styles = [Style(style, region=left_half(20, 26)), other] if loss is not MIXING else [style]
     objective = Objective(encoder64, loss, content=content, styles=styles)
     together = objective.evaluate(torch.cat([first, second]), tile)
     singles = [objective.evaluate(image) for image in (first, second)]
-    assert together.loss == pytest.approx(scale * sum(single.loss for single in singles))
-    torch.testing.assert_close(together.gradient, scale * torch.cat([single.gradient for single in singles]))
+    assert together.loss == pytest.approx(sum(single.loss for single in singles) / 2)
+    torch.testing.assert_close(together.gradient, torch.cat([single.gradient for single in singles]) / 2)
 
 
 # Several styles

@@ -6,7 +6,7 @@ import pytest
 
 from neuralstyle import Adam, Style, cli
 from neuralstyle.callbacks import SavePictures
-from neuralstyle.cli import feedforward, painting, studio, tools
+from neuralstyle.cli import comparing, feedforward, painting, sheet, studio, tools
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.vgg import find_network
@@ -17,15 +17,19 @@ from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.recipes import DEFAULT_NETWORK, STYLE_LOSSES, TEXTURE_LOSSES
 
 COMMANDS: dict[str, Command] = {
-    command.name: command for module in (painting, feedforward, studio, tools) for command in module.COMMANDS
+    command.name: command
+    for module in (painting, sheet, studio, feedforward, comparing, tools)
+    for command in module.COMMANDS
 }
 EVERYDAY = {
     "stylize": "output overwrite size schedule strength style_scales color seed device quiet dry_run",
-    "texture": "output overwrite size schedule style_scales seed device quiet dry_run",
+    "texture": "output overwrite size schedule seamless style_scales seed device quiet dry_run",
     "reconstruct": "output overwrite size schedule layer seed device quiet dry_run",
     "demo": "output overwrite size schedule painting seed device quiet dry_run",
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
-    "apply": "output overwrite content_scale device quiet",
+    "apply": "output overwrite color strength content_scale device quiet",
+    "sheet": "output overwrite cells style losses strengths scales seeds size schedule color device quiet",
+    "compare": "size published json csv overwrite sweep device quiet",
     "studio": "output no_browser size host port token",
 }
 
@@ -50,7 +54,7 @@ def test_help_lists_the_options_of_every_day_and_help_all_every_one(
     everyday = {option.name for option in known.values() if option.everyday}
     assert {option.lstrip("-").replace("-", "_") for option in everyday} == set(
         EVERYDAY.get(command, " ".join(known)).split()
-    ) - ({"depth", "quality", "max_megapixels"} if command == "recolor" else set())
+    ) - ({"depth", "quality", "dpi", "max_megapixels"} if command == "recolor" else set())
     short = set(help_of(command, "--help", capsys).split())
     assert everyday <= short
     assert short.isdisjoint({option.name for option in known.values()} - everyday)

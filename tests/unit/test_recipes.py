@@ -145,6 +145,10 @@ def test_strotss_halves_the_weight_of_the_content_from_size_to_size() -> None:
     assert weights == [
         (64, 16, 1 / 16), (128, 8, 1 / 8), (256, 4, 1 / 4), (512, 2, 1 / 2), (1024, 1, 1), (2048, 0.5, 1)
     ]  # fmt: skip
+    # The weight belongs to the size, whatever the sizes before: what is painted at 384 pixels lies between 256 and 512.
+    *_, last = recipe["schedule"](384, None)
+    assert last.losses is not None
+    assert next(iter(last.losses(recipe["losses"]))).weight == pytest.approx(16 * 64 / 384)
 
 
 def test_nnst_takes_the_layers_apart_at_last() -> None:

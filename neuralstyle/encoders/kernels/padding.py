@@ -1,4 +1,4 @@
-"""Padding a picture by one pixel, and its gradient."""
+"""Padding a picture by one pixel, and its gradient; padding by the other end of a picture that repeats."""
 
 from __future__ import annotations
 
@@ -32,3 +32,14 @@ def _repeated_pixels(size: int, mode: str) -> tuple[int, int]:
     """Indices of the pixels that the two borders of a side repeat."""
     step = 1 if mode == "reflect" and size > 1 else 0
     return step, size - 1 - step
+
+
+def pad_circular(x: Tensor, width: int) -> Tensor:
+    """Pad each side by pixels of the other end: (B, C, H, W) -> (B, C, H + 2 * width, W + 2 * width)."""
+    for dimension in (3, 2):
+        size = x.shape[dimension]
+        copies = -(-width // size)
+        around = x if copies == 1 else torch.cat([x] * copies, dimension)
+        last, first = around.narrow(dimension, copies * size - width, width), around.narrow(dimension, 0, width)
+        x = torch.cat([last, x, first], dimension)
+    return x

@@ -159,7 +159,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        active = ctx.saved_tensors[0] if ctx.saved_tensors else None
+        active = next(iter(ctx.saved_tensors), None)
         if torch.is_grad_enabled():  # a second derivative is wanted
             back = _defined_gradient(gradient, ctx.convolution.weight, active)
         else:

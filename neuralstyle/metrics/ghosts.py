@@ -1,0 +1,116 @@
+"""Ghosts: things of the painting where the photograph is empty."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neuralstyle.color import rgb_to_oklab
+from neuralstyle.images import Picture, resize_image
+from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE
+from neuralstyle.metrics.references import with_content, with_style
+
+MEASURED_SIDE = 192  # pixels of the longest side, to which pictures are reduced, since ghosts are no fine detail
+
+# Deviations of Gaussians, as shares of the longest side of the result. At 384 px the first two are 5 and 24 px, and a
+# disc of 16, 32 or 64 px keeps two thirds, three quarters or two fifths of its contrast between them.
+_FINEST, _COARSEST = 5 / 384, 24 / 384
+_WINDOW = 12 / 384  # over which contrast is averaged
+_MARGIN = 20 / 384  # the same in the photograph: what lies so near to a thing is not empty
+
+QUIET_SHARE = 0.1  # of the painting: its quietest places
+EMPTY_CONTRAST, BUSY_CONTRAST = 0.01, 0.03  # of a photograph, between which a place is empty in part
+MIN_EMPTY_SHARE = 0.01  # of a photograph, below which nothing is measured
+
+
+@plain_torch()
+def ghost_contrast(picture: Picture, style: Picture, content: Picture) -> float:
+    r"""Measure the contrast of things where the photograph is empty, beyond that of the painting's quiet places.
+
+    With c, $c^C$ and $c^S$ the contrast of picture, content and style at each place, q the value of $c^S$ below which
+    10 % of the style lie, and w the emptiness of the photograph, which falls from 1 where $c^C$ is 0.01 to 0 where it
+    is 0.03,
+
+    $$ G = \sqrt{\frac{\sum w \max(0, c - \max(q, c^C))^2}{\sum w}} $$
+
+    Contrast is the root mean square, over a window, of the difference in OkLab between two blurred copies of a picture.
+    It sees what is 1/24 to 1/6 of the longest side wide, 16 to 64 pixels at 384, and neither fine strokes nor slow
+    gradients. Lower is better: 0 without ghosts, from about 0.02 on they can be seen. The square makes one strong ghost
+    count for more than faint ones everywhere.
+
+    What it does not tell: it is 0, too, for the photograph itself, and where less than 1 % of the photograph is empty;
+    ``flat_area`` tells whether an empty place was painted at all. Things of a painting that is busy all over count
+    less, since there are no quiet places to compare with. Broad strokes of its ground count where they have more
+    contrast than its quietest tenth, and thin lines, such as contours, count little.
+
+    Args:
+        picture: the result, at least 64 pixels on each side.
+        style: the painting, reduced to the longest side of the picture, and never enlarged.
+        content: the photograph; it is resized to the picture.
+
+    Raises:
+        ValueError: a picture is too small, or the content has another aspect.
+
+    Example:
+        ```python
+        import torch
+        from neuralstyle.metrics import ghost_contrast
+
+        sky, painting = torch.full((3, 96, 96), 0.6), torch.full((3, 96, 96), 0.5)
+        painting[:, :32] = 0.2
+        ghost = sky.clone()
+        ghost[:, 40:56, 40:56] = 0.3
+        assert ghost_contrast(sky, painting, sky) == 0
+        assert ghost_contrast(ghost, painting, sky) > 0.02
+        ```
+
+    Source: global statistics of a style need a place somewhere, so empty parts of a photograph get things of the
+    painting (Gatys et al. 2017, arXiv 1611.07865, section 4); the measure is this library's.
+
+    """
+    image, target = with_style(picture, style)
+    photograph = with_content(image, content)[1]
+    longest = max(image.shape[2:])
+    if min(image.shape[2:]) < MIN_SPECTRUM_SIDE:
+        raise ValueError(
+            f"the picture is {image.shape[3]} x {image.shape[2]} pixels; ghosts need at least {MIN_SPECTRUM_SIDE} on "
+            "each side"
+        )
+    found = _contrast(image, longest, _WINDOW)
+    seen = _contrast(photograph, longest, _MARGIN)
+    empty = ((BUSY_CONTRAST - seen) / (BUSY_CONTRAST - EMPTY_CONTRAST)).clamp(0, 1)
+    if float(empty.mean()) < MIN_EMPTY_SHARE:
+        return 0.0
+    quiet = torch.quantile(_contrast(target, longest, _WINDOW).flatten(), QUIET_SHARE)
+    excess = (found - torch.maximum(quiet, _contrast(photograph, longest, _WINDOW))).clamp(min=0)
+    return float(((empty * excess.square()).sum() / empty.sum()).sqrt())
+
+
+def _contrast(image: Tensor, longest: int, window: float) -> Tensor:
+    """Return the contrast of what is as large as a thing, beside a result of this longest side: (h, w)."""
+    factor = min(1.0, MEASURED_SIDE / longest)
+    height, width = (max(1, round(factor * side)) for side in image.shape[2:])
+    small = rgb_to_oklab(resize_image(_exact(image), (height, width)))
+    side = factor * longest
+    band = _blur(small, _FINEST * side) - _blur(small, _COARSEST * side)
+    return _blur(band.square().sum(1, keepdim=True), window * side).clamp(min=0).sqrt()[0, 0]
+
+
+def _exact(image: Tensor) -> Tensor:
+    """Return a picture in float64 if its device has it."""
+    return image.double() if image.device.type in ("cpu", "cuda") else image
+
+
+def _blur(image: Tensor, deviation: float) -> Tensor:
+    """Blur by a Gaussian, the border continued: (1, C, h, w) -> (1, C, h, w)."""
+    channels, radius = image.shape[1], math.ceil(3 * deviation)
+    offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.softmax(-0.5 * (offsets / deviation).square(), 0).view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    for _ in range(2):
+        padded = F.pad(image, (radius, radius, 0, 0), mode="replicate")
+        image = F.conv2d(padded, kernel, groups=channels).transpose(2, 3)
+    return image
