@@ -24,6 +24,9 @@ from neuralstyle.studio.versions import Painted, Version, Versions
 
 WARM_SIZE = 64
 
+TILE = 1024
+"""Longest side in pixels of a tile of a live picture, and of the largest one that is painted whole."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -179,9 +182,10 @@ class Painter:
 
     def _run(self, each: Pass, scene: Scene, number: int, passes: int) -> bool:
         """Paint a pass; return whether it came to its end."""
-        painted = Painted(scene, each.size, str(each.schedule), None, True)
+        painted = Painted(scene, each.size, str(each.schedule), None, True, tile_of(each.size))
         if not each.is_exact:
-            painted = Painted(scene, scene.dials.size, scene.dials.detail, None, False)
+            size = scene.dials.size
+            painted = Painted(scene, size, scene.dials.detail, None, False, tile_of(size))
         present = self.shown
         is_look = each.name == "look" or (each.name == "follow" and (present is None or present.is_look))
         hidden_below = each.shown_from if present is not None and present.side >= each.shown_from else 0
@@ -204,7 +208,7 @@ class Painter:
         with self.condition:
             self._say("painting")
         begin = {} if start is None else {"init": start}
-        made = self._guarded(lambda: self._plan(scene, **each.options(), **begin))
+        made = self._guarded(lambda: self._plan(scene, **each.options(), **begin, tile=tile_of(each.size)))
         if made is None:
             return False
         final = self._guarded(lambda: self._easel.paint(made, Turn(each.name, number, passes), on_evaluation))
@@ -215,9 +219,9 @@ class Painter:
         return True
 
     def _show(self, shown: Shown) -> None:
-        """Make the picture of an evaluation the present one, unless the photograph is another by now."""
+        """Make the picture of an evaluation the present one, unless something else is wanted by now."""
         with self.condition:
-            if self.scene.photo == shown.painted.scene.photo:
+            if not self.changed and self.scene.photo == shown.painted.scene.photo:
                 self.show(shown)
 
     def _finish(self, final: Image.Image, painted: Painted) -> None:
@@ -287,7 +291,8 @@ class Painter:
             self.news.tell()
 
     def _paint_large(self, job: Job) -> None:
-        painted = Painted(job.scene, job.size, job.scene.dials.detail, None, True, job.tile)
+        # What is automatic follows the free memory, and other tiles round in other places.
+        painted = Painted(job.scene, job.size, job.scene.dials.detail, None, job.tile != "auto", job.tile)
 
         def on_evaluation(turn: Turn) -> bool:
             self.turn = turn
@@ -321,6 +326,11 @@ class Painter:
             self.error = text.replace(f"{self._shelf.folder}/", "")
             self.order = ""
         return None
+
+
+def tile_of(size: int) -> int | None:
+    """The tile of a live picture: none where its memory is small, and one that every machine takes alike."""
+    return TILE if size > TILE else None
 
 
 def fitted(picture: Tensor, side: int) -> Tensor:

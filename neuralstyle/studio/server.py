@@ -20,6 +20,7 @@ from neuralstyle._words import COLORS, PAINTINGS
 from neuralstyle.recipes import STYLE_LOSSES
 from neuralstyle.studio import reproduce
 from neuralstyle.studio.live import live
+from neuralstyle.studio.painter import TILE
 from neuralstyle.studio.scene import DETAILS, LARGEST, MOST_PAINTINGS, SMALLEST, Dials, Painting, Scene, Source
 from neuralstyle.studio.session import LARGEST_RENDER, Session, photo_of
 from neuralstyle.studio.shelf import THUMB_SIDE
@@ -311,7 +312,7 @@ async def _kit(request: Request) -> Response:
 
 async def _render(request: Request) -> Response:
     session, order = _session(request), await _order(request)
-    return _done(session, number=session.render(order.get("size", 2048), order.get("tile", "auto")))
+    return _done(session, number=session.render(order.get("size", 2048), order.get("tile", TILE)))
 
 
 async def _cancel(request: Request) -> Response:

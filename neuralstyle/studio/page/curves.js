@@ -17,7 +17,7 @@ export function takeCurves(news) {
 
 const color = (number) => getComputedStyle(canvas).getPropertyValue(`--c${number % 6}`).trim();
 
-const words = (name) => name.replace(/Loss$/, "").replace(/Style$/, "").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+const words = (name) => name.replace(/Loss\b/, "").replace(/Style$/, "").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
 
 function draw() {
   due = false;

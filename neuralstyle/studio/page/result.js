@@ -48,12 +48,11 @@ async function showRecipe(kind) {
 function askForLarge(words) {
   const size = make("input", { type: "number", id: "large-size", min: String(words.render[0]), max: String(words.render[1]), step: "1", value: "2048" });
   const tile = make("select", { id: "large-tile" },
-    make("option", { value: "auto" }, "tiles as memory allows"),
-    make("option", { value: "" }, "whole, without tiles"),
+    make("option", { value: "1024" }, "tiles of 1024 pixels"),
     make("option", { value: "512" }, "tiles of 512 pixels"),
-    make("option", { value: "1024" }, "tiles of 1024 pixels"));
+    make("option", { value: "" }, "whole, without tiles"));
   const start = async () => {
-    const value = tile.value === "" ? null : tile.value === "auto" ? "auto" : Number(tile.value);
+    const value = tile.value === "" ? null : Number(tile.value);
     if (await order("api/render", { size: Number(size.value), tile: value })) find("dialog").close();
   };
   open("Render large",
