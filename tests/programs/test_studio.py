@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psutil
 import pytest
 from PIL import Image
@@ -25,6 +26,7 @@ from starlette.websockets import WebSocketDisconnect
 from neuralstyle import cli, samples
 from neuralstyle.studio import Session, start
 from neuralstyle.studio.guard import Guard
+from neuralstyle.studio.live import MOST_READERS
 from neuralstyle.studio.scene import Dials, Painting, Scene
 from neuralstyle.studio.server import application
 from neuralstyle.studio.shelf import Shelf
@@ -446,8 +448,6 @@ def test_the_program_ends_by_ctrl_c_and_saves_its_picture(folder: Path, tmp_path
         assert studio.stdout is not None
         address = (studio.stdout.readline() or "nothing").split()[-1]
         assert address.startswith("http://127.0.0.1:")
-        import httpx2
-
         wait(lambda: httpx2.get(f"{address}api/state").json()["shown"], "there is a picture")
         stalled = socket.create_connection(("127.0.0.1", int(address.split(":")[2].split("/")[0])))
         stalled.sendall(b"GET ")  # a request that never ends
@@ -461,6 +461,43 @@ def test_the_program_ends_by_ctrl_c_and_saves_its_picture(folder: Path, tmp_path
     with Image.open(tmp_path / "neuralstyle-studio-2.png") as picture:
         assert picture.size == (SIZE, 85)
     assert (tmp_path / "neuralstyle-studio.png").read_bytes() == b"somebody's"
+
+
+def upgrade(url: str) -> socket.socket:
+    """Ask for the live picture by hand, and read nothing of it."""
+    host, _, token = url.removeprefix("http://").removesuffix("/").partition("/")
+    name, port = host.split(":")
+    reader = socket.create_connection((name, int(port)))
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**12)
+    lines = (f"GET /{token}/live HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade")
+    key = ("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", "")
+    reader.sendall("\r\n".join((*lines, *key)).encode())
+    return reader
+
+
+def test_a_real_server_holds_readers_that_stop_and_many_requests(folder: Path) -> None:
+    running = start(folder / "photo.png", [folder / "swirl.png"], port=0, size=SIZE)
+    session = running.session
+    try:
+        wait(lambda: session.state()["shown"], "there is a picture")
+        before = psutil.Process().memory_info().rss
+        readers = [upgrade(running.url) for _ in range(MOST_READERS)]  # they never take anything
+        wait(lambda: session.news.readers == MOST_READERS, "all readers are served")
+        refused = upgrade(running.url)
+        assert b"403" in refused.recv(100)
+        assert session.news.readers == MOST_READERS
+        frames = session.news.frame
+        session.turn({"strength": 0.9})
+        with ThreadPoolExecutor(50) as pool:
+            answers = pool.map(lambda _: httpx2.get(f"{running.url}api/state", timeout=60).status_code, range(50))
+            assert set(answers) == {200}
+        wait(lambda: session.news.frame > frames + 3, "the painting goes on")
+        assert psutil.Process().memory_info().rss - before < 200 * 2**20
+        for reader in (*readers, refused):
+            reader.close()
+        wait(lambda: session.news.readers == 0, "the readers are forgotten")
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize(
