@@ -71,7 +71,9 @@ function stages(pen, x, height, style) {
     pen.lineTo(at, height - 14);
     pen.stroke();
     const text = String(point.size);
-    if (at > right) { pen.fillText(text, at, height - 2); right = at + pen.measureText(text).width + 6; }
+    const wide = pen.measureText(text).width;
+    const left = Math.min(at, canvas.clientWidth - wide);
+    if (left > right) { pen.fillText(text, left, height - 2); right = left + wide + 6; }
   }
 }
 
