@@ -49,6 +49,7 @@ MEASURES: dict[str, Callable[[Any, Tensor, Tensor], Any]] = {
     "spectrum_distance": lambda m, x, other: m(x, other),
     "high_frequency_excess": lambda m, x, other: m(x, other),
     "grid_energy": lambda m, x, other: m(x),
+    "ghost_contrast": lambda m, x, other: m(x, other, torch.full_like(other, 0.5)),
     "cfsd": lambda m, x, other: m(x, other),
     "lpips": lambda m, x, other: m(x, other),
     "sifid": lambda m, x, other: m(x, other),
