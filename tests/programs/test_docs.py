@@ -106,12 +106,21 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "stylize", _small(sheets.stylize, MEASURED_SIDE))
 
 
+def _on_a_ground(thing: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The right half of a picture, and nothing but light ground at its left."""
+    picture = thing.resize(size)
+    picture.paste("lightgrey", (0, 0, size[0] // 2, size[1]))
+    return picture
+
+
 @pytest.fixture
 def _pictures(_quick: None) -> None:
     """The files that the snippets name."""
     samples.photo().resize((96, 64)).save("photo.jpg")
     samples.painting("swirl", SIDE).save("painting.jpg")
     samples.painting("mosaic", SIDE).save("second.jpg")
+    _on_a_ground(samples.photo(), (96, 64)).save("tower.jpg", quality=95)
+    _on_a_ground(samples.painting("mosaic", SIDE), (SIDE, SIDE)).save("wave.jpg", quality=95)
     sky = Image.new("L", (96, 64), 0)
     sky.paste(255, (0, 0, 96, 30))
     sky.save("sky.png")
