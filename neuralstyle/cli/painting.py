@@ -105,11 +105,11 @@ STYLIZE = Command(
     arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
         "output": (*_OUTPUT, *PRESETS, *FORMAT, PROFILE),
+        "size and time": (*SIZE, SEAMLESS),
         "balance": BALANCE,
         STYLES_TITLE: STYLES,
         "colour": (COLOR,),
-        **PAINTING,
-        "size and time": (*SIZE, SEAMLESS),
+        **{**PAINTING, "size and time": (*SIZE, SEAMLESS)},
     },
     defaults=defaults_of(stylize),
     continues=has_state,

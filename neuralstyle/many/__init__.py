@@ -1,4 +1,4 @@
-"""Many pictures: files in and files out over any executor, and contact sheets.
+"""Many pictures: files in and files out, over processes, machines and engines; contact sheets and sweeps.
 
 The names of ``__init__.pyi`` are imported when they are first used, so that importing this package imports no torch.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import takes, unknown, whole_number
+from neuralstyle._errors import takes, whole_number
 from neuralstyle._words import Color
 from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, least_side, on_encoder
 from neuralstyle.encoders.default import default_encoder
@@ -28,7 +27,7 @@ from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.parameters import Parameterization, wrapping
-from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
+from neuralstyle.recipes import DEFAULT_NETWORK, losses_through, named_schedule
 from neuralstyle.schedule import Schedule, Stage, check_stages
 from neuralstyle.styles import Style, at_scale, side_at_scale
 
@@ -153,12 +152,8 @@ def list_stages(
     if iterations is not None:
         iterations = whole_number("iterations", iterations, 1)
     if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise unknown("schedule", schedule, SCHEDULES)
-        function, reason = SCHEDULES[schedule], why_without_compact(losses, encoder)
-        if reason is None or "compact" not in inspect.signature(function).parameters:
-            return check_stages(function(size, iterations), size), []
-        return check_stages(function(size, iterations, compact=None), size), [reason]  # type: ignore[call-arg]
+        function, reason = named_schedule(schedule, losses, encoder)
+        return check_stages(function(size, iterations), size), [] if reason is None else [reason]
     if callable(schedule):
         if not takes(schedule, size, iterations):
             raise TypeError(
