@@ -150,11 +150,12 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--padding zeros", ""),
     ("--no-normalize", ""),
     ("--tile 16", ""),
+    ("--seamless", ""),
 ]
 ELSEWHERE = {  # what these do is tested by their own tests, here and in test_coming_from.py
     *("--output", "--overwrite", "--depth", "--quality", "--keep-profile", "--device", "--dry-run", "--quiet"),
     *("--print-every", "--snapshots", "--snapshots-every", "--log", "--plot", "--state", "--state-every"),
-    *("--weights", "--preprocessing", "--json", "--max-megapixels"),
+    *("--weights", "--preprocessing", "--json", "--max-megapixels", "--like", "--config", "--dpi"),
 }
 
 
