@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from neuralstyle.video.painters import Painter
     from neuralstyle.video.progress import FilmCallback
 
-DEFAULT_FRAME_ITERATIONS = 12
+DEFAULT_FRAME_ITERATIONS = 16
 """Evaluations for each frame but the first of a scene."""
 
 DEFAULT_REFERENCES = (1, 8)
@@ -92,7 +92,7 @@ def stylize_video(
         rate: frames a second, of a folder.
         sound: copy the sound of a film into a film.
         quality: of the pictures in the file, 1 to 100.
-        schedule: of the first frame of each scene, as in ``stylize``. Its last stage paints the frames after it.
+        schedule: of the first frame of each scene, as in ``stylize``. Its last stages paint the frames after it.
         iterations: of the first frame of each scene, as in ``stylize``.
         frame_iterations: number of evaluations for each frame after the first.
         references: how many frames before a frame each of its references is, the nearest first. Those after the first
