@@ -76,7 +76,10 @@ def note(painted: Painted) -> str | None:
     photo, paintings, dials = _parts(painted)
     given: dict[str, Any] = {name: DEFAULTS[name] for name in ALWAYS}  # type: ignore[literal-required]
     given |= {"size": painted.size, "strength": dials.strength, "color": dials.color, "schedule": painted.schedule}
-    more = [("style_loss", dials.style_loss, "gram"), ("style_scales", [dials.scale], [1.0])]
+    more: list[tuple[str, Any, Any]] = [
+        ("style_loss", dials.style_loss, "gram"),
+        ("style_scales", [dials.scale], [1.0]),
+    ]
     more += [("tile", painted.tile, None), ("stop_after", painted.iterations, None)]
     given |= {name: value for name, value, usual in more if value != usual}
     if dials.scale > 1:
