@@ -478,3 +478,12 @@ def test_the_traceback_is_there_for_who_asks(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setenv("NEURALSTYLE_TRACEBACK", "1")
     with pytest.raises(FileNotFoundError):
         run(f"stylize missing.jpg swirl.png {QUICK}")
+
+
+def test_detail_is_a_share_of_the_evaluations_at_the_final_size(run: Run, planned: Planned) -> None:
+    command = "stylize photo.jpg swirl.png -o OUT --overwrite --size 256 --quiet"
+    counts = [[stage.iterations for stage in planned(f"{command} --detail {detail}").stages] for detail in ("1", "0.2")]
+    assert counts == [[30, 12, 48, 30], [30, 3, 10, 6]]
+    code, _, err = run(f"{command} --detail 2")
+    assert code == 2
+    assert "detail is a finite number above 0 and of at most 1, received 2.0" in err
