@@ -59,7 +59,7 @@ def follow_color(
         is grey.
 
     Raises:
-        ValueError: an unknown method, pictures of different sizes, or a picture that cannot be used.
+        ValueError: an unknown method, pictures of different sizes, a picture that cannot be used, or nothing seen.
 
     Example:
         ```python
@@ -80,6 +80,10 @@ def follow_color(
     if exact.shape[2:] != other.shape[2:]:
         sizes = f"{tuple(exact.shape[2:])} and {tuple(other.shape[2:])}"
         raise ValueError(f"result and content have the same (height, width), received {sizes}; resize the content")
+    if seen is not None and (seen.shape != exact.shape[2:] or seen.dtype != torch.bool or not seen.any()):
+        received = f"{tuple(seen.shape)} of {seen.dtype}, {int(seen.sum())} of them true"
+        raise ValueError(f"seen is a bool tensor (H, W), true somewhere, received {received}")
+    seen = seen if seen is None else seen.to(exact.device)
     given = _pixels(other, seen)
     grey = is_grey(given)
     exact = to_grey(exact) if grey else _with_chroma(exact, other.expand_as(exact), seen, wraps)

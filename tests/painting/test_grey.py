@@ -25,7 +25,7 @@ from neuralstyle import (
     stylize,
     synthesize_texture,
 )
-from neuralstyle.color import MATCHINGS, recolor_style
+from neuralstyle.color import MATCHINGS, recolor_style, rgb_to_oklab
 from neuralstyle.color.grey import is_grey, to_grey
 
 OPTIONS: Any = {"size": 48, "iterations": 6, "progress": False}
@@ -109,6 +109,17 @@ def test_pictures_in_colours_are_painted_in_colours(content: Any, style: Any, op
     draft = plan(content, style, size=48, **options)
     assert not draft.grey
     assert draft.constrained(draft.start) is draft.start
+
+
+@pytest.mark.parametrize("color", ["match", "histogram"])
+def test_a_grey_painting_takes_the_colours_of_the_photograph_at_their_places(drawing: Image.Image, color: Any) -> None:
+    content = samples.photo().resize((48, 32))
+    image, plain = (stylize(content, drawing, color=each, **OPTIONS) for each in (color, "style"))
+    wanted, found, before = (rgb_to_oklab(load_image(each))[0, 1:].flatten() for each in (content, image, plain))
+    assert float(torch.corrcoef(torch.stack((wanted, found)))[0, 1]) > 0.9
+    assert float((found - wanted).norm()) < 0.5 * float((before - wanted).norm())
+    painted, given = (load_image(each).flatten(2).mean(2) for each in (image, content))
+    torch.testing.assert_close(painted, given, atol=0.004, rtol=0)
 
 
 def test_a_style_without_weight_does_not_count(photograph: Image.Image, drawing: Image.Image) -> None:

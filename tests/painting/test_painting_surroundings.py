@@ -196,6 +196,7 @@ def colours(folder: Path) -> Any:
     content, style = load_image(photo()), load_image(painting(), 48)
     found = [color.match_color(style, content, each) for each in ("match", "match-pca", "match-cholesky")]
     found += [color.match_histogram(style, content), color.keep_chroma(content.flip(3), content, 256)]
+    found += [color.follow_color(content.flip(3), content, each) for each in ("match", "histogram")]
     lab = color.rgb_to_oklab(content)
     found += [lab, color.oklab_to_rgb(lab), recolor(photo(), painting())]
     return [as_bytes(each) for each in found]

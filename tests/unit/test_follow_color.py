@@ -130,5 +130,8 @@ def test_a_histogram_makes_no_colours_that_neither_picture_has(photo: Tensor, no
 def test_pictures_that_do_not_go_together(photo: Tensor) -> None:
     with pytest.raises(ValueError, match="resize the content"):
         follow_color(photo, photo[..., :50])
+    for seen in (torch.ones(3, 3, dtype=torch.bool), photo[0, 0] < 0, photo[0, 0]):
+        with pytest.raises(ValueError, match=r"seen is a bool tensor \(H, W\), true somewhere, received"):
+            follow_color(photo, photo, seen=seen)
     with pytest.raises(ValueError, match="unknown method 'luminance'"):
         follow_color(photo, photo, "luminance")  # type: ignore[arg-type]
