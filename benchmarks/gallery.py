@@ -25,11 +25,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 LIST = Path(__file__).with_name("gallery.json")
 BEGIN, END = "<!-- gallery: begin -->", "<!-- gallery: end -->"
 LARGEST = 240_000  # bytes of a picture
+CELL, GAP, ROWS = (384, 256), 6, 2  # pixels, and rows, of the first page's picture
 
 
 def command_of(picture: dict[str, Any]) -> str:
@@ -63,6 +64,19 @@ def save(image: Image.Image, file: Path) -> None:
         image.save(file, quality=quality, optimize=True)
         if file.stat().st_size <= LARGEST:
             return
+
+
+def hero(listed: list[dict[str, Any]], docs: Path) -> None:
+    """The first pictures in rows of three, each cut to 3 : 2: the picture of the first page and of the README."""
+    files = [docs / f"images/gallery/{each['name']}.jpg" for each in listed]
+    found = [file for file in files if file.exists()][: 3 * ROWS]
+    width, height = CELL
+    whole = Image.new("RGB", (3 * (width + GAP) - GAP, len(found) // 3 * (height + GAP) - GAP), "white")
+    for number, file in enumerate(found[: len(found) // 3 * 3]):
+        with Image.open(file) as image:
+            cell = ImageOps.fit(image.convert("RGB"), CELL, Image.Resampling.LANCZOS)
+        whole.paste(cell, (number % 3 * (width + GAP), number // 3 * (height + GAP)))
+    save(whole, docs / "images/hero.jpg")
 
 
 def figure(picture: dict[str, Any], record: dict[str, Any] | None) -> str:
@@ -132,6 +146,7 @@ def main() -> None:
         file = options.docs / "images/gallery/seconds.json"
         file.write_text(json.dumps(records, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     write_page(listed, options.docs)
+    hero(listed, options.docs)
 
 
 if __name__ == "__main__":

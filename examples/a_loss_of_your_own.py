@@ -50,7 +50,7 @@ class Contrast(StatisticLoss):
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         ours, theirs = (self.variance(moments) for moments in (actual, target))
-        return (ours - theirs).square().mean() / theirs.square().mean()
+        return (ours - theirs).square().mean() / (theirs.square().mean() + 1e-6)
 
     def variance(self, moments: Tensor) -> Tensor:
         mean, square = moments.unbind(1)

@@ -35,7 +35,7 @@ swirl, embers = samples.painting("swirl"), samples.painting("embers")
 # %%
 face = Image.new("L", photo.size, 0)
 width, height = photo.size
-ImageDraw.Draw(face).ellipse((0.33 * width, 0.12 * height, 0.75 * width, 0.9 * height), fill=255)
+ImageDraw.Draw(face).ellipse((0.16 * width, 0.04 * height, 0.78 * width, 0.97 * height), fill=255)
 face = face.filter(ImageFilter.GaussianBlur(width / 30))
 around = Image.fromarray(255 - np.asarray(face))
 show([photo, face, around], ["the photograph", "the face", "around it"])

@@ -1,16 +1,18 @@
-"""What mkdocs adds to the site: a page, a notebook and a file for each example."""
+"""What mkdocs adds to the site: a page, a notebook and a file for each example, and the index."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import notebooks
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]  # neither is installed with mkdocs
+notebooks, reference_index = (importlib.import_module(name) for name in ("notebooks", "reference_index"))
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
@@ -25,3 +27,8 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
         for file, text in made.items():
             files.append(File.generated(config, f"examples/{file}", content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Fill in the index."""
+    return reference_index.filled(markdown) if page.file.src_uri == "reference-index.md" else markdown

@@ -69,4 +69,5 @@ def page(source: str, name: str) -> str:
 
 
 def examples() -> list[Path]:
+    """The files of the examples, by name."""
     return sorted(EXAMPLES.glob("*.py"))
