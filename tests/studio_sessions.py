@@ -58,7 +58,9 @@ def wait(condition: Callable[[], Any], what: str) -> Any:
 def make_session(folder: Path) -> Session:
     shelf = Shelf()
     paintings = (Painting(shelf.typed(str(folder / "swirl.png"))),)
-    return Session(shelf, Scene(shelf.typed(str(folder / "photo.png")), paintings, Dials(size=SIZE, detail="preview")))
+    return Session(
+        shelf, Scene(shelf.typed(str(folder / "photo.png")), paintings, Dials(size=SIZE, schedule="preview"))
+    )
 
 
 def make_client(session: Session) -> TestClient:

@@ -37,7 +37,7 @@ class Turn:
     """An evaluation, as the page shows it.
 
     Attributes:
-        name: what the pass is for: "look", "whole", "follow", "refine" or "large".
+        name: what the pass is for: "whole", "follow", "refine" or "large".
         number: number of the pass, from 1.
         passes: number of passes.
         progress: of the pass.
@@ -57,6 +57,10 @@ class Turn:
     def is_last(self) -> bool:
         """Whether the pass ends with it."""
         return bool(self.progress.iteration == self.progress.total)
+
+    def is_look(self, later: int) -> bool:
+        """Whether so many stages or more follow."""
+        return bool(self.progress.stages - self.progress.stage >= later)
 
     def facts(self) -> dict[str, Any] | None:
         """The turn for the page."""

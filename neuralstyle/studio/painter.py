@@ -17,10 +17,11 @@ from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import plan
 from neuralstyle.studio.easel import Easel, Turn
 from neuralstyle.studio.news import News
+from neuralstyle.studio.painted import Painted
 from neuralstyle.studio.passes import Pass, anew, onward, with_detail_of
 from neuralstyle.studio.scene import Scene
 from neuralstyle.studio.shelf import Shelf
-from neuralstyle.studio.versions import Painted, Version, Versions
+from neuralstyle.studio.versions import Version, Versions
 
 WARM_SIZE = 64
 
@@ -185,9 +186,9 @@ class Painter:
         painted = Painted(scene, each.size, str(each.schedule), None, True, tile_of(each.size))
         if not each.is_exact:
             size = scene.dials.size
-            painted = Painted(scene, size, scene.dials.detail, None, False, tile_of(size))
+            painted = Painted(scene, size, scene.dials.schedule, None, False, tile_of(size))
         present = self.shown
-        is_look = each.name == "look" or (each.name == "follow" and (present is None or present.is_look))
+        was_look = present is None or present.is_look
         hidden_below = each.shown_from if present is not None and present.side >= each.shown_from else 0
         start = present.picture if each.goes_on and present is not None else None
 
@@ -201,6 +202,7 @@ class Painter:
             self.turn = turn
             if turn.progress.size >= hidden_below and (self._easel.is_due() or turn.is_last):
                 taken = replace(painted, iterations=turn.progress.iteration)
+                is_look = turn.is_look(each.later) if each.name == "whole" else was_look
                 self._show(Shown(seen(turn.progress.tensor()), taken, is_look))
             self.news.tell()
             return self._may_go_on()
@@ -292,7 +294,7 @@ class Painter:
 
     def _paint_large(self, job: Job) -> None:
         # What is automatic follows the free memory, and other tiles round in other places.
-        painted = Painted(job.scene, job.size, job.scene.dials.detail, None, job.tile != "auto", job.tile)
+        painted = Painted(job.scene, job.size, job.scene.dials.schedule, None, job.tile != "auto", job.tile)
 
         def on_evaluation(turn: Turn) -> bool:
             self.turn = turn

@@ -1,4 +1,4 @@
-"""How a painting goes on: a quick look first, then the schedule that was asked for; or on from the present picture."""
+"""How a painting goes on: by the schedule that was asked for, or on from the present picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neuralstyle.schedule import Schedule, Stage
 from neuralstyle.studio.scene import Scene
 
 LOOK_SIZE = 384
-"""Longest side in pixels of the quick look."""
+"""Longest side in pixels at which new strokes are begun."""
 
 SMALL_ITERATIONS, FOLLOW_ITERATIONS = 20, 16
 """Evaluations after a dial was turned, at half of the present size and at all of it."""
@@ -32,13 +32,14 @@ class Pass:
     """A part of the work between two decisions: one plan, painted.
 
     Attributes:
-        name: "look", "whole", "follow" or "refine".
+        name: "whole", "follow" or "refine".
         size: longest side of its result in pixels.
         schedule: the name of a schedule, or stages.
         goes_on: whether it starts from the present picture, and not from the photograph.
         keeps_detail: whether only the change that it makes to the present picture is added to it, so that the
             picture's detail stays while a smaller one is painted.
         shown_from: stages below this size are not shown, as the page has a finer picture already.
+        later: number of stages after those of "preview", of whose picture little is lost.
 
     """
 
@@ -48,6 +49,7 @@ class Pass:
     goes_on: bool = False
     keeps_detail: bool = False
     shown_from: int = 0
+    later: int = 0
 
     @property
     def is_exact(self) -> bool:
@@ -59,13 +61,11 @@ class Pass:
         return {"size": self.size, "schedule": self.schedule}
 
 
-def anew(scene: Scene) -> list[Pass]:
-    """Paint from the beginning: a quick look, then all of it."""
-    size, detail = scene.dials.size, scene.dials.detail
-    look = Pass("look", min(size, LOOK_SIZE), "preview")
-    if detail == "preview" and size <= LOOK_SIZE:
-        return [look]
-    return [look, Pass("whole", size, detail, shown_from=look.size)]
+def anew(scene: Scene, shown_from: int = 0) -> list[Pass]:
+    """Paint from the beginning: every schedule begins with a quick look, and goes on from there."""
+    size, schedule = scene.dials.size, scene.dials.schedule
+    later = len(_stages(scene, schedule)) - len(_stages(scene, "preview"))
+    return [Pass("whole", size, schedule, shown_from=shown_from, later=later)]
 
 
 def onward(scene: Scene, before: Scene, present: int, *, is_look: bool) -> list[Pass]:
@@ -87,33 +87,36 @@ def onward(scene: Scene, before: Scene, present: int, *, is_look: bool) -> list[
     else:
         follow = _follow(present)
     if is_look:
-        return [*follow, *anew(scene)[1:]] or anew(scene)
+        return [*follow, *anew(scene, shown_from=present)]
     return [*follow, Pass("refine", scene.dials.size, _last_stages(scene, present), goes_on=True)]
 
 
 def _follow(present: int) -> list[Pass]:
     """First in a picture of half the size, in which an evaluation takes a quarter of the time."""
     half = max(present // 2, SMALLEST_HALF)
-    whole = Pass("follow", present, [_through_compact(present, FOLLOW_ITERATIONS)], goes_on=True)
+    whole = Pass("follow", present, [compact_stage(present, FOLLOW_ITERATIONS)], goes_on=True)
     if half >= present:
         return [whole]
-    small = Pass("follow", half, [_through_compact(half, SMALL_ITERATIONS)], goes_on=True, keeps_detail=True)
+    small = Pass("follow", half, [compact_stage(half, SMALL_ITERATIONS)], goes_on=True, keeps_detail=True)
     return [small, whole]
-
-
-def _through_compact(size: int, iterations: int) -> Stage:
-    return compact_stage(size, iterations, parameters=None)
 
 
 def _last_stages(scene: Scene, present: int) -> list[Stage]:
     """The last stages of the schedule, at the final size: the coarser ones have been painted."""
-    size, losses = scene.dials.size, scene.options()["losses"]
-    listed, _ = list_stages(scene.dials.detail, size, None, as_sum(DEFAULT_LOSSES if losses is None else losses), None)
+    size, listed = scene.dials.size, _stages(scene, scene.dials.schedule)
     stages = [stage for stage in listed if stage.size == size]
     fine = [stage for stage in stages if stage.encoder != COMPACT]
     if not fine:
         return stages
-    return fine if present >= size else [_through_compact(size, FOLLOW_ITERATIONS), *fine]
+    return fine if present >= size else [compact_stage(size, FOLLOW_ITERATIONS), *fine]
+
+
+def _stages(scene: Scene, schedule: str) -> tuple[Stage, ...]:
+    losses = scene.options()["losses"]
+    listed, _ = list_stages(
+        schedule, scene.dials.size, None, as_sum(DEFAULT_LOSSES if losses is None else losses), None
+    )
+    return listed
 
 
 def with_detail_of(painted: Tensor, start: Tensor, present: Tensor) -> Tensor:

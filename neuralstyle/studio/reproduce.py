@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from neuralstyle.many.settings import ALWAYS, Settings, digest, part_digest
+from neuralstyle.painting.options import DEFAULTS
+from neuralstyle.studio.painted import Painted
 from neuralstyle.studio.scene import Painting, Source
-from neuralstyle.studio.versions import Painted, Version
 
 RESULT = "painted.png"
 
@@ -67,9 +69,31 @@ def as_python(painted: Painted, names: Names | None = None) -> str:
     )
 
 
-def kit(version: Version) -> bytes:
-    """Return a ZIP file with the picture, all that it was painted from, the command and the script."""
-    painted = version.painted
+def note(painted: Painted) -> str | None:
+    """Return the settings that travel in a picture that the command writes; None where it paints another one."""
+    if not painted.is_exact:
+        return None
+    photo, paintings, dials = _parts(painted)
+    given: dict[str, Any] = {name: DEFAULTS[name] for name in ALWAYS}  # type: ignore[literal-required]
+    given |= {"size": painted.size, "strength": dials.strength, "color": dials.color, "schedule": painted.schedule}
+    more: list[tuple[str, Any, Any]] = [
+        ("style_loss", dials.style_loss, "gram"),
+        ("style_scales", [dials.scale], [1.0]),
+    ]
+    more += [("tile", painted.tile, None), ("stop_after", painted.iterations, None)]
+    given |= {name: value for name, value, usual in more if value != usual}
+    if dials.scale > 1:
+        given["enlarge_styles"] = True
+    if len(paintings) > 1:
+        given["style_blend_weights"] = [each.weight for each in paintings]
+    regions = [None if each.region is None else part_digest(str(each.region.path)) for each in paintings]
+    files = {"regions": regions} if any(regions) else {}
+    styles = [digest(str(each.source.path)) for each in paintings]
+    return Settings("stylize", given, {}, files, digest(str(photo.path)), styles).note()
+
+
+def kit(painted: Painted, picture: Path) -> bytes:
+    """Return a ZIP file with the file of a picture, all that it was painted from, the command and the script."""
     photo, paintings, _ = _parts(painted)
     names = names_of(painted, plain=True)
     sources = [photo, *(each.source for each in paintings), *(each.region for each in paintings if each.region)]
@@ -77,7 +101,7 @@ def kit(version: Version) -> bytes:
     with zipfile.ZipFile(buffer, "w") as file:
         for name, source in {names(source): source for source in sources}.items():
             file.write(source.path, name)
-        file.write(version.picture, f"studio-{RESULT}")
+        file.write(picture, f"studio-{RESULT}")
         file.writestr("paint.sh", f"{as_command(painted, names)}\n")
         file.writestr("paint.py", as_python(painted, names))
     return buffer.getvalue()

@@ -12,8 +12,8 @@ from neuralstyle._words import COLORS, Color, ScheduleName
 from neuralstyle.recipes import DEFAULT_LOSSES, STYLE_LOSSES, with_style_loss
 from neuralstyle.styles import Style
 
-DETAILS: tuple[ScheduleName, ...] = ("preview", "draft", "standard", "fine")
-"""How far a painting goes, each by the schedule of that name."""
+SCHEDULES: tuple[ScheduleName, ...] = ("preview", "draft", "standard", "fine")
+"""How far a painting goes: each schedule begins with the stages of the one before."""
 
 SMALLEST, LARGEST = 128, 2048
 """Longest sides in pixels that are painted live."""
@@ -32,7 +32,7 @@ class Dials:
         scale: size of the strokes, 0.25 to 3: the paintings' longest side as a multiple of the result's.
         color: whose colours the result has.
         style_loss: how style is compared, a name of ``STYLE_LOSSES``.
-        detail: how far the painting goes: the schedule "preview", "draft", "standard" or "fine".
+        schedule: how far the painting goes: "preview", "draft", "standard" or "fine".
         size: longest side of the result in pixels, 128 to 2048.
 
     Raises:
@@ -51,7 +51,7 @@ class Dials:
     scale: float = 1.0
     color: Color = "style"
     style_loss: str = "gram"
-    detail: str = "standard"
+    schedule: str = "standard"
     size: int = 512
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Dials:
         for name, word, known in (
             ("color", self.color, COLORS),
             ("style loss", self.style_loss, STYLE_LOSSES),
-            ("detail", self.detail, DETAILS),
+            ("schedule", self.schedule, SCHEDULES),
         ):
             if not is_word(word, known):
                 raise unknown(name, word, known)
@@ -165,8 +165,8 @@ class Scene:
         return (mine.scale, mine.style_loss, places) != (its.scale, its.style_loss, others)
 
     def looks_like(self, other: Scene) -> bool:
-        """Whether another scene differs in nothing but its size and detail."""
-        dials = replace(other.dials, size=self.dials.size, detail=self.dials.detail)
+        """Whether another scene differs in nothing but its size and schedule."""
+        dials = replace(other.dials, size=self.dials.size, schedule=self.dials.schedule)
         return (self.paintings, self.dials) == (other.paintings, dials)
 
     def facts(self) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from neuralstyle._words import COLORS, PAINTINGS
 from neuralstyle.recipes import STYLE_LOSSES
 from neuralstyle.studio import reproduce
 from neuralstyle.studio.live import live
+from neuralstyle.studio.painted import finished
 from neuralstyle.studio.painter import TILE
-from neuralstyle.studio.scene import DETAILS, LARGEST, MOST_PAINTINGS, SMALLEST, Dials, Painting, Scene, Source
+from neuralstyle.studio.scene import LARGEST, MOST_PAINTINGS, SCHEDULES, SMALLEST, Dials, Painting, Scene, Source
 from neuralstyle.studio.session import LARGEST_RENDER, Session, photo_of
 from neuralstyle.studio.shelf import THUMB_SIDE
-from neuralstyle.studio.versions import FORMS, finished
+from neuralstyle.studio.versions import FORMS
 
 PAGE = Path(__file__).with_name("page")
 
@@ -113,7 +114,7 @@ async def _words(request: Request) -> Response:
         {
             "colors": COLORS,
             "style_losses": list(STYLE_LOSSES),
-            "details": DETAILS,
+            "schedules": SCHEDULES,
             "sizes": [SMALLEST, LARGEST],
             "render": [SMALLEST, LARGEST_RENDER],
             "samples": PAINTINGS,
@@ -305,7 +306,7 @@ async def _recipe(request: Request) -> Response:
 
 async def _kit(request: Request) -> Response:
     version = _session(request).versions.find(request.path_params["number"])
-    body = await run_in_threadpool(reproduce.kit, version)
+    body = await run_in_threadpool(reproduce.kit, version.painted, version.picture)
     headers = {"content-disposition": f'attachment; filename="painted-{version.number}.zip"'}
     return Response(body, media_type="application/zip", headers=headers)
 

@@ -21,6 +21,7 @@ from neuralstyle._stopping import interruptible, stopping
 from neuralstyle.files import somewhere
 from neuralstyle.images import check_output, save_image
 from neuralstyle.studio.guard import LOOPBACK, WILDCARDS, Guard, check_token, is_loopback, new_token
+from neuralstyle.studio.reproduce import note
 from neuralstyle.studio.scene import MOST_PAINTINGS, Dials, Painting, Scene
 from neuralstyle.studio.session import Session
 from neuralstyle.studio.shelf import MAX_MEGAPIXELS, Shelf
@@ -197,7 +198,8 @@ def save_last(session: Session, output: str | os.PathLike[str]) -> Path | None:
     version = session.close()
     if version is None:
         return None
-    place, _ = somewhere(partial(save_image, _opened(version.picture)), _free(Path(output)), "picture")
+    save = partial(save_image, _opened(version.picture), note=note(version.painted))
+    place, _ = somewhere(save, _free(Path(output)), "picture")
     return place
 
 

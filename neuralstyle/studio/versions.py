@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle.images import save_image
-from neuralstyle.studio.scene import Scene
+from neuralstyle.studio.painted import Painted
+from neuralstyle.studio.reproduce import note
 from neuralstyle.studio.shelf import Shelf, thumb
 
 MOST_VERSIONS = 40
@@ -21,28 +22,6 @@ MOST_VERSIONS = 40
 
 FORMS = {"png": (".png", 8), "jpg": (".jpg", 8), "tif": (".tif", 16)}
 """Downloads: suffix and bits per channel."""
-
-
-@dataclass(frozen=True)
-class Painted:
-    """A picture, and what it was painted by.
-
-    Attributes:
-        scene: the photograph, the paintings and the dials.
-        size: longest side of the result in pixels, as the command says it.
-        schedule: the name of the schedule.
-        iterations: evaluations after which it was taken, or None if the painting was finished.
-        is_exact: whether the command paints the same bytes: it began at the photograph, and no dial was turned since.
-        tile: the tile, as the command says it.
-
-    """
-
-    scene: Scene
-    size: int
-    schedule: str
-    iterations: int | None
-    is_exact: bool
-    tile: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +63,7 @@ class Versions:
 
         """
         files = self._shelf.new_path(".png"), self._shelf.new_path(".npy")
-        save_image(picture, files[0])
+        save_image(picture, files[0], note=note(painted))
         np.save(files[1], exact.float().cpu().numpy())
         with self._lock:
             version = Version(self._next, painted, *files, thumb(exact), picture.width, picture.height)
@@ -141,20 +120,15 @@ class Versions:
         if not path.exists():
             if depth == 8:
                 with Image.open(version.picture) as picture:
-                    save_image(picture.convert("RGB"), path, overwrite=True)
+                    save_image(picture.convert("RGB"), path, overwrite=True, note=note(version.painted))
             else:
-                save_image(exact_picture(version), path, overwrite=True, depth=depth)
+                save_image(exact_picture(version), path, overwrite=True, depth=depth, note=note(version.painted))
         return path
 
 
 def exact_picture(version: Version) -> Tensor:
     """Return the picture of a version before it was rounded, (1, 3, H, W)."""
     return torch.from_numpy(np.load(version.exact))
-
-
-def finished(painted: Painted) -> Painted:
-    """Return what would be painted if the painting ran to its end."""
-    return replace(painted, iterations=None)
 
 
 def _remove(version: Version) -> None:

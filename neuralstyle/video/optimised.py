@@ -22,21 +22,19 @@ from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan, plan
 from neuralstyle.painting.stages import PlannedStage
+from neuralstyle.parameters import Parameterization
 from neuralstyle.styles import Style, at_scale
 from neuralstyle.video.painters import HOLDS_FROM, Scene
 from neuralstyle.video.references import WarpedFrame, composed, coverage, held
 
-TEMPORAL_WEIGHT = 30.0
+TEMPORAL_WEIGHT = 10.0
 """Weight of the temporal loss at a steadiness of 0.5, beside losses of the strength of the default ones."""
 
 HIDDEN = 0.01
-"""Share of a frame that no earlier one shows, from which on it is painted from coarse to fine, as a first frame is."""
+"""Share of a frame that no earlier one shows, from which on it goes through the last coarse stage too."""
 
 NOTHING = 0.001
 """Share of a frame up to which nothing is left to paint."""
-
-COARSE_FACTOR = 2
-"""Evaluations of a coarse stage, which are cheap, relative to those at the full size."""
 
 GENTLE_STEP = 0.002
 """Root mean square of the first step of L-BFGS from a frame that is nearly painted, in units of the pixel range."""
@@ -74,6 +72,33 @@ class Optimised:
 
 
 @dataclass(frozen=True, eq=False)
+class Around:
+    r"""Parameters z of a picture near a start s: the change is as smooth as they make it, and the start stays sharp.
+
+    $$ x = \mathrm{clip}(s + P(z) - P(s), 0, 1) $$
+
+    A frame that were smoothed itself would lose more of its detail with each frame after it.
+
+    Args:
+        start: the start, (1, 3, H, W) in [0, 1]; it is also the z of itself.
+        parameters: P.
+
+    """
+
+    start: Tensor
+    parameters: Parameterization
+
+    def picture(self, parameters: Tensor) -> Tensor:
+        """Return the picture of these parameters."""
+        changed = self.parameters.picture(parameters) - self.parameters.picture(self.start)
+        return (self.start + changed).clamp_(0, 1)
+
+    def gradient(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of the parameters from that of the picture."""
+        return self.parameters.gradient(gradient)
+
+
+@dataclass(frozen=True, eq=False)
 class _OptimisedScene:
     """Paints by the plan of the scene's first frame; the objectives keep the targets of the styles."""
 
@@ -94,17 +119,19 @@ class _OptimisedScene:
     @plain_torch()
     def next(self, content: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
         """Start from the earlier frames, and where they show nothing from the content, in the colours of the paint."""
-        *coarse, last = range(len(self.plan.stages))
+        stages = self.plan.stages
+        last = len(stages) - 1
+        coarse = [number for number, stage in enumerate(stages) if stage.shape != stages[last].shape]
         x = composed(earlier, match_color(content, earlier[0].picture))
         if 1 - coverage(earlier) >= HIDDEN:
-            for number in coarse:
-                small = self._lowered(number, content, earlier, x, COARSE_FACTOR * self.painter.iterations)
-                x = composed(earlier, resize_image(small, self.plan.stages[-1].shape))
+            for number in coarse[-1:]:
+                small = self._lowered(number, content, earlier, x, self.painter.iterations)
+                x = composed(earlier, resize_image(small, stages[last].shape))
         free = 1 - held(earlier) if self.holds else None
         if free is None or free.mean() > NOTHING:
             lowered = self._lowered(last, content, earlier, x, self.painter.iterations, free)
             x = lowered if free is None else x.lerp(lowered, free)
-        shown = replace(self.plan, content=on_encoder(self.plan.stages[-1].encoder, content))
+        shown = replace(self.plan, content=on_encoder(stages[last].encoder, content))
         return load_image(shown.picture(x))
 
     def _lowered(
@@ -129,8 +156,8 @@ class _OptimisedScene:
 
         given = self.painter.options.get("optimizer")
         optimizer = LBFGS(first_step=GENTLE_STEP) if given is None else as_strategy(given)
-        walk = optimizer if stage.parameters is None else InParameters(optimizer, stage.parameters)
         start = on_encoder(stage.encoder, resize_image(x, stage.shape))
+        walk = optimizer if stage.parameters is None else InParameters(optimizer, Around(start, stage.parameters))
         return minimize(walk, start, evaluate, iterations, result=self.plan.result).image.to(x)
 
     def _objective(

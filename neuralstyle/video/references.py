@@ -18,6 +18,9 @@ RIPE_AFTER = 8
 RIPE = 0.99
 """Ripeness from which on nothing is left to paint."""
 
+COVERED = 0.995
+"""Share of a frame from which on no other reference is looked for."""
+
 SPECKLE = 5
 """Side in pixels of the window in which most of a mask has to agree, so that it has no speckles and a soft edge."""
 
@@ -77,6 +80,8 @@ def warped_frames(content: Tensor, earlier: Sequence[Painted], flow: Flow) -> li
     found: list[WarpedFrame] = []
     taken = torch.zeros_like(content[:, :1])
     for painted in earlier:
+        if found and coverage(found) > COVERED:
+            break
         forth = flow(content, painted.content)
         trusted = consistency(forth, flow(painted.content, content), content, painted.content)
         still = is_still(forth, content, painted.beneath)

@@ -28,11 +28,20 @@ if TYPE_CHECKING:
     from neuralstyle.video.painters import Painter
     from neuralstyle.video.progress import FilmCallback
 
-DEFAULT_FRAME_ITERATIONS = 12
+DEFAULT_FRAME_ITERATIONS = 16
 """Evaluations for each frame but the first of a scene."""
 
 DEFAULT_REFERENCES = (1, 8)
 """How many frames before a frame its references are: the last one, and one that still sees what that one hides."""
+
+_OF_A_PICTURE = (
+    *("schedule", "iterations", "losses", "optimizer", "encoder", "strength", "color", "result", "tile", "seed"),
+    "device",
+)
+_OF_A_FILM = (
+    *("size", "start", "end", "every", "rate", "sound", "quality", "references", "flow", "state", "overwrite"),
+    *("executor", "callback", "progress"),
+)
 
 
 @interruptible
@@ -92,7 +101,7 @@ def stylize_video(
         rate: frames a second, of a folder.
         sound: copy the sound of a film into a film.
         quality: of the pictures in the file, 1 to 100.
-        schedule: of the first frame of each scene, as in ``stylize``. Its last stage paints the frames after it.
+        schedule: of the first frame of each scene, as in ``stylize``. Its last stages paint the frames after it.
         iterations: of the first frame of each scene, as in ``stylize``.
         frame_iterations: number of evaluations for each frame after the first.
         references: how many frames before a frame each of its references is, the nearest first. Those after the first
@@ -143,50 +152,20 @@ def stylize_video(
     places take the colours of the paint; pixels whose surroundings change by no more than noise do not move; one pass.
 
     """
+    given: dict[str, Any] = dict(locals())
     from neuralstyle.video.making import make_film
     from neuralstyle.video.optimised import Optimised
 
     steadiness = number("steadiness", steadiness, least=0, most=1)
     frame_iterations = whole_number("frame_iterations", frame_iterations, 1)
-    options: dict[str, Any] = {
-        "schedule": schedule,
-        "iterations": iterations,
-        "losses": losses,
-        "optimizer": optimizer,
-        "encoder": encoder,
-        "strength": strength,
-        "color": color,
-        "result": result,
-        "tile": tile,
-        "seed": seed,
-        "device": device,
-        "progress": False,
-    }
+    options = {name: given[name] for name in _OF_A_PICTURE} | {"progress": False}
 
     def begin(first: Tensor, shape: tuple[int, int]) -> tuple[Painter, Mapping[str, Any]]:
         painter = Optimised(style, {**options, "size": max(shape)}, steadiness, frame_iterations)
         own = {"steadiness": steadiness, "evaluations of a frame": frame_iterations}
         return painter, {**painter.plan(first).settings(), **own}
 
-    job = _job(
-        clip,
-        output,
-        steadiness,
-        size=size,
-        start=start,
-        end=end,
-        every=every,
-        rate=rate,
-        sound=sound,
-        quality=quality,
-        references=references,
-        flow=flow,
-        state=state,
-        overwrite=overwrite,
-        executor=executor,
-        callback=callback,
-        progress=progress,
-    )
+    job = _job(clip, output, steadiness, **{name: given[name] for name in _OF_A_FILM})
     return make_film(job, begin)
 
 

@@ -54,7 +54,7 @@ def test_a_film_is_painted_and_refused_a_second_time(
         (("{painting}", "--steadiness", "2"), "steadiness is a finite number from 0 to 1"),
         (("{painting}", "--from", "2", "--to", "1"), "the end is a finite number above 2 seconds"),
         (("{painting}", "--from", "9"), "has no frame from 9.0 to its end seconds"),
-        (("{painting}", "--state", "{painting}"), "is a file"),
+        (("{painting}", "--state", "{painting}"), "an input is never replaced"),
     ],
 )
 def test_bad_calls_are_one_line(

@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle import load_image
+from neuralstyle.parameters import Smoothed
 from neuralstyle.video import FilmProgress, apply_video
+from neuralstyle.video.optimised import Around
 from neuralstyle.video.work import Work
 
 
@@ -165,3 +167,14 @@ def test_frames_are_complete_or_missing(tmp_path: Path) -> None:
     work.save(4, Image.fromarray(picture(0)))
     assert (work.has(4), work.has(5)) == (True, False)
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["frame-000005.png", "settings.json"]
+
+
+def test_a_start_stays_sharp_and_only_the_change_is_smooth() -> None:
+    start = torch.rand(1, 3, 16, 16) * 0.5 + 0.25
+    around = Around(start, Smoothed())
+    assert torch.allclose(around.picture(start), start)
+    change = torch.zeros_like(start)
+    change[..., 8, 8] = 0.2
+    assert torch.allclose(around.picture(start + change) - start, Smoothed().picture(change), atol=1e-6)
+    x, z = torch.rand(2, 1, 3, 16, 16)  # the gradient is that of the smoothing, transposed
+    assert torch.isclose((x * Smoothed().picture(z)).sum(), (around.gradient(x) * z).sum(), rtol=1e-4)

@@ -12,13 +12,15 @@ import pytest
 import torch
 
 from neuralstyle import cli, samples
+from neuralstyle.recipes import preview, standard
 from neuralstyle.studio.guard import Guard, check_token, is_loopback, new_token
 from neuralstyle.studio.news import MOST_POINTS, News
-from neuralstyle.studio.passes import FIRST_NEW_STROKES, LOOK_SIZE, anew, onward, with_detail_of
+from neuralstyle.studio.painted import Painted
+from neuralstyle.studio.passes import FIRST_NEW_STROKES, anew, onward, with_detail_of
 from neuralstyle.studio.reproduce import as_command, as_python
 from neuralstyle.studio.scene import Dials, Painting, Scene, Source
 from neuralstyle.studio.shelf import Shelf, tidy
-from neuralstyle.studio.versions import MOST_VERSIONS, Painted, Versions
+from neuralstyle.studio.versions import MOST_VERSIONS, Versions
 
 
 def source(name: str, key: int, is_region: bool = False) -> Source:
@@ -76,14 +78,13 @@ def test_strokes_of_another_size_or_kind_begin_in_a_small_picture(values: dict[s
 
 
 def test_only_what_begins_at_the_photograph_by_a_named_schedule_is_exact() -> None:
-    look, whole = anew(SCENE)
-    assert (look.size, look.schedule, look.is_exact) == (LOOK_SIZE, "preview", True)
+    (whole,) = anew(SCENE)
     assert (whole.size, whole.schedule, whole.is_exact) == (512, "standard", True)
-    assert whole.shown_from == LOOK_SIZE
-    small = SCENE.turned({"detail": "preview", "size": 256})
-    assert [each.size for each in anew(small)] == [256]
-    # After a mere look nothing is lost by painting all of it from the beginning.
-    assert onward(SCENE.turned({"strength": 0.9}), SCENE, 384, is_look=True)[-1] == whole
+    assert whole.later == len(standard(512)) - len(preview(512))
+    # After a mere look nothing is lost by painting all of it from the beginning, unseen until it is as fine.
+    follow, *_, again = onward(SCENE.turned({"strength": 0.9}), SCENE, 256, is_look=True)
+    assert not follow.is_exact
+    assert again == replace(whole, shown_from=256)
 
 
 def test_another_size_alone_goes_straight_to_the_last_stages() -> None:
@@ -123,7 +124,7 @@ def test_news_are_the_latest_and_curves_stay_bounded() -> None:
 
 def painted(**values: Any) -> Painted:
     dials = Dials().changed({key: value for key, value in values.items() if key in Dials.__annotations__})
-    rest = {key: value for key, value in values.items() if key not in Dials.__annotations__}
+    rest = {key: value for key, value in values.items() if key not in Dials.__annotations__ or key == "schedule"}
     return Painted(replace(SCENE, dials=dials), **{"size": 512, "schedule": "standard", "iterations": None,
                                                    "is_exact": True, **rest})  # fmt: skip
 
@@ -187,7 +188,7 @@ def test_versions_stay_bounded_and_leave_no_files(shelf: Shelf) -> None:
     versions = Versions(shelf)
     picture = samples.photo().resize((24, 16))
     for _ in range(MOST_VERSIONS + 3):
-        versions.keep(painted(), picture, torch.rand(1, 3, 16, 24))
+        versions.keep(replace(painted(), is_exact=False), picture, torch.rand(1, 3, 16, 24))
     assert [facts["number"] for facts in versions.facts()] == list(range(4, MOST_VERSIONS + 4))
     assert len(list(shelf.folder.iterdir())) == 2 * MOST_VERSIONS
     with pytest.raises(KeyError, match="no version 1"):

@@ -15,11 +15,11 @@ const COLORS = {
   "match-cholesky": ["Matched, channels", "Matched channel after channel"],
 };
 const USUAL_COLORS = ["style", "luminance", "match", "histogram"];
-const DETAILS = {
-  preview: ["Look", "A quick look, in seconds"],
-  draft: ["Draft", "Through the compact network alone"],
-  standard: ["Full", "Through the compact network, then VGG-19"],
-  fine: ["Fine", "VGG-19 alone, three times the work"],
+const SCHEDULES = {
+  preview: ["Look", "A quick look"],
+  draft: ["Draft", "More through the compact network"],
+  standard: ["Full", "The last strokes through VGG-19"],
+  fine: ["Fine", "VGG-19 at length"],
 };
 const SIZES = [256, 384, 512, 640, 768, 1024, 1536, 2048];
 
@@ -99,7 +99,7 @@ export function selection(name, label, options, read = (x) => x) {
 
 export function startDials(words) {
   const usual = Object.fromEntries(USUAL_COLORS.map((name) => [name, COLORS[name]]));
-  const details = Object.fromEntries(words.details.map((name) => [name, DETAILS[name]]));
+  const schedules = Object.fromEntries(words.schedules.map((name) => [name, SCHEDULES[name]]));
   const losses = words.style_losses.map((name) => [name, name === "gram" ? "gram (usual)" : name]);
   const [least, most] = words.sizes;
   const sizes = SIZES.filter((size) => size >= least && size <= most).map((size) => [size, `${size} pixels`]);
@@ -114,7 +114,7 @@ export function startDials(words) {
       toDial: (x) => Math.min(3, Math.round(2 ** x * 100) / 100), fromDial: (x) => Math.log2(x),
     }),
     choice("color", "Colour", usual, true),
-    choice("detail", "Detail", details),
+    choice("schedule", "Finish", schedules),
     selection("size", "Longest side", sizes, Number),
     selection("style_loss", "Style is compared by", losses),
   );

@@ -10,7 +10,7 @@ import { showVersions } from "./strip.js";
 import { startCurves, takeCurves } from "./curves.js";
 import { showResult, startResult } from "./result.js";
 
-const PASSES = { look: "A quick look", whole: "Painting", follow: "Following the dials", refine: "Refining", large: "Painting large" };
+const PASSES = { whole: "Painting", follow: "Following the dials", refine: "Refining", large: "Painting large" };
 let state = null;
 let error = null;
 
@@ -56,7 +56,8 @@ function showStatus() {
   let done = status === "idle" ? 1 : 0;
   if (status === "painting" || status === "rendering") {
     doing = turn ? PASSES[turn.name] : "Painting";
-    if (hidden) doing = "Laying out broad strokes for the full picture";
+    if (hidden) doing = "Laying out broad strokes again";
+    else if (turn?.name === "whole" && shown?.look) doing = "A first look";
   }
   if (turn && (status === "painting" || status === "rendering" || status === "paused")) {
     const parts = [`${turn.size} px`, turn.through];

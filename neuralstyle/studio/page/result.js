@@ -37,7 +37,8 @@ async function showRecipe(kind) {
   }, "Copy");
   const parts = [];
   if (recipe.exact) {
-    parts.push(make("p", {}, "Paints this picture again, to the byte on this machine. Everything (ZIP) has the files that it names."));
+    const same = kind === "command" ? "to the byte" : "to the last value";
+    parts.push(make("p", {}, `Paints this picture again, ${same} on this machine. Everything (ZIP) has the files that it names.`));
   } else {
     parts.push(make("p", { class: "note warn" }, "Dials were turned while this was painted, so this paints a picture like it, and not the same one. Repaint from the beginning, and the two are the same to the byte."));
     parts.push(make("div", { class: "row" }, make("button", { type: "button", onclick: () => { find("dialog").close(); order("api/do/repaint"); } }, icon("anew"), "Repaint from the beginning")));
