@@ -1,6 +1,6 @@
-"""Paint every pair with no options, each in a process of its own, and put the pictures on one sheet: docs/results.md.
+"""Paint every pair with no options, each in a process of its own, and put the pictures on one sheet.
 
-    python benchmarks/quality/sheet.py CONTENTS STYLES painted docs/images/results/sheet.jpg
+    python benchmarks/quality/sheet.py CONTENTS STYLES painted sheet.jpg
 
 CONTENTS and STYLES are folders of pictures, and `painted` is one for the results; what is there already is not painted
 again. For each picture it prints the seconds from the start of its process to the end.

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import notebooks
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from neuralstyle import samples
+
+EXAMPLES = notebooks.EXAMPLES
 SMALL: dict[str, dict[str, int]] = {
+    "a_large_print.py": {"WIDTH": 96, "TILE": 64},
+    "a_loss_of_your_own.py": {"SIZE": 48},
     "brush_strokes.py": {"SIZE": 48, "STROKES": 30, "STEPS": 12},
+    "first_picture.py": {"SIZE": 48},
     "paint_a_surface.py": {"SIZE": 48, "STEPS": 12, "VIEWS": 4},
+    "regions.py": {"SIZE": 64},
+    "the_paper.py": {"SIZE": 48, "STEPS": 12},
     "train_a_network.py": {"SIDE": 32, "STEPS": 12},
 }
 
 
 def run(name: str, **settings: int) -> dict[str, Any]:
-    """Run an example with other settings, in the current folder, and return its names."""
+    """Run the cells of an example's notebook with other settings, in the current folder, and return its names."""
     source = (EXAMPLES / name).read_text(encoding="utf-8")
     for setting, value in settings.items():
         source, count = re.subn(rf"^{setting} = \d+", f"{setting} = {value}", source, flags=re.M)
         assert count == 1, f"{name} has no setting {setting}"
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(source, name, "exec", dont_inherit=True), names)
+    for number, cell in enumerate(json.loads(notebooks.notebook_text(source))["cells"]):
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"{name}, cell {number}", "exec", dont_inherit=True), names)
     return names
 
 
@@ -79,3 +91,66 @@ def test_the_value_falls(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert names["value"].item() < 0.95 * first
     width, height = size_of(names["RESULT"])
     assert width > height > 32
+
+
+def difference(first: Image.Image, second: Image.Image) -> float:
+    """Mean absolute difference of two pictures of one size, in levels of 255."""
+    return float(np.abs(np.asarray(first, float) - np.asarray(second, float)).mean())
+
+
+def test_a_first_picture_is_painted_more_by_more_strength() -> None:
+    names = run("first_picture.py", **SMALL["first_picture.py"])
+    photo = samples.photo().resize(names["image"].size)
+    faint, plain, strong = (difference(each, photo) for each in names["pictures"])
+    assert faint < plain < strong
+    assert difference(names["image"], names["look"]) > 0
+    assert max(size_of(names["RESULT"])) == 48
+
+
+def test_the_paper_written_out_is_what_the_library_computes(capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("the_paper.py", **SMALL["the_paper.py"])
+    assert names["after"] < 0.8 * names["before"]
+    assert names["ours"] == pytest.approx(names["theirs"], rel=1e-3)
+    assert size_of(names["RESULT"])[0] == 48
+    cells = notebooks.notebook((EXAMPLES / "the_paper.py").read_text(encoding="utf-8"))["cells"]
+    assert sum(cell["cell_type"] == "code" for cell in cells) == 10
+
+
+def test_a_loss_of_ones_own_paints_another_picture() -> None:
+    names = run("a_loss_of_your_own.py", **SMALL["a_loss_of_your_own.py"])
+    default, alone, beside = names["pictures"]
+    assert difference(default, alone) > 5
+    assert difference(default, beside) > 1
+    assert max(size_of(names["RESULT"])) == 48
+
+
+def test_a_region_keeps_the_photograph_where_no_style_goes() -> None:
+    names = run("regions.py", **SMALL["regions.py"])
+    alone = np.asarray(names["alone"], float)
+    height, width = alone.shape[:2]
+    change = np.abs(alone - np.asarray(samples.photo().resize((width, height), Image.Resampling.LANCZOS), float)).mean(
+        2
+    )
+    face = np.asarray(names["face"].resize((width, height))) / 255
+    assert change[face > 0.9].mean() < 0.5 * change[face < 0.1].mean()
+    assert max(size_of(names["RESULT"])) == 64
+
+
+def test_a_large_print_has_16_bits_and_the_resolution() -> None:
+    pyvips = pytest.importorskip("pyvips")
+    names = run("a_large_print.py", **SMALL["a_large_print.py"])
+    picture = pyvips.Image.new_from_file(str(names["RESULT"]))
+    assert (picture.width, picture.format) == (96, "ushort")
+    assert picture.xres * 25.4 == pytest.approx(200, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_notebook_has_all_of_its_example(name: str) -> None:
+    source = (EXAMPLES / name).read_text(encoding="utf-8")
+    built = json.loads(notebooks.notebook_text(source))
+    assert (built["nbformat"], built["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in built["cells"]}) == len(built["cells"])
+    code = "\n".join("".join(cell["source"]) for cell in built["cells"] if cell["cell_type"] == "code")
+    written = [line for line in source.splitlines() if line and not line.startswith("#")]
+    assert [line for line in code.splitlines() if line and not line.startswith("#")] == written
+    assert f"# {notebooks.title(source)}" in "".join(built["cells"][0]["source"])
