@@ -158,7 +158,7 @@ def every_loss(folder: Path) -> Any:
     for term in terms[2:]:
         together = together + term
     content = load_image(photo())
-    objective = Objective(shallow(), together, content=content, styles=[painting()])
+    objective = Objective(shallow(), together, content=content, styles=[painting()], previous=content.flip(3))
     found = objective.evaluate((content * 0.5 + 0.2).clamp(0, 1))
     return found.terms, as_bytes(found.gradient)
 
