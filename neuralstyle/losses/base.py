@@ -14,7 +14,7 @@ from torch import Tensor
 from neuralstyle._errors import brief, unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
-from neuralstyle.losses.tools.maps import as_maps
+from neuralstyle.losses.tools.maps import as_maps, check_pair
 
 Reference = Literal["content", "style", "previous"]
 """What a loss compares with: the content, the styles, or the previous frame. A regulariser's reference is None."""
@@ -98,7 +98,7 @@ class Loss(ABC):
 
         Raises:
             TypeError: the loss has a reference, and there is no target; or something that is no feature map.
-            ValueError: a tensor of another shape.
+            ValueError: a tensor of another shape, or maps that cannot be compared, such as of other channels.
 
         """
         if target is None and self.reference is not None:
@@ -107,6 +107,7 @@ class Loss(ABC):
                 "features of both"
             )
         x, target = (as_maps(each, type(self).__name__, joint=self.joint) for each in (x, target))
+        check_pair(x, target, type(self).__name__, same_positions=isinstance(self, PointwiseLoss))
         return self.forward(x, target)
 
     def __repr__(self) -> str:

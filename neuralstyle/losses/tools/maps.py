@@ -38,3 +38,32 @@ def as_maps(maps: Any, loss: str, *, joint: bool = False) -> Any:
             )
         given[layer] = tensor if tensor.ndim == 4 else tensor[:, :, None, None]
     return given if joint else given[""]
+
+
+def check_pair(x: Any, target: Any, loss: str, *, same_positions: bool) -> None:
+    """Check that the maps of ``as_maps`` can be compared with those of a target.
+
+    Args:
+        x: maps (B, C, h, w), or a dict of them.
+        target: the target's, or None.
+        loss: name of the loss for messages.
+        same_positions: whether each position is compared with the one at the same place.
+
+    Raises:
+        ValueError: other layers, channels or positions, or a batch that is neither one nor of the same number.
+
+    """
+    if target is None:
+        return
+    ours, others = (each if isinstance(each, dict) else {"": each} for each in (x, target))
+    if ours.keys() != others.keys():
+        raise ValueError(f"{loss} takes the same layers of both, received {sorted(ours)} and {sorted(others)}")
+    for layer, maps in ours.items():
+        other = others[layer]
+        what = f"{loss} compares {tuple(maps.shape)} with {tuple(other.shape)}, (B, C, h, w); give both "
+        if maps.shape[1] != other.shape[1]:
+            raise ValueError(f"{what}the same number of channels, as one layer of one encoder has")
+        if same_positions and maps.shape[2:] != other.shape[2:]:
+            raise ValueError(f"{what}the same height and width, as it compares position by position")
+        if len(maps) != len(other) and 1 not in (len(maps), len(other)):
+            raise ValueError(f"{what}as many pictures, or one for all of the other's")
