@@ -38,6 +38,7 @@ LADDER: list[dict[str, str]] = [
     {"painting": "stage by stage", "samples": "pictures to try"},
     {"callbacks": "snapshots, logs, plots", "feedforward": "networks trained once"},
     {"many": "many pictures, many machines"},
+    {"video": "films", "studio": "the live page"},
     {"cli": "the command line"},
     {"__main__": "python -m neuralstyle"},
 ]

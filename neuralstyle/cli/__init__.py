@@ -14,7 +14,19 @@ from typing import Any
 
 from neuralstyle import __version__
 from neuralstyle._stopping import stopping
-from neuralstyle.cli import batch, comparing, feedforward, painting, paths, presets, printing, sheet, tools
+from neuralstyle.cli import (
+    batch,
+    comparing,
+    feedforward,
+    painting,
+    paths,
+    presets,
+    printing,
+    sheet,
+    studio,
+    tools,
+    video,
+)
 from neuralstyle.cli.outcome import EXIT_CODES, FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Parser
 
@@ -99,7 +111,7 @@ def _parser(show_all: bool = False, presets: Mapping[str, Any] | None = None) ->
     )
     parser.add_argument("--version", action="version", version=f"neuralstyle {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    rooms = (painting, batch, sheet, feedforward, comparing, tools)
+    rooms = (painting, studio, batch, sheet, video, feedforward, comparing, tools)
     for command in (command for room in rooms for command in room.COMMANDS):
         command.add_to(commands, show_all, presets or {})
     return parser

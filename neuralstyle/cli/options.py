@@ -208,6 +208,7 @@ SIZE = (
         shown="1",
     ),
     Option("--iterations", "evaluate the losses N times at the final size", int, "N", shown="the schedule's number"),
+    Option("--stop-after", "stop after N evaluations at all sizes, and save the picture so far", int, "N"),
     Option(
         "--tile",
         "work in tiles of this side to save memory; auto chooses by the free memory",

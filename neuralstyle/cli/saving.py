@@ -188,6 +188,9 @@ def _callbacks(options: argparse.Namespace) -> list[Any]:
         check_output(options.plot, overwrite=True)
     if options.print_every is not None:
         found.append(_printer(whole_number("--print-every", options.print_every, 1), options))
+    if options.stop_after is not None:
+        last = whole_number("--stop-after", options.stop_after, 1)
+        found.append(lambda progress: progress.iteration < last)
     return found
 
 

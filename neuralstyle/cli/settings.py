@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neuralstyle._words import AUTO_REGIONS
 from neuralstyle.cli.parsing import Command
 from neuralstyle.many.settings import ALWAYS, Settings, digest, part_digest
 
@@ -16,6 +17,8 @@ SIZES = ("size", "width", "pixels")
 
 FILES = ("masks", "regions", "init", "weights")
 """Options that name files; of "init" and "weights" some values are words."""
+
+_NO_FILES = ("-", AUTO_REGIONS)
 
 NOT_SEEN = frozenset(
     (
@@ -64,4 +67,6 @@ def _digests(name: str, value: Any) -> Sequence[str | None] | None:
     """Digests of the files that an option names; None for a word."""
     if isinstance(value, str):
         return [digest(value)] if Path(value).is_file() else None
-    return [None if each == "-" else part_digest(each) for each in value]
+    if all(each in _NO_FILES for each in value):
+        return None
+    return [None if each in _NO_FILES else part_digest(each) for each in value]

@@ -14,7 +14,7 @@ from torch import Tensor
 from neuralstyle._errors import brief, unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
-from neuralstyle.losses.tools.maps import as_maps, check_pair
+from neuralstyle.losses.tools.maps import as_pair
 
 Reference = Literal["content", "style", "previous"]
 """What a loss compares with: the content, the styles, or the previous frame. A regulariser's reference is None."""
@@ -106,9 +106,8 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
-        x, target = (as_maps(each, type(self).__name__, joint=self.joint) for each in (x, target))
-        check_pair(x, target, type(self).__name__, same_positions=isinstance(self, PointwiseLoss))
-        return self.forward(x, target)
+        name, alike = type(self).__name__, isinstance(self, PointwiseLoss)
+        return self.forward(*as_pair(x, target, name, joint=self.joint, same_positions=alike))
 
     def __repr__(self) -> str:
         kind = next(base for base in type(self).__mro__ if base.__module__ == __name__)

@@ -19,7 +19,7 @@ from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
-from neuralstyle.images.cutouts import Cutout, as_cutout, seen_pixels, with_opacity
+from neuralstyle.images.cutouts import Cutout, as_cutout, is_seen, seen_pixels, with_opacity
 from neuralstyle.images.masks import load_mask
 from neuralstyle.images.periodic import periodic_part
 from neuralstyle.images.reading import load_spare
@@ -146,8 +146,11 @@ class Plan:
         found, size = self.constrained(found[:, :3]), (found.shape[2], found.shape[3])
         if self.content is None:
             return found
-        colors = recolor_result(found, resize_image(self.content, size), self.color, levels=levels)
-        return with_opacity(colors, None if self.opacity is None else resize_image(self.opacity, size))
+        content = resize_image(self.content, size, wraps=self.seamless)
+        opacity = None if self.opacity is None else resize_image(self.opacity, size)
+        seen = None if opacity is None else is_seen(opacity)
+        colors = recolor_result(found, content, self.color, levels=levels, seen=seen, wraps=self.seamless)
+        return with_opacity(colors, opacity)
 
     def constrained(self, picture: Tensor) -> Tensor:
         """Return a picture, or a gradient, projected on the grey ones if the result is to be grey."""

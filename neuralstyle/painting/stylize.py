@@ -90,8 +90,9 @@ def stylize(
             $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$. The default, 0.5, leaves both as they are.
         color: whose colours the result has. "style": the painting's. All others keep the content's. "luminance"
             replaces the chroma of the result with the content's, in OkLab. "match" gives the painting the content's
-            mean and covariance of colours before painting, "histogram" the content's histogram of each channel.
-            "match-pca" and "match-cholesky": see ``match_color``.
+            mean and covariance of colours before painting, "histogram" the content's histogram of each channel too;
+            after painting, they return to the result with the chroma that a dark or grey painting lacks, see
+            ``follow_color``. "match-pca" and "match-cholesky": see ``match_color``.
         result: "best": the picture with the lowest loss. "last": the picture after the last step. "average": the
             running average of the pictures after each step, with a decay of 0.99. Each stage starts from the result
             of the stage before.

@@ -197,7 +197,7 @@ def _clusters(places: Places, activity: Tensor, most: int, least_share: float, l
 
 def _ranged(values: Tensor, within: Tensor | None = None) -> Tensor:
     """Lightness from the darkest of a picture, 0, to its lightest, 1."""
-    dark, light = torch.quantile(values if within is None else within, torch.tensor([0.02, 0.98]))
+    dark, light = torch.quantile(values if within is None else within, values.new_tensor([0.02, 0.98]))
     ranged: Tensor = (values - dark) / (light - dark).clamp(min=0.3)
     return ranged
 
@@ -248,7 +248,7 @@ def _joined(quiet: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
 
 def _with_lightness(left: Tensor, rest: Tensor, painting: Places, photograph: Places) -> Tensor:
     """What is left of the painting, (M, 1), weighed so that it is as light and dark as the rest of the photograph."""
-    shades = torch.linspace(0, 1, SHADES)
+    shades = torch.linspace(0, 1, SHADES, dtype=torch.float32)
     inks, lights = (
         (1 - (_ranged(places.color[:, :1]).clamp(0, 1) - shades).abs() * (SHADES - 1)).clamp(min=0)
         for places in (painting, photograph)

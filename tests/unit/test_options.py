@@ -8,7 +8,7 @@ import pytest
 
 from neuralstyle import Adam, Style, cli
 from neuralstyle.callbacks import SavePictures
-from neuralstyle.cli import batch, comparing, feedforward, painting, sheet, tools
+from neuralstyle.cli import batch, comparing, feedforward, painting, sheet, studio, tools, video
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.vgg import find_network
@@ -18,7 +18,7 @@ from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
 from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.recipes import DEFAULT_NETWORK, STYLE_LOSSES, TEXTURE_LOSSES
 
-MODULES: tuple[Any, ...] = (painting, batch, sheet, feedforward, comparing, tools)
+MODULES: tuple[Any, ...] = (painting, studio, batch, sheet, video, feedforward, comparing, tools)
 COMMANDS: dict[str, Command] = {command.name: command for module in MODULES for command in module.COMMANDS}
 EVERYDAY = {
     "batch": (
@@ -30,9 +30,11 @@ EVERYDAY = {
     "reconstruct": "output overwrite size schedule layer seed device quiet dry_run",
     "demo": "output overwrite size schedule painting seed device quiet dry_run",
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
+    "video": "output overwrite from to every steadiness model size schedule strength style_scales color device quiet",
     "apply": "output overwrite color strength content_scale device skip_existing jobs quiet",
     "sheet": "output overwrite cells style losses strengths scales seeds size schedule color device quiet",
     "compare": "size published json csv overwrite sweep device quiet",
+    "studio": "output no_browser size host port token",
 }
 
 

@@ -116,6 +116,15 @@ def test_settings_are_what_was_given_and_the_defaults_that_may_change() -> None:
     assert settings(batch, {}, "stylize") == found
 
 
+def test_regions_that_are_found_are_a_word_and_not_a_file(tmp_path: Path) -> None:
+    found = settings(parsed("stylize", "a", "b", "-o", "c.png", "--regions", "auto"), {}, "stylize")
+    assert (found.options["regions"], found.files) == (["auto"], {})
+    mask = save_image(torch.rand(1, 3, 24, 32), tmp_path / "mask.png")
+    found = settings(parsed("stylize", "a", "b", "-o", "c.png", "--regions", str(mask), "-"), {}, "stylize")
+    assert "regions" not in found.options
+    assert found.files["regions"][1] is None
+
+
 @pytest.mark.parametrize("command", [STYLIZE, BATCH])
 def test_every_option_is_one_that_the_picture_shows_or_not(command: Command) -> None:
     shown = {option.key for option in command.table()} - NOT_SEEN
