@@ -56,6 +56,8 @@ class CombinedEncoder(nn.Module):
         for name, encoder in encoders.items():
             if SEPARATOR in name or "." in name:
                 raise ValueError(f"an encoder's name holds no '/' and no '.', received {name!r}")
+            if not name:
+                raise ValueError("an encoder has a name, received ''; give vgg=FeatureExtractor()")
             check_is_encoder(encoder)
             if isinstance(encoder, InPrecision):
                 raise ValueError(
@@ -67,7 +69,8 @@ class CombinedEncoder(nn.Module):
                     full = f"{name}{SEPARATOR}{layer.name}"
                     self._layers[full] = Layer(full, layer.kind, layer.channels, layer.stride, layer.reach)
         self._encoders = dict(encoders)
-        self._modules_inside = nn.ModuleDict({n: e for n, e in encoders.items() if isinstance(e, nn.Module)})
+        # A list, as a dict of modules refuses names that its class has, such as "type".
+        self._modules_inside = nn.ModuleList(e for e in encoders.values() if isinstance(e, nn.Module))
 
     @property
     def encoders(self) -> Mapping[str, Encoder]:

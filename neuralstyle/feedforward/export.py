@@ -88,6 +88,12 @@ class OnnxModel:
             result = self._run(array)
         except Exception as error:  # of no common class, as above
             wanted = self._session.get_inputs()[0].shape
+            sides = list(image.shape[2:])
+            if len(wanted) == 4 and all(isinstance(side, int) for side in wanted[2:]) and list(wanted[2:]) != sides:
+                raise ValueError(
+                    f"{self.path} takes pictures of {wanted[3]} x {wanted[2]} pixels alone, and this one is "
+                    f"{sides[1]} x {sides[0]}; resize it, or give a model for any size"
+                ) from error
             raise ValueError(
                 f"{self.path} cannot take pictures of the shape {tuple(image.shape)}, but {clip(str(wanted), 60)} "
                 f"({_first_line(error)})"

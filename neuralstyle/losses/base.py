@@ -14,7 +14,7 @@ from torch import Tensor
 from neuralstyle._errors import brief, unknown, whole_number
 from neuralstyle.losses.layers import layer_tuple
 from neuralstyle.losses.tools.description import own_attributes, shown
-from neuralstyle.losses.tools.maps import as_maps
+from neuralstyle.losses.tools.maps import as_pair
 
 Reference = Literal["content", "style", "previous"]
 """What a loss compares with: the content, the styles, or the previous frame. A regulariser's reference is None."""
@@ -98,7 +98,7 @@ class Loss(ABC):
 
         Raises:
             TypeError: the loss has a reference, and there is no target; or something that is no feature map.
-            ValueError: a tensor of another shape.
+            ValueError: a tensor of another shape, or maps that cannot be compared, such as of other channels.
 
         """
         if target is None and self.reference is not None:
@@ -106,9 +106,8 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
-        name = type(self).__name__
-        reference = None if target is None else as_maps(target, name, joint=self.joint)
-        return self.forward(as_maps(x, name, joint=self.joint), reference)
+        name, alike = type(self).__name__, isinstance(self, PointwiseLoss)
+        return self.forward(*as_pair(x, target, name, joint=self.joint, same_positions=alike))
 
     def __repr__(self) -> str:
         kind = next(base for base in type(self).__mro__ if base.__module__ == __name__)

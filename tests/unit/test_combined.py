@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from doubles import Noise
+from doubles import Noise, filters
 from torch import Tensor, nn
 
 from neuralstyle import (
@@ -306,3 +306,15 @@ def test_a_vector_that_is_described_or_returned_wrongly_is_refused(noise: Noise)
     ):
         with pytest.raises(ValueError, match=message):
             Objective(encoder, ContentLoss("v"), content=content).evaluate(content)
+
+
+def test_any_name_will_do_but_an_empty_one(noise: Noise) -> None:
+    """A dict of modules would refuse those that its class has."""
+    names = ("forward", "type", "layers", "training")
+    both = CombinedEncoder(**{name: ModuleExtractor(filters()) for name in names})
+    picture = noise(1, 3, 8, 8)
+    features = both(picture, [f"{name}/0" for name in names])
+    assert [features[f"{name}/0"].shape for name in names] == [(1, 4, 8, 8)] * 4
+    assert both.to(torch.float64)(picture.double(), ["type/0"])["type/0"].dtype == torch.float64
+    with pytest.raises(ValueError, match="an encoder has a name, received ''"):
+        CombinedEncoder(**{"": ModuleExtractor(filters())})

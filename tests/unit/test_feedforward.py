@@ -354,7 +354,7 @@ def test_onnx_of_fast_neural_style_is_in_0_to_255_and_may_have_one_size(tmp_path
     candy = load_model(tmp_path / "candy.onnx")
     image = noise(1, 3, 32, 32)
     torch.testing.assert_close(candy(image), image.clamp(max=100 / 255))
-    with pytest.raises(ValueError, match=r"\[1, 3, 32, 32\]"):
+    with pytest.raises(ValueError, match="32 x 32 pixels alone"):
         candy(noise(1, 3, 40, 32))
 
 
@@ -380,7 +380,7 @@ def test_onnx_of_one_size(network, tmp_path, noise, size):
     graph = onnx.load(tmp_path / "m.onnx").graph
     assert [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim] == [1, 3, *size]
     assert "Shape" not in {node.op_type for node in graph.node}
-    with pytest.raises(ValueError, match=rf"\[1, 3, {size[0]}, {size[1]}\]"):
+    with pytest.raises(ValueError, match=f"{size[1]} x {size[0]} pixels alone, and this one is 64 x 64"):
         exported(noise(1, 3, 64, 64))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from doubles import Crossed
 from torch import Tensor
 
 from neuralstyle import (
@@ -24,7 +25,7 @@ from neuralstyle import (
     Style,
     TotalVariationLoss,
 )
-from neuralstyle.losses import Term, geometric_weights
+from neuralstyle.losses import MMDLoss, NearestNeighborLoss, Term, geometric_weights
 from neuralstyle.losses.base import as_sum
 from neuralstyle.schedule import Stage
 
@@ -618,3 +619,25 @@ def test_slots_are_shown() -> None:
             self.power = power
 
     assert repr(Slotted(2)) == "Slotted(layers=('image',), reference='style', power=2)"
+
+
+@pytest.mark.parametrize("loss", [GramStyleLoss(), MMDLoss(), NearestNeighborLoss(), ContentLoss()])
+def test_maps_of_other_layers_cannot_be_compared(loss: Loss, noise: Noise) -> None:
+    with pytest.raises(ValueError, match=r"compares \(2, 8, 6, 5\) with \(2, 4, 6, 5\).* same number of channels"):
+        loss(noise(2, 8, 6, 5), noise(2, 4, 6, 5))
+    with pytest.raises(ValueError, match="as many pictures, or one for all"):
+        loss(noise(2, 8, 6, 5), noise(3, 8, 6, 5))
+    x, target = noise(2, 8, 6, 5), noise(1, 8, 6, 5, seed=1)
+    torch.testing.assert_close(loss(x, target), loss(x, target.expand(2, -1, -1, -1)))
+
+
+def test_a_loss_that_compares_positions_takes_maps_of_one_size(noise: Noise) -> None:
+    with pytest.raises(ValueError, match="the same height and width, as it compares position by position"):
+        ContentLoss()(noise(1, 4, 6, 5), noise(1, 4, 6, 4))
+    assert GramStyleLoss()(noise(1, 4, 6, 5), noise(1, 4, 6, 4)).isfinite()
+
+
+def test_a_joint_loss_takes_the_same_layers_of_both(noise: Noise) -> None:
+    maps = {"relu1_1": noise(1, 4, 6, 6), "relu2_1": noise(1, 4, 3, 3)}
+    with pytest.raises(ValueError, match="takes the same layers of both"):
+        Crossed()(maps, {"relu1_1": maps["relu1_1"]})
