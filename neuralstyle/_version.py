@@ -11,6 +11,9 @@ from typing import Any
 PACKAGE = Path(__file__).parent
 FACTS = PACKAGE / "_built.json"  # written by hatch_build.py
 
+DISTRIBUTION = "neuralstyle-torch"
+"""What pip installs; the name neuralstyle alone belongs to another project there."""
+
 UNKNOWN = "0.0.0"
 """The version of files that were copied and never built."""
 

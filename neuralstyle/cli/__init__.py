@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from neuralstyle import __version__
 from neuralstyle._stopping import stopping
-from neuralstyle.cli import comparing, feedforward, painting, paths, printing, sheet, tools
+from neuralstyle.cli import comparing, feedforward, info, painting, paths, printing, sheet, tools
 from neuralstyle.cli.outcome import EXIT_CODES, FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Parser
 
@@ -86,6 +86,7 @@ def _parser(show_all: bool = False) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neuralstyle {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (*painting.COMMANDS, *sheet.COMMANDS, *feedforward.COMMANDS, *comparing.COMMANDS, *tools.COMMANDS):
+    rooms = (painting, sheet, feedforward, comparing, tools, info)
+    for command in (command for room in rooms for command in room.COMMANDS):
         command.add_to(commands, show_all)
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import warnings
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from neuralstyle import distributed
 from neuralstyle._version import build_facts
 from neuralstyle.encoders.kernels.pooling import FLOOR, SCALE
 
@@ -61,11 +63,11 @@ def library() -> Any:
 def load() -> tuple[Any, str]:
     """Load the functions anew, with torch's threads. Returns them, or None, and why there are none, else ""."""
     if not LIBRARY.exists():
-        return None, f"it was not compiled with the package ({build_problem() or 'there was no C compiler'})"
+        return None, f"they were not compiled with the package ({build_problem() or 'its build has not recorded why'})"
     try:
         functions = ctypes.CDLL(str(LIBRARY))
         if not has_constants(functions):
-            return None, "it was compiled from another version's source; install the package again"
+            return None, "they were compiled from another version's source; install the package again"
         pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
         functions.convolve.argtypes = [*[pointer] * 10, *[long] * 5, integer, integer, long]
         functions.dequantize.argtypes = [*[pointer] * 5, *[long] * 2]
@@ -76,8 +78,19 @@ def load() -> tuple[Any, str]:
             return None, "this processor has no AVX2 and FMA"
         functions.use_threads(openmp_parallel())
     except (OSError, AttributeError) as error:  # no library for this system, or one of an old version
-        return None, f"it could not be loaded ({error})"
+        return None, f"they could not be loaded ({error})"
     return functions, ""
+
+
+@cache
+def warn_of_absence() -> None:
+    """Warn, once in a process and in one of several that work together, that the functions are missing."""
+    if distributed.is_writer():
+        warnings.warn(
+            f"the fast convolutions are missing, and VGG networks take about twice as long on a CPU: {load()[1]}; "
+            "'neuralstyle info' tells more",
+            stacklevel=2,
+        )
 
 
 def openmp_parallel() -> int | None:
