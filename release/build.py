@@ -1,10 +1,10 @@
-"""Build what a release consists of, into one folder: the source distribution, the wheel of this system, and the pure one.
+"""Build the distributions of a release: the source distribution, the wheel of this system, and the pure wheel.
 
     python release/build.py dist
 
-On Linux auditwheel gives the wheel its manylinux tag. The compiled library needs nothing but libc: it runs on the threads
-of torch's own OpenMP runtime, so no library is copied into the wheel. Where no library can be compiled there is the pure
-wheel alone. The wheels are built from the source distribution, not from the clone. Needs build, and on Linux auditwheel.
+On Linux auditwheel gives the wheel its manylinux tag. The compiled library needs nothing but libc, since it runs on the
+threads of torch's own OpenMP runtime, so no library is copied into the wheel. On Windows there is the pure wheel alone.
+The wheels are built from the source distribution, not from the clone. Needs build, and on Linux auditwheel and patchelf.
 """
 
 from __future__ import annotations

