@@ -4,7 +4,7 @@
 
 On Linux auditwheel gives the wheel its manylinux tag. The compiled library needs nothing but libc, since it runs on the
 threads of torch's own OpenMP runtime, so no library is copied into the wheel. On Windows there is the pure wheel alone.
-The wheels are built from the source distribution, not from the clone. Needs build, and on Linux auditwheel and patchelf.
+The wheels are built from the source distribution, not from the clone. Needs build; on Linux auditwheel and patchelf.
 """
 
 from __future__ import annotations
