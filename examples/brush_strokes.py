@@ -89,5 +89,5 @@ for step in range(STEPS):
 
 # %%
 with torch.no_grad():
-    large = resize_image(photo, (3 * height, 3 * width)).clamp(0, 1)
+    large = resize_image(load_image(samples.photo()), (3 * height, 3 * width))
     save_image(torch.cat([large, draw(code, times=3)], 3), RESULT, overwrite=True)

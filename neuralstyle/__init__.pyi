@@ -15,7 +15,9 @@ from . import recipes as recipes
 from . import regions as regions
 from . import samples as samples
 from . import schedule as schedule
+from . import studio as studio
 from . import testing as testing
+from . import video as video
 from .callbacks import LivePreview as LivePreview
 from .callbacks import LossLog as LossLog
 from .callbacks import SavePictures as SavePictures

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the folder with the source distribution")
     parser.add_argument("tests", nargs="*", help="files or folders of tests in it")
     parser.add_argument("--python", type=Path, help="the Python of an environment that has all but this package")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     (archive,) = options.folder.resolve().glob("neuralstyle_torch-*.tar.gz")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as work:

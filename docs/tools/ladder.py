@@ -37,7 +37,9 @@ LADDER: list[dict[str, str]] = [
     },
     {"recipes": "the default, and the field's methods", "testing": "checks of your own parts"},
     {"painting": "stage by stage", "samples": "pictures to try"},
-    {"callbacks": "snapshots, logs, plots", "feedforward": "networks trained once", "many": "sheets and sweeps"},
+    {"callbacks": "snapshots, logs, plots", "feedforward": "networks trained once"},
+    {"many": "many pictures, many machines"},
+    {"video": "films", "studio": "the live page"},
     {"cli": "the command line"},
     {"__main__": "python -m neuralstyle"},
 ]

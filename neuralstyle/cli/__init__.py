@@ -8,12 +8,26 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from neuralstyle import __version__
 from neuralstyle._stopping import stopping
-from neuralstyle.cli import comparing, feedforward, info, painting, paths, printing, sheet, tools
+from neuralstyle.cli import (
+    batch,
+    comparing,
+    feedforward,
+    info,
+    painting,
+    paths,
+    presets,
+    printing,
+    sheet,
+    studio,
+    tools,
+    video,
+)
 from neuralstyle.cli.outcome import EXIT_CODES, FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Parser
 
@@ -27,7 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     with printing.voice():
-        options = _parser(show_all="--help-all" in words).parse_args(words)
+        show_all = "--help-all" in words
+        try:
+            added = presets.added(_parser(show_all), words)
+        except (ValueError, OSError) as error:
+            printing.note(f"error: {one_line(error)}")
+            return FAILED
+        options = _parser(show_all, added).parse_args(words)
         return _outcome(options)
 
 
@@ -77,8 +97,14 @@ def _limit_of_pixels(options: argparse.Namespace) -> AbstractContextManager[None
     return pixel_limit(whole_number("--max-megapixels", most, 1) * 10**6)
 
 
-def _parser(show_all: bool = False) -> argparse.ArgumentParser:
-    """The parser; its help lists all options, or those of every day."""
+def _parser(show_all: bool = False, presets: Mapping[str, Any] | None = None) -> Parser:
+    """The parser; its help lists all options, or those of every day.
+
+    Args:
+        show_all: whether the help lists all options.
+        presets: what takes the place of the defaults of the command's options.
+
+    """
     parser = Parser(
         prog="neuralstyle",
         description="Paint one picture in the style of another.",
@@ -86,7 +112,7 @@ def _parser(show_all: bool = False) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neuralstyle {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    rooms = (painting, sheet, feedforward, comparing, tools, info)
+    rooms = (painting, studio, batch, sheet, video, feedforward, comparing, tools, info)
     for command in (command for room in rooms for command in room.COMMANDS):
-        command.add_to(commands, show_all)
+        command.add_to(commands, show_all, presets or {})
     return parser

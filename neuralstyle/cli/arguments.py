@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from neuralstyle._errors import number
 from neuralstyle._words import AUTO_REGIONS
 from neuralstyle.encoders import Encoder, FeatureExtractor, InPrecision, default_encoder
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
@@ -25,10 +26,13 @@ from neuralstyle.recipes import (
     RECIPES,
     SCHEDULES,
     TEXTURE_LOSSES,
+    named_schedule,
     why_without_compact,
+    with_detail,
     with_style_loss,
 )
 from neuralstyle.regions import auto_regions
+from neuralstyle.schedule import Schedule
 from neuralstyle.styles import Style
 
 NONE = "-"  # stands for no mask or no region in a list of files
@@ -79,7 +83,11 @@ def painting_arguments(
     if optimizer is not None:
         arguments["optimizer"] = optimizer
     found, notes = _encoder_and_schedule(options, arguments)
-    return {**arguments, **found}, notes
+    arguments |= found
+    if getattr(options, "detail", None) is not None:
+        arguments["schedule"], further = _with_detail(arguments, options.detail)
+        notes += further
+    return arguments, notes
 
 
 def styles(options: argparse.Namespace, content: str | None = None) -> list[Style]:
@@ -200,6 +208,15 @@ def _encoder_and_schedule(
     compact = default_encoder(COMPACT, **arithmetic) if reason is None else None
     found["schedule"] = partial(schedule, compact=compact)  # type: ignore[call-arg]
     return found, () if reason is None else (reason,)
+
+
+def _with_detail(arguments: Mapping[str, Any], detail: float) -> tuple[Schedule, tuple[str, ...]]:
+    """The schedule with this share of its evaluations at the final size, and notes for the plan."""
+    detail = number("detail", detail, above=0, most=1)
+    schedule, reason = arguments["schedule"], None
+    if isinstance(schedule, str):
+        schedule, reason = named_schedule(schedule, arguments["losses"], arguments.get("encoder"))
+    return lambda size, iterations: with_detail(schedule(size, iterations), detail), () if reason is None else (reason,)
 
 
 def _encoder(changed: Mapping[str, Any], recipe: FeatureExtractor | None) -> Encoder:

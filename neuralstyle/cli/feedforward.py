@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuralstyle._errors import whole_number
 from neuralstyle._stopping import stopping
 from neuralstyle._words import CROPS, TRAINING_PRECISIONS
+from neuralstyle.cli.many import MANY, SKIP_EXISTING, follow, processes, shard_of
 from neuralstyle.cli.options import (
     COLOR,
     DEVICE,
@@ -120,7 +122,38 @@ def _save(end: _End, options: argparse.Namespace) -> Path:
     return saved
 
 
+FINISH = ("color", "strength", "depth", "quality", "keep_profile", "dpi", "overwrite")
+"""Options of ``apply`` that say how a result is finished and saved."""
+
+
 def _apply(options: argparse.Namespace) -> int:
+    whole_number("batch_size", options.batch_size, 1)
+    is_file = bool(Path(options.output).suffix) and not Path(options.output).is_dir()
+    if is_file or options.batch_size > 1:
+        for name in ("jobs", "threads", "shard", "skip_existing"):
+            if getattr(options, name) not in (None, False, 1):
+                raise ValueError(f"--{name.replace('_', '-')} needs a folder as -o, and no --batch-size; give these")
+        return _apply_here(options)
+    from neuralstyle.many import apply_to_files
+
+    stopping.begin()
+    with processes(options) as executor:
+        results = apply_to_files(
+            options.model,
+            options.pictures,
+            options.output,
+            executor=executor,
+            skip_existing=options.skip_existing,
+            shard=shard_of(options),
+            content_scale=options.content_scale,
+            tile=options.tile,
+            device=options.device,
+            **{name: getattr(options, name) for name in FINISH},
+        )
+        return follow(results, options)
+
+
+def _apply_here(options: argparse.Namespace) -> int:
     stopping.begin()
     failures = apply_files(
         options.model,
@@ -310,9 +343,8 @@ APPLY = Command(
             ),
             MAX_MEGAPIXELS,
             DEVICE,
-            QUIET,
-            JSON,
         ),
+        "many pictures": (SKIP_EXISTING, *MANY, QUIET, JSON),
     },
 )
 

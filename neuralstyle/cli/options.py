@@ -195,12 +195,20 @@ SIZE = (
     Option("--pixels", "give the result this number of pixels instead", int, "N"),
     Option(
         "--schedule",
-        "choose between speed and quality: preview, a look in seconds; draft, through compact19 alone; standard, "
-        "through compact19 and at the end vgg19; fine, through vgg19 alone, at length; single, all at one size",
+        "choose between speed and quality: preview, a look in seconds; draft, more through compact19; standard, at the "
+        "end through vgg19 too; fine, that at length; single, all at one size, through vgg19",
         choices=SCHEDULE_NAMES,
         everyday=True,
     ),
+    Option(
+        "--detail",
+        "work at the final size for this share of the schedule's evaluations; less leaves broad strokes",
+        float,
+        "SHARE",
+        shown="1",
+    ),
     Option("--iterations", "evaluate the losses N times at the final size", int, "N", shown="the schedule's number"),
+    Option("--stop-after", "stop after N evaluations at all sizes, and save the picture so far", int, "N"),
     Option(
         "--tile",
         "work in tiles of this side to save memory; auto chooses by the free memory",

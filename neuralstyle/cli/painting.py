@@ -26,6 +26,7 @@ from neuralstyle.cli.options import (
     has_state,
 )
 from neuralstyle.cli.parsing import Command, Option, defaults_of, without
+from neuralstyle.cli.presets import PRESETS
 from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.painting.stylize import reconstruct_content, stylize, synthesize_texture
 
@@ -103,12 +104,12 @@ STYLIZE = Command(
     _stylize,
     arguments=(Option("content", "the photograph, a file", metavar="CONTENT", reads=True), _STYLE),
     options={
-        "output": (*_OUTPUT, *FORMAT, PROFILE),
+        "output": (*_OUTPUT, *PRESETS, *FORMAT, PROFILE),
         "size and time": (*SIZE, SEAMLESS),
         "balance": BALANCE,
         STYLES_TITLE: STYLES,
         "colour": (COLOR,),
-        **PAINTING,
+        **{**PAINTING, "size and time": (*SIZE, SEAMLESS)},
     },
     defaults=defaults_of(stylize),
     continues=has_state,

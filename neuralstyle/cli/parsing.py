@@ -97,6 +97,18 @@ class Parser(argparse.ArgumentParser):
             command.error(f"unrecognized arguments: {' '.join(unknown)}{_closest(unknown[0], known)}")
         return options
 
+    def said(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse what words say, without any default; what is required may be missing. The parser is used up."""
+        for each in (self, *self._commands()):
+            for action in each._actions:
+                if not isinstance(action, argparse._SubParsersAction):
+                    action.required, action.default = False, argparse.SUPPRESS
+        return self.parse_known_args(words)[0]
+
+    def _commands(self) -> list[argparse.ArgumentParser]:
+        found = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return [parser for action in found for parser in action.choices.values()]
+
     def error(self, message: str) -> NoReturn:
         """Print one line, and exit with 2."""
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
@@ -141,12 +153,13 @@ class Command:
         for group in (self.options or {}).values():
             yield from group
 
-    def add_to(self, commands: Any, show_all: bool) -> None:
+    def add_to(self, commands: Any, show_all: bool, presets: Mapping[str, Any]) -> None:
         """Add it to what ``ArgumentParser.add_subparsers`` returned.
 
         Args:
             commands: the subparsers.
             show_all: whether the help lists all options, or those of every day.
+            presets: what takes the place of the defaults of options, by their keys.
 
         """
         groups = self.options or {}
@@ -176,7 +189,10 @@ class Command:
             for option in rows:
                 if not option.everyday:
                     option.add_to(group, option.text(defaults) if show_all else argparse.SUPPRESS)
-        parser.set_defaults(command=self, defaults=defaults, parser=parser)
+        for action in parser._actions:
+            action.required = action.required and action.dest not in presets
+        own = {name: value for name, value in presets.items() if name in {option.key for option in self.table()}}
+        parser.set_defaults(**own, command=self, defaults=defaults, parser=parser)
 
     def _usage(self, options: Sequence[Option]) -> str:
         words = [f"{argument.metavar}{'...' if argument.nargs else ''}" for argument in self.arguments]

@@ -22,6 +22,7 @@ from neuralstyle.cli.arguments import painting_arguments
 from neuralstyle.cli.options import has_state
 from neuralstyle.cli.outcome import FAILED, exit_code, one_line
 from neuralstyle.cli.printing import note, report, say
+from neuralstyle.cli.settings import settings_of
 from neuralstyle.files import holding, somewhere
 from neuralstyle.images import check_output, save_image
 from neuralstyle.painting.paint import paint
@@ -59,6 +60,7 @@ def save(
     arguments, notes = painting_arguments(options, recipe)
     planned = make(**arguments)
     planned = replace(planned, notes=(*notes, *planned.notes))
+    made_by = settings_of(options, recipe) if distributed.is_writer() else None
     # Only the state of this very run excuses files that exist; the gate did not know the settings yet.
     continues = planned.continues
     if distributed.is_writer() and has_state(options) and not continues:
@@ -73,7 +75,9 @@ def save(
     form |= {"overwrite": options.overwrite or continues}  # a run that was stopped has left its picture
     with holding(options.output), stopping.shield():  # a second Ctrl-C does not break the saving after the first
         end = _paint(planned, watchers, wants_exact=options.depth > 8)
-        end, saved = _save(end, options.output, {**form, "quality": options.quality})
+        unfinished = None if end.reason == "finished" else end.error or "stopped"
+        settings = None if made_by is None else replace(made_by, unfinished=unfinished).note()
+        end, saved = _save(end, options.output, {**form, "quality": options.quality, "note": settings})
         if options.plot is not None and end.progress is not None:
             plot_losses(options.log, options.plot, overwrite=True)
         if options.state is not None and not end.code:
@@ -184,6 +188,9 @@ def _callbacks(options: argparse.Namespace) -> list[Any]:
         check_output(options.plot, overwrite=True)
     if options.print_every is not None:
         found.append(_printer(whole_number("--print-every", options.print_every, 1), options))
+    if options.stop_after is not None:
+        last = whole_number("--stop-after", options.stop_after, 1)
+        found.append(lambda progress: progress.iteration < last)
     return found
 
 

@@ -21,6 +21,7 @@ from neuralstyle.cli.options import (
     OUTPUT,
     OVERWRITE,
     QUIET,
+    SEAMLESS,
     SIZE,
     START,
 )
@@ -54,7 +55,7 @@ def _sheet(options: argparse.Namespace) -> int:
     from neuralstyle.many.sheet import check_sheet
 
     if distributed.is_writer():
-        check_sheet(options.output, overwrite=True)  # whether it may exist, the gate has asked
+        check_sheet(options.output, overwrite=True, dpi=options.dpi)  # whether it may exist, the gate has asked
     options.state = options.style_loss = None  # a sheet has none
     recipe = recipe_arguments(options)
     arguments, notes = painting_arguments(options, recipe)
@@ -78,7 +79,7 @@ def _sheet(options: argparse.Namespace) -> int:
         end = _painted(make)
         if not distributed.is_writer():
             return end.code
-        save = partial(end.sheet.save, overwrite=options.overwrite, quality=options.quality)
+        save = partial(end.sheet.save, overwrite=options.overwrite, quality=options.quality, dpi=options.dpi)
         place, failure = somewhere(save, options.output, "sheet")
         if failure is not None:
             end = replace(end, reason="elsewhere", line=f"error: {one_line(failure)}", code=end.code or FAILED)
@@ -144,10 +145,10 @@ VARIED = (
         shown="gram",
         everyday=True,
     ),
+    Option("--style-weights", "multiply the style loss by each of these", float, "X", nargs="+", shown="1"),
     Option("--strengths", "set each of these balances, 0 to 1", float, "S", nargs="+", shown="0.5", everyday=True),
     Option("--scales", "scale the strokes by each of these", float, "X", nargs="+", shown="1", everyday=True),
     Option("--seeds", "draw noise by each of these seeds", int, "N", nargs="+", shown="0", everyday=True),
-    Option("--style-weights", "multiply the style loss by each of these", float, "X", nargs="+", shown="1"),
 )
 
 COMMANDS = (
@@ -170,7 +171,7 @@ COMMANDS = (
                 *without(FORMAT, "--depth"),
             ),
             "what varies: across what is last in this list, down all else": VARIED,
-            "size and time, of each picture": without(SIZE, "--dry-run"),
+            "size and time, of each picture": (*without(SIZE, "--dry-run"), SEAMLESS),
             "balance": without(BALANCE, "--strength", "--style-loss"),
             "colour": (COLOR,),
             "start": without(START, "--seed"),

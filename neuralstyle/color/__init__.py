@@ -2,6 +2,7 @@
 
 from neuralstyle._words import COLORS, MATCHINGS, Color, Matching
 from neuralstyle.color.control import recolor, recolor_result, recolor_style
+from neuralstyle.color.following import follow_color
 from neuralstyle.color.matching import match_color, match_histogram
 from neuralstyle.color.oklab import keep_chroma, oklab_to_rgb, rgb_to_oklab
 
@@ -10,6 +11,7 @@ __all__ = [
     "MATCHINGS",
     "Color",
     "Matching",
+    "follow_color",
     "keep_chroma",
     "match_color",
     "match_histogram",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -210,7 +210,7 @@ class FeatureExtractor(nn.Module):
             ValueError: an unknown layer, or a picture that is too small for the deepest one.
 
         """
-        wanted = set(check_names(layers, self._layers, self.network))
+        wanted = check_names(layers, self._layers, self.network)
         check_image(image, self.mean.dtype, [self._layers[name] for name in wanted])
         x = image
         for step in self._plan(wanted):
@@ -223,10 +223,10 @@ class FeatureExtractor(nn.Module):
             if step.output in wanted:
                 x = visit(step.output, x)
 
-    def _plan(self, wanted: set[str]) -> list[_Step]:
+    def _plan(self, wanted: Collection[str]) -> list[_Step]:
         """The steps to the deepest wanted layer. Unwanted layers are fused with the convolution before them."""
         steps: list[_Step] = []
-        missing = set(wanted)
+        missing = list(dict.fromkeys(wanted))  # no set: some versions of torch cannot compile one here
         order = iter(self._layers.values())
         pooled = {"max": Fusion.RELU_MAX, "l2": Fusion.RELU_L2}.get(self.pooling)
         while missing:
@@ -237,7 +237,8 @@ class FeatureExtractor(nn.Module):
                 fusion, output = Fusion.RELU, next(order)
                 if is_last and pooled is not None and output.name not in wanted:
                     fusion, output = pooled, next(order)
-            missing.discard(output.name)
+            if output.name in missing:
+                missing.remove(output.name)
             # The visitor may keep a wanted map, and pooling saves its input.
             steps.append(_Step(layer, fusion, output.name, kept=output.name in wanted or is_last))
         return steps

@@ -31,7 +31,7 @@ MOST_SECONDS_PER_BATCH = 300
 _MOST_NAMED, _NAME_LENGTH = 3, 40  # files that are left out and named in the warning, and characters of a name
 
 
-def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
+def find_pictures(paths: Paths, output: Path | None = None, *, recursive: bool = True) -> list[Path]:
     """List the pictures in files and folders.
 
     A file that is given counts, whatever it is. A folder is searched with its subfolders, in the order of the names,
@@ -41,8 +41,10 @@ def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
     Args:
         paths: a file or folder, or several.
         output: the folder for results. Where it lies in a folder that is searched, what is in it is left out.
+        recursive: whether a folder is searched with its subfolders.
 
     Raises:
+        PermissionError: a folder that is given cannot be read.
         FileNotFoundError: a path does not exist.
         ValueError: there is no picture.
 
@@ -52,7 +54,7 @@ def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
     given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     for path in given:
         if path.is_dir():
-            found += _pictures_below(path, output, left_out)
+            found += _pictures_below(path, output, left_out, recursive)
         elif path.exists():
             found.append(path)
         else:
@@ -69,13 +71,17 @@ def find_pictures(paths: Paths, output: Path | None = None) -> list[Path]:
     return found
 
 
-def _pictures_below(folder: Path, output: Path | None, left_out: list[str]) -> list[Path]:
+def _pictures_below(folder: Path, output: Path | None, left_out: list[str], recursive: bool) -> list[Path]:
     """Return the pictures in a folder; append what else is there, and why it does not count, to ``left_out``."""
+    try:
+        os.scandir(folder).close()  # rglob finds nothing where it may not look
+    except PermissionError as error:
+        raise PermissionError(f"folder {folder} cannot be read ({error.strerror}); change its permissions") from error
     own = Path(os.path.realpath(folder))
     results = None if output is None else Path(os.path.realpath(output))
     has_results = results is not None and own in results.parents
     found = []
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(folder.rglob("*") if recursive else folder.glob("*")):
         inner = file.relative_to(folder)
         if any(part.startswith(".") for part in inner.parts) or not file.is_file():
             continue

@@ -61,9 +61,9 @@ class Finish:
         """Check that the result of a picture can be saved, see ``check_output``."""
         check_output(result, self.overwrite, depth=self.depth, profile=self._profile(file), dpi=self.dpi)
 
-    def save(self, picture: Tensor, file: Path, result: Path) -> Path:
+    def save(self, picture: Tensor, file: Path, result: Path, note: str | None = None) -> Path:
         """Save the result of a picture, see ``save_image``."""
-        form: dict[str, Any] = {"depth": self.depth, "profile": self._profile(file), "dpi": self.dpi}
+        form: dict[str, Any] = {"depth": self.depth, "profile": self._profile(file), "dpi": self.dpi, "note": note}
         return save_image(picture, result, self.overwrite, self.quality, **form)
 
     def _profile(self, file: Path) -> Path | None:

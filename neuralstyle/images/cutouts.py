@@ -90,4 +90,10 @@ def seen_pixels(colors: Tensor, opacity: Tensor | None) -> Tensor:
     """Return the pixels of colours (1, 3, H, W) that are mostly opaque, in one row: (1, 3, 1, N)."""
     if opacity is None:
         return colors
-    return colors[:, :, opacity[0, 0] >= 0.5 * float(opacity.max())][:, :, None]
+    return colors[:, :, is_seen(opacity)][:, :, None]
+
+
+def is_seen(opacity: Tensor) -> Tensor:
+    """Tell at which pixels an opacity (1, 1, H, W) is at least half its highest: (H, W)."""
+    seen: Tensor = opacity[0, 0] >= 0.5 * float(opacity.max())
+    return seen

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
+from neuralstyle.images.notes import KEYWORD
 from neuralstyle.images.opening import Opened, decoding
 from neuralstyle.images.profiles import is_grey, is_srgb, needed_profile
 from neuralstyle.images.strips import Raster, spans
@@ -139,7 +140,14 @@ def deep_raster(opened: Opened, name: str, orientation: int, shrink: float = 1) 
 
 
 def write_with_vips(
-    image: Tensor, path: Path, kind: str, depth: int, profile: bytes | None, big: bool, dpi: float | None = None
+    image: Tensor,
+    path: Path,
+    kind: str,
+    depth: int,
+    profile: bytes | None,
+    big: bool,
+    dpi: float | None = None,
+    note: str | None = None,
 ) -> None:
     """Write a picture to a PNG or TIFF file, reading the tensor strip by strip.
 
@@ -151,6 +159,7 @@ def write_with_vips(
         profile: the ICC profile to convert into and to embed; None: sRGB.
         big: whether a TIFF becomes a BigTIFF.
         dpi: resolution to write into the file, in pixels per inch; None: none.
+        note: a text that travels in the file, see ``images/notes.py``.
 
     Raises:
         OSError: writing failed.
@@ -171,12 +180,17 @@ def write_with_vips(
         picture = _with_profile(lab, profile).icc_export(depth=depth, **_INTENT)
     if dpi is not None:
         picture = picture.copy(xres=dpi / _MM_PER_INCH, yres=dpi / _MM_PER_INCH)
+    keep = "icc" if note is None else "icc:other"
+    if note is not None:
+        picture = picture.copy()
+        field = f"png-comment-0-{KEYWORD}" if kind == "PNG" else "image-description"
+        picture.set_type(pyvips.GValue.gstr_type, field, note)
     try:
         if kind == "PNG":
-            picture.pngsave(str(path), bitdepth=depth, keep="icc")
+            picture.pngsave(str(path), bitdepth=depth, keep=keep)
         else:
             unit = {} if dpi is None else {"resunit": "inch"}
-            picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep="icc", **unit)
+            picture.tiffsave(str(path), compression="deflate", predictor="horizontal", bigtiff=big, keep=keep, **unit)
     except pyvips.Error as error:
         reason = _line(error)
         full = next((code for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) if os.strerror(code) in reason), None)

@@ -152,7 +152,7 @@ def _place(
     width, height = _sides(tile)
     at = (round(middle - width / 2), top + tall - height)  # just above the label
     if tile.picture is not None:
-        sheet.paste(tile.picture, at)
+        sheet.paste(tile.picture, at, tile.picture if tile.picture.mode == "RGBA" else None)
     elif tile.blank is not None:
         pen.rectangle((*at, at[0] + width - 1, at[1] + height - 1), fill=_EMPTY)
     if tile.picture is not None:

@@ -85,8 +85,12 @@ class Opened:
 
 
 @contextmanager
-def open_picture(path: Path) -> Iterator[Opened]:
+def open_picture(path: Path, *, several: bool = False) -> Iterator[Opened]:
     """Open the file of a picture, whatever its name is, if its first bytes are those of a format that is read.
+
+    Args:
+        path: the file.
+        several: whether all of its frames are wanted; else there is a warning where it has several.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -102,7 +106,7 @@ def open_picture(path: Path) -> Iterator[Opened]:
             raise ValueError(f"{name} {refusal(kind)}")
         with decoding(name):
             image = _open(file, kind)
-            several = image.format in _MANY_FRAMES and getattr(image, "is_animated", False)
+            is_animated = image.format in _MANY_FRAMES and getattr(image, "is_animated", False)
             is_raw = _is_raw(image)
         if is_raw:
             raise ValueError(
@@ -110,7 +114,7 @@ def open_picture(path: Path) -> Iterator[Opened]:
             )
         if image.width * image.height > most_pixels():
             raise _too_large(name, image.width * image.height)
-        if several:
+        if is_animated and not several:
             warnings.warn(f"{name} has several frames or pages; the first is read", stacklevel=4)
         yield Opened(image, file, file.getvalue() if isinstance(file, io.BytesIO) else path)
 

@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import ExifTags, Image
@@ -15,6 +16,7 @@ from neuralstyle._errors import brief, is_whole, number, whole_number
 from neuralstyle.files import check_target, writing
 from neuralstyle.images.deep import MAX_TIFF_BYTES, vips, write_with_vips
 from neuralstyle.images.formats import WRITTEN, is_installed, missing
+from neuralstyle.images.notes import IMAGE_DESCRIPTION, add_to_exif, check_note, png_chunks
 from neuralstyle.images.profiles import Profile, from_srgb, read_profile
 from neuralstyle.images.reading import from_pil
 from neuralstyle.images.strips import assemble, on_white, spans, straight
@@ -24,6 +26,7 @@ from neuralstyle.machine.surroundings import plain_torch
 ROUNDING_VARIANCE = 1 / (12 * 255**2)
 """The variance of the error of rounding to 8 bits, for values in [0, 1]: a smaller variance is invisible."""
 
+_WITH_RESOLUTION = ("PNG", "JPEG", "TIFF")
 _LOSSLESS = ("PNG", "TIFF")
 _MOST_DPI = 65535  # of a JPEG
 _PER_INCH = 2  # EXIF's number
@@ -74,6 +77,7 @@ def save_image(
     depth: int = 8,
     profile: Profile | None = None,
     dpi: float | None = None,
+    note: str | None = None,
 ) -> Path:
     """Save a picture in the format that the suffix of ``path`` names, as sRGB unless a profile is given.
 
@@ -94,6 +98,7 @@ def save_image(
             has one. A picture without a profile is sRGB.
         dpi: resolution to write into the file, in pixels per inch; programs that print or lay out pages use it. It does
             not change the pixels.
+        note: a short ASCII text that travels in the file, such as the settings that made the picture.
 
     Returns:
         The path of the file.
@@ -124,6 +129,7 @@ def save_image(
     path = check_output(path, overwrite, depth=depth, profile=profile, dpi=dpi)
     quality = whole_number("quality", quality, 1, 100)
     kind = WRITTEN[path.suffix.lower()]
+    check_note(note)
     icc = None if profile is None else read_profile(profile)
     pixels = image.shape[-2:].numel() if isinstance(image, Tensor) else image.height * image.width
     big = kind == "TIFF" and pixels * _channels(image) * depth // 8 > MAX_TIFF_BYTES
@@ -135,10 +141,10 @@ def save_image(
 
     with writing(path, overwrite=overwrite) as temporary:
         if isinstance(picture, Tensor):
-            write_with_vips(picture, temporary, kind, depth, icc, big, dpi)
+            write_with_vips(picture, temporary, kind, depth, icc, big, dpi, note)
         else:
             with _Complete(io.FileIO(temporary, "r+")) as file:
-                picture.save(file, kind, icc_profile=icc, **_options(kind, quality), **_resolution(kind, dpi))
+                picture.save(file, kind, icc_profile=icc, **_options(kind, quality, dpi, note))
     return path
 
 
@@ -215,24 +221,24 @@ def _check_depth(depth: int, path: Path) -> None:
         vips("depth=16")
 
 
-def _options(kind: str, quality: int) -> dict[str, object]:
+def _options(kind: str, quality: int, dpi: float | None, note: str | None) -> dict[str, Any]:
+    """The options of Pillow; WebP and AVIF have no field for a resolution but in their EXIF block."""
+    found: dict[str, Any] = {} if dpi is None or kind not in _WITH_RESOLUTION else {"dpi": (dpi, dpi)}
+    if kind == "PNG":
+        return {**found, **({} if note is None else {"pnginfo": png_chunks(note)})}
     if kind == "TIFF":
-        return {"compression": "tiff_adobe_deflate", "tiffinfo": {_PREDICTOR: _HORIZONTAL}}
-    # Full chroma resolution: many painted edges are changes of hue alone.
-    full_chroma = "4:4:4" if kind == "AVIF" else 0
-    return {} if kind == "PNG" else {"quality": quality, "subsampling": full_chroma}
-
-
-def _resolution(kind: str, dpi: float | None) -> dict[str, object]:
-    """The options of Pillow for a resolution; WebP and AVIF have no field for it but in their EXIF block."""
-    if dpi is None:
-        return {}
-    if kind in ("PNG", "JPEG", "TIFF"):
-        return {"dpi": (dpi, dpi)}
+        noted = {} if note is None else {IMAGE_DESCRIPTION: note}
+        return {**found, "compression": "tiff_adobe_deflate", "tiffinfo": {_PREDICTOR: _HORIZONTAL, **noted}}
     exif = Image.Exif()
-    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = dpi
-    exif[ExifTags.Base.ResolutionUnit] = _PER_INCH
-    return {"exif": exif}
+    if dpi is not None and kind not in _WITH_RESOLUTION:
+        exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = dpi
+        exif[ExifTags.Base.ResolutionUnit] = _PER_INCH
+    if note is not None:
+        add_to_exif(exif, note)
+    if len(exif) or note is not None:
+        found["exif"] = exif.tobytes()
+    # Full chroma resolution: many painted edges are changes of hue alone.
+    return {**found, "quality": quality, "subsampling": "4:4:4" if kind == "AVIF" else 0}
 
 
 def _checked(image: Tensor) -> Tensor:

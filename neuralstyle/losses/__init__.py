@@ -18,6 +18,7 @@ from neuralstyle.losses.pixel_range import RangeLoss
 from neuralstyle.losses.relaxed_emd import RelaxedEMDLoss
 from neuralstyle.losses.self_similarity import SelfSimilarityLoss
 from neuralstyle.losses.sliced_wasserstein import SlicedWassersteinLoss
+from neuralstyle.losses.temporal import TemporalLoss
 from neuralstyle.losses.total_variation import TotalVariationLoss
 from neuralstyle.losses.wasserstein import WassersteinLoss
 
@@ -42,6 +43,7 @@ __all__ = [
     "SelfSimilarityLoss",
     "SlicedWassersteinLoss",
     "StatisticLoss",
+    "TemporalLoss",
     "Term",
     "TotalVariationLoss",
     "WassersteinLoss",

@@ -106,8 +106,9 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
-        x, target = (as_maps(each, type(self).__name__, joint=self.joint) for each in (x, target))
-        return self.forward(x, target)
+        name = type(self).__name__
+        reference = None if target is None else as_maps(target, name, joint=self.joint)
+        return self.forward(as_maps(x, name, joint=self.joint), reference)
 
     def __repr__(self) -> str:
         kind = next(base for base in type(self).__mro__ if base.__module__ == __name__)

@@ -107,7 +107,7 @@ class HypercolumnLoss(Loss):
         grid, weights = features[str(self.grid)], weights_per_layer(self)
         height, width = grid.shape[2:]
         if self.reading == "point":
-            index = torch.arange(height * width, device=grid.device)[None, None]
+            index = torch.arange(height * width, dtype=torch.int64, device=grid.device)[None, None]
             chosen = sample(index, self.samples, self.seed)[0, 0]
             rows, columns = ((chosen // width + 0.5) / height, (chosen % width + 0.5) / width)
             read = [weight * _at_points(features[layer], rows, columns) for layer, weight in weights.items()]

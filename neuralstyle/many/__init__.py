@@ -1,6 +1,8 @@
-"""Many pictures: contact sheets, and sweeps over losses, weights, strengths, stroke sizes and seeds."""
+"""Many pictures: files in and files out, over processes, machines and engines; contact sheets and sweeps.
 
-from neuralstyle.many.sheet import Cell, Sheet, contact_sheet
-from neuralstyle.many.sweeps import sweep
+The names of ``__init__.pyi`` are imported when they are first used, so that importing this package imports no torch.
+"""
 
-__all__ = ["Cell", "Sheet", "contact_sheet", "sweep"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,11 +16,11 @@ from PIL import Image
 from typing_extensions import Unpack
 
 from neuralstyle import distributed
-from neuralstyle._errors import brief
+from neuralstyle._errors import brief, number, whole_number
 from neuralstyle._stopping import interruptible
 from neuralstyle._words import Color
 from neuralstyle.files import Read, Write, check_paths, check_target, writing
-from neuralstyle.images import Picture, Size, save_image
+from neuralstyle.images import Picture, Size, check_output, save_image
 from neuralstyle.images.formats import WRITTEN
 from neuralstyle.images.grid import thumbnail
 from neuralstyle.losses import Loss, LossSum
@@ -137,24 +137,28 @@ class Sheet:
         """Draw the sheet as one picture: the cells with labels, photographs and paintings beside them."""
         return lay_out(self.axes, [cell.image for cell in self.cells], self.side)
 
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False, quality: int = 95) -> Path:
+    def save(
+        self, path: str | os.PathLike[str], overwrite: bool = False, quality: int = 95, *, dpi: float | None = None
+    ) -> Path:
         """Save the sheet as a picture or as a PDF of one page.
 
         Args:
             path: the file; its suffix is one that ``save_image`` takes, or .pdf.
             overwrite: replace an existing file.
             quality: 1 to 100, for formats with losses; also of the picture in a PDF.
+            dpi: pixels of the sheet to an inch on paper; None: 150 in a PDF, and nothing in other files.
 
         Raises:
-            ValueError: another suffix.
+            ValueError: another suffix, or a quality or resolution that is not in its range.
             OSError: the file exists or cannot be written.
 
         """
-        path = check_sheet(path, overwrite)
+        path = check_sheet(path, overwrite, dpi)
         if path.suffix.lower() != ".pdf":
-            return save_image(self.image(), path, overwrite, quality)
+            return save_image(self.image(), path, overwrite, quality, dpi=dpi)
+        quality = whole_number("quality", quality, 1, 100)
         with writing(path, overwrite=overwrite) as temporary, temporary.open("r+b") as file:
-            self.image().save(file, "PDF", resolution=PDF_RESOLUTION, quality=quality, title=path.stem)
+            self.image().save(file, "PDF", resolution=dpi or PDF_RESOLUTION, quality=quality, title=path.stem)
         return path
 
     def save_cells(self, folder: str | os.PathLike[str], overwrite: bool = False) -> list[Path]:
@@ -175,8 +179,12 @@ class Sheet:
         return self.image()._repr_png_()
 
 
-def check_sheet(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+def check_sheet(path: str | os.PathLike[str], overwrite: bool = False, dpi: float | None = None) -> Path:
     """Check before the work that a sheet can be saved, and return the path; see ``Sheet.save``."""
+    if Path(path).suffix.lower() in WRITTEN:
+        return check_output(path, overwrite, dpi=dpi)
+    if dpi is not None:
+        number("dpi", dpi, least=1, hint=" pixels per inch")
     return check_target(path, overwrite, suffixes=SHEET_SUFFIXES)
 
 
@@ -240,16 +248,17 @@ def contact_sheet(
     shown = bool(options.pop("progress", True)) and distributed.is_writer()
     callbacks = as_callbacks(options.pop("callback", None))
     places = list(itertools.product(*(range(len(axis)) for axis in axes)))
-    files = [_file(axes, place, number, len(places), cells) for number, place in enumerate(places)]
+    files = [_file(axes, place, index, len(places), cells) for index, place in enumerate(places)]
     _check_files(files, cells, overwrite, [picture_of(value) for axis in axes[:2] for value in axis.values])
     side = _rehearse(axes, places[0], options, measure)
     found: list[Cell] = []
     with _bar(len(places), shown) as bar:
-        for number, (place, file) in enumerate(zip(places, files, strict=True)):
-            ticking = {**options, "callback": [*callbacks, _ticker(bar, number)]}
+        for index, (place, file) in enumerate(zip(places, files, strict=True)):
+            ticking = {**options, "callback": [*callbacks, _ticker(bar, index)]}
             try:
                 found.append(_paint(axes, place, file.stem, ticking, measure))
                 if cells is not None and distributed.is_writer():
+                    file.parent.mkdir(parents=True, exist_ok=True)
                     save_image(found[-1].image, file, overwrite)
             except BaseException as error:
                 error.sheet = Sheet(axes, tuple(found), side)  # type: ignore[attr-defined]
@@ -308,25 +317,24 @@ def _paint(
 
 
 def _file(
-    axes: Sequence[Axis], place: Sequence[int], number: int, count: int, folder: str | os.PathLike[str] | None
+    axes: Sequence[Axis], place: Sequence[int], index: int, count: int, folder: str | os.PathLike[str] | None
 ) -> Path:
     """The file of a cell: its number, and what is particular to it."""
     labels = [axis.labels[k] for axis, k in zip(axes, place, strict=True) if len(axis) > 1 or axis.is_pictures]
     words = re.sub(r"[^\w.]+", "-", "-".join(labels), flags=re.ASCII)[:120].strip("-.")
-    return Path("" if folder is None else folder) / f"{number + 1:0{len(str(count))}d}-{words}.png"
+    return Path("" if folder is None else folder) / f"{index + 1:0{len(str(count))}d}-{words}.png"
 
 
 def _check_files(
     files: Sequence[Path], folder: str | os.PathLike[str] | None, overwrite: bool, pictures: Sequence[Picture]
 ) -> None:
-    """Make the folder of the cells, and check that they can be saved there."""
+    """Check that the cells can be saved in their folder."""
     if folder is None or not distributed.is_writer():
         return
     reads = [Read(Path(picture), "a picture") for picture in pictures if isinstance(picture, (str, os.PathLike))]
     writes = [Write(file, "the cell", may_exist=overwrite) for file in files]
     check_paths([], [Write(Path(folder), "cells", "folder")])
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    for write in writes if any(Path(folder).iterdir()) else ():
+    for write in writes if Path(folder).is_dir() and any(Path(folder).iterdir()) else ():
         check_paths(reads, [write])
 
 
@@ -337,11 +345,11 @@ def _bar(count: int, shown: bool) -> Any:
     return tqdm(total=count, disable=not shown, bar_format=form, desc=f"picture 1 of {count}", file=sys.stderr)
 
 
-def _ticker(bar: Any, number: int) -> Callable[[Progress], None]:
+def _ticker(bar: Any, index: int) -> Callable[[Progress], None]:
     """A callback that moves the bar within a cell."""
 
     def tick(progress: Progress) -> None:
-        bar.set_description(f"picture {number + 1} of {bar.total}", refresh=False)
-        bar.update(number + progress.iteration / progress.total - bar.n)
+        bar.set_description(f"picture {index + 1} of {bar.total}", refresh=False)
+        bar.update(index + progress.iteration / progress.total - bar.n)
 
     return tick

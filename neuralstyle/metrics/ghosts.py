@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.color import rgb_to_oklab
+from neuralstyle.color.oklab import oklab_with_gradient
 from neuralstyle.images import Picture, resize_image
-from neuralstyle.machine.surroundings import plain_torch
+from neuralstyle.metrics.measure import Measured, measure, root
 from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE
 from neuralstyle.metrics.references import with_content, with_style
 
@@ -27,8 +27,8 @@ EMPTY_CONTRAST, BUSY_CONTRAST = 0.01, 0.03  # of a photograph, between which a p
 MIN_EMPTY_SHARE = 0.01  # of a photograph, below which nothing is measured
 
 
-@plain_torch()
-def ghost_contrast(picture: Picture, style: Picture, content: Picture) -> float:
+@measure
+def ghost_contrast(picture: Picture, style: Picture, content: Picture) -> Measured:
     r"""Measure the contrast of things where the photograph is empty, beyond that of the painting's quiet places.
 
     With c, $c^C$ and $c^S$ the contrast of picture, content and style at each place, q the value of $c^S$ below which
@@ -84,20 +84,20 @@ def ghost_contrast(picture: Picture, style: Picture, content: Picture) -> float:
     seen = _contrast(photograph, longest, _MARGIN)
     empty = ((BUSY_CONTRAST - seen) / (BUSY_CONTRAST - EMPTY_CONTRAST)).clamp(0, 1)
     if float(empty.mean()) < MIN_EMPTY_SHARE:
-        return 0.0
+        return 0 * found.sum()
     quiet = torch.quantile(_contrast(target, longest, _WINDOW).flatten(), QUIET_SHARE)
     excess = (found - torch.maximum(quiet, _contrast(photograph, longest, _WINDOW))).clamp(min=0)
-    return float(((empty * excess.square()).sum() / empty.sum()).sqrt())
+    return root((empty * excess.square()).sum() / empty.sum())
 
 
 def _contrast(image: Tensor, longest: int, window: float) -> Tensor:
     """Return the contrast of what is as large as a thing, beside a result of this longest side: (h, w)."""
     factor = min(1.0, MEASURED_SIDE / longest)
     height, width = (max(1, round(factor * side)) for side in image.shape[2:])
-    small = rgb_to_oklab(resize_image(_exact(image), (height, width)))
+    small = oklab_with_gradient(resize_image(_exact(image), (height, width)))
     side = factor * longest
     band = _blur(small, _FINEST * side) - _blur(small, _COARSEST * side)
-    return _blur(band.square().sum(1, keepdim=True), window * side).clamp(min=0).sqrt()[0, 0]
+    return root(_blur(band.square().sum(1, keepdim=True), window * side).clamp(min=0))[0, 0]
 
 
 def _exact(image: Tensor) -> Tensor:

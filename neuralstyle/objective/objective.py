@@ -300,15 +300,14 @@ class Objective:
         """The values of all terms, each with a gradient where torch wants one."""
 
         def compute(picture: Tensor) -> Sequence[Tensor]:
-            with self._source.arithmetic(picture.device):
-                readers, counts, plan = self._laid_out(picture, tile)
-                found = iter(read_differentiably(self._source, picture, plan, _flat(readers)))
-                terms = Terms()
-                for part, group, count in zip(self._parts, readers, counts, strict=True):
-                    terms.add(part.name, part.value([next(found) for _ in group], count, picture.shape[0]))
-                return terms.stack().unbind()
+            readers, counts, plan = self._laid_out(picture, tile)
+            found = iter(read_differentiably(self._source, picture, plan, _flat(readers)))
+            terms = Terms()
+            for part, group, count in zip(self._parts, readers, counts, strict=True):
+                terms.add(part.name, part.value([next(found) for _ in group], count, picture.shape[0]))
+            return terms.stack().unbind()
 
-        return differentiable(self._checked(image), compute)
+        return differentiable(self._checked(image), compute, partial(self._source.arithmetic, image.device))
 
     def _whole(
         self,

@@ -12,7 +12,7 @@ from neuralstyle._errors import is_ours
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.encoders.precision import InPrecision
-from neuralstyle.losses import LossSum
+from neuralstyle.losses import LossSum, WassersteinLoss
 
 Compute = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Picture -> (values of the terms, gradient), without a number that the processor has to wait for."""
@@ -26,13 +26,19 @@ RECORDED_AFTER = 3
 _log = logging.getLogger(__name__)
 
 
+UNSUITABLE = (WassersteinLoss,)
+"""Losses that wait for the device: the decompositions of matrices look whether they have succeeded."""
+
+
 def can_be_recorded(encoder: Encoder, losses: LossSum) -> bool:
     """Tell whether an evaluation depends on the picture alone.
 
     People's own losses and encoders may count, draw or read numbers in Python, which a recording would not repeat.
     """
     inside = encoder.encoder if isinstance(encoder, InPrecision) and not encoder.compiled else encoder
-    return isinstance(inside, FeatureExtractor) and is_ours(inside) and all(is_ours(term.loss) for term in losses)
+    return (isinstance(inside, FeatureExtractor) and is_ours(inside)) and all(
+        is_ours(term.loss) and not isinstance(term.loss, UNSUITABLE) for term in losses
+    )
 
 
 class Recorder:
@@ -40,7 +46,7 @@ class Recorder:
 
     Operations are recorded with their addresses, so a record holds its own picture, features and results. Only that of
     the last size is kept. What Python does beside them is not repeated: record only what depends on the picture alone.
-    Where recording fails, as for a loss that reads numbers, everything is computed as before.
+    Where recording fails, as without memory for it, everything is computed as before.
     """
 
     def __init__(self) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from neuralstyle import losses as known_losses
+from neuralstyle._descriptions import describe, fingerprint
+from neuralstyle._errors import is_word
 from neuralstyle.encoders.base import Encoder, Layer, check_names, encoder_name, on_encoder
 from neuralstyle.images import Picture, load_image
 from neuralstyle.images.masks import load_mask
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import Reference, weights_per_layer
+from neuralstyle.machine.keeping import Same, keep
 from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.parts import (
@@ -320,7 +324,7 @@ class Targets:
         if not styles:
             return parts
         found = [
-            (share, self._targets(term, parts, style))
+            (share, keep("target", partial(self._key, term, style), partial(self._targets, term, parts, style)))
             for share, style in zip(shares(styles), styles, strict=True)
             if share
         ]
@@ -328,6 +332,20 @@ class Targets:
             replace(part, targets=tuple((share, each[index]) for share, each in found if index in each))
             for index, part in enumerate(parts)
         ]
+
+    def _key(self, term: ResolvedTerm, style: Style) -> Hashable | None:
+        """All that the targets of a style depend on; None for those that need not be kept, or that nothing can name."""
+        is_small = part_for(term.loss).takes_mask  # statistics; whole maps would fill the memory
+        if term.loss.reference != "style" or not is_small or style.mask is not None or is_word(self.tile, ("auto",)):
+            return None
+        try:
+            loss = describe(term.loss)
+        except ValueError:
+            return None
+        source, storage = self.source, self.storage
+        seen = fingerprint(on_encoder(source.encoder, _loaded(style)))
+        read = (Same(source.encoder), source.in_use, self.seamless, self.tile, storage.dtype, storage.device)
+        return (*read, tuple(term.layers), loss, seen)
 
     def _targets(self, term: ResolvedTerm, parts: Sequence[Part], style: Style) -> dict[int, Any]:
         """What a reference picture gives each part, by its number; none where a mask leaves a layer nothing."""

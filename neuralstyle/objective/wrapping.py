@@ -1,8 +1,8 @@
 """Pictures that repeat: what lies beyond a border is the other end of the picture.
 
-An encoder that cannot pad circularly itself, and any encoder in tiles, is shown a picture with so much of its repetition
-around it as it sees. Then every position has the features that it would have in an endless plane of copies: circular
-padding at each layer, to rounding, without a change in the encoder.
+An encoder that cannot pad circularly itself, and any encoder in tiles, is shown a picture with so much of its
+repetition around it as it sees. Then every position has the features that it would have in an endless plane of copies:
+circular padding at each layer, to rounding, without a change in the encoder.
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ class StackedPairs:
     r"""All pairs in one tensor, for accelerators: a product with H takes a few launches instead of several hundred.
 
     The two-loop recursion only adds multiples of s and y to the vector. So the dot products of the pairs with each
-    other, kept from step to step, and with the vector give all its numbers: one product of a matrix and a vector on
-    the device, one reading, the recursion on the processor, and one product back.
+    other, kept from step to step, and with the vector give all its numbers: one product of matrices on the device, one
+    reading, the recursion on the processor, and one product back.
 
     Args:
         history: number of pairs to keep.
@@ -109,6 +109,8 @@ class StackedPairs:
         self._shape = like.shape
         self._rows = like.new_zeros((2 * history, like.numel()))  # s in the first half, y in the second
         self._dots = np.zeros((2 * history, 2 * history))
+        self._curvatures = [0.0] * history
+        self._unread: list[int] = []  # rows whose dot products are still on the device
 
     def __len__(self) -> int:
         return min(self._count, self._history)
@@ -116,18 +118,16 @@ class StackedPairs:
     def append(self, s: Tensor, y: Tensor, curvature: float) -> None:
         """Keep a pair, in place of the oldest if there are as many as the history holds."""
         place = self._count % self._history
-        new = [place, self._history + place]
-        for row, vector in zip(new, (s, y), strict=True):
+        for row, vector in ((place, s), (self._history + place, y)):
             self._rows[row].copy_(vector.flatten())
-        found = self._read(torch.stack([self._rows @ self._rows[row] for row in new]))
-        self._dots[new, :] = found
-        self._dots[:, new] = found.T
-        self._dots[new[0], new[1]] = self._dots[new[1], new[0]] = curvature
+            self._unread.append(row)
+        self._curvatures[place] = curvature
         self._count += 1
 
     def clear(self) -> None:
         """Forget all pairs."""
         self._count = 0
+        self._unread.clear()
 
     def listed(self) -> list[Pair]:
         """Return the pairs, the oldest first; a later step may change their tensors in place."""
@@ -135,7 +135,7 @@ class StackedPairs:
             (
                 self._rows[place].view(self._shape),
                 self._rows[self._history + place].view(self._shape),
-                float(self._dots[place, self._history + place]),
+                self._curvatures[place],
             )
             for place in self._places()
         ]
@@ -143,7 +143,13 @@ class StackedPairs:
     def inverse_hessian(self, vector: Tensor) -> Tensor:
         """Return H times a vector."""
         places, y_of, dots = list(self._places()), self._history, self._dots
-        of_vector = self._read(self._rows @ vector.flatten())
+        columns = torch.stack([vector.flatten(), *(self._rows[row] for row in self._unread)], 1)
+        of_vector, *of_unread = (self._rows @ columns).T.cpu().double().numpy()
+        for row, found in zip(self._unread, of_unread, strict=True):
+            dots[row, :] = dots[:, row] = found
+        for place in places:
+            dots[place, y_of + place] = dots[y_of + place, place] = self._curvatures[place]
+        self._unread.clear()
         weights = np.zeros(2 * self._history)  # the result is scale * vector + weights @ rows
         factors: dict[int, float] = {}
         for k in reversed(places):
@@ -155,16 +161,13 @@ class StackedPairs:
         for k in places:
             correction = (scale * of_vector[y_of + k] + dots[y_of + k] @ weights) / dots[k, y_of + k]
             weights[k] += factors[k] - correction
-        combined = torch.from_numpy(weights).to(self._rows.dtype).to(self._rows.device) @ self._rows
+        there = torch.from_numpy(weights).to(self._rows.dtype).to(self._rows.device, non_blocking=True)
+        combined = there @ self._rows
         return torch.add(combined, vector.flatten(), alpha=scale).view(self._shape)
 
     def _places(self) -> Iterator[int]:
         """The rows of the pairs, the oldest first."""
         return (number % self._history for number in range(self._count - len(self), self._count))
-
-    @staticmethod
-    def _read(numbers: Tensor) -> np.ndarray:
-        return numbers.cpu().double().numpy()
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,13 +19,14 @@ from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.color.grey import is_grey, to_grey
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, Size, check_size, fit_size, load_image, longest_side, resize_image, to_pil
-from neuralstyle.images.cutouts import Cutout, as_cutout, seen_pixels, with_opacity
+from neuralstyle.images.cutouts import Cutout, as_cutout, is_seen, seen_pixels, with_opacity
 from neuralstyle.images.masks import load_mask
 from neuralstyle.images.periodic import periodic_part
 from neuralstyle.images.reading import load_spare
 from neuralstyle.images.strips import premultiplied
 from neuralstyle.losses import ContentLoss, LossSum
 from neuralstyle.losses.base import as_sum
+from neuralstyle.machine.keeping import keep
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.parts import part_for, size_of
 from neuralstyle.objective.regions import stretch, warn_of_bare_parts, with_masks
@@ -145,8 +146,11 @@ class Plan:
         found, size = self.constrained(found[:, :3]), (found.shape[2], found.shape[3])
         if self.content is None:
             return found
-        colors = recolor_result(found, resize_image(self.content, size), self.color, levels=levels)
-        return with_opacity(colors, None if self.opacity is None else resize_image(self.opacity, size))
+        content = resize_image(self.content, size, wraps=self.seamless)
+        opacity = None if self.opacity is None else resize_image(self.opacity, size)
+        seen = None if opacity is None else is_seen(opacity)
+        colors = recolor_result(found, content, self.color, levels=levels, seen=seen, wraps=self.seamless)
+        return with_opacity(colors, opacity)
 
     def constrained(self, picture: Tensor) -> Tensor:
         """Return a picture, or a gradient, projected on the grey ones if the result is to be grey."""
@@ -312,7 +316,21 @@ def _resolve(
 
 def _with_picture(style: Style, largest: int, losses: LossSum) -> Style:
     """Return a style with its picture loaded; what is transparent in it is left out by its mask, if losses take one."""
-    found = as_cutout(load_spare(style.image, partial(side_at_scale, style, largest), premultiplied)[0])
+
+    def key() -> Hashable | None:
+        if not isinstance(style.image, (str, os.PathLike)):
+            return None
+        try:
+            file = os.stat(style.image)  # noqa: PTH116 - it may be a path of any kind
+        except OSError:
+            return None  # who opens it says why
+        # What is decoded depends on the size that is needed, and that on the scale.
+        return os.fspath(style.image), file.st_mtime_ns, file.st_size, style.scale, style.enlarge, largest
+
+    def load() -> Cutout:
+        return as_cutout(load_spare(style.image, partial(side_at_scale, style, largest), premultiplied)[0])
+
+    found = keep("style", key, load)
     opacity = found.opacity
     if opacity is not None and all(part_for(t.loss).takes_mask for t in losses if t.loss.reference == "style"):
         mask = load_mask(style.mask)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import takes, unknown, whole_number
+from neuralstyle._errors import takes, whole_number
 from neuralstyle._words import Color
 from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, least_side, on_encoder
 from neuralstyle.encoders.default import default_encoder
@@ -18,6 +18,7 @@ from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
 from neuralstyle.losses import LossSum
 from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.devices import find_device
+from neuralstyle.machine.keeping import Same, keep
 from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.objective import Objective
 from neuralstyle.objective.parts import check_parts, layers_in_use, resolve, size_of
@@ -26,7 +27,7 @@ from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.parameters import Parameterization, wrapping
-from neuralstyle.recipes import DEFAULT_NETWORK, SCHEDULES, losses_through, why_without_compact
+from neuralstyle.recipes import DEFAULT_NETWORK, losses_through, named_schedule
 from neuralstyle.schedule import Schedule, Stage, check_stages
 from neuralstyle.styles import Style, at_scale, side_at_scale
 
@@ -151,12 +152,8 @@ def list_stages(
     if iterations is not None:
         iterations = whole_number("iterations", iterations, 1)
     if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise unknown("schedule", schedule, SCHEDULES)
-        function, reason = SCHEDULES[schedule], why_without_compact(losses, encoder)
-        if reason is None or "compact" not in inspect.signature(function).parameters:
-            return check_stages(function(size, iterations), size), []
-        return check_stages(function(size, iterations, compact=None), size), [reason]  # type: ignore[call-arg]
+        function, reason = named_schedule(schedule, losses, encoder)
+        return check_stages(function(size, iterations), size), [] if reason is None else [reason]
     if callable(schedule):
         if not takes(schedule, size, iterations):
             raise TypeError(
@@ -251,11 +248,21 @@ def _left_out(stage: PlannedStage) -> str:
 
 def _encoders(encoders: Sequence[Encoder | str], device: str | torch.device | None) -> list[Encoder]:
     """Return the encoders on their device; each name makes one network."""
-    named = {name: default_encoder(name) for name in dict.fromkeys(e for e in encoders if isinstance(e, str))}
+    named = {
+        name: keep("encoder", partial(str, name), partial(default_encoder, name))
+        for name in dict.fromkeys(e for e in encoders if isinstance(e, str))
+    }
     networks = [named[encoder] if isinstance(encoder, str) else encoder for encoder in encoders]
     place = torch.empty(0, dtype=torch.uint8, device=find_device(device)).device  # with its number, as tensors have it
-    placed = {id(network): encoder_on(network, place) for network in networks}
+    placed = {
+        id(network): keep("placed encoder", partial(_place_key, network, place), partial(encoder_on, network, place))
+        for network in networks
+    }
     return [placed[id(network)] for network in networks]
+
+
+def _place_key(network: Encoder, place: torch.device) -> tuple[Same, torch.device]:
+    return Same(network), place
 
 
 def encoder_on(encoder: Encoder, device: torch.device) -> Encoder:

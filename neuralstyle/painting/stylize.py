@@ -81,17 +81,18 @@ def stylize(
         callback: one function or several, called with a ``Progress`` after each evaluation. Returning False, or
             raising StopIteration, stops the work; the result is then chosen from the pictures so far.
         progress: show a progress bar, on the terminal or in a notebook.
-        schedule: "preview": a quick look through the compact encoder. "draft": the compact encoder alone. "standard":
-            from coarse to fine through the compact encoder, then VGG-19. "fine": VGG-19 alone, with three times the
-            evaluations. "single": the final size alone. Or a function (size, iterations) -> list of ``Stage``, or such
-            a list. A named schedule leaves the compact encoder out, and says so, if you give an encoder or losses at
-            layers that "compact19" lacks.
+        schedule: "preview": a quick look, from coarse to fine through the compact encoder. "draft": the same and more
+            of it. "standard": the same, then VGG-19. "fine": the same, and six times as long through VGG-19.
+            "single": the final size alone, through VGG-19. Or a function (size, iterations) -> list of ``Stage``, or
+            such a list. A named schedule leaves the compact encoder out, and says so, if you give an encoder or losses
+            at layers that "compact19" lacks.
         strength: balance s from 0 (nearly the photograph) to 1 (nearly all style): multiplies $\alpha$ by
             $10^{1 - 2s}$ and $\beta$ by $10^{2s - 1}$. The default, 0.5, leaves both as they are.
         color: whose colours the result has. "style": the painting's. All others keep the content's. "luminance"
             replaces the chroma of the result with the content's, in OkLab. "match" gives the painting the content's
-            mean and covariance of colours before painting, "histogram" the content's histogram of each channel.
-            "match-pca" and "match-cholesky": see ``match_color``.
+            mean and covariance of colours before painting, "histogram" the content's histogram of each channel too;
+            after painting, they return to the result with the chroma that a dark or grey painting lacks, see
+            ``follow_color``. "match-pca" and "match-cholesky": see ``match_color``.
         result: "best": the picture with the lowest loss. "last": the picture after the last step. "average": the
             running average of the pictures after each step, with a decay of 0.99. Each stage starts from the result
             of the stage before.
@@ -119,9 +120,9 @@ def stylize(
         ```
 
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
-    content, L2 pooling, pixels bounded to [0, 1], the content at relu2_1 and as a mean over positions, Gram matrices
-    compared relative to the style's and mostly at relu4_1, a small total variation term, and a compact encoder for
-    most evaluations. ``gatys()`` gives the paper's settings.
+    content, L2 pooling, pixels bounded to [0, 1], the content at relu2_1 beside relu4_2 and as a mean over positions,
+    Gram matrices compared relative to the style's, a small total variation term, and a compact encoder for most
+    evaluations. ``gatys()`` gives the paper's settings.
     """
     from neuralstyle.painting.paint import paint
     from neuralstyle.painting.plan import plan

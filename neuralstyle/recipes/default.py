@@ -41,11 +41,8 @@ size of ``coarse_to_fine``. The content is compared at relu4_2, which keeps face
 colours to the style, and at relu2_1, which keeps edges, light and dark.
 """
 
-TEXTURE_LOSSES = (
-    GramStyleLoss(layer_weights=(0.05, 0.2, 0.15, 0.55, 0.05), normalization="relative") + 0.2 * TotalVariationLoss()
-)
-"""Default losses of ``synthesize_texture``: a texture has no content, so deep layers have to hold its large forms. The
-total variation removes the noise of the start."""
+TEXTURE_LOSSES = _GRAM + 0.2 * TotalVariationLoss()
+"""Default losses of ``synthesize_texture``; the total variation removes the noise of the start."""
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "gram": _GRAM,

@@ -5,12 +5,14 @@ This is the only file that knows how the compact encoder is used.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
-from neuralstyle._errors import number
+from neuralstyle._errors import number, unknown
 from neuralstyle.encoders.base import Encoder, encoder_name
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
 from neuralstyle.losses import LossSum
@@ -271,3 +273,22 @@ def why_without_compact(losses: LossSum, encoder: Encoder | str | None) -> str |
                 named = f"{COMPACT} has no layer {layer!r}, which {type(loss).__name__} names"
                 return f"{named}; painting through {DEFAULT_NETWORK} alone"
     return None
+
+
+def named_schedule(name: str, losses: LossSum, encoder: Encoder | str | None) -> tuple[Schedule, str | None]:
+    """Return the schedule of this name, without the compact encoder where that cannot stand in, and then the reason.
+
+    Args:
+        name: a name of ``SCHEDULES``.
+        losses: the losses of the call.
+        encoder: the encoder of the call, or None.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    function, reason = SCHEDULES[name], why_without_compact(losses, encoder)
+    if reason is None or "compact" not in inspect.signature(function).parameters:
+        return function, None
+    return partial(function, compact=None), reason  # type: ignore[call-arg]

@@ -17,15 +17,19 @@ from neuralstyle.images import Picture, load_image, resize_image, save_image
 from neuralstyle.images.masks import load_mask
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.regions.clusters import find_clusters, memberships, transport
-from neuralstyle.regions.places import Places, blur, follow_edges, look
+from neuralstyle.regions.places import Places, blur, follow_edges, look, without_thin_things
 from neuralstyle.styles import Style
 
-MOST_PHOTO_CLUSTERS, MOST_PAINTING_CLUSTERS = 4, 7
-LEAST_AREA = 0.04  # of the photograph, for a region
+MOST_PHOTO_CLUSTERS, MOST_PAINTING_CLUSTERS = 6, 7
+LEAST_AREA = 0.06  # of the photograph, for a region
 LEAST_GROUND = 0.05  # of the painting, below which it has no ground
 EMPTY_CONTRAST, BUSY_CONTRAST = 0.012, 0.05  # of the photograph, at which a place is quiet, and not
 MOST_ACTIVITY = 0.4  # of a quiet cluster, from 0 at the one contrast to 1 at the other
 GROUND_CONTRAST = 0.5  # of the painting's median contrast, up to which a cluster is ground
+MOST_DIFFERENCE = 0.5  # in lightness, between a quiet part and its ground
+SAME_GROUND = 0.9  # cosine between what two quiet parts get, from which on they are one region
+LEAVES = 0.5  # share of the ground that is used up for the rest; with all of it the rest gets too busy
+SHADES = 9  # of lightness, between which the rest is matched
 USES = 3.0  # how often a place of the ground may be used
 
 _ACTIVITY = 0.6  # weight of activity beside OkLab in the clusters
@@ -101,13 +105,16 @@ def auto_regions(content: Picture, style: Picture | Style) -> list[Style]:
     photograph, painting = look(load_image(content), sharp=True), look(load_image(given.image), sharp=False)
     usable = _usable(given, painting)
     parts, grounds = _photograph_clusters(photograph), _painting_clusters(painting, usable)
-    found, reason = _matched(parts, grounds, painting, usable)
+    found, reason = _matched(parts, grounds, usable)
     if found is None:
         warnings.warn(f"no regions were found, so the painting counts everywhere: {reason}", stacklevel=3)
         return [given]
-    regions, masks = found
+    quiet, masks, left = found
+    rest = 1 - quiet.sum(1, keepdim=True)
+    regions = torch.cat([quiet, rest], 1)
+    masks = torch.cat([masks, _with_lightness(left, rest, painting, photograph)], 1)
     areas = follow_edges(photograph.pixels(regions), photograph.picture)
-    areas = areas / areas.sum(1, keepdim=True)
+    areas = without_thin_things(areas / areas.sum(1, keepdim=True), photograph.picture)
     drawn = painting.pixels(masks).clamp(0, 1)
     return [
         replace(given, region=areas[:, k : k + 1], mask=drawn[:, k : k + 1].contiguous()) for k in range(areas.shape[1])
@@ -171,7 +178,7 @@ def _usable(style: Style, painting: Places) -> Tensor:
 
 def _photograph_clusters(photograph: Places) -> _Clusters:
     activity = (photograph.contrast - math.log(EMPTY_CONTRAST)) / math.log(BUSY_CONTRAST / EMPTY_CONTRAST)
-    return _clusters(photograph, activity.clamp(0, 1), MOST_PHOTO_CLUSTERS, LEAST_AREA, 0.2)
+    return _clusters(photograph, activity.clamp(0, 1), MOST_PHOTO_CLUSTERS, 0.01, 0.14)
 
 
 def _painting_clusters(painting: Places, usable: Tensor) -> _Clusters:
@@ -184,36 +191,69 @@ def _clusters(places: Places, activity: Tensor, most: int, least_share: float, l
     points = torch.cat([_ACTIVITY * activity, places.color], 1)
     centres = find_clusters(points, most, least_share=least_share, least_distance=least_distance)
     members = blur(memberships(points, centres).T.reshape(1, -1, *places.grid), 0.7)[0].flatten(1).T
-    dark, light = torch.quantile(places.color[:, 0], torch.tensor([0.02, 0.98]))
-    lightness = (centres[:, 1] - dark) / (light - dark).clamp(min=0.3)
+    lightness = _ranged(centres[:, 1], places.color[:, 0])
     return _Clusters(members, centres[:, 0] / _ACTIVITY, lightness, centres[:, 2:])
 
 
-def _matched(
-    parts: _Clusters, paint: _Clusters, painting: Places, usable: Tensor
-) -> tuple[tuple[Tensor, Tensor] | None, str]:
-    """Regions (N, K + 1) and masks (M, K + 1), the rest last; or None and the reason."""
+def _ranged(values: Tensor, within: Tensor | None = None) -> Tensor:
+    """Lightness from the darkest of a picture, 0, to its lightest, 1."""
+    dark, light = torch.quantile(values if within is None else within, values.new_tensor([0.02, 0.98]))
+    ranged: Tensor = (values - dark) / (light - dark).clamp(min=0.3)
+    return ranged
+
+
+def _matched(parts: _Clusters, paint: _Clusters, usable: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor] | None, str]:
+    """Quiet regions (N, K), their masks (M, K) and what is left of the painting (M, 1); or None and the reason."""
     quiet = parts.members * (1 - (2 * parts.activity - 0.3).clamp(0, 1))
     kept = (quiet.mean(0) >= LEAST_AREA) & (parts.activity <= MOST_ACTIVITY)
     if not kept.any():
         return None, "no part of the photograph is quiet"
-    quiet = quiet[:, kept]
     weights = paint.members * usable
     sizes = weights.mean(0)
     ground = (paint.activity <= 0) & (sizes > 0)
     if float(sizes[ground].sum()) < LEAST_GROUND * float(usable.mean()):
         return None, "the painting has no quiet ground"
     weights, sizes = weights[:, ground], sizes[ground]
-    lightness = parts.lightness[kept, None] - paint.lightness[ground]
+    lightness = parts.lightness[:, None] - paint.lightness[ground]
+    kept &= lightness.abs().amin(1) <= MOST_DIFFERENCE
+    if not kept.any():
+        return None, "the painting has no ground that is as light or dark as the quiet parts of the photograph"
+    quiet, lightness = quiet[:, kept], lightness[kept]
     chroma = torch.cdist(parts.chroma[kept], paint.chroma[ground])
     cost = _LIGHTNESS_COST * lightness.square() + _CHROMA_COST * chroma.square()
     amounts = quiet.mean(0)
     uses = max(USES, 1.01 * float(amounts.sum() / sizes.sum()))
     moved = transport(cost, amounts, uses * sizes, _SOFT_COST)
+    quiet, moved = _joined(quiet, moved)
     masks = weights @ (moved / sizes).T
     masks = ((1.5 * masks / masks.amax(0)) - 0.5).clamp(0, 1)
-    left = usable[:, 0] - weights @ (moved.sum(0) / sizes).clamp(max=1)
-    if float(left.clamp(min=0).mean()) < LEAST_GROUND * float(usable.mean()):
+    used = weights @ (moved.sum(0) / sizes).clamp(max=1)[:, None]
+    if float((usable - used).mean()) < LEAST_GROUND * float(usable.mean()):
         return None, "all of the painting is quiet ground"
-    rest = (left / left.amax()).clamp(0, 1)
-    return (torch.cat([quiet, 1 - quiet.sum(1, keepdim=True)], 1), torch.cat([masks, rest[:, None]], 1)), ""
+    return (quiet, masks, (usable - LEAVES * used).clamp(0, 1)), ""
+
+
+def _joined(quiet: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+    """Join the regions that get the same ground."""
+    number = 0
+    while number < len(moved):
+        alike = torch.cosine_similarity(moved, moved[number][None]) > SAME_GROUND
+        alike[: number + 1] = False
+        quiet[:, number] += quiet[:, alike].sum(1)
+        moved[number] += moved[alike].sum(0)
+        quiet, moved = quiet[:, ~alike], moved[~alike]
+        number += 1
+    return quiet, moved
+
+
+def _with_lightness(left: Tensor, rest: Tensor, painting: Places, photograph: Places) -> Tensor:
+    """What is left of the painting, (M, 1), weighed so that it is as light and dark as the rest of the photograph."""
+    shades = torch.linspace(0, 1, SHADES, dtype=torch.float32)
+    inks, lights = (
+        (1 - (_ranged(places.color[:, :1]).clamp(0, 1) - shades).abs() * (SHADES - 1)).clamp(min=0)
+        for places in (painting, photograph)
+    )
+    amounts, sizes = (rest * lights).sum(0) / rest.sum(), (left * inks).sum(0) / left.sum()
+    moved = transport((shades[:, None] - shades).square(), amounts, USES * sizes, _SOFT_COST)
+    wanted = inks @ (moved.sum(0) / sizes.clamp(min=1e-6))
+    return left * (wanted / wanted.amax())[:, None]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 _ITERATIONS = 25
 _FAR = 0.93  # share of the points that are nearer to a centre than those among which the next one is chosen
-_SOFTNESS = 0.12  # distance at which a point belongs to a second cluster too
+_SOFTNESS = 0.09  # distance at which a point belongs to a second cluster too
 
 
 def find_clusters(points: Tensor, count: int, *, least_share: float, least_distance: float) -> Tensor:

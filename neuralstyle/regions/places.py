@@ -17,6 +17,7 @@ LEAST_SIDE = 24  # of the shorter one
 CELL = 6  # pixels; a place is a cell of so many, 32 along the longest side
 _OCTAVES = (2.0, 4.0, 8.0)  # deviations in pixels, each with twice itself a band: things of 1/30 to 1/6 of the side
 _LEAST_CONTRAST = 1e-3
+THIN_CONTRAST = 0.1  # in OkLab, at which a thin thing before a quiet area is mostly no part of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +68,11 @@ def _contrast(lab: Tensor, *, sharp: bool) -> Tensor:
     """The strongest contrast of the octaves: (1, 3, H, W) -> (1, 1, H, W)."""
     found = torch.full_like(lab[:, :1], _LEAST_CONTRAST**2)
     finer = blur(lab, _OCTAVES[0] / 2)
-    for deviation in _OCTAVES:
+    for deviation in _OCTAVES[:2] if sharp else _OCTAVES:  # the coarsest would see a thing far beside it
         coarser = blur(lab, 2 * deviation)
         power = blur((finer - coarser).square().sum(1, keepdim=True), deviation + 1)
         if sharp:  # the least in the windows that the place is in
-            radius = round(2.5 * deviation + 1.5)
+            radius = round(3.5 * deviation)
             power = -F.max_pool2d(-power, 2 * radius + 1, 1, radius)
         found = torch.maximum(found, power)
         finer = coarser
@@ -100,3 +101,20 @@ def follow_edges(maps: Tensor, picture: Tensor) -> Tensor:
     variance = blur(guide.square(), 3.0) - mean_guide.square()
     slope = covariance / (variance + 4e-4)
     return (blur(slope, 3.0) * guide + blur(mean - slope * mean_guide, 3.0)).clamp(0, 1)
+
+
+def without_thin_things(areas: Tensor, picture: Tensor) -> Tensor:
+    """Move what differs in colour from the quiet area around it, such as a mast before the sky, to the last area.
+
+    Args:
+        areas: (1, K, H, W), which add up to 1; all but the last are quiet.
+        picture: (1, 3, H, W).
+
+    """
+    lab = rgb_to_oklab(picture)
+    quiet = areas[:, :-1]
+    weights = quiet.transpose(0, 1)
+    around = torch.cat([blur(area * lab, 6.0) / blur(area, 6.0).clamp(min=1e-3) for area in weights[:, None]])
+    apart = (lab - around).square().sum(1)[None]
+    kept = quiet * torch.exp(-apart / THIN_CONTRAST**2)
+    return torch.cat([kept, 1 - kept.sum(1, keepdim=True)], 1)

@@ -172,7 +172,16 @@ def test_a_sheet_is_saved_as_a_picture_or_a_page(
         assert f"/Height {height}".encode() in page
     with pytest.raises(FileExistsError, match="--overwrite"):
         whole.save(path)
-    whole.save(path, overwrite=True)
+    whole.save(path, overwrite=True, dpi=300)
+    if suffix == ".pdf":
+        points = f"{whole.image().width * 72 / 300:.2f}".rstrip("0").rstrip(".")
+        assert points.encode() in path.read_bytes()
+    elif suffix == ".png":
+        with Image.open(path) as saved:
+            assert saved.info["dpi"][0] == pytest.approx(300, abs=0.1)
+    for wrong in ({"dpi": 0}, {"quality": 0}):
+        with pytest.raises(ValueError, match=r"dpi is a finite number|quality is a whole number"):
+            whole.save(path, overwrite=True, **wrong)
     with pytest.raises(ValueError, match=r"unknown suffix '\.gif'"):
         whole.save(tmp_path / "sheet.gif")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
@@ -259,6 +268,7 @@ def test_what_is_painted_is_kept_when_the_work_stops(
 def test_wrong_input_is_named_before_the_work(
     photo: Tensor, options: dict[str, Any], arguments: dict[str, Any], error: type[Exception], message: str,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:  # fmt: skip
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("it was painted")
@@ -266,7 +276,8 @@ def test_wrong_input_is_named_before_the_work(
     monkeypatch.setattr("neuralstyle.many.sheet.stylize", fail)
     given = {"contents": photo, "styles": painting(), "losses": LOSSES, **options, **arguments}
     with pytest.raises(error, match=message):
-        contact_sheet(**given)
+        contact_sheet(**given, cells=tmp_path / "cells")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_number_is_a_list_of_one_and_equal_ones_are_painted_once(photo: Tensor, options: dict[str, Any]) -> None:

@@ -116,7 +116,9 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--tv-weight 50", ""),
     ("--strength 0.9", ""),
     ("--content-layers relu1_1", ""),
-    ("--content-layer-weights 2", ""),
+    ("--content-layer-weights 2 1", ""),
+    ("--detail 0.5", ""),
+    ("--stop-after 1", ""),
     ("--style-layers relu1_1", ""),
     ("--style-layer-weights 1 1 1 1 1", ""),
     ("--style-layer-ratio 2", ""),
@@ -150,11 +152,12 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--padding zeros", ""),
     ("--no-normalize", ""),
     ("--tile 16", ""),
+    ("--seamless", ""),
 ]
 ELSEWHERE = {  # what these do is tested by their own tests, here and in test_coming_from.py
     *("--output", "--overwrite", "--depth", "--quality", "--keep-profile", "--device", "--dry-run", "--quiet"),
     *("--print-every", "--snapshots", "--snapshots-every", "--log", "--plot", "--state", "--state-every"),
-    *("--weights", "--preprocessing", "--json", "--max-megapixels"),
+    *("--weights", "--preprocessing", "--json", "--max-megapixels", "--like", "--config", "--dpi"),
 }
 
 
@@ -174,8 +177,8 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(run: Run, files: Path, tmp_
     watching = "--log OUT.csv --plot OUT.png --snapshots OUT-{}.png --state OUT.state"
     before = left_in(files, tmp_path)
     for command, stages in (
-        ("stylize photo.jpg swirl.png --size 48", ["48 x 32", "48 x 32"]),
-        ("texture swirl.png --size 48 --schedule draft", ["48 x 48"]),
+        ("stylize photo.jpg swirl.png --size 48", ["48 x 32", "48 x 32", "48 x 32"]),
+        ("texture swirl.png --size 48 --schedule draft", ["48 x 48", "48 x 48"]),
         ("reconstruct photo.jpg --size 48 --layer relu2_2", ["48 x 32"]),
         ("demo --size 64 --schedule single", ["64 x 43"]),
     ):
@@ -478,3 +481,12 @@ def test_the_traceback_is_there_for_who_asks(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setenv("NEURALSTYLE_TRACEBACK", "1")
     with pytest.raises(FileNotFoundError):
         run(f"stylize missing.jpg swirl.png {QUICK}")
+
+
+def test_detail_is_a_share_of_the_evaluations_at_the_final_size(run: Run, planned: Planned) -> None:
+    command = "stylize photo.jpg swirl.png -o OUT --overwrite --size 256 --quiet"
+    counts = [[stage.iterations for stage in planned(f"{command} --detail {detail}").stages] for detail in ("1", "0.2")]
+    assert counts == [[30, 12, 48, 30], [30, 3, 10, 6]]
+    code, _, err = run(f"{command} --detail 2")
+    assert code == 2
+    assert "detail is a finite number above 0 and of at most 1, received 2.0" in err

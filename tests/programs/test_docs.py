@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from films import make_film
 from PIL import Image
 
 import neuralstyle
@@ -79,7 +80,13 @@ def _small_plan(*args: Any, **options: Any) -> neuralstyle.Plan:
     return replace(planned, stages=tuple(replace(stage, iterations=EVALUATIONS) for stage in planned.stages))
 
 
+def _small_film(clip: str, style: Any, output: str, **options: Any) -> Path:
+    few = {"size": SIDE, "iterations": EVALUATIONS, "frame_iterations": EVALUATIONS, "progress": False}
+    return _stylize_video(clip, style, output, **{**options, **few})
+
+
 _plan = neuralstyle.plan
+_stylize_video = neuralstyle.video.stylize_video
 _painting = functools.cache(samples.painting)
 _encoder = functools.cache(stages.default_encoder)
 
@@ -95,7 +102,15 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(stages, "default_encoder", _encoder)
     monkeypatch.setattr(neuralstyle, "plan", _small_plan)
+    monkeypatch.setattr(neuralstyle.video, "stylize_video", _small_film)
     monkeypatch.setattr(sheets, "stylize", _small(sheets.stylize, MEASURED_SIDE))
+
+
+def _on_a_ground(thing: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The right half of a picture, and nothing but light ground at its left."""
+    picture = thing.resize(size)
+    picture.paste("lightgrey", (0, 0, size[0] // 2, size[1]))
+    return picture
 
 
 @pytest.fixture
@@ -104,6 +119,8 @@ def _pictures(_quick: None) -> None:
     samples.photo().resize((96, 64)).save("photo.jpg")
     samples.painting("swirl", SIDE).save("painting.jpg")
     samples.painting("mosaic", SIDE).save("second.jpg")
+    _on_a_ground(samples.photo(), (96, 64)).save("tower.jpg", quality=95)
+    _on_a_ground(samples.painting("mosaic", SIDE), (SIDE, SIDE)).save("wave.jpg", quality=95)
     sky = Image.new("L", (96, 64), 0)
     sky.paste(255, (0, 0, 96, 30))
     sky.save("sky.png")
@@ -112,6 +129,7 @@ def _pictures(_quick: None) -> None:
     colours = Image.new("RGB", (96, 64), "red")
     colours.paste("steelblue", (0, 0, 96, 32))
     colours.save("map.png")
+    make_film(Path("film.mp4"), [0, 40])
 
 
 @pytest.mark.usefixtures("_pictures")
@@ -183,7 +201,7 @@ def test_command_line_is_understood(page: Path, line: list[str]) -> None:
 def test_every_command_is_shown_in_the_readme() -> None:
     shown = {line[0] for page, line in COMMAND_LINES if page.name == "README.md"}
     assert {"demo", "stylize", "texture", "reconstruct", "recolor", "compare", "plot", "layers"} <= shown
-    assert {"train", "apply", "export"} <= shown
+    assert {"train", "apply", "export", "video"} <= shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page)

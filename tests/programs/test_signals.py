@@ -147,7 +147,9 @@ def test_a_signal_while_applying_a_folder_says_how_many_are_done(
     monkeypatch.setattr("neuralstyle.feedforward.files.load_model", lambda path: Stopped(2, 1).eval())
     code = cli.main(["apply", "x", str(album / "album"), "-o", str(album / "done"), "--quiet", "--device", "cpu"])
     assert code == 130
-    assert capsys.readouterr().err == "neuralstyle: stopped; 2 of 3 pictures are painted and saved\n"
+    assert capsys.readouterr().err == (
+        "neuralstyle: stopped; 2 of 3 pictures are done, and the same command with --skip-existing goes on\n"
+    )
     assert len(list((album / "done").iterdir())) == 2
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,13 +16,17 @@ from neuralstyle import (
     ContentLoss,
     FeatureExtractor,
     GramStyleLoss,
+    Layer,
+    Loss,
     LossSum,
     ModuleExtractor,
     Objective,
     Style,
     TotalVariationLoss,
+    losses,
 )
 from neuralstyle.losses import MeanStdLoss, MMDLoss, NearestNeighborLoss, SlicedWassersteinLoss
+from neuralstyle.machine.peak_memory import peak_memory
 
 GRAM = GramStyleLoss(("relu1_1", "relu2_1"))
 LOSSES = ContentLoss("relu2_2") + 3 * GRAM + 0.5 * TotalVariationLoss() + Spread() + Crossed() + Means()
@@ -74,6 +81,18 @@ def test_backward_gives_the_gradient_of_evaluate(
     assert value.shape == ()
     assert value.item() == pytest.approx(expected.loss, rel=1e-12)
     torch.testing.assert_close(image.grad, expected.gradient, rtol=1e-6, atol=1e-15)
+
+
+@pytest.mark.parametrize("tile", [None, 8], ids=["whole", "tiles"])
+def test_backward_gives_the_gradient_of_a_seamless_picture(
+    encoder64: FeatureExtractor, smooth: ModuleExtractor, noise: Noise, tile: int | None
+) -> None:
+    for encoder, total in ((encoder64, LOSSES), (smooth, ContentLoss("second") + GramStyleLoss("second"))):
+        objective = objective_of(encoder, total, noise, seamless=True)
+        image = pictures(noise)[0].clone().requires_grad_()
+        objective(image, tile).backward()
+        torch.testing.assert_close(image.grad, objective.evaluate(image, tile).gradient, rtol=1e-6, atol=1e-15)
+    torch.autograd.gradgradcheck(lambda x: objective(x, tile), image, fast_mode=True)
 
 
 @pytest.mark.parametrize("tile", [None, 32], ids=["whole", "tiles"])
@@ -177,6 +196,77 @@ def test_autocast_around_it_changes_no_byte(encoder: FeatureExtractor, noise: No
     with torch.autocast("cpu", torch.bfloat16):
         (found,) = torch.autograd.grad(objective(image), image)
     assert torch.equal(found, expected)
+
+
+class Observed(torch.autograd.Function):
+    """Notes whether the encoder's arithmetic is on, forward and backward."""
+
+    seen: ClassVar[list[bool]] = []
+    on = False
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        Observed.seen.append(Observed.on)
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        Observed.seen.append(Observed.on)
+        return 2 * gradient
+
+
+class WithArithmetic:
+    layers: ClassVar = {"any": Layer("any", "module", 3, 1, 0)}
+
+    def __call__(self, image: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        return {name: Observed.apply(image) for name in names}  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        Observed.on = True
+        yield
+        Observed.on = False
+
+
+@pytest.mark.parametrize("tile", [None, 8], ids=["whole", "tiles"])
+def test_the_encoders_arithmetic_is_on_in_the_backward_pass_too(noise: Noise, tile: int | None) -> None:
+    image, content = noise(2, 1, 3, 16, 16)
+    objective = Objective(WithArithmetic(), ContentLoss("any"), content=content)
+    Observed.seen.clear()
+    image.requires_grad_()
+    (gradient,) = torch.autograd.grad(objective(image, tile), image, create_graph=True)
+    gradient.sum().backward()
+    objective(image, tile).backward()
+    tiles = 1 if tile is None else 4
+    assert len(Observed.seen) >= 2 * tiles
+    assert Observed.seen.count(False) <= tiles  # of the second derivative, which is torch's own
+    Observed.seen.clear()
+    objective(image, tile).backward()
+    assert all(Observed.seen)
+
+
+LOSSES_BY_NAME = {name: kind for name in losses.__all__ if inspect.isclass(kind := getattr(losses, name))}
+CONCRETE = [name for name, kind in LOSSES_BY_NAME.items() if issubclass(kind, Loss) and not inspect.isabstract(kind)]
+
+
+@pytest.mark.parametrize("name", CONCRETE)
+def test_every_loss_can_be_differentiated_twice(smooth: ModuleExtractor, noise: Noise, name: str) -> None:
+    kind = LOSSES_BY_NAME[name]
+    image, content, style = noise(3, 1, 3, 16, 18, dtype=torch.float64)
+    loss = kind(("first", "second") if kind.joint else "second")
+    objective = Objective(smooth, loss, content=content, styles=[style], previous=content.flip(3))
+    for tile in (None, 8):
+        torch.autograd.gradgradcheck(lambda x, tile=tile: objective(x, tile), image.requires_grad_(), fast_mode=True)
+
+
+def test_tiles_keep_the_features_of_one_in_memory(encoder: FeatureExtractor, noise: Noise) -> None:
+    image, style = noise(2, 1, 3, 64, 1024)
+    objective = Objective(encoder, GramStyleLoss(("relu1_1", "relu2_1")), styles=[style])
+    image.requires_grad_()
+    whole, tiled = (
+        peak_memory(image.device, lambda tile=tile: objective(image, tile).backward()) for tile in (None, 64)
+    )
+    assert tiled < whole / 3
 
 
 def test_a_loss_that_ignores_the_picture_has_a_gradient_of_zero(smooth: ModuleExtractor, noise: Noise) -> None:

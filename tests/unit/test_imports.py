@@ -89,7 +89,7 @@ def test_the_package_and_the_help_of_every_command_import_nothing_heavy() -> Non
     code = (
         "import contextlib, neuralstyle\n"
         "from neuralstyle import cli\n"
-        "commands = [c.name for m in (cli.painting, cli.feedforward, cli.tools) for c in m.COMMANDS]\n"
+        "commands = [c.name for m in (cli.painting, cli.batch, cli.feedforward, cli.tools) for c in m.COMMANDS]\n"
         "for words in ([], *([name] for name in commands)):\n"
         "    for option in ('--help', '--help-all'):\n"
         "        with contextlib.suppress(SystemExit):\n"

@@ -67,7 +67,7 @@ def away(loss: Loss, x: Tensor) -> Tensor:
 
 
 def test_losses_are_found() -> None:
-    assert {kind().reference for kind in KINDS.values()} == {"style", "content", None}
+    assert {kind().reference for kind in KINDS.values()} == {"style", "content", "previous", None}
     assert set(OPTIONS) | set(SMALL) <= set(KINDS)
 
 
@@ -79,7 +79,7 @@ def test_loss_keeps_the_rules(loss: Loss) -> None:
 @each(Loss)
 def test_gradient_is_the_derivative(loss: Loss, noise: Noise) -> None:
     x, target = away(loss, noise(2, 3, 4, 5, dtype=torch.float64)), noise(2, 3, 3, 6, seed=1, dtype=torch.float64)
-    aligned = loss.reference == "content"
+    aligned = loss.reference in ("content", "previous")
     target = noise(2, 3, 4, 5, seed=1, dtype=torch.float64) if aligned else target
     assert torch.autograd.gradcheck(lambda x: loss.forward(x, target_for(loss, target)), x.requires_grad_())
 
@@ -117,6 +117,7 @@ def test_loss_of_a_batch_is_the_mean_of_its_pictures(loss: Loss, noise: Noise) -
 
 
 WITHOUT_SCALE = [
+    "TemporalLoss",  # in the paper's units, those of pixels
     "GramStyleLoss",
     "NearestNeighborLoss, centered=True",
     "RelaxedEMDLoss, metric=euclidean",

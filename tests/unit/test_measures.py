@@ -49,6 +49,7 @@ MEASURES: dict[str, Callable[[Any, Tensor, Tensor], Any]] = {
     "spectrum_distance": lambda m, x, other: m(x, other),
     "high_frequency_excess": lambda m, x, other: m(x, other),
     "grid_energy": lambda m, x, other: m(x),
+    "ghost_contrast": lambda m, x, other: m(x, other, torch.full_like(other, 0.5)),
     "cfsd": lambda m, x, other: m(x, other),
     "lpips": lambda m, x, other: m(x, other),
     "sifid": lambda m, x, other: m(x, other),
@@ -218,7 +219,7 @@ def test_a_curve_is_read_between_its_points_only() -> None:
     assert curve.style_at(0.9) == 0.5
     assert curve.style_at(0.2) is None
     assert curve.style_at(0.95) is None
-    rows = [{"structure": 0.5, "style": 0.1, "loss": 3.0}, metrics.Scores(0.4, 0, 0, 0.9, 0, 0, 0, 0, 0)]
+    rows = [{"structure": 0.5, "style": 0.1, "loss": 3.0}, metrics.Scores(0.4, 0, 0, 0.9, 0, 0, 0, 0, 0, 0)]
     assert metrics.Curve.of(rows).points == ((0.5, 0.1), (0.9, 0.4))
     level = metrics.Curve(((0.5, 0.2), (0.5, 0.4)))
     assert level.style_at(0.5) == 0.2
@@ -254,7 +255,7 @@ def test_compare_has_every_measure_and_shows_itself(content: Tensor, style: Tens
 
 
 def test_a_table_has_the_columns_that_are_asked_for() -> None:
-    scores = {"a": metrics.Scores(1, 2, 3, 4, 5, 6, 7, 8, 9, cfsd=0.25)}
+    scores = {"a": metrics.Scores(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, cfsd=0.25)}
     assert metrics.table(scores).splitlines()[0].split() == [name for name in BEST if name not in PUBLISHED]
     assert metrics.table(scores, ["cfsd", "style"]).splitlines()[-1].split() == ["a", "0.250", "1.00"]
     with pytest.raises(ValueError, match="unknown measure 'fcsd': did you mean 'cfsd'"):

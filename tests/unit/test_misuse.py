@@ -127,6 +127,7 @@ NO_PICTURES: dict[str, Any] = {
     "a number of numpy": np.float64(0.5),
     "a tiny picture": Image.new("RGB", (3, 3)),
 }
+NO_BATCHES = {name: value for name, value in NO_PICTURES.items() if name != "two pictures"}
 NO_TENSORS = {
     **NO_PICTURES,
     "None": None,
@@ -302,7 +303,7 @@ ATTACKS: dict[str, Attack] = {
     "measure_activation_scales' pictures": (lambda x: measure_activation_scales(encoder(), x), NO_WORDS),
     "Objective": (lambda x: Objective(x, SMALL, styles=[GOOD]), NO_ENCODERS),
     "Objective's losses": (lambda x: Objective(encoder(), x, styles=[GOOD]), NO_LOSSES),
-    "Objective's content": (lambda x: Objective(encoder(), ContentLoss("relu1_1"), content=x), NO_PICTURES),
+    "Objective's content": (lambda x: Objective(encoder(), ContentLoss("relu1_1"), content=x), NO_BATCHES),
     "Objective's styles": (lambda x: Objective(encoder(), SMALL, styles=x), NO_PICTURES),
     "Objective's map_dtype": (lambda x: Objective(encoder(), SMALL, styles=[GOOD], map_dtype=x), NO_WORDS),
     "Objective's map_device": (lambda x: Objective(encoder(), SMALL, styles=[GOOD], map_device=x), NO_WORDS),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from neuralstyle import Adam, Style, cli
 from neuralstyle.callbacks import SavePictures
-from neuralstyle.cli import comparing, feedforward, painting, sheet, tools
+from neuralstyle.cli import batch, comparing, feedforward, painting, sheet, studio, tools, video
 from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.vgg import find_network
@@ -16,18 +18,23 @@ from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
 from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.recipes import DEFAULT_NETWORK, STYLE_LOSSES, TEXTURE_LOSSES
 
-COMMANDS: dict[str, Command] = {
-    command.name: command for module in (painting, sheet, feedforward, comparing, tools) for command in module.COMMANDS
-}
+MODULES: tuple[Any, ...] = (painting, studio, batch, sheet, video, feedforward, comparing, tools)
+COMMANDS: dict[str, Command] = {command.name: command for module in MODULES for command in module.COMMANDS}
 EVERYDAY = {
-    "stylize": "output overwrite size schedule strength style_scales color seed device quiet dry_run",
+    "batch": (
+        "style output overwrite skip_existing like recursive jobs quiet size schedule device dry_run strength "
+        "style_scales color seed"
+    ),
+    "stylize": "output overwrite like size schedule strength style_scales color seed device quiet dry_run",
     "texture": "output overwrite size schedule seamless style_scales seed device quiet dry_run",
     "reconstruct": "output overwrite size schedule layer seed device quiet dry_run",
     "demo": "output overwrite size schedule painting seed device quiet dry_run",
     "train": "output overwrite size steps style_size content_weight style_weight device quiet state",
-    "apply": "output overwrite color strength content_scale device quiet",
+    "video": "output overwrite from to every steadiness model size schedule strength style_scales color device quiet",
+    "apply": "output overwrite color strength content_scale device skip_existing jobs quiet",
     "sheet": "output overwrite cells style losses strengths scales seeds size schedule color device quiet",
     "compare": "size published json csv overwrite sweep device quiet",
+    "studio": "output no_browser size host port token",
 }
 
 

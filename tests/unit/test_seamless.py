@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from doubles import Means, Noise, Spread
+from PIL import Image
 from torch import Tensor, nn
 
 from neuralstyle import (
@@ -18,11 +21,15 @@ from neuralstyle import (
     Stage,
     Style,
     TotalVariationLoss,
+    cli,
+    default_encoder,
     plan,
+    stylize,
+    synthesize_texture,
 )
 from neuralstyle.encoders import InPrecision
 from neuralstyle.encoders.kernels.padding import pad_circular
-from neuralstyle.images import resize_image
+from neuralstyle.images import resize_image, to_pil
 from neuralstyle.images.periodic import periodic_part
 from neuralstyle.losses import MRFLoss
 from neuralstyle.objective.features import FeatureSource
@@ -81,6 +88,12 @@ def test_tiles_equal_the_whole(noise: Noise, network: str, size: tuple[int, int]
     )
     image = noise(1, 3, *size)
     whole = objective.evaluate(image)
+    for tile in (None, 16):
+        leaf = image.clone().requires_grad_()
+        objective(leaf, tile=tile).backward()
+        assert leaf.grad is not None
+        assert whole.gradient is not None
+        assert (leaf.grad - whole.gradient).abs().max() <= 1e-5 * whole.gradient.abs().max()
     for tile in (8, 24, "auto"):
         found = objective.evaluate(image, tile=tile)
         assert found.loss == pytest.approx(whole.loss, rel=1e-5)
@@ -254,6 +267,19 @@ def test_periodic_part_has_no_jump_and_keeps_the_details(photo: Tensor) -> None:
     assert (details[0] - details[1])[..., 1:-1, 1:-1].abs().max() < 1e-4
     again = periodic_part(torch.full((1, 3, 16, 17), 0.3))
     assert (again - 0.3).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("command", ["texture", "stylize"])
+def test_commands(photo: Tensor, tmp_path: Path, command: str) -> None:
+    to_pil(photo).save(tmp_path / "photo.png")
+    pictures = [f"{tmp_path}/photo.png"] * (2 if command == "stylize" else 1)
+    quick = ["--size", "48", "--iterations", "1", "--schedule", "single", "--network", "compact19", "--quiet"]
+    assert cli.main([command, *pictures, "-o", f"{tmp_path}/out.png", *quick, "--seamless"]) == 0
+    paint: Any = stylize if command == "stylize" else synthesize_texture
+    options: dict[str, Any] = {"size": 48, "iterations": 1, "schedule": "single", "progress": False}
+    expected = paint(*pictures, encoder=default_encoder("compact19"), seamless=True, **options)
+    with Image.open(tmp_path / "out.png") as saved:
+        assert np.array_equal(np.asarray(saved), np.asarray(expected))
 
 
 def test_layers_that_see_the_whole_picture_are_refused() -> None:

@@ -44,6 +44,7 @@ WITHOUT = {
     "as_callbacks": "no tensors",
     "last_image": "Plan.picture is decorated",
     "last_network": "returns what there is",
+    "show": "grid is decorated",
 }
 
 

@@ -16,15 +16,13 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 def as_maps(maps: Any, loss: str, *, joint: bool = False) -> Any:
     """Return what a loss is called with as it is computed: features (B, C, h, w), in a dict for a joint loss.
 
-    Vectors (B, C) become maps of one position, and None stays None.
+    Vectors (B, C) become maps of one position.
 
     Raises:
         TypeError: no such tensor, or no dict of them.
         ValueError: a tensor of another shape.
 
     """
-    if maps is None:
-        return None
     if joint and not isinstance(maps, Mapping):
         raise TypeError(f"{loss} takes features by layer, a dict, received {brief(maps)}")
     given = dict(maps) if joint else {"": maps}

@@ -1,0 +1,14 @@
+from .applying import apply_to_files as apply_to_files
+from .batch import Form as Form
+from .batch import stylize_files as stylize_files
+from .executors import Executor as Executor
+from .processes import Processes as Processes
+from .running import Answer as Answer
+from .running import run_tasks as run_tasks
+from .settings import read_settings as read_settings
+from .sheet import Cell as Cell
+from .sheet import Sheet as Sheet
+from .sheet import contact_sheet as contact_sheet
+from .sweeps import sweep as sweep
+from .tasks import Result as Result
+from .tasks import Results as Results
