@@ -38,7 +38,7 @@ def test_nothing_is_left_to_do(tree: Path) -> None:
         ("CITATION.cff", "1.2.3", "1.2.2", "write 'version: 1.2.3'"),
         ("pyproject.toml", "-torch", "", "the distribution is called neuralstyle-torch"),
         ("docs/index.md", "neuralstyle-torch", "neuralstyle", "'pip install neuralstyle' installs another project"),
-        ("README.md", "# neural", 'pip install -U "neuralstyle-torch[heic]"\n# neural', "installs another project"),
+        ("README.md", "# neural", 'pip install -U "neuralstyle[heic]"\n# neural', "installs another project"),
     ],
 )
 def test_what_is_left_to_do_is_told(tree: Path, file: str, before: str, after: str, words: str) -> None:
