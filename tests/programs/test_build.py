@@ -103,7 +103,7 @@ def test_options_of_the_environment_count(
 
 
 @pytest.mark.skipif(not library.is_built(), reason="the kernel is not built, or needs another processor")
-def test_a_process_has_one_openmp_runtime() -> None:
+def test_a_process_has_one_openmp_runtime(tmp_path: Path) -> None:
     script = (
         "import json, torch, neuralstyle\n"
         "from neuralstyle.encoders.kernels import library\n"
@@ -113,7 +113,8 @@ def test_a_process_has_one_openmp_runtime() -> None:
         "encoder(x, ['relu3_1'])['relu3_1'].sum().backward()\n"
         "print(json.dumps([library.vectors(), library.openmp_parallel() is not None, openmp_runtimes()]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", script]  # not in the folder of the sources, which would be imported
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     vectors, threads, runtimes = json.loads(done.stdout)
     assert vectors in ("avx512", "avx2", "neon")
     assert threads

@@ -17,12 +17,9 @@ from neuralstyle.encoders.kernels import library
 from neuralstyle.encoders.weights import wheels
 
 
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "neuralstyle", *words], capture_output=True, text=True)
-
-
-def test_info_prints_lines_and_facts() -> None:
-    done = _run("info", "--json")
+def test_info_prints_lines_and_facts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "neuralstyle", "info", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     facts = json.loads(done.stdout)
     assert facts["neuralstyle"]["version"] == neuralstyle.__version__
