@@ -5,6 +5,8 @@ The names of ``__init__.pyi`` are imported when they are first used, so that imp
 
 import lazy_loader
 
-__version__ = "0.1.0"
+from neuralstyle import _version
+
+__version__ = _version.version()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

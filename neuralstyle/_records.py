@@ -103,8 +103,8 @@ def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
         import pandas
     except ImportError as error:
         raise ImportError(
-            f"a DataFrame needs pandas ({error}); install it with 'pip install \"neuralstyle[pandas]\"', or take the "
-            "rows, which are dicts"
+            f"a DataFrame needs pandas ({error}); install it with 'pip install \"neuralstyle-torch[pandas]\"', or take "
+            "the rows, which are dicts"
         ) from error
     return pandas.DataFrame(list(rows))
 

@@ -16,6 +16,7 @@ from neuralstyle import distributed
 from neuralstyle._descriptions import describe as describe
 from neuralstyle._descriptions import fingerprint as fingerprint
 from neuralstyle._errors import brief
+from neuralstyle._version import full_version
 from neuralstyle.files import holding, writing
 from neuralstyle.files.schema import WHOLE_FILE, Anything, Record, Schema, Text, clip
 from neuralstyle.files.tensors import NAMES, digest, read_all, read_header, write_tensors
@@ -29,8 +30,8 @@ MAX_SETTING_LENGTH = 64
 _KEY = "neuralstyle"
 """The one text in the header: JSON, since the order of several differs from file to file."""
 
-_KIND, _STRUCTURE, _CHECKSUM = "kind", "structure", "sha256"
-_RECORD = Record({_KIND: Text(), _STRUCTURE: Anything(), _CHECKSUM: Text()})
+_KIND, _STRUCTURE, _VERSION, _CHECKSUM = "kind", "structure", "version", "sha256"
+_RECORD = Record({_KIND: Text(), _STRUCTURE: Anything(), _CHECKSUM: Text()}, together={_VERSION: Text()})
 _EARLIER = Record({_KIND: Text(), _STRUCTURE: Text()})
 """The texts in the header of an earlier version's file."""
 
@@ -39,7 +40,8 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
     """Write a state to a file, completely or not at all.
 
     Tensors are stored as safetensors and everything else as JSON in its header, so reading the file runs no code. The
-    header has the SHA-256 of both. Equal states give equal bytes, if each dict has the same order.
+    header has the SHA-256 of both, and the version of neuralstyle. Equal states give equal bytes, if each dict has the
+    same order and the version is the same.
 
     Args:
         path: the file; it is replaced if it exists.
@@ -73,7 +75,7 @@ def save_state(path: str | os.PathLike[str], state: State, *, kind: str = "state
     tensors: dict[str, Tensor] = {}
     structure = _to_json(state, tensors)
     with writing(path) as temporary:
-        write_tensors(temporary, tensors, {_KEY: _sealed(kind, structure, tensors)})
+        write_tensors(temporary, tensors, {_KEY: _sealed(kind, structure, tensors, full_version())})
     return path
 
 
@@ -130,7 +132,7 @@ def load_state(
         raise ValueError(f"{path} has no checksum, so an earlier version wrote it; remove it and start again")
     try:
         tensors = read_all(path)
-        if sealed is not None and sealed != _sealed(kind, structure, tensors):
+        if sealed is not None and sealed != _sealed(kind, structure, tensors, json.loads(sealed).get(_VERSION)):
             raise ValueError("its checksum is that of other contents")
     except ValueError as error:
         raise _damaged(path, error) from error
@@ -181,12 +183,13 @@ def _open(path: Path, kind: str, schema: Schema | None) -> tuple[Any, str | None
     return structure, sealed, found
 
 
-def _sealed(kind: str, structure: Any, tensors: Mapping[str, Tensor]) -> str:
-    """Return the text for the header: kind and description of a state, and the SHA-256 of both and of the tensors.
+def _sealed(kind: str, structure: Any, tensors: Mapping[str, Tensor], writer: str | None) -> str:
+    """Return the text for the header: kind, description and version of a state, and the SHA-256 of all and the tensors.
 
-    The same three give the same text, so a comparison shows whatever is damaged in one of them.
+    The same four give the same text, so a comparison shows whatever is damaged in one of them. Early versions did not
+    write theirs.
     """
-    record = {_KIND: kind, _STRUCTURE: structure}
+    record = {_KIND: kind, _STRUCTURE: structure} | ({} if writer is None else {_VERSION: writer})
     checksum = digest((json.dumps(record),), tensors)
     return json.dumps({**record, _CHECKSUM: checksum}, separators=(",", ":"))
 

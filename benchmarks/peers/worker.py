@@ -69,6 +69,7 @@ def obey(program: Contender, request: dict[str, Any]) -> dict[str, Any]:
 def draw_pictures(folder: Path, size: int) -> dict[str, Any]:
     """The package's samples as files of 8 bits, and a point between content and noise to evaluate at."""
     from neuralstyle import load_image, samples, save_image
+    from neuralstyle._version import full_version
 
     content = load_image(samples.photo(), size)
     height, width = content.shape[2:]
@@ -78,7 +79,8 @@ def draw_pictures(folder: Path, size: int) -> dict[str, Any]:
     save_image(load_image(samples.painting("swirl", size=max(side, 512)), side), style_file(folder, size))
     noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
     np.save(folder / f"point-{size}.npy", (0.5 * content + 0.5 * noise).numpy())
-    return {"height": height, "width": width, "versions": versions(NEURALSTYLE, PASTICHE, PYSTICHE, "torch")}
+    known = {NEURALSTYLE: full_version(), **versions(PASTICHE, PYSTICHE, "torch")}
+    return {"height": height, "width": width, "versions": known}
 
 
 def versions(*names: str) -> dict[str, str]:

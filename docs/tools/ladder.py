@@ -19,6 +19,7 @@ LADDER: list[dict[str, str]] = [
         "_errors": "error messages",
         "_log": "progress for programs",
         "_stopping": "requests to stop",
+        "_version": "which version this is",
         "_words": "words that options take",
         "data": "pictures and weights",
         "distributed": "several processes",
@@ -48,13 +49,13 @@ STATIONS = ("images", "color", "encoders", "losses", "objective", "optimizers", 
 """The rooms that a picture goes through, in its order."""
 
 FOUNDATIONS = (
-    *("_descriptions", "_errors", "_log", "_records", "_stopping", "_words"),
+    *("_descriptions", "_errors", "_log", "_records", "_stopping", "_version", "_words"),
     *("data", "distributed", "files", "machine", "checkpoint"),
 )
 """The rooms that know nothing of pictures. The picture shows them apart, without the arrows to all that import them."""
 
 ONLY: dict[str, set[str]] = {
-    "checkpoint": {"_descriptions", "_errors", "distributed", "files", "machine"},
+    "checkpoint": {"_descriptions", "_errors", "_version", "distributed", "files", "machine"},
     "files": set(),
     "images": {"_errors", "distributed", "files", "machine"},
     "losses": {"_errors"},

@@ -20,7 +20,9 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "neuralstyle":
         raise
-    raise ImportError("neuralstyle is not installed for ComfyUI's Python: python -m pip install neuralstyle") from None
+    raise ImportError(
+        "neuralstyle is not installed for ComfyUI's Python: python -m pip install neuralstyle-torch"
+    ) from None
 
 COLORS = ("style", "luminance", "match", "match-pca", "match-cholesky", "histogram")
 MAX_SIDE = 16384

@@ -24,7 +24,7 @@ def plot_losses(
 ) -> Any:
     """Plot the losses of a run: a curve for each loss over the evaluations, on a logarithmic scale.
 
-    Needs matplotlib (``pip install "neuralstyle[plot]"``).
+    Needs matplotlib (``pip install "neuralstyle-torch[plot]"``).
 
     Args:
         log: a file of ``LossLog`` or ``train`` (.csv or .jsonl); a ``LossLog``; the run itself, as ``iterate`` gives
@@ -85,7 +85,8 @@ def check_plot() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"a plot of the losses needs matplotlib ({error}); install it with 'pip install \"neuralstyle[plot]\"'"
+            f"a plot of the losses needs matplotlib ({error}); install it with "
+            "'pip install \"neuralstyle-torch[plot]\"'"
         ) from error
 
 

@@ -18,6 +18,7 @@ from neuralstyle.cli import (
     batch,
     comparing,
     feedforward,
+    info,
     painting,
     paths,
     presets,
@@ -111,7 +112,7 @@ def _parser(show_all: bool = False, presets: Mapping[str, Any] | None = None) ->
     )
     parser.add_argument("--version", action="version", version=f"neuralstyle {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    rooms = (painting, studio, batch, sheet, video, feedforward, comparing, tools)
+    rooms = (painting, studio, batch, sheet, video, feedforward, comparing, tools, info)
     for command in (command for room in rooms for command in room.COMMANDS):
         command.add_to(commands, show_all, presets or {})
     return parser

@@ -129,7 +129,7 @@ def _gaussian(maps: Tensor, wraps: bool) -> Tensor:
     weights = torch.softmax(-steps.square() / (2 * CHROMA_BLUR**2), 0)
     for dim in (2, 3):
         size = maps.shape[dim]
-        places = torch.arange(size, device=maps.device)
+        places = torch.arange(size, dtype=torch.int64, device=maps.device)
         blurred = torch.zeros_like(maps)
         for step, weight in zip(range(-radius, radius + 1), weights.tolist(), strict=True):
             near = (places + step) % size if wraps else (places + step).clamp(0, size - 1)

@@ -32,7 +32,7 @@ MAX_PADDING = 3
 
 MAX_DIFFERENCE = 1e-3  # of the exported network's output from the original's
 MAX_QUANTIZED_DIFFERENCE = 0.03  # of one with quantized weights, on average
-_NO_ONNX = "needs the packages onnx and onnxruntime; run 'pip install neuralstyle[onnx]'"
+_NO_ONNX = "needs the packages onnx and onnxruntime; run 'pip install neuralstyle-torch[onnx]'"
 
 
 class OnnxModel:
@@ -164,7 +164,7 @@ def export_onnx(
             quarter of the size; activations stay floats. ``model_difference`` measures what is lost.
 
     Raises:
-        ImportError: onnx or onnxruntime is not installed (``pip install neuralstyle[onnx]``).
+        ImportError: onnx or onnxruntime is not installed (``pip install neuralstyle-torch[onnx]``).
         ValueError: ``path`` has another suffix, or a side is below 16.
         OSError: ``path`` is a folder, or its folder does not exist or cannot be written.
         ArithmeticError: onnxruntime's output differs from PyTorch's by more than 1e-3, or of quantized weights by more

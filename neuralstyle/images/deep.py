@@ -48,7 +48,7 @@ def vips(purpose: str) -> Any:
     try:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: the library itself is missing
-        raise ImportError(f"{purpose} needs libvips; run 'pip install neuralstyle[large]'") from error
+        raise ImportError(f"{purpose} needs libvips; run 'pip install neuralstyle-torch[large]'") from error
     logging.getLogger("pyvips").addHandler(_NULL_HANDLER)  # silent unless the application configures logging
     return pyvips
 

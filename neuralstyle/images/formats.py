@@ -59,7 +59,7 @@ def _built_in() -> list[str]:
 
 def missing(plugin: str) -> str:
     """Return what to install for a format that ``is_installed`` denies, and how."""
-    return f"{_needed(plugin)}; run 'pip install {'neuralstyle[heic]' if plugin == HEIF else '-U pillow'}'"
+    return f"{_needed(plugin)}; run 'pip install {'neuralstyle-torch[heic]' if plugin == HEIF else '-U pillow'}'"
 
 
 def _needed(plugin: str) -> str:

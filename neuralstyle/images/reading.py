@@ -55,8 +55,8 @@ def load_image(picture: Picture, size: Size | None = None) -> Tensor:
 
     Files and PIL images are turned upright by their EXIF orientation and converted to sRGB from their colour profile.
     PNG and TIFF files with 16 bits per channel keep them: colour, and grey with a profile, needs libvips
-    (``pip install 'neuralstyle[large]'``; without it they are read at 8 bits, with a warning). Of several frames or
-    pages the first is read, with a warning. Transparent pixels are blended with white. Grey becomes three equal
+    (``pip install 'neuralstyle-torch[large]'``; without it they are read at 8 bits, with a warning). Of several frames
+    or pages the first is read, with a warning. Transparent pixels are blended with white. Grey becomes three equal
     channels. Besides the result, a file or PIL image takes memory for at most its decoded bytes and a few rows.
 
     Of a JPEG or large WebP with far more pixels than ``size`` asks for, fewer are decoded: at least twice the sides of
@@ -216,7 +216,7 @@ def _from_file(opened: Opened, name: str, fit: Fit, blend: Blend | None) -> Tens
     if image.format == "WEBP" and pixels > _MAX_PILLOW_WEBP and not by_vips:
         raise ValueError(
             f"{name} is a WebP of {image.width} x {image.height} pixels, which needs libvips; run 'pip install "
-            "neuralstyle[large]', or convert it to JPEG"
+            "neuralstyle-torch[large]', or convert it to JPEG"
         )
     sides, shrink = None, 1.0
     if pixels > WHOLE_PIXELS and image.format in _SHRINKING:

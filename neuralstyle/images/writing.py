@@ -91,8 +91,8 @@ def save_image(
         overwrite: replace an existing file.
         quality: 1 to 100, for JPEG, WebP and AVIF; PNG and TIFF are lossless (TIFF is compressed by deflate).
         depth: bits per channel: 8, or 16 for PNG and TIFF. A tensor is rounded to that many levels; a PIL image has
-            only 8 bits. 16 needs libvips (``pip install 'neuralstyle[large]'``), and so does a TIFF of more than 4 GB
-            of pixels, which becomes a BigTIFF.
+            only 8 bits. 16 needs libvips (``pip install 'neuralstyle-torch[large]'``), and so does a TIFF of more than
+            4 GB of pixels, which becomes a BigTIFF.
         profile: an RGB colour profile to convert the picture into and to embed, so that it looks the same in every
             program that respects profiles: the bytes of an ICC profile, or the path of a profile or of a picture that
             has one. A picture without a profile is sRGB.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralstyle._errors import brief
+from neuralstyle._version import full_version
 from neuralstyle.checkpoint import describe
 from neuralstyle.images import Pixels, Width
 from neuralstyle.images.notes import MAX_NOTE, read_note
@@ -55,7 +56,7 @@ class Settings:
 
     def note(self) -> str | None:
         """The settings as the text that travels in a file, with the versions; None if it is too long for that."""
-        versions = {name: version(name) for name in ("neuralstyle", "torch")}
+        versions = {"neuralstyle": full_version(), "torch": version("torch")}
         text = json.dumps({**versions, **{k: v for k, v in self._facts().items() if v}}, sort_keys=True)
         return text if len(text) <= MAX_NOTE else None
 

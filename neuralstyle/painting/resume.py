@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 
 from neuralstyle import distributed
+from neuralstyle._version import full_version
 from neuralstyle.checkpoint import (
     State,
     check_savable,
@@ -141,7 +142,7 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, str]:
         ValueError: a setting that ``describe`` cannot describe.
 
     """
-    versions = {f"version of {package}": version(package) for package in ("neuralstyle", "torch")}
+    versions = {"version of neuralstyle": full_version(), "version of torch": version("torch")}
     return {name: value if isinstance(value, str) else describe(value) for name, value in {**versions, **run}.items()}
 
 

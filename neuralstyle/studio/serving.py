@@ -233,7 +233,7 @@ def check_installed() -> None:
     except ImportError as error:
         raise ImportError(
             f"the studio needs starlette, uvicorn and websockets ({error}); install them with 'pip install "
-            '"neuralstyle[studio]"\''
+            '"neuralstyle-torch[studio]"\''
         ) from error
 
 

@@ -48,7 +48,9 @@ def pyav() -> Any:
     try:
         import av
     except ImportError as error:
-        raise ImportError("films are read and written through PyAV; run 'pip install neuralstyle[video]'") from error
+        raise ImportError(
+            "films are read and written through PyAV; run 'pip install neuralstyle-torch[video]'"
+        ) from error
     return av
 
 

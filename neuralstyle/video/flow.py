@@ -31,7 +31,7 @@ def default_flow() -> Flow:
 
 @dataclass(frozen=True)
 class DISFlow:
-    """Optical flow by dense inverse search, from OpenCV (``pip install 'neuralstyle[video]'``).
+    """Optical flow by dense inverse search, from OpenCV (``pip install 'neuralstyle-torch[video]'``).
 
     Raises:
         ImportError: at the call, if OpenCV is not installed.
@@ -58,7 +58,7 @@ class DISFlow:
         try:
             import cv2
         except ImportError as error:
-            raise ImportError("DISFlow needs OpenCV; run 'pip install neuralstyle[video]'") from error
+            raise ImportError("DISFlow needs OpenCV; run 'pip install neuralstyle-torch[video]'") from error
         module: Any = cv2
         search = module.DISOpticalFlow_create(module.DISOPTICAL_FLOW_PRESET_MEDIUM)
         search.setFinestScale(0)

@@ -92,7 +92,7 @@ def stylize_video(
             frames.
         style: the painting or paintings, as in ``stylize``.
         output: the film: .mp4, .mov, .mkv, .webm, .gif, .webp, .apng, or a folder for PNG files. Films need PyAV
-            (``pip install 'neuralstyle[video]'``).
+            (``pip install 'neuralstyle-torch[video]'``).
         steadiness: from 0, where every frame is painted on its own, to 1, where the paint moves only with the picture.
         size: longest side of the frames in pixels, or as in ``stylize``. Sides of films are even numbers.
         start: seconds of the clip at which to begin.

@@ -380,7 +380,7 @@ def test_rows_become_a_frame_of_pandas_or_say_what_is_missing(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=lambda rows: ("frame", rows)))
     assert log.frame() == ("frame", log.rows)
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"neuralstyle\[pandas\]"):
+    with pytest.raises(ImportError, match=r"neuralstyle-torch\[pandas\]"):
         log.frame()
 
 
@@ -494,7 +494,7 @@ def test_a_plot_leaves_the_users_own_figures_and_windows_alone(tmp_path: Path, m
 
 def test_a_missing_matplotlib_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"neuralstyle\[plot\]"):
+    with pytest.raises(ImportError, match=r"neuralstyle-torch\[plot\]"):
         plot_losses(tmp_path / "log.csv", tmp_path / "plot.png")
 
 

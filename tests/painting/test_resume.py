@@ -562,7 +562,7 @@ def test_another_version_is_another_setting(
     run: Callable[..., Any], state: Path, stopped: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state.write_bytes(stopped)
-    monkeypatch.setattr(neuralstyle.painting.resume, "version", lambda package: "9.9")
+    monkeypatch.setattr(neuralstyle.painting.resume, "full_version", lambda: "9.9")
     with pytest.raises(ValueError, match=r"another version of neuralstyle \(.*, now 9\.9\)"):
         run(state)
 

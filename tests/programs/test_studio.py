@@ -248,7 +248,7 @@ def test_what_cannot_work_is_refused_at_once(
 
 def test_a_missing_server_is_one_line_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(ImportError, match=r'pip install "neuralstyle\[studio\]"'):
+    with pytest.raises(ImportError, match=r'pip install "neuralstyle-torch\[studio\]"'):
         start(port=0)
 
 

@@ -92,7 +92,7 @@ def test_the_node_can_be_imported_without_comfyui(node: Any, content: Tensor, st
 def test_without_the_package_the_error_names_the_command(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "neuralstyle", None)
     monkeypatch.delitem(sys.modules, f"{PACKAGE}.neuralstyle_node")
-    with pytest.raises(ImportError, match="python -m pip install neuralstyle"):
+    with pytest.raises(ImportError, match="python -m pip install neuralstyle-torch"):
         importlib.import_module(f"{PACKAGE}.neuralstyle_node")
     sys.modules[f"{PACKAGE}.neuralstyle_node"] = node
 

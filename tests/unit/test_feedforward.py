@@ -415,9 +415,9 @@ def _without_norm(stage):
 def test_onnx_without_its_packages_says_what_to_install(network, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     (tmp_path / "x.onnx").touch()
-    with pytest.raises(ImportError, match=r"pip install neuralstyle\[onnx\]"):
+    with pytest.raises(ImportError, match=r"pip install neuralstyle-torch\[onnx\]"):
         load_model(tmp_path / "x.onnx")
-    with pytest.raises(ImportError, match=r"pip install neuralstyle\[onnx\]"):
+    with pytest.raises(ImportError, match=r"pip install neuralstyle-torch\[onnx\]"):
         export_onnx(network, tmp_path / "y.onnx")
 
 

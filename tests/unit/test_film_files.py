@@ -159,6 +159,6 @@ def test_without_pyav_the_message_says_what_to_install(tmp_path: Path, monkeypat
     film, clip = make_film(tmp_path / "clip.mp4"), make_animation(tmp_path / "clip.gif", [100, 100])
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     for source, target in ((film, "out.gif"), (clip, "out.mp4")):
-        with pytest.raises(ImportError, match=r"pip install neuralstyle\[video\]"):
+        with pytest.raises(ImportError, match=r"pip install neuralstyle-torch\[video\]"):
             through(source, tmp_path / target)
     assert through(clip, tmp_path / "out.gif").exists()

@@ -329,11 +329,11 @@ def test_without_libvips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     pixels = deep()
     path = written(tmp_path / "a.png", png(pixels))
     monkeypatch.setitem(sys.modules, "pyvips", None)
-    with pytest.warns(UserWarning, match=r"a\.png is read at 8 of its 16 bits.*pip install neuralstyle\[large\]"):
+    with pytest.warns(UserWarning, match=r"a\.png is read at 8 of its 16 bits.*pip install neuralstyle-torch\[large\]"):
         loaded = load_image(path)
     assert distance(loaded, pixels / 65535).max() < 257
     for function in (check_output, lambda path, **k: save_image(torch.rand(3, 20, 20), path, **k)):
-        with pytest.raises(ImportError, match=r"depth=16 needs libvips; run 'pip install neuralstyle\[large\]'"):
+        with pytest.raises(ImportError, match=r"depth=16 needs libvips; run 'pip install neuralstyle-torch\[large\]'"):
             function(tmp_path / "b.png", depth=16)  # type: ignore[operator]
     monkeypatch.setattr(writing, "MAX_TIFF_BYTES", 1000)
     with pytest.raises(ImportError, match=r"a TIFF of more than 4 GB needs libvips; run 'pip install"):

@@ -73,10 +73,6 @@ def test_nothing_else_is_reexported() -> None:
     assert reexported - set(neuralstyle.__all__) == set()
 
 
-def test_version_is_a_release_number() -> None:
-    assert re.fullmatch(r"\d+\.\d+\.\d+", neuralstyle.__version__)
-
-
 @pytest.mark.parametrize("name", CALLABLE)
 def test_public_name_has_a_docstring_with_an_example(name: str) -> None:
     documentation = CALLABLE[name].__doc__ or "none"

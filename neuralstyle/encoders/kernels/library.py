@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+import warnings
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from neuralstyle import distributed
+from neuralstyle._version import build_facts
 from neuralstyle.encoders.kernels.pooling import FLOOR, SCALE
 
 LIBRARY = Path(__file__).with_name("winograd.bin")
 
-INTERFACE = 6  # changes, here and in winograd.c, whenever the arguments or the meaning of a function do
+INTERFACE = 7  # changes, here and in winograd.c, whenever the arguments or the meaning of a function do
 CHANNEL_MULTIPLE = 32  # of the channels that ``convolve`` takes
 MAX_PICTURE_CHANNELS = 64  # of a network's first convolution
 TILE = 4  # side of a tile of outputs
@@ -50,17 +56,67 @@ def is_built() -> bool:
 @cache
 def library() -> Any:
     """Return the functions; None if they are not built, come from another version, or need another processor."""
+    functions, _ = load()
+    return functions
+
+
+def load() -> tuple[Any, str]:
+    """Load the functions anew, with torch's threads. Returns them, or None, and why there are none, else ""."""
+    if not LIBRARY.exists():
+        return None, f"they were not compiled with the package ({build_problem() or 'its build has not recorded why'})"
     try:
         functions = ctypes.CDLL(str(LIBRARY))
-        agrees = has_constants(functions)
-    except (OSError, AttributeError):  # no file, or an old one without ``constant``
+        if not has_constants(functions):
+            return None, "they were compiled from another version's source; install the package again"
+        pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+        functions.convolve.argtypes = [*[pointer] * 10, *[long] * 5, integer, integer, long]
+        functions.dequantize.argtypes = [*[pointer] * 5, *[long] * 2]
+        functions.picture_gradient.argtypes = [*[pointer] * 4, *[long] * 4, integer]
+        functions.use_threads.argtypes, functions.supported.restype = [pointer], ctypes.c_char_p
+        functions.dequantize.restype = functions.picture_gradient.restype = functions.use_threads.restype = None
+        if not functions.supported():
+            return None, "this processor has no AVX2 and FMA"
+        functions.use_threads(openmp_parallel())
+    except (OSError, AttributeError) as error:  # no library for this system, or one of an old version
+        return None, f"they could not be loaded ({error})"
+    return functions, ""
+
+
+@cache
+def warn_of_absence() -> None:
+    """Warn, once in a process and in one of several that work together, that the functions are missing."""
+    if distributed.is_writer():
+        warnings.warn(
+            f"the fast convolutions are missing, and VGG networks take about twice as long on a CPU: {load()[1]}; "
+            "'neuralstyle info' tells more",
+            stacklevel=2,
+        )
+
+
+def openmp_parallel() -> int | None:
+    """Return the address of GOMP_parallel in the OpenMP runtime that torch itself uses; None if it has none.
+
+    GCC's, LLVM's and Intel's runtimes have this function. A runtime of our own beside torch's would have threads of its
+    own, which compete with torch's and do not know ``torch.set_num_threads``.
+    """
+    file = "libtorch_cpu.dylib" if sys.platform == "darwin" else "libtorch_cpu.so"
+    try:
+        # A library's names are looked up in it and in those that it was linked with, and torch is loaded already.
+        torch_library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / file))
+        return ctypes.cast(torch_library.GOMP_parallel, ctypes.c_void_p).value
+    except (OSError, AttributeError):
         return None
-    pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
-    functions.convolve.argtypes = [*[pointer] * 10, *[long] * 5, integer, integer, long]
-    functions.dequantize.argtypes = [*[pointer] * 5, *[long] * 2]
-    functions.picture_gradient.argtypes = [*[pointer] * 4, *[long] * 4, integer]
-    functions.dequantize.restype = functions.picture_gradient.restype = None
-    return functions if agrees and functions.supported() else None
+
+
+def vectors() -> str:
+    """Return the vectors that the functions compute with: "avx512", "avx2" or "neon"; "" if they are not used."""
+    functions = library()
+    return functions.supported().decode() if functions is not None else ""
+
+
+def build_problem() -> str:
+    """Return why the library was not compiled, as the build has recorded it; "" if it says nothing."""
+    return str(build_facts().get("problem", ""))
 
 
 def has_constants(functions: Any) -> bool:

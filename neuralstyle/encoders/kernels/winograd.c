@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 
 /* Constants that library.py has too; it compares them with constant(), at the end of this file. */
-#define INTERFACE 6             /* changes whenever the arguments or the meaning of a function do */
+#define INTERFACE 7             /* changes whenever the arguments or the meaning of a function do */
 #define SCALE 0.78f             /* of L2 pooling */
 #define FLOOR 1e-12f            /* under the root of L2 pooling */
 #define CHANNEL_MULTIPLE 32     /* convolve() takes multiples of this many channels */
@@ -52,8 +52,24 @@ INLINE long repeated(long place, long side, int border)
     return border == ZEROS ? -1 : place < 0 ? step : side - 1 - step;
 }
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,prefer-vector-width=512")
+/* TARGET(...) compiles what follows, to END_TARGET, for processors with these extensions. */
+#define PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#define TARGET(extensions) PRAGMA(clang attribute push(__attribute__((target(extensions))), apply_to = function))
+#define WIDE "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"
+#define END_TARGET _Pragma("clang attribute pop")
+#else
+#define TARGET(extensions) _Pragma("GCC push_options") PRAGMA(GCC target(extensions))
+#define WIDE "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,prefer-vector-width=512"
+#define END_TARGET _Pragma("GCC pop_options")
+#endif
+
+/* All versions of a function; the widest that this processor can run is taken at run time. */
+#if defined(__x86_64__)
+#define VERSIONS(name, chunk) {name##_avx2_##chunk, name##_avx512_##chunk}
+#define WIDTHS {"avx2", "avx512"}
+
+TARGET(WIDE)
 #define LANES 16
 #define CHUNK 64
 #define NAME(name) name##_avx512_64
@@ -62,10 +78,9 @@ INLINE long repeated(long place, long side, int border)
 #define NAME(name) name##_avx512_32
 #include "winograd_kernel.h"
 #undef LANES
-#pragma GCC pop_options
+END_TARGET
 
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+TARGET("avx2,fma")
 #define LANES 8
 #define CHUNK 64
 #define NAME(name) name##_avx2_64
@@ -74,13 +89,40 @@ INLINE long repeated(long place, long side, int border)
 #define NAME(name) name##_avx2_32
 #include "winograd_kernel.h"
 #undef LANES
-#pragma GCC pop_options
+END_TARGET
 
-static int has_avx512(void)
+static int level(void)
 {
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return -1;
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl");
 }
+#elif defined(__aarch64__)
+#define VERSIONS(name, chunk) {name##_neon_##chunk}
+#define WIDTHS {"neon"}
+
+#define LANES 4
+#define CHUNK 64
+#define NAME(name) name##_neon_64
+#include "winograd_kernel.h"
+#define CHUNK 32
+#define NAME(name) name##_neon_32
+#include "winograd_kernel.h"
+#undef LANES
+
+static int level(void) { return 0; }
+#else
+#error "there are vector functions for x86-64 and arm64 only"
+#endif
+
+/* Threads are those of the OpenMP runtime that the process has already, torch's: library.py hands over its GOMP_parallel, so
+   that this library needs no runtime of its own. Without it there is one thread. */
+typedef void (*Parallel)(void (*)(void *), void *, unsigned, unsigned);
+
+static Parallel parallel;
+
+void use_threads(Parallel given) { parallel = given; }
 
 typedef struct {
     float *numbers;
@@ -103,23 +145,102 @@ static float *reserve(Memory *memory, size_t size)
     return memory->numbers;
 }
 
-/* Whether this processor can run the functions below. */
-int supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+/* A loop whose rounds the threads share. Each thread has some memory of its own, of a number of floats. */
+typedef struct {
+    void (*round)(const void *call, long index, float *own);
+    const void *call;
+    long rounds, next;
+    size_t floats;
+    int failed;
+} Loop;
+
+static void take_rounds(void *given)
+{
+    Loop *loop = given;
+    float *own = loop->floats ? reserve(&stages, loop->floats) : NULL;
+    if (loop->floats && !own) {
+        __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    for (;;) {
+        const long index = __atomic_fetch_add(&loop->next, 1, __ATOMIC_RELAXED);
+        if (index >= loop->rounds)
+            return;
+        loop->round(loop->call, index, own);
+    }
+}
+
+/* Runs all rounds of a loop. Returns 0, or 1 if a thread got no memory. */
+static int run_loop(Loop loop)
+{
+    if (parallel && loop.rounds > 1)
+        parallel(take_rounds, &loop, 0, 0);
+    else
+        take_rounds(&loop);
+    return loop.failed;
+}
+
+/* The vectors that this processor computes with: "avx512", "avx2" or "neon"; "" if it cannot run the functions below. */
+const char *supported(void)
+{
+    static const char *const names[] = WIDTHS;
+    return level() < 0 ? "" : names[level()];
+}
+
+typedef struct {
+    const unsigned char *codes;
+    const float *table, *outputs, *inputs;
+    float *values;
+    long length;
+    void (*dequantize_row)(const unsigned char *, const float *, float, const float *, long, float *);
+} Codes;
+
+static void dequantize_output(const void *given, long row, float *own)
+{
+    const Codes *call = given;
+    (void)own;
+    for (long tap = 9 * row; tap < 9 * row + 9; tap++)
+        call->dequantize_row(call->codes + tap * call->length, call->table, call->outputs[row], call->inputs, call->length,
+                             call->values + tap * call->length);
+}
 
 /* Weights (rows, 3, 3, length) from codes into a table of 256 values, each multiplied by the factors of its output, one a
    row, and of its input. */
 void dequantize(const unsigned char *codes, const float *table, const float *outputs, const float *inputs, float *values,
                 long rows, long length)
 {
-    const int wide = has_avx512();
-#pragma omp parallel for
-    for (long row = 0; row < 9 * rows; row++) {
-        const long first = row * length;
-        if (wide)
-            dequantize_row_avx512_64(codes + first, table, outputs[row / 9], inputs, length, values + first);
-        else
-            dequantize_row_avx2_64(codes + first, table, outputs[row / 9], inputs, length, values + first);
-    }
+    static void (*const versions[])(const unsigned char *, const float *, float, const float *, long, float *) =
+        VERSIONS(dequantize_row, 64);
+    const Codes call = {codes, table, outputs, inputs, values, length, versions[level()]};
+    run_loop((Loop){.round = dequantize_output, .call = &call, .rounds = rows});
+}
+
+/* A call of convolve(). */
+typedef struct {
+    Job job; /* of the first picture */
+    long total, block, blocks;
+    void (*run)(const Job *, long, long, float *);
+} Blocks;
+
+static void convolve_block(const void *given, long index, float *own)
+{
+    const Blocks *call = given;
+    Job job = call->job;
+    const long image = index / call->blocks, first = index % call->blocks * call->block;
+    const long count = call->total - first < call->block ? call->total - first : call->block;
+    const long pixels = image * job.height * job.width, cells = image * (job.height / 2) * (job.width / 2);
+    const long inner = job.turned ? job.channels : job.columns; /* channels of the convolution's output */
+    const int pooled = job.after == RELU_MAX;
+    const long from = (pooled && job.turned ? cells : pixels) * job.channels;
+    job.x += from;
+    job.y += (pooled && !job.turned ? cells : pixels) * job.columns;
+    if (job.mask)
+        job.mask += from;
+    if (job.pooled)
+        job.pooled += cells * inner;
+    if (job.routes)
+        job.routes += (pooled ? cells : pixels) * inner;
+    call->run(&job, first, count, own);
 }
 
 /* y = convolution of x, (batch, height, width, channels) -> (batch, height, width, columns), plus the bias if there is one,
@@ -143,13 +264,11 @@ int convolve(const float *x, const float *mask, const void *weights, const float
              const float *inputs, const float *bias, float *y, unsigned char *routes, float *pooled, long batch, long height,
              long width, long channels, long columns, int after, int turned, long block)
 {
+    static void (*const wide[])(const Job *, long, long, float *) = VERSIONS(run, 64);
+    static void (*const narrow[])(const Job *, long, long, float *) = VERSIONS(run, 32);
     const long across = (width + TILE - 1) / TILE, total = across * ((height + TILE - 1) / TILE);
     const long blocks = (total + block - 1) / block;
-    const int wide = has_avx512();
     const long chunk = channels % 64 || columns % 64 ? 32 : 64, square = chunk * chunk;
-    void (*const run)(const Job *, long, long, float *) =
-        chunk == 64 ? (wide ? run_avx512_64 : run_avx2_64) : (wide ? run_avx512_32 : run_avx2_32);
-    int failed = 0;
     const float *weight = weights;
     if (table) {
         float *values = reserve(&dequantized, 9 * channels * columns);
@@ -158,41 +277,40 @@ int convolve(const float *x, const float *mask, const void *weights, const float
         dequantize(weights, table, outputs, inputs, values, turned ? channels : columns, turned ? columns : channels);
         weight = values;
     }
-#pragma omp parallel
-    {
-        const long slots = (block + GROUP - 1) / GROUP * GROUP;
-        const long between = (slots * chunk + GAP) * (channels / chunk + 1);
-        float *own = reserve(&stages, 9 * square + 36 * (square + GAP + between));
-        if (!own) {
-#pragma omp atomic write
-            failed = 1;
-        }
-#pragma omp for schedule(dynamic)
-        for (long index = 0; index < batch * blocks; index++) {
-            const long image = index / blocks, first = index % blocks * block;
-            const long count = total - first < block ? total - first : block;
-            const long pixels = image * height * width, cells = image * (height / 2) * (width / 2);
-            const long from = after == RELU_MAX && turned ? cells : pixels, to = after == RELU_MAX && !turned ? cells : pixels;
-            const long routed = (after == RELU_MAX ? cells : pixels) * (turned ? channels : columns);
-            const Job job = {x + from * channels,
-                             mask ? mask + from * channels : 0,
-                             weight,
-                             bias,
-                             y + to * columns,
-                             pooled ? pooled + cells * (turned ? channels : columns) : 0,
-                             routes ? routes + routed : 0,
-                             height,
-                             width,
-                             channels,
-                             columns,
-                             across,
-                             after,
-                             turned};
-            if (own)
-                run(&job, first, count, own);
-        }
-    }
-    return failed;
+    const Blocks call = {
+        {x, mask, weight, bias, y, pooled, routes, height, width, channels, columns, across, after, turned},
+        total,
+        block,
+        blocks,
+        (chunk == 64 ? wide : narrow)[level()],
+    };
+    const long slots = (block + GROUP - 1) / GROUP * GROUP;
+    const long between = (slots * chunk + GAP) * (channels / chunk + 1);
+    return run_loop((Loop){.round = convolve_block,
+                           .call = &call,
+                           .rounds = batch * blocks,
+                           .floats = 9 * square + 36 * (square + GAP + between)});
+}
+
+enum { BAND = 16 }; /* rows of a picture's gradient that a thread computes at once */
+
+typedef struct {
+    const float *gradient, *mask, *kernels;
+    float *out;
+    long height, width, channels, bands;
+    int border;
+    void (*picture_rows)(const float *, const float *, const float *, float *, long, long, long, long, long, int);
+} Bands;
+
+static void picture_band(const void *given, long index, float *own)
+{
+    const Bands *call = given;
+    (void)own;
+    const long image = index / call->bands, first = index % call->bands * BAND;
+    const long last = first + BAND < call->height ? first + BAND : call->height, pixels = image * call->height * call->width;
+    call->picture_rows(call->gradient + pixels * call->channels, call->mask ? call->mask + pixels * call->channels : 0,
+                       call->kernels, call->out + 3 * pixels, call->height, call->width, call->channels, first, last,
+                       call->border);
 }
 
 /* The gradient of a picture (batch, 3, height, width) under a convolution to at most MAX_PICTURE_CHANNELS channels, from the
@@ -201,23 +319,18 @@ int convolve(const float *x, const float *mask, const void *weights, const float
 void picture_gradient(const float *gradient, const float *mask, const float *weight, float *out, long batch, long height,
                       long width, long channels, int border)
 {
-    const int wide = has_avx512();
-    const long chunk = channels > 32 ? 64 : 32;
-    void (*const picture_rows)(const float *, const float *, const float *, float *, long, long, long, long, long, int) =
-        chunk == 64 ? (wide ? picture_rows_avx512_64 : picture_rows_avx2_64)
-                    : (wide ? picture_rows_avx512_32 : picture_rows_avx2_32);
+    static void (*const many[])(const float *, const float *, const float *, float *, long, long, long, long, long, int) =
+        VERSIONS(picture_rows, 64);
+    static void (*const few[])(const float *, const float *, const float *, float *, long, long, long, long, long, int) =
+        VERSIONS(picture_rows, 32);
+    const long chunk = channels > 32 ? 64 : 32, bands = (height + BAND - 1) / BAND;
     float kernels[MAX_PICTURE_CHANNELS * 64] = {0};
     for (long k = 0; k < channels; k++)
         for (int tap = 0; tap < 27; tap++)
             kernels[k * chunk + tap] = weight[k * 27 + tap];
-    const long rows = 16, bands = (height + rows - 1) / rows;
-#pragma omp parallel for schedule(dynamic)
-    for (long band = 0; band < batch * bands; band++) {
-        const long image = band / bands, first = band % bands * rows;
-        const long last = first + rows < height ? first + rows : height, pixels = image * height * width;
-        picture_rows(gradient + pixels * channels, mask ? mask + pixels * channels : 0, kernels, out + 3 * pixels, height,
-                     width, channels, first, last, border);
-    }
+    const Bands call = {gradient, mask,     kernels, out, height, width, channels, bands,
+                        border,   (chunk == 64 ? many : few)[level()]};
+    run_loop((Loop){.round = picture_band, .call = &call, .rounds = batch * bands});
 }
 
 /* A constant by name, NaN for an unknown one: library.py compares them with its own when it loads the library. */

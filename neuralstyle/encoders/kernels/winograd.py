@@ -115,7 +115,11 @@ def convolve_picture(x: Tensor, convolution: nn.Conv2d, padding: str, *, relu: b
 def _runs_here(x: Tensor, *others: Tensor | None) -> bool:
     """Whether the compiled functions are built, all tensors are float32 on the CPU, and all but the first frozen."""
     frozen = (t is not None and t.device.type == "cpu" and t.dtype == x.dtype and not t.requires_grad for t in others)
-    return is_plain_cpu(x) and x.dtype == torch.float32 and all(frozen) and library.is_built()
+    if not (is_plain_cpu(x) and x.dtype == torch.float32 and all(frozen)):
+        return False
+    if not library.is_built():
+        library.warn_of_absence()
+    return library.is_built()
 
 
 class _Picture(torch.autograd.Function):

