@@ -118,7 +118,6 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--content-layers relu1_1", ""),
     ("--content-layer-weights 2 1", ""),
     ("--detail 0.5", ""),
-    ("--stop-after 1", ""),
     ("--style-layers relu1_1", ""),
     ("--style-layer-weights 1 1 1 1 1", ""),
     ("--style-layer-ratio 2", ""),
@@ -157,7 +156,7 @@ EFFECTS = [  # each with what it is compared with, if not with no option
 ELSEWHERE = {  # what these do is tested by their own tests, here and in test_coming_from.py
     *("--output", "--overwrite", "--depth", "--quality", "--keep-profile", "--device", "--dry-run", "--quiet"),
     *("--print-every", "--snapshots", "--snapshots-every", "--log", "--plot", "--state", "--state-every"),
-    *("--weights", "--preprocessing", "--json", "--max-megapixels", "--like", "--config", "--dpi"),
+    *("--weights", "--preprocessing", "--json", "--max-megapixels", "--like", "--config", "--dpi", "--stop-after"),
 }
 
 

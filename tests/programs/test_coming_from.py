@@ -321,7 +321,7 @@ def test_every_row_of_the_page_is_an_option_of_ours(capsys: pytest.CaptureFixtur
     text = PAGE.read_text(encoding="utf-8")
     rows = " ".join(row.split("|")[2] for row in text.splitlines() if row.count("|") > 3)
     named = set(re.findall(r"`(--[a-z][a-z-]*)", rows)) | set(re.findall(r" (--[a-z][a-z-]*)[ `]", rows))
-    for command in ("stylize", "texture", "train", "apply", "export"):
+    for command in ("stylize", "batch", "texture", "train", "apply", "export", "video", "compare"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help-all" if command != "export" else "--help"])
     known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
