@@ -194,7 +194,7 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         "average pooling": lambda: encoder(pooling="average"),
         "zeros around": lambda: encoder(padding="zeros"),
         "raw network": lambda: encoder(normalize=False),
-        "content at relu4_2": lambda: altered("content", layers="relu4_2"),
+        "content at relu4_2": lambda: altered("content", layers="relu4_2", layer_weights=None),
         "no content": lambda: without(ContentLoss),
         "layers alike": lambda: altered("style", layer_weights=None),
         "no total variation": lambda: without(TotalVariationLoss),

@@ -106,8 +106,9 @@ class Loss(ABC):
                 f"{type(self).__name__} compares with the {self.reference}; call it as loss(x, target) with the "
                 "features of both"
             )
-        name, alike = type(self).__name__, isinstance(self, PointwiseLoss)
-        return self.forward(*as_pair(x, target, name, joint=self.joint, same_positions=alike))
+        # A pointwise style loss looks for a position's match in the style, which has a size of its own.
+        alike = isinstance(self, PointwiseLoss) and self.reference != "style"
+        return self.forward(*as_pair(x, target, type(self).__name__, joint=self.joint, same_positions=alike))
 
     def __repr__(self) -> str:
         kind = next(base for base in type(self).__mro__ if base.__module__ == __name__)

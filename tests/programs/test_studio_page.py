@@ -182,14 +182,13 @@ def choose_a_photograph(page: Any, session: Session, photo: Path) -> float:
 
 def turn_the_strength_by_the_keyboard(page: Any, session: Session) -> float:
     """Turn the strength up, and return the seconds until the picture is another."""
-    before = page.evaluate(PIXELS)
     slider = page.get_by_role("slider", name="Strength")
     slider.focus()
     for _ in range(3):
         slider.press("PageUp")
-    seconds = wait(page, differs(page, before), "the picture follows the dial")
-    assert session.scene.dials.strength > 0.7
-    return seconds
+    seconds = wait(page, lambda: session.scene.dials.strength > 0.7, "the dial is heard")
+    before = page.evaluate(PIXELS)  # not earlier, as the painting goes on
+    return seconds + wait(page, differs(page, before), "the picture follows the dial")
 
 
 def blend_in_another_painting(page: Any, session: Session) -> None:
@@ -271,6 +270,8 @@ def test_the_page_has_no_serious_fault_for_anybody(
 def test_the_keyboard_reaches_everything(watched: Watched) -> None:
     page = watched.page
     page.wait_for_selector("#dial-strength")
+    page.locator("#anew").click()  # a painting that is finished cannot be paused
+    wait(page, page.locator("#pause").is_enabled, "the painting begins")
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
