@@ -34,7 +34,11 @@ print(json.dumps(openmp_runtimes()))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="the folder with the wheels")
-    parser.add_argument("--python", type=Path, help="the Python of an environment that has what the wheels need")
+    parser.add_argument(
+        "--python",
+        type=lambda name: Path(name).absolute(),
+        help="the Python of an environment that has what the wheels need",
+    )
     options = parser.parse_args()
     wheels = list(fitting(options.folder))
     expect(len(wheels) > 0, f"{options.folder} holds no wheel for this system")
