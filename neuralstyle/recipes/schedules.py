@@ -126,7 +126,7 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
         stages = coarse_to_fine(size, iterations)
         return stages if iterations is not None else times_default(stages, Fraction(1, 3))
     small, large, factor = _split(size, iterations, DRAFT_ITERATIONS)
-    return _through(compact, [*_begin(small, factor), *_more(small[-1], factor), *large])
+    return _through(compact, [*_draft(small, factor), *large])
 
 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -159,8 +159,8 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     if compact is None:
         return coarse_to_fine(size, iterations)
     small, large, factor = _split(size, iterations, STANDARD_ITERATIONS)
-    rough = [*_begin(small, factor), *_more(small[-1], factor)]
-    return [*_through(compact, rough), Stage(small[-1], math.ceil(STANDARD_ITERATIONS * factor)), *large]
+    rough = _through(compact, _draft(small, factor))
+    return [*rough, Stage(small[-1], math.ceil(STANDARD_ITERATIONS * factor)), *large]
 
 
 def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -189,10 +189,10 @@ def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | N
         stages = coarse_to_fine(size, iterations)
         return stages if iterations is not None else times_default(stages, 3)
     small, large, factor = _split(size, iterations, FINE_ITERATIONS)
-    rough = [*_begin(small, factor), *_more(small[-1], factor)]
+    rough = _through(compact, _draft(small, factor))
     total, first = (math.ceil(count * factor) for count in (FINE_ITERATIONS, STANDARD_ITERATIONS))
     last = [Stage(small[-1], count) for count in (first, total - first) if count]
-    return [*_through(compact, rough), *last, *(large if iterations else times_default(large, 3))]
+    return [*rough, *last, *(large if iterations else times_default(large, 3))]
 
 
 def with_detail(stages: Sequence[Stage], detail: float) -> list[Stage]:
@@ -236,10 +236,11 @@ def _begin(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
     return times_default([Stage(*each) for each in zip(sizes, counts, strict=True)], factor)
 
 
-def _more(size: int, factor: Fraction) -> list[Stage]:
-    """The stage by which ``draft`` is longer, if the evaluations are not too few for it."""
+def _draft(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
+    """The stages of ``draft``: one more than those of ``preview``, if the evaluations are not too few for it."""
     total, first = (math.ceil(count * factor) for count in (DRAFT_ITERATIONS, PREVIEW_ITERATIONS))
-    return [Stage(size, total - first)] if total > first else []
+    more = [Stage(sizes[-1], total - first)] if total > first else []
+    return [*_begin(sizes, factor), *more]
 
 
 def _through(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Stage]:
