@@ -14,7 +14,7 @@ const char *supported(void);
 double constant(const char *);
 void dequantize(const unsigned char *, const float *, const float *, const float *, float *, long, long);
 int convolve(const float *, const float *, const void *, const float *, const float *, const float *, const float *, float *,
-             unsigned char *, float *, long, long, long, long, long, int, int, long);
+             unsigned char *, float *, long, long, long, long, long, int, int, long, long);
 void picture_gradient(const float *, const float *, const float *, float *, long, long, long, long, int);
 int picture_features(const float *, const float *, const float *, float *, long, long, long, long, int, int);
 void pool(const float *, float *, long, long, long, long);
@@ -104,7 +104,7 @@ static double *defined(const float *x, const float *weight, const float *bias, l
 
 static long cell_of(long b, long r, long c) { return (b * (HEIGHT / 2) + r) * (WIDTH / 2) + c; }
 
-static void check_convolution(long channels, long columns, long block)
+static void check_convolution(long channels, long columns, long block, long shares)
 {
     const long pixels = BATCH * HEIGHT * WIDTH, cells = BATCH * (HEIGHT / 2) * (WIDTH / 2);
     const double scale = sqrt(9.0 * (double)channels);
@@ -120,7 +120,7 @@ static void check_convolution(long channels, long columns, long block)
      compare(name, found, expected, count, scale))
 #define RUN(x, mask, bias, y, routes, pooled, from, to, after, turned)                                                 \
     (failures += convolve(x, mask, weight, NULL, NULL, NULL, bias, y, routes, pooled, BATCH, HEIGHT, WIDTH, from, to,  \
-                          after, turned, block))
+                          after, turned, block, shares))
     RUN(x, NULL, bias, y, NULL, NULL, channels, columns, NONE, 0);
     CHECK("value", y, plain, pixels * columns);
     for (long i = 0; i < pixels * columns; i++)
@@ -301,8 +301,10 @@ int main(void)
     printf("vectors: %s\n", supported());
     for (int threads = 0; threads < 2; threads++) {
         use_threads(threads ? in_threads : NULL);
-        check_convolution(64, 64, 5);
-        check_convolution(32, 96, 48);
+        check_convolution(64, 64, 5, 1);
+        check_convolution(64, 128, 48, 2);
+        check_convolution(32, 96, 48, 1);
+        check_convolution(32, 96, 5, 2);
         check_codes(32, 64);
         for (int border = 0; border < 3; border++) {
             check_picture(16, border);

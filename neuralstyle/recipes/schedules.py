@@ -35,7 +35,7 @@ COMPACT_COST = 0.14
 SMOOTHED = Smoothed(sharp=True)
 """What the stages through the compact encoder change, so that they paint no weave."""
 
-COARSE_ITERATIONS, HALF_ITERATIONS = 40, 30
+COARSE_ITERATIONS, HALF_ITERATIONS = 30, 24
 """Evaluations through the compact encoder at a quarter of the size and below, and at half the size."""
 
 PREVIEW_ITERATIONS, DRAFT_ITERATIONS = 12, 60
@@ -79,7 +79,7 @@ def preview(size: int, iterations: int | None = None, *, compact: Encoder | str 
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations at the final size; None: 12, with 30 at half the size and 40 at a quarter and below.
+        iterations: evaluations at the final size; None: 12, with 24 at half the size and 30 at a quarter and below.
             Another number changes all in proportion. Above 1024 pixels fewer, as in ``coarse_to_fine``.
         compact: the compact encoder; None: the encoder of the call.
 
@@ -90,7 +90,7 @@ def preview(size: int, iterations: int | None = None, *, compact: Encoder | str 
         ```python
         from neuralstyle.recipes import preview
 
-        assert [(stage.size, stage.iterations) for stage in preview(512)] == [(128, 40), (256, 30), (512, 12)]
+        assert [(stage.size, stage.iterations) for stage in preview(512)] == [(128, 30), (256, 24), (512, 12)]
         ```
 
     """

@@ -243,10 +243,27 @@ def test_blocks_of_any_size_give_the_same_bits(block: int, monkeypatch: pytest.M
 def test_blocks_are_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     for tiles in (1, 3, 4, 47, 191, 192, 193, 5000):
-        block = winograd._tiles_per_block(tiles)
+        block, shares = winograd._rounds(tiles, 128, 128)
+        assert shares == 1
         assert 1 <= block <= winograd.TILES_PER_BLOCK
         rounds = -(-tiles // (winograd.TILES_PER_BLOCK * 4))
         assert -(-tiles // block) <= 4 * rounds
+
+
+@built
+@pytest.mark.parametrize(("channels", "columns"), [(64, 256), (96, 160)])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_shares_of_the_columns_give_the_same_bits(
+    channels: int, columns: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x = _layer(channels, columns), _picture(1, channels, 13, 10)
+    results = []
+    for count in (threads, 1000):  # with so many threads there are too few columns for each
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
+        assert winograd._rounds(12, channels, columns)[1] == (count if count < 1000 else 1)
+        y = convolve(x, layer, Fusion.RELU)
+        results.append((y, torch.autograd.grad(y.square().sum(), x)[0]))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 @built

@@ -103,7 +103,7 @@ def test_tiles_equal_the_whole(noise: Noise, network: str, size: tuple[int, int]
 
 
 def _apart(gradient: Tensor, other: Tensor) -> float:
-    """Relative difference, by the norm: where a number before a ReLU is zero to rounding, its gradient may pass or not."""
+    """Relative difference, by the norm: where a number before a ReLU is 0 to rounding, its gradient may pass or not."""
     return float((gradient - other).norm() / other.norm())
 
 

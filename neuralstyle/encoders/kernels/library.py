@@ -20,6 +20,7 @@ LIBRARY = Path(__file__).with_name("winograd.bin")
 
 INTERFACE = 8  # changes, here and in winograd.c, whenever the arguments or the meaning of a function do
 CHANNEL_MULTIPLE = 32  # of the channels that ``convolve`` takes
+WIDE_CHUNK = 64  # channels that it computes at once where all are multiples of it, otherwise CHANNEL_MULTIPLE
 MAX_PICTURE_CHANNELS = 64  # of a network's first convolution
 PICTURE_MULTIPLE = 16  # of those channels, for the compiled values; the gradient takes any number
 TILE = 4  # side of a tile of outputs
@@ -72,7 +73,7 @@ def load() -> tuple[Any, str]:
         if not has_constants(functions):
             return None, "they were compiled from another version's source; install the package again"
         pointer, long, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
-        functions.convolve.argtypes = [*[pointer] * 10, *[long] * 5, integer, integer, long]
+        functions.convolve.argtypes = [*[pointer] * 10, *[long] * 5, integer, integer, long, long]
         functions.dequantize.argtypes = [*[pointer] * 5, *[long] * 2]
         functions.picture_gradient.argtypes = [*[pointer] * 4, *[long] * 4, integer]
         functions.picture_features.argtypes = [*[pointer] * 4, *[long] * 4, *[integer] * 2]

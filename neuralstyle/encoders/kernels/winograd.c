@@ -221,14 +221,17 @@ void dequantize(const unsigned char *codes, const float *table, const float *out
 /* A call of convolve(). */
 typedef struct {
     Job job; /* of the first picture */
-    long total, block, blocks;
-    void (*run)(const Job *, long, long, float *);
+    long total, block, blocks, shares, chunk;
+    void (*run)(const Job *, long, long, long, long, float *);
 } Blocks;
 
 static void convolve_block(const void *given, long index, float *own)
 {
     const Blocks *call = given;
     Job job = call->job;
+    const long share = index % call->shares, chunks = job.columns / call->chunk;
+    const long column = share * chunks / call->shares * call->chunk, end = (share + 1) * chunks / call->shares * call->chunk;
+    index /= call->shares;
     const long image = index / call->blocks, first = index % call->blocks * call->block;
     const long count = call->total - first < call->block ? call->total - first : call->block;
     const long pixels = image * job.height * job.width, cells = image * (job.height / 2) * (job.width / 2);
@@ -243,7 +246,7 @@ static void convolve_block(const void *given, long index, float *own)
         job.pooled += cells * inner;
     if (job.routes)
         job.routes += (pooled ? cells : pixels) * inner;
-    call->run(&job, first, count, own);
+    call->run(&job, first, count, column, end, own);
 }
 
 /* y = convolution of x, (batch, height, width, channels) -> (batch, height, width, columns), plus the bias if there is one,
@@ -262,13 +265,16 @@ static void convolve_block(const void *given, long index, float *own)
    RELU_MAX: x has half the height and width; each value goes to the corner that its route says, the rest is zero.
    RELU_L2: x is the ReLU itself; each value is multiplied by its cell's value in pooled, and is zero outside all cells.
 
+   A round of the threads' work is a block of so many tiles, and a share of the columns: where tiles are few, threads share
+   the columns, so that each transforms only its part of the kernels.
+
    Channels and columns are multiples of CHANNEL_MULTIPLE. */
 int convolve(const float *x, const float *mask, const void *weights, const float *table, const float *outputs,
              const float *inputs, const float *bias, float *y, unsigned char *routes, float *pooled, long batch, long height,
-             long width, long channels, long columns, int after, int turned, long block)
+             long width, long channels, long columns, int after, int turned, long block, long shares)
 {
-    static void (*const wide[])(const Job *, long, long, float *) = VERSIONS(run, 64);
-    static void (*const narrow[])(const Job *, long, long, float *) = VERSIONS(run, 32);
+    static void (*const wide[])(const Job *, long, long, long, long, float *) = VERSIONS(run, 64);
+    static void (*const narrow[])(const Job *, long, long, long, long, float *) = VERSIONS(run, 32);
     const long across = (width + TILE - 1) / TILE, total = across * ((height + TILE - 1) / TILE);
     const long blocks = (total + block - 1) / block;
     const long chunk = channels % 64 || columns % 64 ? 32 : 64, square = chunk * chunk;
@@ -285,13 +291,15 @@ int convolve(const float *x, const float *mask, const void *weights, const float
         total,
         block,
         blocks,
+        shares,
+        chunk,
         (chunk == 64 ? wide : narrow)[level()],
     };
     const long slots = (block + GROUP - 1) / GROUP * GROUP;
     const long between = (slots * chunk + GAP) * (channels / chunk + 1);
     return run_loop((Loop){.round = convolve_block,
                            .call = &call,
-                           .rounds = batch * blocks,
+                           .rounds = batch * blocks * shares,
                            .floats = 9 * square + 36 * (square + GAP + between)});
 }
 

@@ -17,6 +17,7 @@ from neuralstyle.encoders.kernels.library import (
     PICTURE_MULTIPLE,
     SCALE,
     TILE,
+    WIDE_CHUNK,
     Fusion,
 )
 from neuralstyle.encoders.kernels.padding import fold, pad
@@ -24,6 +25,7 @@ from neuralstyle.encoders.kernels.pooling import defined_l2_pool
 from neuralstyle.encoders.kernels.quantized import QuantizedConvolution
 
 TILES_PER_BLOCK = 48  # the most for a block of a thread, so that intermediate results fit its cache (measured)
+COLUMNS_PER_TILE = 8  # from which on threads share the columns (measured)
 MIN_SIDE, MIN_ELEMENTS = 2 * TILE, 9 * 2**11  # of the smallest map for which ``convolve`` is faster (measured)
 
 Convolution: TypeAlias = "nn.Conv2d | QuantizedConvolution"
@@ -316,17 +318,24 @@ def _run(
         *(batch, height, width, inputs.shape[3], result.shape[3]),
         fusion,
         turned,
-        _tiles_per_block(batch * -(-height // TILE) * -(-width // TILE)),
+        *_rounds(batch * -(-height // TILE) * -(-width // TILE), inputs.shape[3], result.shape[3]),
     )
     if failed:
         raise MemoryError("no memory for a convolution; use a smaller size, or tile=")
 
 
-def _tiles_per_block(tiles: int) -> int:
-    """The number of tiles in a block, with an equal share of all tiles for each thread."""
+def _rounds(tiles: int, channels: int, columns: int) -> tuple[int, int]:
+    """How the threads share the work: the tiles in a block, and the shares of the columns.
+
+    With few tiles the threads share the columns, so that each transforms its part of the kernels and not all of them;
+    but all the tiles.
+    """
     threads = torch.get_num_threads()
+    chunk = CHANNEL_MULTIPLE if channels % WIDE_CHUNK or columns % WIDE_CHUNK else WIDE_CHUNK
+    if COLUMNS_PER_TILE * tiles <= columns and columns // chunk >= threads:
+        return tiles, threads
     rounds = -(-tiles // (TILES_PER_BLOCK * threads))
-    return -(-tiles // (rounds * threads))
+    return -(-tiles // (rounds * threads)), 1
 
 
 def _channels_last(x: Tensor) -> Tensor:

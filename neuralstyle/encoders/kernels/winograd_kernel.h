@@ -317,9 +317,9 @@ INLINE void NAME(points_to_outputs)(const Job *job, const float *restrict sums, 
             }
 }
 
-/* Takes a block of tiles, numbered row by row, through all stages. The memory holds rearranged weights, transformed kernels,
+/* Takes a block of tiles, numbered row by row, through all stages, for the columns from start to end. The memory holds rearranged weights, transformed kernels,
    sums of products, and transformed tiles, (chunks of input channels, points, tiles, channels). */
-static void NAME(run)(const Job *job, long first, long count, float *memory)
+static void NAME(run)(const Job *job, long first, long count, long start, long end, float *memory)
 {
     const long slots = (count + GROUP - 1) / GROUP * GROUP, stride = slots * CHUNK + GAP;
     float *weights = memory, *kernels = weights + 9 * CHUNK * CHUNK, *sums = kernels + 36 * KERNELS;
@@ -328,7 +328,7 @@ static void NAME(run)(const Job *job, long first, long count, float *memory)
         NAME(tile_to_points)(job, (first + tile) / job->across * 4 - 1, (first + tile) % job->across * 4 - 1,
                              tiles + tile * CHUNK, stride);
     /* Slots without a tile hold old values; their products are not used. */
-    for (long column = 0; column < job->columns; column += CHUNK) {
+    for (long column = start; column < end; column += CHUNK) {
         for (long input = 0; input < job->channels; input += CHUNK) {
             NAME(kernels_to_points)(job, input, column, weights, kernels);
             const float *chunk = tiles + 36 * stride * (input / CHUNK);
