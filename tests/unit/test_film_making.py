@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from neuralstyle.video import FilmProgress, PyramidFlow, apply_video
 from neuralstyle.video import scenes as scenes_module
 from neuralstyle.video.folder import Folder
 from neuralstyle.video.optimised import Around
+from neuralstyle.video.references import WarpedFrame
 from neuralstyle.video.scan import Part, scan
 from neuralstyle.video.scenes import SceneTask, paint_scene
 from neuralstyle.video.work import Work
@@ -140,34 +141,57 @@ def test_a_pass_backwards_reads_the_clip_in_parts(clip: Path, tmp_path: Path, mo
         assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
-def test_a_painter_begins_with_the_first_frame_whichever_way_a_pass_goes(clip: Path, tmp_path: Path) -> None:
-    begun = []
+class Spying:
+    """Paints a scene darker in each pass, and notes what it is given."""
 
-    class Copying:
-        holds = True
+    holds = True
 
-        def __init__(self, content: Tensor) -> None:
-            begun.append(content)
+    def __init__(self) -> None:
+        self.begun, self.painted, self.earlier = list[Tensor](), list[Tensor](), list[list[WarpedFrame]]()
 
-        def first(self, content: Tensor) -> Tensor:
-            return content
+    def __call__(self, content: Tensor) -> Spying:
+        self.begun.append(content)
+        return self
 
-        def next(self, content: Tensor, earlier: Any) -> Tensor:
-            return content
+    def first(self, content: Tensor) -> Tensor:
+        return self.next(content, ())
 
-        def again(self, content: Tensor, painted: Tensor, earlier: Any) -> Tensor:
-            return painted
+    def next(self, content: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
+        return self.again(content, 0.9 * content, earlier)
 
+    def again(self, content: Tensor, painted: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
+        self.painted.append(painted)
+        self.earlier.append(list(earlier))
+        return 0.9 * painted
+
+
+def test_a_later_pass_gets_the_first_frame_the_pass_before_and_ripe_neighbours(clip: Path, tmp_path: Path) -> None:
     opened = Folder(clip, Fraction(25))
     moments = scan(opened, Part()).scenes[1]
     work = Work(tmp_path / "work")
     work.begin({})
-    for passes in (1, 2):
-        task = SceneTask(opened, moments, (64, 96), Copying, PyramidFlow(), (1,), passes, work.folder)
+    for passes in (1, 2, 3):
+        spy = Spying()
+        task = SceneTask(opened, moments, (64, 96), spy, PyramidFlow(), (1,), passes, work.folder)
         assert paint_scene(task) == 3
-    first = load_image(clip / "3.png")
-    assert len(begun) == 2
-    assert all(torch.allclose(content, first, atol=1e-6) for content in begun)
+        assert len(spy.begun) == 1
+        assert torch.allclose(spy.begun[0], load_image(clip / "3.png"), atol=1e-6)
+        assert [len(earlier) for earlier in spy.earlier] == [0, 1, 1]
+        ripeness = spy.earlier[2][0].ripeness.min()
+        if passes == 1:
+            assert ripeness < 0.5  # where the square was
+            continue
+        assert ripeness > 0.999
+        order = (5, 4, 3) if passes == 2 else (3, 4, 5)
+        for number, painted in zip(order, spy.painted, strict=True):
+            assert torch.equal(painted, load_image(work.load(number, passes - 1)))
+
+
+def test_passes_that_are_painted_at_once_are_those_painted_one_by_one(clip: Path, tmp_path: Path) -> None:
+    whole = make(clip, tmp_path / "whole", passes=3)
+    for passes in (1, 2, 3):
+        by_one = make(clip, tmp_path / f"{passes}", passes=passes, state=tmp_path / "state")
+    assert all(torch.equal(a, b) for a, b in zip(whole, by_one, strict=True))
 
 
 def test_a_film_that_is_stopped_in_its_second_pass_has_all_frames_of_that_scene(clip: Path, tmp_path: Path) -> None:
