@@ -37,7 +37,7 @@ def _video(options: argparse.Namespace) -> int:
     if (options.model is None) == (not options.style):
         raise ValueError("a film is painted after a STYLE, or with a trained network (--model); give one of the two")
     call = _by_network(options) if options.model is not None else _by_styles(options)
-    shared = ("steadiness", "every", "rate", "quality", "device", "state")
+    shared = ("steadiness", "passes", "every", "rate", "quality", "device", "state")
     given: dict[str, Any] = {name: value for name in shared if (value := getattr(options, name)) is not None}
     if options.size is not None:
         given["size"] = options.size
@@ -133,6 +133,7 @@ VIDEO = Command(
             Option(
                 "--frame-iterations", "evaluate the losses N times for a frame after the first of a scene", int, "N"
             ),
+            Option("--passes", "go through each scene N times: forwards, then backwards, and so by turns", int, "N"),
         ),
         "size and time": without(SIZE, "--width", "--pixels", "--dry-run"),
         "balance": BALANCE,

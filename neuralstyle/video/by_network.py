@@ -28,7 +28,7 @@ class ByNetwork:
     $$
 
     is where $(1 - s) |x - n|^2 + s\, c\, |x - \omega|^2$ is least for c = 1: the temporal loss on the pixels, with no
-    need to optimise.
+    need to optimise. In another pass n is the frame of the pass before.
 
     Args:
         network: a loaded network, or its file.
@@ -66,6 +66,11 @@ class _NetworkScene:
 
     def next(self, content: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
         """The network's picture, drawn towards the earlier frames."""
-        painted = self.first(content)
+        return self.again(content, self.first(content), earlier)
+
+    def again(self, content: Tensor, painted: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
+        """The picture of the pass before, drawn towards the frames of this one."""
+        if not earlier:
+            return painted
         share = (1 - self.share) * held(earlier) + self.share if self.holds else self.share
         return painted.lerp(composed(earlier, painted), share)

@@ -42,6 +42,7 @@ class Job:
         size: the size at which frames are painted.
         flow: the optical flow; None: frames are painted on their own.
         references: how many frames before a frame each of its references is.
+        passes: how often each scene is gone through.
         state: the folder of finished frames; None: beside the film, and removed with the last one.
         overwrite: whether what exists may be replaced.
         executor: where scenes are painted; None: here, one after the other.
@@ -56,6 +57,7 @@ class Job:
     size: Size
     flow: Flow | None
     references: tuple[int, ...]
+    passes: int
     state: Path | None
     overwrite: bool
     executor: Executor | None
@@ -87,7 +89,7 @@ def make_film(job: Job, begin: Callable[[Tensor, tuple[int, int]], tuple[Painter
         painter, settings = begin(resize_image(load_image(first.picture()), shape), shape)
         work.begin(_settings(job, found, shape, settings))
         tasks = [
-            SceneTask(job.clip, moments, shape, painter, job.flow, job.references, work.folder)
+            SceneTask(job.clip, moments, shape, painter, job.flow, job.references, job.passes, work.folder)
             for moments in found.scenes
         ]
         _paint(job, tasks, work, found)
@@ -117,24 +119,20 @@ def _settings(job: Job, found: Scan, shape: tuple[int, int], settings: Mapping[s
 
 def _paint(job: Job, tasks: list[SceneTask], work: Work, found: Scan) -> None:
     """Paint all scenes, here or elsewhere."""
-    moments = found.moments
-    done = sum(work.has(moment.number) for moment in moments)
-    run = FilmRun(len(moments), done, len(tasks), job.callback, job.progress)
-
-    def on_frame(number: int) -> bool:
-        return run.add(number, partial(work.load, number))
-
+    total = len(found.moments) * job.passes
+    run = FilmRun(total, _painted(job, found, work), len(tasks), job.callback, job.progress)
     try:
         if job.executor is None:
             for task in tasks:
-                paint_scene(task, on_frame)
+                paint_scene(task, run.add)
                 if run.stopped:
                     return
         else:
             _paint_elsewhere(job.executor, tasks, run, work)
     except KeyboardInterrupt as error:
-        done = sum(work.has(moment.number) for moment in moments)
-        words = f"stopped; {done} of {len(moments)} frames are in {work.folder}, and the same call goes on from there"
+        done, of_passes = _painted(job, found, work), f" of {job.passes} passes" if job.passes > 1 else ""
+        words = f"stopped; {done} of {total} frames{of_passes} are in {work.folder}"
+        words += ", and the same call goes on from there"
         error.args = (words,)
         raise
     finally:
@@ -149,18 +147,24 @@ def _paint_elsewhere(executor: Executor, tasks: list[SceneTask], run: FilmRun, w
         try:
             count = handle.result()
         except Exception as error:
-            lost = [moment for moment in task.moments if not work.has(moment.number)]
+            lost = [moment for moment in task.moments if not work.has(moment.number, task.passes)]
             if lost and isinstance(error, (ValueError, TypeError, ArithmeticError)):
                 raise
             count = paint_scene(task)  # what is finished is kept
-        number = task.moments[-1].number
-        if count and not run.add(number, partial(work.load, number), count):
+        if count and not run.add(partial(work.load, task.moments[-1].number, task.passes), count):
             return
+
+
+def _painted(job: Job, found: Scan, work: Work) -> int:
+    """The number of finished frames, each counted in every pass."""
+    return sum(work.passed(moment.number, job.passes) for moment in found.moments)
 
 
 def _finished(job: Job, found: Scan, work: Work) -> Iterator[Finished]:
     """The painted frames with their times, up to the first that is missing, as after a callback that said stop."""
     for moment in found.moments:
-        if not work.has(moment.number):
+        passes = work.passed(moment.number, job.passes)
+        if not passes:
             return
-        yield Finished(moment.time, moment.duration, work.load(moment.number), job.clip.name(moment.number))
+        image = work.load(moment.number, passes)
+        yield Finished(moment.time, moment.duration, image, job.clip.name(moment.number))

@@ -105,7 +105,7 @@ class _OptimisedScene:
     painter: Optimised
     begun: Tensor
     plan: Plan
-    objectives: dict[int, Objective] = field(default_factory=dict, init=False)
+    objectives: dict[tuple[int, bool], Objective] = field(default_factory=dict, init=False)
 
     @property
     def holds(self) -> bool:
@@ -127,11 +127,21 @@ class _OptimisedScene:
             for number in coarse[-1:]:
                 small = self._lowered(number, content, earlier, x, self.painter.iterations)
                 x = composed(earlier, resize_image(small, stages[last].shape))
-        free = 1 - held(earlier) if self.holds else None
+        return self._finished(content, earlier, x)
+
+    @plain_torch()
+    def again(self, content: Tensor, painted: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
+        """Start from the frames of this pass, and where they show nothing from the pass before."""
+        return self._finished(content, earlier, composed(earlier, painted))
+
+    def _finished(self, content: Tensor, earlier: Sequence[WarpedFrame], x: Tensor) -> Tensor:
+        """Return a start, painted to the end at the full size; what is held stays."""
+        last = len(self.plan.stages) - 1
+        free = 1 - held(earlier) if self.holds and earlier else None
         if free is None or free.mean() > NOTHING:
             lowered = self._lowered(last, content, earlier, x, self.painter.iterations, free)
             x = lowered if free is None else x.lerp(lowered, free)
-        shown = replace(self.plan, content=on_encoder(stages[last].encoder, content))
+        shown = replace(self.plan, content=on_encoder(self.plan.stages[last].encoder, content))
         return load_image(shown.picture(x))
 
     def _lowered(
@@ -163,20 +173,22 @@ class _OptimisedScene:
     def _objective(
         self, number: int, stage: PlannedStage, content: Tensor, earlier: Sequence[WarpedFrame]
     ) -> Objective:
-        """The objective of a stage for a frame."""
+        """The objective of a stage for a frame; without earlier frames it has no temporal loss."""
         small = on_encoder(stage.encoder, resize_image(content, stage.shape))
         previous = [
             Style(resize_image(frame.picture, stage.shape), region=frame.weight * frame.ripeness) for frame in earlier
         ]
-        if number not in self.objectives:
-            self.objectives[number] = Objective(
+        key = number, bool(previous)
+        if key not in self.objectives:
+            temporal = temporal_weight(self.painter.steadiness) * TemporalLoss()
+            self.objectives[key] = Objective(
                 stage.encoder,
-                stage.losses + temporal_weight(self.painter.steadiness) * TemporalLoss(),
+                stage.losses + temporal if previous else stage.losses,
                 content=small,
                 styles=[at_scale(style, stage.size) for style in self.plan.styles],
                 previous=previous,
                 tile=self.plan.tile,
             )
         else:
-            self.objectives[number] = self.objectives[number].with_pictures(content=small, previous=previous)
-        return self.objectives[number]
+            self.objectives[key] = self.objectives[key].with_pictures(content=small, previous=previous or None)
+        return self.objectives[key]

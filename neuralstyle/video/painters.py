@@ -23,6 +23,17 @@ class Scene(Protocol):
     def next(self, content: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
         """Paint a frame that earlier ones are warped to."""
 
+    def again(self, content: Tensor, painted: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
+        """Paint a frame once more, in another pass.
+
+        Args:
+            content: the frame.
+            painted: what the pass before has made of it.
+            earlier: frames that this pass has painted earlier, warped to it: later ones of the clip if it goes
+                backwards. There may be none.
+
+        """
+
 
 HOLDS_FROM = 0.5
 """The steadiness from which on paint stays as it is where the content is still."""

@@ -17,8 +17,8 @@ class FilmProgress:
     """Progress of a film after a frame; callbacks receive it.
 
     Attributes:
-        frame: number of frames that are finished.
-        frames: number of frames of the film.
+        frame: number of frames that are finished; each counts once in every pass.
+        frames: number of frames of the film, times its passes.
         scenes: number of scenes.
         seconds_per_frame: seconds for a frame, over those painted in this run; None before there is one.
         left: seconds left, or None.
@@ -44,7 +44,7 @@ class FilmRun:
     """Counts the frames of a film.
 
     Args:
-        frames: number of frames of the film.
+        frames: number of frames of the film, times its passes.
         done: number of those that are finished already.
         scenes: number of scenes.
         callback: called after each frame.
@@ -62,7 +62,7 @@ class FilmRun:
         self.stopped = False
         self._bar: Any = tqdm(total=frames, initial=done, unit="frame", disable=not show, bar_format=_FORMAT)
 
-    def add(self, number: int, image: Callable[[], Image.Image], count: int = 1) -> bool:
+    def add(self, image: Callable[[], Image.Image], count: int = 1) -> bool:
         """Count finished frames, and return whether the work goes on."""
         self.done += count
         self.painted += count

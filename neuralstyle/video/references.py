@@ -101,7 +101,14 @@ def held(frames: Sequence[WarpedFrame]) -> Tensor:
     return sum((frame.still for frame in frames[1:]), frames[0].still)
 
 
-def painted_from(frames: Sequence[WarpedFrame], content: Tensor, result: Tensor, *, holds: bool) -> Painted:
+def painted_from(
+    frames: Sequence[WarpedFrame],
+    content: Tensor,
+    result: Tensor,
+    *,
+    holds: bool,
+    ripening: float = 1 / RIPE_AFTER,
+) -> Painted:
     """Return a finished frame as the next ones see it.
 
     Args:
@@ -109,6 +116,7 @@ def painted_from(frames: Sequence[WarpedFrame], content: Tensor, result: Tensor,
         content: the frame, (1, 3, H, W) in [0, 1].
         result: the painted frame.
         holds: whether the paint is held where an earlier frame is still.
+        ripening: what its own painting adds to the ripeness: 1 where a pass before has painted the frame too.
 
     """
     if not frames:
@@ -117,7 +125,7 @@ def painted_from(frames: Sequence[WarpedFrame], content: Tensor, result: Tensor,
     beneath = content
     for frame in frames if holds else ():
         beneath = torch.where(frame.still > 0, frame.beneath, beneath)
-    return Painted(content, result, (before + 1 / RIPE_AFTER).clamp_max(1), beneath)
+    return Painted(content, result, (before + ripening).clamp_max(1), beneath)
 
 
 def coverage(frames: Sequence[WarpedFrame]) -> float:

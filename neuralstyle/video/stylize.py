@@ -39,8 +39,8 @@ _OF_A_PICTURE = (
     "device",
 )
 _OF_A_FILM = (
-    *("size", "start", "end", "every", "rate", "sound", "quality", "references", "flow", "state", "overwrite"),
-    *("executor", "callback", "progress"),
+    *("size", "start", "end", "every", "rate", "sound", "quality", "references", "passes", "flow", "state"),
+    *("overwrite", "executor", "callback", "progress"),
 )
 
 
@@ -62,6 +62,7 @@ def stylize_video(
     iterations: int | None = None,
     frame_iterations: int = DEFAULT_FRAME_ITERATIONS,
     references: Sequence[int] = DEFAULT_REFERENCES,
+    passes: int = 1,
     flow: Flow | None = None,
     losses: Loss | LossSum | None = None,
     optimizer: Optimizer | str | None = None,
@@ -106,6 +107,8 @@ def stylize_video(
         frame_iterations: number of evaluations for each frame after the first.
         references: how many frames before a frame each of its references is, the nearest first. Those after the first
             count where the ones before them show nothing: they bring back what was hidden for a while.
+        passes: how often each scene is gone through. 1: forwards. 2: then backwards too, so that its beginning agrees
+            with its end, and what something hides for a while with what appears behind it. More: by turns.
         flow: a function (frame, other) -> optical flow. None: OpenCV's, or ``PyramidFlow()`` if it is not installed.
         losses: as in ``stylize``.
         optimizer: as in ``stylize``.
@@ -149,7 +152,9 @@ def stylize_video(
         ```
 
     Paper: Ruder, Dosovitskiy and Brox 2016, arXiv 1604.08610. Departures: the loss and schedule of ``stylize``; hidden
-    places take the colours of the paint; pixels whose surroundings change by no more than noise do not move; one pass.
+    places take the colours of the paint; pixels whose surroundings change by no more than noise do not move. Passes are
+    optional; each has the temporal loss and, but for the first, starts from the frame painted last alone where that
+    can be trusted: there the first passes have no temporal loss, and a start is the mean of both.
 
     """
     given: dict[str, Any] = dict(locals())
@@ -184,6 +189,7 @@ def apply_video(
     sound: bool = True,
     quality: int = 95,
     references: Sequence[int] = DEFAULT_REFERENCES,
+    passes: int = 1,
     flow: Flow | None = None,
     tile: int | None = 1536,
     device: str | torch.device | None = None,
@@ -208,6 +214,7 @@ def apply_video(
         sound: as there.
         quality: as there.
         references: as there.
+        passes: as there; the network paints in the first one only.
         flow: as there.
         tile: as in ``apply_model``.
         device: as in ``apply_model``.
@@ -262,6 +269,7 @@ def apply_video(
         sound=sound,
         quality=quality,
         references=references,
+        passes=passes,
         flow=flow,
         state=state,
         overwrite=overwrite,
@@ -284,6 +292,7 @@ def _job(
     sound: bool,
     quality: int,
     references: Sequence[int],
+    passes: int,
     flow: Flow | None,
     state: str | os.PathLike[str] | None,
     **others: Any,
@@ -298,6 +307,10 @@ def _job(
     found = tuple(whole_number("a number of references", each, 1) for each in references)
     if not found or list(found) != sorted(set(found)):
         raise ValueError(f"references are frames before a frame, the nearest first, such as (1, 8), received {found}")
+    if whole_number("passes", passes, 1) > 1 and not steadiness:
+        raise ValueError(
+            f"passes is 1 where every frame is painted on its own, received {passes}; give a steadiness above 0"
+        )
     target = target_of(output, quality=quality, sound=sound)
     return Job(
         clip=open_clip(clip, rate),
@@ -305,6 +318,7 @@ def _job(
         part=part,
         flow=None if not steadiness else flow or default_flow(),
         references=found,
+        passes=passes,
         state=None if state is None else Path(state),
         **others,
     )

@@ -84,21 +84,28 @@ class Work:
             raise ValueError(f"{self.folder / SETTINGS} is damaged; remove the folder")
         return {str(name): str(value) for name, value in found.items()}
 
-    def path(self, number: int) -> Path:
-        """The file of a frame, by its number in the clip."""
-        return self.folder / f"frame-{number + 1:06d}.png"
+    def path(self, number: int, passes: int = 1) -> Path:
+        """The file of a frame after so many passes, by its number in the clip."""
+        folder = self.folder if passes == 1 else self.folder / f"pass-{passes}"
+        return folder / f"frame-{number + 1:06d}.png"
 
-    def has(self, number: int) -> bool:
-        """Whether a frame is finished."""
-        return self.path(number).exists()
+    def has(self, number: int, passes: int = 1) -> bool:
+        """Whether a frame is finished, after so many passes."""
+        return self.path(number, passes).exists()
 
-    def save(self, number: int, image: Image.Image) -> None:
+    def passed(self, number: int, most: int) -> int:
+        """Return how many passes a frame has been through, from 0 to ``most``."""
+        return next((passes for passes in range(most, 0, -1) if self.has(number, passes)), 0)
+
+    def save(self, number: int, image: Image.Image, passes: int = 1) -> None:
         """Save a finished frame."""
-        save_image(image, self.path(number), overwrite=True)
+        path = self.path(number, passes)
+        path.parent.mkdir(exist_ok=True)
+        save_image(image, path, overwrite=True)
 
-    def load(self, number: int) -> Image.Image:
-        """Return a finished frame."""
-        with Image.open(self.path(number), formats=["PNG"]) as image:
+    def load(self, number: int, passes: int = 1) -> Image.Image:
+        """Return a finished frame, as it is after so many passes."""
+        with Image.open(self.path(number, passes), formats=["PNG"]) as image:
             copy: Image.Image = image.copy()
             return copy
 

@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from films import make_animation, picture
+from films import make_animation, make_film, picture
 from PIL import Image
 
 from neuralstyle import cli, samples
+
+MOMENTS = 3
+"""Moments at which a film is killed, spread over its making."""
 
 SMALL = ("--size", "96", "--iterations", "3", "--frame-iterations", "2", "--quiet")
 
@@ -52,6 +55,7 @@ def test_a_film_is_painted_and_refused_a_second_time(
         ((), "give one of the two"),
         (("{painting}", "--model", "swirl"), "give one of the two"),
         (("{painting}", "--steadiness", "2"), "steadiness is a finite number from 0 to 1"),
+        (("{painting}", "--steadiness", "0", "--passes", "2"), "passes is 1 where every frame is painted on its own"),
         (("{painting}", "--from", "2", "--to", "1"), "the end is a finite number above 2 seconds"),
         (("{painting}", "--from", "9"), "has no frame from 9.0 to its end seconds"),
         (("{painting}", "--state", "{painting}"), "an input is never replaced"),
@@ -85,21 +89,50 @@ def test_a_trained_network_on_a_folder_of_frames(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "1.png", "2.png"]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".webp"])
-def test_a_film_killed_at_random_moments_ends_with_the_same_bytes(suffix: str, clip: Path, painting: Path) -> None:
+@pytest.mark.parametrize(("suffix", "passes"), [(".mp4", 2), (".webp", 1)])
+def test_a_film_killed_at_any_moment_ends_with_the_same_bytes(
+    suffix: str, passes: int, tmp_path: Path, painting: Path
+) -> None:
+    clip = tmp_path / "clip.gif"
     if suffix == ".mp4":
         pytest.importorskip("av")
-    whole, out = clip.with_name(f"whole{suffix}"), clip.with_name(f"out{suffix}")
+        make_film(clip := tmp_path / "clip.mp4", range(0, 240, 40), sound="aac")
+    else:
+        make_animation(clip, [100] * 6)
+    whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    words = (clip, painting, "--passes", passes, *SMALL, "-o")
     started = time.monotonic()
-    subprocess.run(command(clip, painting, "-o", whole, *SMALL), check=True)
+    subprocess.run(command(*words, whole), check=True)
     seconds, chance = time.monotonic() - started, random.Random(suffix)
-    for _ in range(3):
-        process = subprocess.Popen(command(clip, painting, "-o", out, *SMALL), stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.3, 0.9) * seconds)
-        process.kill()
-        process.wait()
-    if not out.exists():  # the last of them may have finished
-        subprocess.run(command(clip, painting, "-o", out, *SMALL), check=True)
+    for moment in range(MOMENTS):
+        out.unlink(missing_ok=True)
+        for share in ((moment + chance.random()) / MOMENTS, chance.uniform(0.3, 0.9)):  # killed, and again going on
+            process = subprocess.Popen(command(*words, out), stderr=subprocess.DEVNULL)
+            time.sleep(share * seconds)
+            process.kill()
+            process.wait()
+        if not out.exists() or (tmp_path / f"{out.name}.frames").exists():  # the last may have finished
+            subprocess.run(command(*words, out), check=True)
+        assert out.read_bytes() == whole.read_bytes()
+        assert {path.name for path in tmp_path.iterdir()} == {clip.name, painting.name, whole.name, out.name}
+
+
+def test_a_film_killed_in_its_second_pass_keeps_the_first(clip: Path, painting: Path) -> None:
+    whole, out = clip.with_name("whole.webp"), clip.with_name("out.webp")
+    words = (clip, painting, "--passes", 2, *SMALL, "-o")
+    subprocess.run(command(*words, whole), check=True)
+    frames = clip.with_name("out.webp.frames")
+    process = subprocess.Popen(command(*words, out), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(frames.glob("pass-2/frame-*.png")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    times = {path: path.stat().st_mtime_ns for path in frames.glob("frame-*.png")}
+    assert len(times) == 6
+    assert len(list(frames.glob("pass-2/frame-*.png"))) < 6
+    subprocess.run(command(*words, out, "--state", frames), check=True)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
     assert out.read_bytes() == whole.read_bytes()
 
 

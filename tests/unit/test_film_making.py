@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from torch import Tensor
 
 from neuralstyle import load_image
 from neuralstyle.parameters import Smoothed
-from neuralstyle.video import FilmProgress, apply_video
+from neuralstyle.video import FilmProgress, PyramidFlow, apply_video
+from neuralstyle.video import scenes as scenes_module
+from neuralstyle.video.folder import Folder
 from neuralstyle.video.optimised import Around
+from neuralstyle.video.references import WarpedFrame
+from neuralstyle.video.scan import Part, scan
+from neuralstyle.video.scenes import SceneTask, paint_scene
 from neuralstyle.video.work import Work
 
 
@@ -85,15 +91,123 @@ def test_a_folder_of_finished_frames_stays_and_belongs_to_one_film(clip: Path, t
         make(clip, tmp_path / "three", state=state)
 
 
+@pytest.mark.parametrize("passes", [2, 3])
+def test_a_film_that_failed_in_a_later_pass_goes_on_and_ends_with_the_same_bytes(
+    passes: int, clip: Path, tmp_path: Path
+) -> None:
+    whole = make(clip, tmp_path / "whole", passes=passes)
+    out = tmp_path / "out"
+    for fails_at in (4, 5, 10):  # twice in the second pass of the first scene, once in that of the second
+
+        def fail(progress: FilmProgress, at: int = fails_at) -> None:
+            if progress.frame == at:
+                raise RuntimeError("killed")
+
+        with pytest.raises(RuntimeError, match="killed"):
+            make(clip, out, passes=passes, callback=fail)
+        assert not out.exists()
+    network = Counting()
+    resumed = make(clip, out, network, passes=passes)
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert not (tmp_path / "out.frames").exists()
+
+
+def test_a_second_pass_goes_backwards_over_what_the_first_has_kept(clip: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    once = make(clip, tmp_path / "once", state=state)
+    kept = {path.name: path.read_bytes() for path in state.glob("*.png")}
+    network, saved = Counting(), list[str]()
+
+    def look(progress: FilmProgress) -> None:
+        new = {path.name for path in (state / "pass-2").iterdir()} - set(saved)
+        saved.extend(sorted(new))
+        assert (progress.frame, progress.frames) == (6 + len(saved), 12)
+
+    twice = make(clip, tmp_path / "twice", network, state=state, passes=2, callback=look)
+    assert network.seen == 1  # before the work
+    assert saved == [f"frame-{number:06d}.png" for number in (3, 2, 1, 6, 5, 4)]
+    assert {path.name: path.read_bytes() for path in state.glob("*.png")} == kept
+    changed = [not torch.equal(a, b) for a, b in zip(once, twice, strict=True)]
+    assert changed == [True, True, False, True, True, False]  # a network leaves the last frame of a scene
+    again = make(clip, tmp_path / "again", state=state)
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+def test_a_pass_backwards_reads_the_clip_in_parts(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make(clip, tmp_path / "whole", passes=2)
+    for frames in (1, 2):
+        monkeypatch.setattr(scenes_module, "HELD_BYTES", frames * 12 * 96 * 64)
+        parts = make(clip, tmp_path / f"{frames}", passes=2)
+        assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
+
+
+class Spying:
+    """Paints a scene darker in each pass, and notes what it is given."""
+
+    holds = True
+
+    def __init__(self) -> None:
+        self.begun, self.painted, self.earlier = list[Tensor](), list[Tensor](), list[list[WarpedFrame]]()
+
+    def __call__(self, content: Tensor) -> Spying:
+        self.begun.append(content)
+        return self
+
+    def first(self, content: Tensor) -> Tensor:
+        return self.next(content, ())
+
+    def next(self, content: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
+        return self.again(content, 0.9 * content, earlier)
+
+    def again(self, content: Tensor, painted: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
+        self.painted.append(painted)
+        self.earlier.append(list(earlier))
+        return 0.9 * painted
+
+
+def test_a_later_pass_gets_the_first_frame_the_pass_before_and_ripe_neighbours(clip: Path, tmp_path: Path) -> None:
+    opened = Folder(clip, Fraction(25))
+    moments = scan(opened, Part()).scenes[1]
+    work = Work(tmp_path / "work")
+    work.begin({})
+    for passes in (1, 2, 3):
+        spy = Spying()
+        task = SceneTask(opened, moments, (64, 96), spy, PyramidFlow(), (1,), passes, work.folder)
+        assert paint_scene(task) == 3
+        assert len(spy.begun) == 1
+        assert torch.allclose(spy.begun[0], load_image(clip / "3.png"), atol=1e-6)
+        assert [len(earlier) for earlier in spy.earlier] == [0, 1, 1]
+        ripeness = spy.earlier[2][0].ripeness.min()
+        if passes == 1:
+            assert ripeness < 0.5  # where the square was
+            continue
+        assert ripeness > 0.999
+        order = (5, 4, 3) if passes == 2 else (3, 4, 5)
+        for number, painted in zip(order, spy.painted, strict=True):
+            assert torch.equal(painted, load_image(work.load(number, passes - 1)))
+
+
+def test_passes_that_are_painted_at_once_are_those_painted_one_by_one(clip: Path, tmp_path: Path) -> None:
+    whole = make(clip, tmp_path / "whole", passes=3)
+    for passes in (1, 2, 3):
+        by_one = make(clip, tmp_path / f"{passes}", passes=passes, state=tmp_path / "state")
+    assert all(torch.equal(a, b) for a, b in zip(whole, by_one, strict=True))
+
+
+def test_a_film_that_is_stopped_in_its_second_pass_has_all_frames_of_that_scene(clip: Path, tmp_path: Path) -> None:
+    assert len(make(clip, tmp_path / "some", passes=2, callback=lambda progress: progress.frame < 4)) == 3
+
+
 def test_a_cut_leaves_no_ghost(clip: Path, tmp_path: Path) -> None:
     steady, free = make(clip, tmp_path / "steady", steadiness=1), make(clip, tmp_path / "free", steadiness=0)
     assert torch.equal(steady[3], free[3])  # the first of the second scene
     assert not torch.equal(steady[4], free[4])
 
 
+@pytest.mark.parametrize("passes", [1, 2])
 @pytest.mark.parametrize("executor", [ThreadPoolExecutor(2), None])
-def test_scenes_over_an_executor_give_the_same_film(executor: Any, clip: Path, tmp_path: Path) -> None:
-    here = make(clip, tmp_path / "here")
+def test_scenes_over_an_executor_give_the_same_film(executor: Any, passes: int, clip: Path, tmp_path: Path) -> None:
+    here = make(clip, tmp_path / "here", passes=passes)
 
     class SubmitOnly:
         def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -101,7 +215,14 @@ def test_scenes_over_an_executor_give_the_same_film(executor: Any, clip: Path, t
             found.set_result(function(*arguments))
             return found
 
-    there = make(clip, tmp_path / "there", executor=executor or SubmitOnly())
+    seen: list[tuple[int, Image.Image]] = []
+
+    def look(progress: FilmProgress) -> None:
+        seen.append((progress.frame, progress.image()))
+
+    there = make(clip, tmp_path / "there", executor=executor or SubmitOnly(), passes=passes, callback=look)
+    assert [frame for frame, _ in seen] == [3 * passes, 6 * passes]
+    assert torch.equal(load_image(seen[-1][1]), here[-1])
     assert all(torch.equal(a, b) for a, b in zip(here, there, strict=True))
 
 
@@ -136,6 +257,8 @@ def test_a_callback_gets_the_frame_just_painted(clip: Path, tmp_path: Path) -> N
         ({"steadiness": 1.5}, "steadiness is a finite number from 0 to 1, received 1.5"),
         ({"references": ()}, "references are frames before a frame, the nearest first"),
         ({"references": (8, 1)}, "references are frames before a frame, the nearest first"),
+        ({"passes": 0}, "passes is a whole number of at least 1, received 0"),
+        ({"passes": 2, "steadiness": 0}, "passes is 1 where every frame is painted on its own, received 2"),
         ({"quality": 0}, "quality is a whole number from 1 to 100, received 0"),
         ({"rate": 0}, "rate is a finite number above 0, received 0"),
         ({"size": 8}, "size is a whole number of at least 16 pixels"),
@@ -159,6 +282,8 @@ def test_a_steady_network_is_between_its_picture_and_the_frame_before(tmp_path: 
     levels = [[float(frame.mean() * 255) for frame in make(folder, tmp_path / f"{s}", steadiness=s)] for s in (0, 1)]
     assert levels[0] == pytest.approx([155, 145])
     assert levels[1] == pytest.approx([155, 154], abs=0.6)  # a tenth of the way
+    both = [float(frame.mean() * 255) for frame in make(folder, tmp_path / "both", steadiness=1, passes=2)]
+    assert both == pytest.approx([154.1, 154], abs=0.6)
 
 
 def test_frames_are_complete_or_missing(tmp_path: Path) -> None:
