@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,14 @@ def test_tested_versions_are_allowed_ones() -> None:
         name, bound = line.removesuffix(".*").split("==")
         if name in pinned:
             assert [int(n) for n in pinned[name].split(".")] >= [int(n) for n in bound.split(".")], name
+
+
+@pytest.mark.parametrize("names", [(), ("neuralstyle_torch-1.0.0.tar.gz", "neuralstyle_torch-1.0.1.tar.gz")])
+def test_one_source_distribution_is_tried(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    command = [sys.executable, str(ROOT / "release" / "try_sdist.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = ", ".join(names) or "none"
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path} has to hold one source distribution, and holds {found}; see release/build.py\n"
