@@ -27,6 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILDER, USER = 65533, 65534  # on this system: for the image's root, and for the user that USER names
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 # The programs that every stage has, besides Python's: those of a slim image that its commands may need.
 PROGRAMS = ("cat", "chmod", "cp", "env", "id", "ls", "mkdir", "mv", "rm", "sh", "uname")
@@ -167,7 +168,8 @@ class Trial:
             offer(self.stage.root, programs)
             say_left_out(f"apt-get installs nothing; this system's {', '.join(programs)} stand in")
         if "useradd" in rest:
-            say_left_out("useradd makes a home and no user; " + WHO)
+            stand_in = f"the user with the number {USER}" if IS_ROOT else "whoever runs this script"
+            say_left_out(f"useradd makes a home and no user; {stand_in} stands in")
         self.execute(["sh", "-euc", inside(rest, self.stage.root)], self.stage.arguments)
 
     def change_user(self, rest: str) -> None:
@@ -218,17 +220,14 @@ class Trial:
         return self.execute([inside(word, self.stage.root) for word in [*self.stage.entrypoint, *given]])
 
 
-WHO = f"the user with the number {USER} stands in" if os.geteuid() == 0 else "whoever runs this script stands in"
-
-
 def as_user(number: int) -> dict[str, int | list[int]]:
     """The options of subprocess.run for another user, which only root can become."""
-    return {"user": number, "group": number, "extra_groups": []} if os.geteuid() == 0 else {}
+    return {"user": number, "group": number, "extra_groups": []} if IS_ROOT else {}
 
 
 def give(path: Path, number: int) -> None:
     """Make a folder and all in it a user's."""
-    if os.geteuid() == 0:
+    if IS_ROOT:
         for place in (path, *path.rglob("*")):
             os.chown(place, number, number, follow_symlinks=False)
 
