@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle._errors import is_word, unknown
@@ -112,10 +111,8 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         x: Tensor = ctx.saved_tensors[0]
-        # Both factors are x, so that one product serves for two. The gradient keeps the features' channels-last order.
+        # Both factors are x, so one product serves for two. The gradient keeps the order of the features in memory.
         symmetric = gradient + gradient.transpose(1, 2)
-        rows = x.transpose(1, 2)
-        if x.shape[0] == 1 and x.shape[2]:  # a convolution is the faster product
-            picture = rows.reshape(1, -1, 1, x.shape[1]).permute(0, 3, 1, 2)
-            return F.conv2d(picture, symmetric[0, :, :, None, None]).squeeze(3)
-        return (rows @ symmetric).transpose(1, 2)
+        if x.stride(2) == 1:
+            return symmetric @ x
+        return (x.transpose(1, 2) @ symmetric).transpose(1, 2)

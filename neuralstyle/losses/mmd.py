@@ -17,6 +17,7 @@ from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count, check_seed, normal
 
 FREQUENCIES_PER_CHUNK = 32
+WAVES_PER_CHUNK = {"cpu": 2**18, "cuda": 2**24}  # by device; on the CPU a chunk stays in the cache
 MIN_DISTANCE_FROM_ZERO = 1e-6  # squared and per frequency, between a style's means and those of zero features
 
 
@@ -99,15 +100,29 @@ class _Waves(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, frequencies: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(frequencies, x, weight)
-        phase, along = frequencies @ x, weight.transpose(1, 2)
-        return torch.cat([phase.cos() @ along, phase.sin_() @ along], 2)
+        total = x.new_zeros(x.shape[0], len(frequencies), 2)
+        for place in _chunks(frequencies, x):
+            phase, along = frequencies @ x[:, :, place], weight[:, :, place].transpose(1, 2)
+            total[..., :1] += phase.cos() @ along
+            total[..., 1:] += phase.sin_() @ along
+        return total
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         frequencies, x, weight = ctx.saved_tensors
-        phase, a, b = frequencies @ x, gradient[..., :1], gradient[..., 1:]
+        a, b = gradient[..., :1], gradient[..., 1:]
         if torch.is_grad_enabled():  # a second derivative is wanted
-            waves = b * phase.cos() - a * phase.sin()
-        else:  # the same as one wave, |(a, b)| cos(p + arg(b, a)): half the work
-            waves = phase.add_(torch.atan2(a, b)).cos_().mul_(torch.hypot(a, b))
-        return None, (frequencies.T @ waves) * weight, None
+            phase = frequencies @ x
+            return None, (frequencies.T @ (b * phase.cos() - a * phase.sin())) * weight, None
+        # The same as one wave, |(a, b)| cos(p + arg(b, a)): half the work.
+        shift, size, back = torch.atan2(a, b), torch.hypot(a, b), torch.empty_like(x)
+        for place in _chunks(frequencies, x):
+            waves = (frequencies @ x[:, :, place]).add_(shift).cos_().mul_(size)
+            torch.mul(frequencies.T @ waves, weight[:, :, place], out=back[:, :, place])
+        return None, back, None
+
+
+def _chunks(frequencies: Tensor, x: Tensor) -> list[slice]:
+    """Positions (B, C, N) in chunks."""
+    count = max(1, WAVES_PER_CHUNK.get(x.device.type, WAVES_PER_CHUNK["cuda"]) // len(frequencies))
+    return [slice(start, start + count) for start in range(0, x.shape[2], count)]
