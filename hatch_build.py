@@ -24,7 +24,11 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 KERNELS = Path("neuralstyle/encoders/kernels")
-SOURCES = (KERNELS / "winograd.c", KERNELS / "winograd_kernel.h")  # the first includes the second
+SOURCES = (
+    KERNELS / "winograd.c",
+    KERNELS / "winograd_kernel.h",
+    KERNELS / "maps_kernel.h",
+)  # the first includes the others
 LIBRARY = KERNELS / "winograd.bin"  # not .so, which Python would take for one of its modules
 FACTS = Path("neuralstyle/_built.json")
 FLAGS = ("-O3", "-fno-math-errno", "-fPIC", "-shared")  # no -march: the functions are chosen at run time

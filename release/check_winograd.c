@@ -16,6 +16,9 @@ void dequantize(const unsigned char *, const float *, const float *, const float
 int convolve(const float *, const float *, const void *, const float *, const float *, const float *, const float *, float *,
              unsigned char *, float *, long, long, long, long, long, int, int, long);
 void picture_gradient(const float *, const float *, const float *, float *, long, long, long, long, int);
+int picture_features(const float *, const float *, const float *, float *, long, long, long, long, int, int);
+void pool(const float *, float *, long, long, long, long);
+void spread(const float *, const float *, const float *, float *, long, long, long, long);
 
 enum { NONE, RELU, RELU_MAX, RELU_L2 };
 enum { BATCH = 2, HEIGHT = 11, WIDTH = 14, THREADS = 3 };
@@ -237,6 +240,58 @@ static void check_picture(long channels, int border)
     free(gradient), free(weight), free(out), free(expected);
 }
 
+static void check_features(long channels, int border, int relu)
+{
+    const long height = 37, width = 15, pixels = BATCH * height * width;
+    float *x = random_floats(3 * pixels), *weight = random_floats(27 * channels), *bias = random_floats(channels);
+    float *out = zeros(pixels * channels, sizeof(float));
+    double *expected = zeros(pixels * channels, sizeof(double));
+    for (long b = 0; b < BATCH; b++)
+        for (long r = 0; r < height; r++)
+            for (long c = 0; c < width; c++)
+                for (long k = 0; k < channels; k++) {
+                    double sum = bias[k];
+                    for (int tap = 0; tap < 9; tap++) {
+                        const long row = beyond(r + tap / 3 - 1, height, border), column = beyond(c + tap % 3 - 1, width, border);
+                        for (int colour = 0; colour < 3 && row >= 0 && column >= 0; colour++)
+                            sum += (double)x[((b * 3 + colour) * height + row) * width + column] * weight[k * 27 + tap * 3 + colour];
+                    }
+                    expected[((b * height + r) * width + c) * channels + k] = relu && sum < 0 ? 0 : sum;
+                }
+    failures += picture_features(x, weight, bias, out, BATCH, height, width, channels, border, relu) != 0;
+    char name[64];
+    snprintf(name, sizeof name, "features of a picture, %ld channels, border %d", channels, border);
+    compare(name, out, expected, pixels * channels, sqrt(27.0));
+    free(x), free(weight), free(bias), free(out), free(expected);
+}
+
+static void check_pooling(long height, long width, long channels)
+{
+    const long row = width * channels, small = BATCH * (height / 2) * (width / 2) * channels;
+    float *x = random_floats(BATCH * height * row), *pooled = zeros(small, sizeof(float)), *gradient = random_floats(small);
+    float *back = random_floats(BATCH * height * row);
+    double *expected = zeros(small, sizeof(double)), *expected_back = zeros(BATCH * height * row, sizeof(double));
+    for (long b = 0; b < BATCH; b++)
+        for (long r = 0; r < height / 2; r++)
+            for (long c = 0; c < width / 2; c++)
+                for (long k = 0; k < channels; k++) {
+                    const long cell = ((b * (height / 2) + r) * (width / 2) + c) * channels + k;
+                    const long place = ((b * height + 2 * r) * width + 2 * c) * channels + k;
+                    const long corners[] = {place, place + channels, place + row, place + row + channels};
+                    double sum = constant("l2 floor");
+                    for (int i = 0; i < 4; i++)
+                        sum += (double)x[corners[i]] * x[corners[i]];
+                    expected[cell] = constant("l2 scale") * sqrt(sum);
+                    for (int i = 0; i < 4; i++)
+                        expected_back[corners[i]] = constant("l2 scale") / sqrt(sum) * gradient[cell] * x[corners[i]];
+                }
+    pool(x, pooled, BATCH, height, width, channels);
+    spread(x, pooled, gradient, back, BATCH, height, width, channels);
+    compare("L2 pooling", pooled, expected, small, 1);
+    compare("gradient of L2 pooling alone", back, expected_back, BATCH * height * row, 1);
+    free(x), free(pooled), free(gradient), free(back), free(expected), free(expected_back);
+}
+
 int main(void)
 {
     if (!*supported()) {
@@ -252,7 +307,11 @@ int main(void)
         for (int border = 0; border < 3; border++) {
             check_picture(16, border);
             check_picture(64, border);
+            check_features(16, border, 1);
+            check_features(64, border, 0);
         }
+        check_pooling(12, 8, 16);
+        check_pooling(9, 7, 5);
     }
     printf("%d checks failed\n", failures);
     return failures > 0;

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from neuralstyle._errors import unknown
 from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference
+from neuralstyle.losses.tools.squares import squared_distance
 
 
 @dataclass(frozen=True)
@@ -63,27 +62,5 @@ class ContentLoss(PointwiseLoss):
 
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         """Half the squared difference at each position, averaged ("mean") or summed ("sum") over the channels."""
-        shape = torch.broadcast_shapes(x.shape, target.shape)  # type: ignore[no-untyped-call]
-        total: Tensor = _SquaredDistance.apply(x.expand(shape), target.expand(shape))  # type: ignore[no-untyped-call]
+        total = squared_distance(x, target, (1,))
         return (0.5 / x.shape[1] if self.reduction == "mean" else 0.5) * total
-
-
-class _SquaredDistance(torch.autograd.Function):
-    """Squared differences summed over channels, (B, C, h, w) twice -> (B, 1, h, w).
-
-    The gradient keeps the order of the features in memory, unlike that of torch's own error, and is three times as
-    fast.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, target: Tensor) -> Tensor:
-        ctx.save_for_backward(x, target)
-        return (x - target).square_().sum(1, keepdim=True)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, target = ctx.saved_tensors
-        difference, factor = x - target, 2 * gradient
-        # In place, unless a second derivative is wanted.
-        back = difference * factor if torch.is_grad_enabled() else difference.mul_(factor)
-        return back if ctx.needs_input_grad[0] else None, -back if ctx.needs_input_grad[1] else None

@@ -11,6 +11,7 @@ from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.moments import mean_and_covariance, moment_sums
 from neuralstyle.losses.tools.relative import relative
+from neuralstyle.losses.tools.squares import squared_distance
 
 MIN_COVARIANCE_NORM = 1e-4  # of the style, squared, as a multiple of |mean|^4
 
@@ -56,5 +57,5 @@ class CovarianceLoss(StatisticLoss):
         (mean, covariance), (target_mean, target_covariance) = map(mean_and_covariance, (actual, target))
         level = target_mean.square().sum(1)
         structure = target_covariance.square().sum((1, 2)) + MIN_COVARIANCE_NORM * level.square()
-        spread = relative((covariance - target_covariance).square().sum((1, 2)), structure)
+        spread = relative(squared_distance(covariance, target_covariance, (1, 2)).flatten(), structure)
         return 0.5 * (spread + relative((mean - target_mean).square().sum(1), level))

@@ -12,6 +12,7 @@ from torch import Tensor
 from neuralstyle._errors import is_word, unknown
 from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.tools.relative import relative
+from neuralstyle.losses.tools.squares import squared_distance
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 Normalization = Literal["paper", "relative"]
@@ -83,10 +84,10 @@ class GramStyleLoss(StatisticLoss):
 
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         """The squared difference of the entries, normalised, averaged over the batch."""
-        difference = (actual - target).square()
+        error = squared_distance(actual, target, (1, 2)).flatten()
         if self.normalization == "paper":
-            return 0.25 * difference.mean()
-        return relative(difference.sum((1, 2)), target.square().sum((1, 2)))
+            return 0.25 / actual.shape[1] ** 2 * error.mean()
+        return relative(error, target.square().sum((1, 2)))
 
 
 def weighted_gram(x: Tensor, weight: Tensor) -> Tensor:

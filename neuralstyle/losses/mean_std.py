@@ -11,6 +11,7 @@ from torch import Tensor
 from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.relative import relative
+from neuralstyle.losses.tools.squares import squared_distance
 
 MIN_VARIANCE = 1e-6  # added to every variance, so that the root has a derivative where a channel is constant
 
@@ -61,7 +62,7 @@ class MeanStdLoss(StatisticLoss):
     def distance(self, actual: Tensor, target: Tensor) -> Tensor:
         """The squared differences over the target's squares, averaged over the batch."""
         target = _mean_and_deviation(target)
-        error = (_mean_and_deviation(actual) - target).square().sum((1, 2))
+        error = squared_distance(_mean_and_deviation(actual), target, (1, 2)).flatten()
         return relative(error, target.square().sum((1, 2)))
 
 

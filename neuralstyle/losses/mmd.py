@@ -15,6 +15,7 @@ from neuralstyle.losses.base import Reference, StatisticLoss
 from neuralstyle.losses.gram import STYLE_LAYERS
 from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count, check_seed, normal
+from neuralstyle.losses.tools.squares import squared_distance
 
 FREQUENCIES_PER_CHUNK = 32
 WAVES_PER_CHUNK = {"cpu": 2**18, "cuda": 2**24}  # by device; on the CPU a chunk stays in the cache
@@ -91,7 +92,7 @@ class MMDLoss(StatisticLoss):
         """The squared difference, relative to that of zero features, averaged over the batch."""
         zero = torch.cat([target.new_ones(1), target.new_zeros(1)])
         size = (zero - target).square().sum((1, 2)).clamp(min=MIN_DISTANCE_FROM_ZERO * self.frequencies)
-        return relative((actual - target).square().sum((1, 2)), size)
+        return relative(squared_distance(actual, target, (1, 2)).flatten(), size)
 
 
 class _Waves(torch.autograd.Function):
@@ -115,10 +116,11 @@ class _Waves(torch.autograd.Function):
             phase = frequencies @ x
             return None, (frequencies.T @ (b * phase.cos() - a * phase.sin())) * weight, None
         # The same as one wave, |(a, b)| cos(p + arg(b, a)): half the work.
-        shift, size, back = torch.atan2(a, b), torch.hypot(a, b), torch.empty_like(x)
+        shift, back = torch.atan2(a, b), torch.empty_like(x)
+        slopes = (frequencies * torch.hypot(a, b)).transpose(1, 2)
         for place in _chunks(frequencies, x):
-            waves = (frequencies @ x[:, :, place]).add_(shift).cos_().mul_(size)
-            torch.mul(frequencies.T @ waves, weight[:, :, place], out=back[:, :, place])
+            waves = (frequencies @ x[:, :, place]).add_(shift).cos_()
+            torch.mul(slopes @ waves, weight[:, :, place], out=back[:, :, place])
         return None, back, None
 
 

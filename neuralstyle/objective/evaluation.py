@@ -54,12 +54,11 @@ def evaluation_of(names: Iterable[str], values: Tensor, gradient: Tensor | None)
     if gradient is None:
         terms = _finite(names, values.tolist())
         return Evaluation(sum(terms.values()), terms, None)
-    # The maximum norm, as isfinite() would take more memory than the gradient. It is read together with the values,
+    # Its extremes, as isfinite() would take more memory than the gradient. They are read together with the values,
     # since each read waits for the accelerator.
-    largest = torch.linalg.vector_norm(gradient, math.inf)
-    *found, steepest = torch.cat([values, largest[None]]).tolist()
+    *found, least, most = torch.cat([values, torch.stack(gradient.aminmax())]).tolist()
     terms = _finite(names, found)
-    if not math.isfinite(steepest):
+    if not (math.isfinite(least) and math.isfinite(most)):
         raise FloatingPointError(
             f"the gradient of {' + '.join(terms)} is not finite at a finite loss; check that the derivatives of "
             "the losses exist where features are zero or equal their target"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -143,7 +143,9 @@ class StatisticPart(Part):
         def compare(actual: Tensor, target: Any) -> Tensor:
             return check_scalar(self.loss, "distance", self.loss.distance(actual, target))
 
-        return self.weight * _sum(share * _mean_over(batch, compare, mean, target) for share, target in self.targets)
+        return _weighted(
+            self.weight, ((share, _mean_over(batch, compare, mean, target)) for share, target in self.targets)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +182,8 @@ class PointwisePart(Part):
         if count == 0 or not self.targets:
             return _nothing(readings)
         divisor = count * batch if self.loss.reduction == "mean" else batch
-        return self.weight * _sum(
-            share * error / divisor for (share, _), error in zip(self.targets, readings, strict=True)
+        return _weighted(
+            self.weight / divisor, ((share, error) for (share, _), error in zip(self.targets, readings, strict=True))
         )
 
 
@@ -222,7 +224,9 @@ class WholeMapPart(Part):
         def compare(maps: Any, target: Any) -> Tensor:
             return check_scalar(self.loss, "forward", self.loss.forward(maps, _like_map(target, readings[0])))
 
-        return self.weight * _sum(share * _mean_over(batch, compare, x, target) for share, target in self.targets)
+        return _weighted(
+            self.weight, ((share, _mean_over(batch, compare, x, target)) for share, target in self.targets)
+        )
 
 
 def layers_in_use(terms: Sequence[ResolvedTerm]) -> tuple[str, ...]:
@@ -294,8 +298,10 @@ def _nothing(readings: Sequence[Tensor]) -> Tensor:
     return readings[0].sum() * 0
 
 
-def _sum(values: Any) -> Tensor:
-    return torch.stack(list(values)).sum()
+def _weighted(weight: float, shares: Iterable[tuple[float, Tensor]]) -> Tensor:
+    """The sum of values by their shares, times a weight; with one factor for each, since small operations add up."""
+    values = [value * (weight * share) for share, value in shares]
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
 
 
 def _mean_over(batch: int, compare: Callable[[Any, Any], Tensor], x: Any, target: Any) -> Tensor:

@@ -110,7 +110,7 @@ def test_with_l2_pooling(size: tuple[int, int], channels: int, columns: int) -> 
     torch.testing.assert_close(y, apart, rtol=1e-6, atol=1e-12)
     gradient = torch.randn_like(y)
     back, expected = (torch.autograd.grad(z, x, gradient)[0] for z in (y, apart))
-    assert _error(back, expected.double()) < 1e-6
+    assert _error(back, expected.double()) < 2e-6  # each path's rounding
 
 
 @built
@@ -133,7 +133,9 @@ def test_with_l2_pooling_against_float64() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 6), (17, 20), (33, 49)])
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("columns", [16, 32, 40, 64])
-def test_the_gradient_of_a_picture(size: tuple[int, int], columns: int, relu: bool, padding: str) -> None:
+def test_the_features_of_a_picture_and_their_gradient(
+    size: tuple[int, int], columns: int, relu: bool, padding: str
+) -> None:
     layer, x = _layer(3, columns), _picture(3, 3, *size)
     assert winograd.suits_picture(x, layer)
     y = winograd.convolve_picture(x, layer, padding, relu=relu)
@@ -141,11 +143,10 @@ def test_the_gradient_of_a_picture(size: tuple[int, int], columns: int, relu: bo
         around = x if padding == "zeros" else pad(x, padding)
     else:
         around = F.pad(x, (1, 1, 1, 1), mode=padding)
-    # Laid out as it is there: by that torch chooses how to convolve, and so how the sum is rounded.
-    around = around.contiguous(memory_format=torch.channels_last)
     direct = F.conv2d(around, layer.weight, layer.bias, padding=1 if padding == "zeros" else 0)
-    direct = direct.relu() if relu else direct
-    assert torch.equal(y, direct)
+    direct = direct * (y.detach() > 0) if relu else direct  # as rounding may turn the sign of a value near zero
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert _error(y, direct.double()) < 1e-6
     gradient = torch.randn_like(y)
     back, expected = (torch.autograd.grad(z, x, gradient)[0] for z in (y, direct))
     assert _error(back, expected.double()) < 1e-6
@@ -317,7 +318,8 @@ def test_what_does_not_suit() -> None:
 def test_rule() -> None:
     assert winograd.pays(_picture(1, 64, 32, 32))
     assert winograd.pays(_picture(1, 512, 8, 16))
-    assert not winograd.pays(_picture(1, 64, 16, 21))
+    assert winograd.pays(_picture(1, 32, 24, 24))
+    assert not winograd.pays(_picture(1, 64, 16, 17))
     assert not winograd.pays(_picture(1, 512, 4, 64))
 
 

@@ -61,13 +61,14 @@ def test_a_build_that_fails_leaves_the_library_that_is_there(
     expected = {"false": "false failed with status 1", "no-such-compiler": "there is no no-such-compiler; install gcc"}
     assert expected[compiler] in problem
     assert (tmp_path / BUILT).read_bytes() == b"a library"
-    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "winograd.bin"}
+    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "maps_kernel.h", "winograd.bin"}
 
 
-def test_both_sources_are_needed(build: Callable[[], str], tmp_path: Path) -> None:
-    (header,) = tmp_path.rglob("*.h")
-    header.unlink()
-    assert build() == "neuralstyle/encoders/kernels/winograd_kernel.h is missing"
+@pytest.mark.parametrize("name", ["winograd.c", "winograd_kernel.h", "maps_kernel.h"])
+def test_all_sources_are_needed(name: str, build: Callable[[], str], tmp_path: Path) -> None:
+    (source,) = tmp_path.rglob(name)
+    source.unlink()
+    assert build() == f"neuralstyle/encoders/kernels/{name} is missing"
 
 
 def test_a_pure_wheel_can_be_asked_for(
@@ -119,7 +120,7 @@ def test_a_build_replaces_the_library(
     assert build() == ""
     functions = ctypes.CDLL(str(tmp_path / BUILT))
     assert library.has_constants(functions)
-    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "winograd.bin"}
+    assert _files(tmp_path) == {"winograd.c", "winograd_kernel.h", "maps_kernel.h", "winograd.bin"}
 
 
 @pytest.mark.skipif(not COMPILERS, reason="needs gcc or clang, on x86-64 or arm64")

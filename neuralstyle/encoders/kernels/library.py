@@ -15,14 +15,16 @@ import torch
 
 from neuralstyle import distributed
 from neuralstyle._version import build_facts
-from neuralstyle.encoders.kernels.pooling import FLOOR, SCALE
 
 LIBRARY = Path(__file__).with_name("winograd.bin")
 
-INTERFACE = 7  # changes, here and in winograd.c, whenever the arguments or the meaning of a function do
+INTERFACE = 8  # changes, here and in winograd.c, whenever the arguments or the meaning of a function do
 CHANNEL_MULTIPLE = 32  # of the channels that ``convolve`` takes
 MAX_PICTURE_CHANNELS = 64  # of a network's first convolution
+PICTURE_MULTIPLE = 16  # of those channels, for the compiled values; the gradient takes any number
 TILE = 4  # side of a tile of outputs
+SCALE = 0.78  # of L2 pooling: keeps activations near those of max pooling
+FLOOR = 1e-12  # under the root of L2 pooling: keeps its gradient finite where all four numbers are zero
 BORDERS = ("zeros", "replicate", "reflect")  # their indices are winograd.c's numbers
 
 
@@ -41,6 +43,7 @@ CONSTANTS: Mapping[str, float] = {
     "l2 floor": ctypes.c_float(FLOOR).value,
     "channel multiple": CHANNEL_MULTIPLE,
     "picture channels": MAX_PICTURE_CHANNELS,
+    "picture multiple": PICTURE_MULTIPLE,
     "tile": TILE,
     **{fusion.name.lower(): int(fusion) for fusion in Fusion},
     **{border: number for number, border in enumerate(BORDERS)},
@@ -72,6 +75,10 @@ def load() -> tuple[Any, str]:
         functions.convolve.argtypes = [*[pointer] * 10, *[long] * 5, integer, integer, long]
         functions.dequantize.argtypes = [*[pointer] * 5, *[long] * 2]
         functions.picture_gradient.argtypes = [*[pointer] * 4, *[long] * 4, integer]
+        functions.picture_features.argtypes = [*[pointer] * 4, *[long] * 4, *[integer] * 2]
+        functions.pool.argtypes = [*[pointer] * 2, *[long] * 4]
+        functions.spread.argtypes = [*[pointer] * 4, *[long] * 4]
+        functions.pool.restype = functions.spread.restype = None
         functions.use_threads.argtypes, functions.supported.restype = [pointer], ctypes.c_char_p
         functions.dequantize.restype = functions.picture_gradient.restype = functions.use_threads.restype = None
         if not functions.supported():

@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle.encoders.base import is_plain_cpu
-
-SCALE = 0.78  # of L2 pooling: keeps activations near those of max pooling
-FLOOR = 1e-12  # under the root of L2 pooling: keeps its gradient finite where all four numbers are zero
+from neuralstyle.encoders.kernels.library import FLOOR, SCALE, is_built, library
 
 
 def relu_max_pool(x: Tensor) -> Tensor:
@@ -71,11 +69,17 @@ class _ReluMaxPool(torch.autograd.Function):
 class _L2Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        first, *others = _corners(x)
-        total = first.square()
-        for corner in others:
-            total.addcmul_(corner, corner)
-        result = total.add_(FLOOR).sqrt_().mul_(SCALE)
+        batch, channels, height, width = x.shape
+        if _is_compiled(x):
+            x = x.contiguous(memory_format=torch.channels_last)
+            result = _empty(x, height // 2, width // 2)
+            library().pool(x.data_ptr(), result.data_ptr(), batch, height, width, channels)
+        else:
+            first, *others = _corners(x)
+            total = first.square()
+            for corner in others:
+                total.addcmul_(corner, corner)
+            result = total.add_(FLOOR).sqrt_().mul_(SCALE)
         ctx.save_for_backward(x, result)
         return result
 
@@ -85,14 +89,29 @@ class _L2Pool(torch.autograd.Function):
         if torch.is_grad_enabled():  # a second derivative is wanted
             again: Tensor = torch.autograd.grad(defined_l2_pool(x), x, gradient, create_graph=True)[0]
             return again
+        batch, channels, height, width = x.shape
+        if _is_compiled(x):
+            back, given = _empty(x, height, width), gradient.contiguous(memory_format=torch.channels_last)
+            addresses = (t.data_ptr() for t in (x, result, given, back))
+            library().spread(*addresses, batch, height, width, channels)
+            return back
         share = gradient.div(result).mul_(SCALE**2)
         back = torch.empty_like(x)
         for corner, target in zip(_corners(x), _corners(back), strict=True):
             torch.mul(corner, share, out=target)
-        height, width = (side // 2 * 2 for side in x.shape[2:])
-        back[:, :, height:].zero_()
-        back[:, :, :, width:].zero_()
+        back[:, :, height // 2 * 2 :].zero_()
+        back[:, :, :, width // 2 * 2 :].zero_()
         return back
+
+
+def _is_compiled(x: Tensor) -> bool:
+    """Whether the compiled functions take a map."""
+    return x.dtype == torch.float32 and x.shape[2] > 1 and x.numel() > 0 and is_built()
+
+
+def _empty(x: Tensor, height: int, width: int) -> Tensor:
+    """An uninitialised map in channels_last."""
+    return x.new_empty((len(x), height, width, x.shape[1])).permute(0, 3, 1, 2)
 
 
 def _corners(x: Tensor) -> list[Tensor]:

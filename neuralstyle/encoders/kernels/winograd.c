@@ -9,8 +9,10 @@
    the products are transformed to outputs. Kernels are transformed again in each block: that costs less than storing them,
    as transformed kernels are four times as large as the weights.
 
-   This file has the interface and the threads. winograd_kernel.h has the arithmetic; it is included once for each vector
-   width and CHUNK. */
+   Beside it, the first convolution of a network and L2 pooling are computed directly.
+
+   This file has the interface and the threads. winograd_kernel.h and maps_kernel.h have the arithmetic; they are included
+   once for each vector width and CHUNK. */
 
 #include <math.h>
 #include <stddef.h>
@@ -18,11 +20,12 @@
 #include <sys/mman.h>
 
 /* Constants that library.py has too; it compares them with constant(), at the end of this file. */
-#define INTERFACE 7             /* changes whenever the arguments or the meaning of a function do */
+#define INTERFACE 8             /* changes whenever the arguments or the meaning of a function do */
 #define SCALE 0.78f             /* of L2 pooling */
 #define FLOOR 1e-12f            /* under the root of L2 pooling */
 #define CHANNEL_MULTIPLE 32     /* convolve() takes multiples of this many channels */
 #define MAX_PICTURE_CHANNELS 64 /* of the convolution behind picture_gradient() */
+#define PICTURE_MULTIPLE 16     /* picture_features() computes multiples of this many channels */
 #define TILE 4                  /* side of a tile of outputs */
 enum { NONE, RELU, RELU_MAX, RELU_L2 }; /* what follows a convolution; the last two are a ReLU and 2x2 pooling */
 enum { ZEROS, REPLICATE, REFLECT };     /* what surrounds a picture */
@@ -333,6 +336,86 @@ void picture_gradient(const float *gradient, const float *mask, const float *wei
     run_loop((Loop){.round = picture_band, .call = &call, .rounds = batch * bands});
 }
 
+typedef struct {
+    const float *x, *kernels, *bias;
+    float *y;
+    long height, width, channels, bands;
+    int border, relu;
+    void (*feature_rows)(const float *, const float *, const float *, float *, long, long, long, long, long, int, int, float *);
+} Features;
+
+static void feature_band(const void *given, long index, float *own)
+{
+    const Features *call = given;
+    const long image = index / call->bands, first = index % call->bands * BAND;
+    const long last = first + BAND < call->height ? first + BAND : call->height, pixels = image * call->height * call->width;
+    call->feature_rows(call->x + 3 * pixels, call->kernels, call->bias, call->y + call->channels * pixels, call->height,
+                       call->width, call->channels, first, last, call->border, call->relu, own);
+}
+
+/* y = convolution of a picture (batch, 3, height, width) to at most MAX_PICTURE_CHANNELS channels, a multiple of
+   PICTURE_MULTIPLE, plus the bias, and the ReLU if asked for: (batch, height, width, channels). The weights are those of
+   picture_gradient(). Returns 0, or 1 if there is no memory. */
+int picture_features(const float *x, const float *weight, const float *bias, float *y, long batch, long height, long width,
+                     long channels, int border, int relu)
+{
+    static void (*const versions[])(const float *, const float *, const float *, float *, long, long, long, long, long, int,
+                                    int, float *) = VERSIONS(feature_rows, 64);
+    const long bands = (height + BAND - 1) / BAND;
+    float kernels[27 * MAX_PICTURE_CHANNELS];
+    for (long k = 0; k < channels; k++)
+        for (int tap = 0; tap < 27; tap++)
+            kernels[tap * channels + k] = weight[k * 27 + tap];
+    const Features call = {x, kernels, bias, y, height, width, channels, bands, border, relu, versions[level()]};
+    return run_loop((Loop){.round = feature_band, .call = &call, .rounds = batch * bands, .floats = 9 * (width + 16)});
+}
+
+typedef struct {
+    const float *x, *pooled, *gradient;
+    float *y;
+    long height, width, channels;
+    void (*pool_row)(const float *, float *, long, long);
+    void (*spread_row)(const float *, const float *, const float *, float *, long, long);
+} Pooling;
+
+static void pool_pair(const void *given, long index, float *own)
+{
+    const Pooling *call = given;
+    (void)own;
+    const long cells = call->height / 2, row = call->width * call->channels, short_row = call->width / 2 * call->channels;
+    const long from = (index / cells * call->height + index % cells * 2) * row;
+    call->pool_row(call->x + from, call->y + index * short_row, call->width, call->channels);
+}
+
+static void spread_pair(const void *given, long index, float *own)
+{
+    const Pooling *call = given;
+    (void)own;
+    const long cells = call->height / 2, row = call->width * call->channels, cell = index * (call->width / 2) * call->channels;
+    const long from = (index / cells * call->height + index % cells * 2) * row;
+    call->spread_row(call->x + from, call->pooled + cell, call->gradient + cell, call->y + from, call->width, call->channels);
+    if (call->height % 2 && index % cells == cells - 1)
+        memset(call->y + from + 2 * row, 0, row * sizeof(float));
+}
+
+/* y = the L2 pooling of x, (batch, height, width, channels) -> (batch, height / 2, width / 2, channels). */
+void pool(const float *x, float *y, long batch, long height, long width, long channels)
+{
+    static void (*const versions[])(const float *, float *, long, long) = VERSIONS(pool_row, 64);
+    const Pooling call = {x, 0, 0, y, height, width, channels, versions[level()], 0};
+    run_loop((Loop){.round = pool_pair, .call = &call, .rounds = batch * (height / 2)});
+}
+
+/* The gradient of x, of its shape, from that of the pooled map. The height is at least 2. */
+void spread(const float *x, const float *pooled, const float *gradient, float *back, long batch, long height, long width,
+            long channels)
+{
+    static void (*const versions[])(const float *, const float *, const float *, float *, long, long) =
+        VERSIONS(spread_row, 64);
+    const Pooling call = {x, pooled, gradient, back, height, width, channels, 0, versions[level()]};
+    run_loop((Loop){.round = spread_pair, .call = &call, .rounds = batch * (height / 2)});
+}
+
 /* A constant by name, NaN for an unknown one: library.py compares them with its own when it loads the library. */
 double constant(const char *name)
 {
@@ -345,6 +428,7 @@ double constant(const char *name)
         {"l2 floor", FLOOR},
         {"channel multiple", CHANNEL_MULTIPLE},
         {"picture channels", MAX_PICTURE_CHANNELS},
+        {"picture multiple", PICTURE_MULTIPLE},
         {"tile", TILE},
         {"none", NONE},
         {"relu", RELU},

@@ -10,13 +10,21 @@ from torch import Tensor, nn
 
 from neuralstyle.encoders.base import is_plain_cpu
 from neuralstyle.encoders.kernels import library
-from neuralstyle.encoders.kernels.library import BORDERS, CHANNEL_MULTIPLE, MAX_PICTURE_CHANNELS, TILE, Fusion
+from neuralstyle.encoders.kernels.library import (
+    BORDERS,
+    CHANNEL_MULTIPLE,
+    MAX_PICTURE_CHANNELS,
+    PICTURE_MULTIPLE,
+    SCALE,
+    TILE,
+    Fusion,
+)
 from neuralstyle.encoders.kernels.padding import fold, pad
-from neuralstyle.encoders.kernels.pooling import SCALE, defined_l2_pool
+from neuralstyle.encoders.kernels.pooling import defined_l2_pool
 from neuralstyle.encoders.kernels.quantized import QuantizedConvolution
 
 TILES_PER_BLOCK = 48  # the most for a block of a thread, so that intermediate results fit its cache (measured)
-MIN_SIDE, MIN_ELEMENTS = 2 * TILE, 2**15  # of the smallest map for which ``convolve`` is faster (measured)
+MIN_SIDE, MIN_ELEMENTS = 2 * TILE, 9 * 2**11  # of the smallest map for which ``convolve`` is faster (measured)
 
 Convolution: TypeAlias = "nn.Conv2d | QuantizedConvolution"
 
@@ -125,8 +133,7 @@ def _runs_here(x: Tensor, *others: Tensor | None) -> bool:
 class _Picture(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str, relu: bool) -> Tensor:
-        result = padded_convolution(x, weight, bias, padding)
-        result = result.relu_() if relu else result
+        result = _features(x, weight, bias, padding, relu)
         ctx.save_for_backward(weight, *([result] if relu else []))
         ctx.padding = padding
         return result
@@ -146,6 +153,22 @@ class _Picture(torch.autograd.Function):
         addresses = (None if t is None else t.data_ptr() for t in (inputs, masks, kernels, back))
         library.library().picture_gradient(*addresses, batch, height, width, channels, BORDERS.index(ctx.padding))
         return back, None, None, None, None
+
+
+def _features(x: Tensor, weight: Tensor, bias: Tensor, padding: str, relu: bool) -> Tensor:
+    """The values of ``convolve_picture``."""
+    channels = len(weight)
+    if channels % PICTURE_MULTIPLE:
+        result = padded_convolution(x, weight, bias, padding)
+        return result.relu_() if relu else result
+    batch, _, height, width = x.shape
+    result = x.new_empty((batch, height, width, channels))
+    # The variables keep contiguous copies alive until the call returns.
+    pixels, kernels, shift = x.contiguous(), _channels_last(weight), bias.contiguous()
+    addresses = (t.data_ptr() for t in (pixels, kernels, shift, result))
+    if library.library().picture_features(*addresses, batch, height, width, channels, BORDERS.index(padding), relu):
+        raise MemoryError("no memory for a convolution; use a smaller size, or tile=")
+    return result.permute(0, 3, 1, 2)
 
 
 class _Convolution(torch.autograd.Function):

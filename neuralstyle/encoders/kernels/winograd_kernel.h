@@ -196,8 +196,9 @@ INLINE void NAME(kernels_to_points)(const Job *job, long input, long column, flo
     }
 }
 
-/* Adds the products of GROUP tiles and the kernels at one point to the sums, or starts the sums with them. */
-INLINE void NAME(multiply)(const float *tiles, const float *kernels, float *sums, int begin)
+/* Adds the products of GROUP tiles of so many channels and the kernels at one point to the sums, or starts the sums with
+   them. */
+INLINE void NAME(multiply)(const float *tiles, const float *kernels, float *sums, long channels, int begin)
 {
     for (int column = 0; column < CHUNK; column += LANES * VECTORS) {
         NAME(Vector) sum[GROUP][VECTORS];
@@ -207,7 +208,7 @@ INLINE void NAME(multiply)(const float *tiles, const float *kernels, float *sums
             for (int j = 0; j < VECTORS; j++)
                 sum[i][j] = begin ? (NAME(Vector)){0}
                                   : *(const NAME(Vector) *)(sums + i * CHUNK + column + j * LANES);
-        for (int c = 0; c < CHUNK; c++) {
+        for (long c = 0; c < channels; c++) {
             NAME(Vector) kernel[VECTORS];
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++)
@@ -334,7 +335,7 @@ static void NAME(run)(const Job *job, long first, long count, float *memory)
             for (int point = 0; point < 36; point++)
                 for (long tile = 0; tile < slots; tile += GROUP)
                     NAME(multiply)(chunk + point * stride + tile * CHUNK, kernels + point * KERNELS,
-                                   sums + point * stride + tile * CHUNK, input == 0);
+                                   sums + point * stride + tile * CHUNK, CHUNK, input == 0);
         }
         for (long tile = 0; tile < count; tile++)
             NAME(points_to_outputs)(job, sums + tile * CHUNK, stride, (first + tile) / job->across * 4,
@@ -342,38 +343,7 @@ static void NAME(run)(const Job *job, long first, long count, float *memory)
     }
 }
 
-/* Rows first to last - 1 of the gradient of a picture; reads the rows before and after these too. */
-static void NAME(picture_rows)(const float *gradient, const float *mask, const float *kernels, float *out, long height,
-                               long width, long channels, long first, long last, int border)
-{
-    float taken[GROUP * CHUNK] = {0}, sums[GROUP * CHUNK];
-    for (int c = 0; c < 3; c++)
-        for (long place = first * width; place < last * width; place++)
-            out[c * height * width + place] = 0;
-    for (long row = first > 0 ? first - 1 : 0; row < (last < height ? last + 1 : height); row++)
-        for (long left = 0; left < width; left += GROUP) {
-            const long count = width - left < GROUP ? width - left : GROUP;
-            /* Slots without a pixel hold old values; their products are not used. */
-            for (long i = 0; i < count; i++) {
-                const long place = (row * width + left + i) * channels;
-                for (long c = 0; c < channels; c++)
-                    taken[i * CHUNK + c] = !mask || mask[place + c] > 0 ? gradient[place + c] : 0;
-            }
-            NAME(multiply)(taken, kernels, sums, 1);
-            for (int down = 0; down < 3; down++) {
-                const long to = repeated(row + down - 1, height, border);
-                if (to < first || to >= last)
-                    continue;
-                for (long i = 0; i < count; i++)
-                    for (int across = 0; across < 3; across++) {
-                        const long column = repeated(left + i + across - 1, width, border);
-                        if (column >= 0)
-                            for (int c = 0; c < 3; c++)
-                                out[(c * height + to) * width + column] += sums[i * CHUNK + (down * 3 + across) * 3 + c];
-                    }
-            }
-        }
-}
+#include "maps_kernel.h"
 
 #undef KERNELS
 #undef VECTORS
