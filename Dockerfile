@@ -11,7 +11,7 @@ FROM python:3.11-slim
 ARG TORCH_INDEX=""
 COPY constraints.txt /tmp/
 COPY --from=build /wheels /tmp/wheels
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -c /tmp/constraints.txt torch torchvision \
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c /tmp/constraints.txt torch torchvision \
     && pip install --no-cache-dir -c /tmp/constraints.txt /tmp/wheels/*.whl \
     && rm -r /tmp/wheels /tmp/constraints.txt \
     && useradd --create-home painter

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -69,8 +70,10 @@ def commit(root: Path, version: str) -> str | None:
 
 def target() -> str:
     """The platform of the wheel, such as "linux-x86_64"; cross builds set _PYTHON_HOST_PLATFORM, as for any package."""
-    # One file holds one processor's code, also for a Python that serves two.
-    return sysconfig.get_platform().replace("universal2", platform.machine())
+    # One file holds one processor's code, also for a Python that serves two. Such a Python tells of a macOS that was
+    # never there for arm64, whose first is 11.0, and pip installs no wheel of an older one.
+    name = sysconfig.get_platform().replace("universal2", platform.machine())
+    return re.sub(r"^macosx-10\.\d+-arm64$", "macosx-11.0-arm64", name)
 
 
 def compiler() -> list[str]:
@@ -99,9 +102,14 @@ def build(root: Path) -> str:
     library = root / LIBRARY
     new = library.with_suffix(f".{os.getpid()}")
     more = [word for name in ("CFLAGS", "LDFLAGS") for word in shlex.split(os.environ.get(name, ""))]
+    # On macOS the library must load where the wheel's tag says, and not only where it was built.
+    oldest = {"MACOSX_DEPLOYMENT_TARGET": machine.partition("-")[0]} if system == "macosx" else {}
     try:
         done = subprocess.run(
-            [*command, *FLAGS, "-o", str(new), str(root / SOURCES[0]), *more], capture_output=True, text=True
+            [*command, *FLAGS, "-o", str(new), str(root / SOURCES[0]), *more],
+            capture_output=True,
+            text=True,
+            env=os.environ | oldest,
         )
         if done.returncode:
             return done.stderr or f"{command[0]} failed with status {done.returncode}"

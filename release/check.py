@@ -3,7 +3,8 @@
     python release/check.py 0.1.0
     python release/check.py 0.1.0 dist
 
-Each line that is printed is something to do; see RELEASE.md. The exit code is 0 if there is none, else 1.
+Each line that is printed is something to do; see RELEASE.md. The exit code is 0 if there is none, else 1. What takes
+minutes is not done here, but named at the end: try_wheels.py, try_sdist.py and try_dockerfile.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "neuralstyle-torch"
+TRIALS = ("release/try_wheels.py", "release/try_sdist.py", "release/try_dockerfile.py")
 FOREIGN = r"pip install (?:-\S+ )*[\"']?neuralstyle(?![\w-])"  # the bare name is another project
 
 
@@ -31,6 +33,10 @@ def in_repository(version: str, root: Path = ROOT) -> Iterator[str]:
         yield f"CITATION.cff: write 'version: {version}'"
     if f'\nname = "{NAME}"' not in read(root / "pyproject.toml"):
         yield f"pyproject.toml: the distribution is called {NAME}"
+    told = read(root / "RELEASE.md")
+    for script in sorted((root / "release").glob("*.py")):
+        if f"release/{script.name}" not in told:
+            yield f"RELEASE.md: say when to run release/{script.name}"
     for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
         for found in re.finditer(FOREIGN, read(page)):
             yield f"{page.relative_to(root)}: '{found[0]}' installs another project"
@@ -80,7 +86,7 @@ def main() -> int:
     found = [*in_repository(options.version), *in_git(options.version)]
     if options.folder is not None:
         found += in_distributions(options.version, options.folder)
-    print("\n".join(found) or f"{options.version} can be released")
+    print("\n".join(found) or f"{options.version} can be released, once the trials pass: {', '.join(TRIALS)}")
     return 1 if found else 0
 
 

@@ -22,7 +22,11 @@ def main() -> None:
     parser.add_argument("tests", nargs="*", help="files or folders of tests in it")
     parser.add_argument("--python", type=Path, help="the Python of an environment that has all but this package")
     options = parser.parse_intermixed_args()
-    (archive,) = options.folder.resolve().glob("neuralstyle_torch-*.tar.gz")
+    archives = sorted(options.folder.resolve().glob("neuralstyle_torch-*.tar.gz"))
+    if len(archives) != 1:
+        found = ", ".join(archive.name for archive in archives) or "none"
+        sys.exit(f"{options.folder} has to hold one source distribution, and holds {found}; see release/build.py")
+    archive = archives[0]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as work:
         source = Path(work, "source")

@@ -6,6 +6,7 @@ the picture is not what the code is now.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import math
 import sys
@@ -216,11 +217,17 @@ def _legend(width: float, y: float) -> Iterator[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the picture, or with --check compare it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the picture is an old one")
+    options = parser.parse_args(arguments)
     text = draw(ladder.between_rooms(ladder.read_imports()))
-    if "--check" in arguments:
-        return int(not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != text)
-    PICTURE.write_text(text, encoding="utf-8", newline="\n")
-    sys.stdout.write(f"{PICTURE.relative_to(ladder.ROOT)}\n")
+    name = PICTURE.relative_to(ladder.ROOT)
+    if not options.check:
+        PICTURE.write_text(text, encoding="utf-8", newline="\n")
+        sys.stdout.write(f"{name}\n")
+    elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != text:
+        sys.stderr.write(f"{name} is not what the code is now; run python docs/tools/draw_architecture.py\n")
+        return 1
     return 0
 
 

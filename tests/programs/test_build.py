@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ COMPILERS = [name for name in ("gcc", "clang") if CAN_BUILD and shutil.which(nam
 
 
 @pytest.fixture
-def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], str]:
-    """Builds a copy of the sources, beside which there is a library already."""
+def hook(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What hatch_build.py defines, in an environment that says nothing of compilers."""
     interface = ModuleType("hatchling.builders.hooks.plugin.interface")
     interface.BuildHookInterface = object  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, interface.__name__, interface)
@@ -34,7 +35,12 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], str]:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     for name in ("CC", "CFLAGS", "LDFLAGS", "NEURALSTYLE_PURE", "_PYTHON_HOST_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    hook = runpy.run_path(str(ROOT / "hatch_build.py"))
+    return runpy.run_path(str(ROOT / "hatch_build.py"))
+
+
+@pytest.fixture
+def build(hook: dict[str, Any], tmp_path: Path) -> Callable[[], str]:
+    """Builds a copy of the sources, beside which there is a library already."""
     (tmp_path / hook["KERNELS"]).mkdir(parents=True)
     for source in hook["SOURCES"]:
         shutil.copy(ROOT / source, tmp_path / source)
@@ -76,6 +82,32 @@ def test_a_pure_wheel_can_be_asked_for(
 def test_a_system_without_vectors_is_named(build: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_PYTHON_HOST_PLATFORM", "linux-riscv64")
     assert build() == "it needs Linux or macOS on x86-64 or arm64, and this is linux-riscv64"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no sh")
+@pytest.mark.parametrize(
+    ("python", "machine", "expected"),
+    [
+        ("macosx-10.9-universal2", "arm64", "11.0"),  # there was no macOS before 11 on arm64
+        ("macosx-10.13-universal2", "x86_64", "10.13"),
+        ("macosx-14.0-arm64", "arm64", "14.0"),
+    ],
+)
+def test_a_wheel_of_macos_installs_and_its_library_loads_on_the_oldest_system(
+    python: str,
+    machine: str,
+    expected: str,
+    hook: dict[str, Any],
+    build: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "compiler").write_text('echo "for $MACOSX_DEPLOYMENT_TARGET" >&2\nexit 1\n')
+    monkeypatch.setenv("CC", f"sh {tmp_path / 'compiler'}")
+    monkeypatch.setenv("_PYTHON_HOST_PLATFORM", python)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert hook["target"]() == f"macosx-{expected}-{machine}"
+    assert build() == f"for {expected}\n"
 
 
 @pytest.mark.skipif(not COMPILERS, reason="needs gcc or clang, on x86-64 or arm64")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n## 1.2.3 (2026-01-31)\n\n- A thing.\n")
     (tmp_path / "CITATION.cff").write_text("title: neuralstyle\nversion: 1.2.3\nlicense: MIT\n")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "neuralstyle-torch"\n')
+    (tmp_path / "RELEASE.md").write_text("Run release/build.py.\n")
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / "build.py").touch()
     return tmp_path
 
 
@@ -38,6 +42,7 @@ def test_nothing_is_left_to_do(tree: Path) -> None:
         ("CITATION.cff", "1.2.3", "1.2.2", "write 'version: 1.2.3'"),
         ("pyproject.toml", "-torch", "", "the distribution is called neuralstyle-torch"),
         ("docs/index.md", "neuralstyle-torch", "neuralstyle", "'pip install neuralstyle' installs another project"),
+        ("RELEASE.md", "build.py", "make.py", "say when to run release/build.py"),
         ("README.md", "# neural", 'pip install -U "neuralstyle[heic]"\n# neural', "installs another project"),
     ],
 )
@@ -63,6 +68,12 @@ def test_a_commit_without_its_tag_is_told(tree: Path) -> None:
     assert list(CHECK["in_git"]("1.2.3", tree)) == []
     (tree / "more").touch()
     assert list(CHECK["in_git"]("1.2.3", tree)) == ["commit what is changed, or remove it"]
+
+
+def test_the_trials_exist_and_are_told_of() -> None:
+    told = (ROOT / "RELEASE.md").read_text(encoding="utf-8")
+    assert [name for name in CHECK["TRIALS"] if not (ROOT / name).is_file() or f"python {name}" not in told] == []
+    assert {path.name for path in (ROOT / "release").glob("try_*.py")} == {Path(name).name for name in CHECK["TRIALS"]}
 
 
 def test_no_page_installs_another_project() -> None:
@@ -93,3 +104,14 @@ def test_tested_versions_are_allowed_ones() -> None:
         name, bound = line.removesuffix(".*").split("==")
         if name in pinned:
             assert [int(n) for n in pinned[name].split(".")] >= [int(n) for n in bound.split(".")], name
+
+
+@pytest.mark.parametrize("names", [(), ("neuralstyle_torch-1.0.0.tar.gz", "neuralstyle_torch-1.0.1.tar.gz")])
+def test_one_source_distribution_is_tried(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    command = [sys.executable, str(ROOT / "release" / "try_sdist.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = ", ".join(names) or "none"
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path} has to hold one source distribution, and holds {found}; see release/build.py\n"

@@ -75,6 +75,8 @@ def faults(command: str) -> list[str]:
         return [
             f"there is no extra {name}" for name in extras if name not in PROJECT["project"]["optional-dependencies"]
         ]
+    if program == "docker":  # comes with the hosted Linux
+        return []
     installed = packages("dev") | set(PROJECT["project"]["scripts"])
     if program in installed or (program == "python" and f"pip install {arguments[1]}" in commands(GUIDE + RELEASE)):
         return []
