@@ -53,13 +53,19 @@ def follow(results: Results, options: argparse.Namespace) -> int:
     """Show the progress over all pictures, name what failed, and return the exit code."""
     from tqdm.auto import tqdm
 
+    from neuralstyle.painting.forecast import Pace, show_left
+
     started, total = time.monotonic(), len(results)
     counts = {"painted": 0, "skipped": 0, "failed": 0}
     failed: dict[str, str] = {}
+    pace = Pace(starts=options.jobs)  # each process has a first picture
     try:
         with tqdm(total=total, unit="picture", disable=options.quiet, smoothing=0) as bar:
             for result in results:
                 counts[result.status] += 1
+                if result.status == "painted":  # the others take no time
+                    pace.add(result.seconds - (0 if pace.is_warm else result.start))
+                show_left(bar, pace.left((total - sum(counts.values())) / options.jobs))
                 bar.update()
                 bar.set_postfix_str(result.output.name, refresh=False)
                 if result.lost is not None:

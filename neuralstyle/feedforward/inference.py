@@ -6,6 +6,7 @@ Importing this file does not import torch, so the command line can show the defa
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +152,7 @@ def apply_files(
 
     from neuralstyle.feedforward.files import find_results, group_by_size, load_on_device, paint_batch
     from neuralstyle.feedforward.finishing import Finish
+    from neuralstyle.painting.forecast import Pace, show_left
 
     number("content_scale", content_scale, above=0)
     whole_number("batch_size", batch_size, 1)
@@ -159,9 +161,14 @@ def apply_files(
     network = load_on_device(model, device)
     failures: dict[Path, str] = {}
     saved: list[Path] = []
+    pace, ticked = Pace(), time.monotonic()
     with tqdm(total=len(results), unit="picture", disable=not progress) as bar, _counting(saved, len(results)):
         for batch in group_by_size(results, content_scale, batch_size, finish, failures):
             paint_batch(network, batch, tile, finish, failures, saved)
+            now = time.monotonic()
+            pace.add((now - ticked) / len(batch))
+            ticked = now
+            show_left(bar, pace.left(len(results) - bar.n - len(batch)))
             bar.update(len(batch))
         bar.update(len(results) - bar.n)  # those that could not be read
     return failures

@@ -25,6 +25,7 @@ from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.feedforward.tiled import run_model
 from neuralstyle.files.schema import check_shapes
 from neuralstyle.images import Picture, load_image, to_pil
+from neuralstyle.painting.forecast import Pace, show_left
 
 LAST_STAGE_LR_FACTOR = 0.1
 """The learning rate of the last convolution, relative to that of the others.
@@ -49,6 +50,7 @@ class TrainingProgress:
         terms: the weighted terms of the loss, by name.
         elapsed: seconds of training so far, including those before a run was continued.
         network: the network so far.
+        left: seconds that the training still takes, what it saves included, or None before that is known.
 
     Example:
         ```python
@@ -70,6 +72,7 @@ class TrainingProgress:
     terms: dict[str, float]
     elapsed: float
     network: TransformerNet
+    left: float | None = None
 
     def image(self, picture: Picture) -> Image.Image:
         """Paint a picture with the network so far."""
@@ -169,7 +172,7 @@ class Loop:
 
         model = _averaging(self.network.train())
         reported: set[str] = set()
-        begun = time.monotonic() - self.elapsed
+        begun, pace, ticked = time.monotonic() - self.elapsed, Pace(), time.monotonic()
         bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=not (show and distributed.is_writer()))
         # Losses may draw random numbers: the same at each step, even if the run was continued.
         with torch.random.fork_rng(self._cuda()), bar:
@@ -179,9 +182,14 @@ class Loop:
                     terms = self._descend(model, images.to(self.device, non_blocking=True))
                     self.elapsed = time.monotonic() - begun
                     epoch, loss = -(-self.step // epoch_steps), sum(terms.values())
+                    pace.add(begun + self.elapsed - ticked)  # with what was saved after the step before
+                    ticked, left = begun + self.elapsed, pace.left(self.steps - self.step) if pace.later else None
                     bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+                    show_left(bar, left)
                     bar.update()
-                    progress = TrainingProgress(self.step, self.steps, epoch, loss, terms, self.elapsed, self.network)
+                    progress = TrainingProgress(
+                        self.step, self.steps, epoch, loss, terms, self.elapsed, self.network, left
+                    )
                     stopped = callback is not None and self._stopped(callback, progress)
                     if self.step % LOGGED_STEPS == 0 or self.step == self.steps:
                         logger.info("step %d of %d: loss %.4g", self.step, self.steps, loss)

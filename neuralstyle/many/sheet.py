@@ -26,6 +26,7 @@ from neuralstyle.images.grid import thumbnail
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.many.axes import Axis, arguments, axes_of, picture_of
 from neuralstyle.many.layout import lay_out
+from neuralstyle.painting.forecast import Pace, show_left
 from neuralstyle.painting.options import Options
 from neuralstyle.painting.plan import as_callbacks, plan
 from neuralstyle.painting.progress import Progress
@@ -252,9 +253,10 @@ def contact_sheet(
     _check_files(files, cells, overwrite, [picture_of(value) for axis in axes[:2] for value in axis.values])
     side = _rehearse(axes, places[0], options, measure)
     found: list[Cell] = []
+    pace, started = Pace(), time.monotonic()
     with _bar(len(places), shown) as bar:
         for index, (place, file) in enumerate(zip(places, files, strict=True)):
-            ticking = {**options, "callback": [*callbacks, _ticker(bar, index)]}
+            ticking = {**options, "callback": [*callbacks, _ticker(bar, index, pace)]}
             try:
                 found.append(_paint(axes, place, file.stem, ticking, measure))
                 if cells is not None and distributed.is_writer():
@@ -263,6 +265,8 @@ def contact_sheet(
             except BaseException as error:
                 error.sheet = Sheet(axes, tuple(found), side)  # type: ignore[attr-defined]
                 raise
+            pace.add(time.monotonic() - started)
+            started = time.monotonic()
     return Sheet(axes, tuple(found), side)
 
 
@@ -338,18 +342,26 @@ def _check_files(
         check_paths(reads, [write])
 
 
+_FORMAT = "{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
+
+
 def _bar(count: int, shown: bool) -> Any:
     from tqdm.auto import tqdm
 
-    form = "{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
+    form = _FORMAT.replace("{remaining}", "?")
     return tqdm(total=count, disable=not shown, bar_format=form, desc=f"picture 1 of {count}", file=sys.stderr)
 
 
-def _ticker(bar: Any, index: int) -> Callable[[Progress], None]:
-    """A callback that moves the bar within a cell."""
+def _ticker(bar: Any, index: int, pace: Pace) -> Callable[[Progress], None]:
+    """A callback that moves the bar within a cell, as the time does."""
 
     def tick(progress: Progress) -> None:
+        left = progress.left
+        if left is None:
+            return
+        whole = progress.elapsed + left
+        show_left(bar, left + (bar.total - index - 1) * (pace.later or whole), _FORMAT)
         bar.set_description(f"picture {index + 1} of {bar.total}", refresh=False)
-        bar.update(index + progress.iteration / progress.total - bar.n)
+        bar.update(index + progress.elapsed / whole - bar.n)
 
     return tick

@@ -67,6 +67,7 @@ class Result:
         reason: in one line why it failed or was skipped, or None.
         lost: in one line why it was painted twice, such as a worker that died, or None.
         seconds: the time that it took.
+        start: the part of it before the first evaluation, which is longer for the first picture of a process.
 
     """
 
@@ -76,6 +77,7 @@ class Result:
     reason: str | None = None
     lost: str | None = None
     seconds: float = 0.0
+    start: float = 0.0
 
 
 def paint_task(task: Task) -> Result:
@@ -96,14 +98,13 @@ def paint_task(task: Task) -> Result:
                 skipped = why_skipped(
                     task.output, settings, form.get("overwrite", False), task.skip_existing, form.get("depth", 8)
                 )
-                if skipped is None:
-                    _paint(task, settings)
+                start = _paint(task, settings) if skipped is None else 0.0
         except BlockingIOError as error:
             if not task.skip_existing:
                 raise
-            skipped = str(error)
+            skipped, start = str(error), 0.0
     status: Literal["painted", "skipped"] = "painted" if skipped is None else "skipped"
-    return Result(task.picture, task.output, status, skipped, seconds=time.monotonic() - started)
+    return Result(task.picture, task.output, status, skipped, seconds=time.monotonic() - started, start=start)
 
 
 def why_skipped(output: Path, settings: Settings, overwrite: bool, skip_existing: bool, depth: int = 8) -> str | None:
@@ -134,16 +135,24 @@ def _settings_in(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _paint(task: Task, settings: Settings) -> None:
+def _paint(task: Task, settings: Settings) -> float:
+    """Paint and save, and return the seconds until the first evaluation was made."""
     profile = task.picture if task.keep_profile else None
     latest: list[Progress] = []
+    begun, times = time.monotonic(), list[float]()
+
+    def keep(progress: Progress) -> None:
+        latest[:] = [progress]
+        times[:] = times or [time.monotonic() - begun]
+
     planned = plan(task.picture, list(task.styles), **{**task.make(), "progress": False})
-    image = paint(planned, callback=lambda progress: latest.__setitem__(slice(None), [progress]))
+    image = paint(planned, callback=keep)
     exact = None
     if task.form.get("depth", 8) > 8 and latest:
         exact = planned.stages[-1].resized(latest[0].tensor())
     with stopping.shield():
         save_image(image if exact is None else exact, task.output, profile=profile, note=settings.note(), **task.form)
+    return times[0] if times else 0.0
 
 
 def _limit(most: int | None) -> AbstractContextManager[None]:

@@ -14,9 +14,7 @@ from neuralstyle.checkpoint import held
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.optimizers.base import State
-from neuralstyle.optimizers.in_parameters import InParameters
 from neuralstyle.optimizers.minimize import Minimum, minimize
-from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.plan import Plan, as_callbacks
 from neuralstyle.painting.progress import Callback, Run
 from neuralstyle.painting.resume import RunState
@@ -133,9 +131,8 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
         except TypeError as error:
             raise TypeError(f"{type(plan.optimizer).__name__} yields a state that cannot be saved: {error}") from error
 
-    optimizer = as_strategy(plan.optimizer)
     return minimize(
-        optimizer if stage.parameters is None else InParameters(optimizer, stage.parameters),
+        stage.strategy(plan.optimizer),
         image,
         evaluate,
         stage.iterations,

@@ -97,10 +97,10 @@ class Plan:
 
     @plain_torch()
     def estimate(self) -> Estimate:
-        """Forecast the time and the memory, from one small evaluation with gradient through each encoder.
+        """Forecast the time and the memory, from a few small steps through each encoder.
 
-        Time scales with the pixels of the pictures, memory with those of the largest tile. For each encoder the
-        forecast takes about as long as 4 evaluations at 256 pixels.
+        Time is that of the steps at two sizes up to 256 pixels, scaled as the progress bar does it; memory is in
+        proportion to the largest tile. It takes about as long as 8 evaluations at 256 pixels through each encoder.
         """
         return estimate(self.stages, self.start, self.content, self.styles, self.tile, self.optimizer)
 

@@ -21,8 +21,8 @@ from neuralstyle.images import to_pil
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.evaluation import Evaluation
 from neuralstyle.objective.tiling import TileSize
-from neuralstyle.painting.estimate import work_in_tiles
-from neuralstyle.painting.forecast import Forecast
+from neuralstyle.painting.estimate import forecast_of
+from neuralstyle.painting.forecast import OVERHEAD, show_left
 from neuralstyle.painting.stages import PlannedStage
 
 Render: TypeAlias = Function[[Tensor, "int | None"], Tensor]
@@ -47,6 +47,7 @@ class Progress:
             or None for no rounding. ``tensor`` and ``image`` call it.
         added: names of the terms that stages add to the losses of the call, such as pixel terms.
         full_size: longest side of the result in pixels; 0 where it is not known.
+        left: seconds that the work still takes, or None before that is known.
 
     Example:
         ```python
@@ -72,6 +73,7 @@ class Progress:
     picture: Function[[int | None], Tensor] = field(repr=False)
     added: frozenset[str] = frozenset()
     full_size: int = 0
+    left: float | None = None
 
     @plain_torch()
     def tensor(self) -> Tensor:
@@ -86,6 +88,9 @@ class Progress:
 
 Callback: TypeAlias = Function[[Progress], "bool | None"]
 """Called after each evaluation; False stops the work."""
+
+
+_FORMAT = "{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}"
 
 
 class Run:
@@ -121,8 +126,7 @@ class Run:
         self.iteration = 0
         self.stage = 0
         self.started = time.monotonic()
-        works = [_step(stage) * work_in_tiles(stage, tile) for stage in stages] if self.show else []
-        self.forecast = Forecast(works, [stage.iterations for stage in stages])
+        self.forecast = forecast_of(stages, tile)
         self.ticked = self.started  # when the last evaluation was reported
         self.bar: Any = None
         self.shown = ""
@@ -175,8 +179,9 @@ class Run:
         self.iteration += 1
         stage = self.stages[self.stage]
         self.shown = f"loss {loss:.4g}"
+        left = self._time_left(count)
         if self.show:
-            self._tell_time_left(count)
+            show_left(self.bar, left, _FORMAT)
         self.bar.set_postfix_str(self.shown, refresh=False)
         self.bar.update(_step(stage))
         progress = Progress(
@@ -191,18 +196,18 @@ class Run:
             picture=partial(self.render, kept),
             added=self.added,
             full_size=self.stages[-1].size,
+            left=left,
         )
         # All callbacks are called, even after one has asked to stop. One process asks them, and all processes obey.
         callbacks = self.callbacks if distributed.is_writer() else ()
         answers = [_answer(callback, progress) for callback in callbacks]
         return distributed.least(float(all(answers)), kept.device) > 0
 
-    def _tell_time_left(self, done: int) -> None:
+    def _time_left(self, done: int) -> float | None:
         now = time.monotonic()
         self.forecast.add(self.stage, now - self.ticked)
         self.ticked = now
-        left = self.forecast.left(self.stage, done)
-        self.bar.bar_format = _format("?" if left is None else self.bar.format_interval(left))
+        return self.forecast.left(self.stage, done)
 
     def _announce(self) -> None:
         for note in self.notes:
@@ -219,7 +224,7 @@ class Run:
             total=sum(_work(stage) for stage in self.stages),
             initial=ahead,  # done by an earlier run, so not part of this run's pace
             disable=not self.show,
-            bar_format=_format("?"),
+            bar_format=_FORMAT.replace("{remaining}", "?"),
         )
 
 
@@ -232,14 +237,9 @@ def _answer(callback: Callback, progress: Progress) -> bool:
     return not (isinstance(answer, (bool, np.bool_)) and not answer)  # NumPy comparisons return np.bool_
 
 
-def _format(left: str) -> str:
-    """The format of the bar, with the time left in words of its own; tqdm takes its pace for even."""
-    return f"{{desc}} {{percentage:3.0f}}% |{{bar}}| {{elapsed}} < {left}{{postfix}}"
-
-
 def _step(stage: PlannedStage) -> int:
-    """Return the work of an evaluation: the square of the longest side in pixels, times cost."""
-    return int(stage.size**2 * stage.cost)
+    """Return the work of an evaluation as the bar shows it, in pixels of VGG-19."""
+    return int(stage.height * stage.width * stage.cost + OVERHEAD)
 
 
 def _work(stage: PlannedStage) -> int:

@@ -26,6 +26,9 @@ from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
+from neuralstyle.optimizers.base import Optimizer, Strategy
+from neuralstyle.optimizers.in_parameters import InParameters
+from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.parameters import Parameterization, wrapping
 from neuralstyle.recipes import DEFAULT_NETWORK, losses_through, named_schedule
 from neuralstyle.schedule import Schedule, Stage, check_stages
@@ -84,6 +87,11 @@ class PlannedStage:
             seamless=self.seamless,
             tile=tile,
         )
+
+    def strategy(self, optimizer: Optimizer) -> Strategy:
+        """Return the optimiser as it works at this stage, on pixels or on parameters."""
+        strategy = as_strategy(optimizer)
+        return strategy if self.parameters is None else InParameters(strategy, self.parameters)
 
     def resized(self, picture: Tensor) -> Tensor:
         """Return a picture at this stage's size."""

@@ -11,8 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from neuralstyle.images import fit_size, resize_image, to_pil
-from neuralstyle.painting.estimate import work_in_tiles
-from neuralstyle.painting.forecast import Forecast
+from neuralstyle.painting.estimate import forecast_of
 from neuralstyle.painting.paint import paint
 from neuralstyle.painting.plan import Plan
 from neuralstyle.painting.progress import Progress
@@ -95,8 +94,7 @@ class Easel:
             on_evaluation: called after each evaluation; returns whether to go on.
 
         """
-        works = [stage.size**2 * stage.cost * work_in_tiles(stage, plan.tile) for stage in plan.stages]
-        forecast = Forecast(works, [stage.iterations for stage in plan.stages])
+        forecast = forecast_of(plan.stages, plan.tile)  # its own: what the page does in between does not count
         before, entered = time.monotonic(), (0, 0)
         self._next_frame = 0.0
 

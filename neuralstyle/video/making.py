@@ -120,10 +120,13 @@ def _settings(job: Job, found: Scan, shape: tuple[int, int], settings: Mapping[s
 def _paint(job: Job, tasks: list[SceneTask], work: Work, found: Scan) -> None:
     """Paint all scenes, here or elsewhere."""
     total = len(found.moments) * job.passes
-    run = FilmRun(total, _painted(job, found, work), len(tasks), job.callback, job.progress)
+    unopened = [not work.passed(task.moments[0].number, 1) for task in tasks]
+    openings = sum(unopened) if job.executor is None else None
+    run = FilmRun(total, _painted(job, found, work), len(tasks), openings, job.callback, job.progress)
     try:
         if job.executor is None:
-            for task in tasks:
+            for task, opens in zip(tasks, unopened, strict=True):
+                run.begin(opens)
                 paint_scene(task, run.add)
                 if run.stopped:
                     return
