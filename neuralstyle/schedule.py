@@ -40,7 +40,7 @@ class Stage:
             the encoder of the call.
         losses: a function from the call's losses to those that this stage minimises, both a ``LossSum``. None: the
             call's losses, with pixel terms if the encoder's features do not pin colours (``losses_through``).
-        cost: time of an evaluation relative to one through VGG-19; the progress bar forecasts with it.
+        cost: time of an evaluation relative to one through VGG-19, for the time left until it is measured.
         parameters: what the optimiser changes, such as ``Smoothed()``, pixels that are smoothed to give the picture.
             None: the pixels of the picture.
 

@@ -172,7 +172,7 @@ class Loop:
 
         model = _averaging(self.network.train())
         reported: set[str] = set()
-        begun, pace, ticked = time.monotonic() - self.elapsed, Pace(), time.monotonic()
+        begun, pace, ticked, saving = time.monotonic() - self.elapsed, Pace(), time.monotonic(), 0.0
         bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=not (show and distributed.is_writer()))
         # Losses may draw random numbers: the same at each step, even if the run was continued.
         with torch.random.fork_rng(self._cuda()), bar:
@@ -183,7 +183,7 @@ class Loop:
                     self.elapsed = time.monotonic() - begun
                     epoch, loss = -(-self.step // epoch_steps), sum(terms.values())
                     pace.add(begun + self.elapsed - ticked)  # with what was saved after the step before
-                    ticked, left = begun + self.elapsed, pace.left(self.steps - self.step) if pace.later else None
+                    ticked, left = begun + self.elapsed, _left(pace, self.steps - self.step, saving)
                     bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
                     show_left(bar, left)
                     bar.update()
@@ -195,6 +195,7 @@ class Loop:
                         logger.info("step %d of %d: loss %.4g", self.step, self.steps, loss)
                     if distributed.is_writer():
                         journal.record(self, epoch, terms, last=stopped or self.step == self.steps)
+                    saving = max(saving, time.monotonic() - ticked)
                 if stopped:
                     break
         self.network.eval()
@@ -261,6 +262,11 @@ def _report(failures: list[str], reported: set[str]) -> None:
         if reason not in reported:
             reported.add(reason)
             warnings.warn(f"skipped: {reason}", stacklevel=2)
+
+
+def _left(pace: Pace, steps: int, saving: float) -> float | None:
+    """The seconds that are left with the files of the last step, or None before the second step."""
+    return None if pace.later is None else steps * pace.later + saving
 
 
 def _averaging(network: nn.Module) -> nn.Module:

@@ -96,7 +96,7 @@ def forecast_of(stages: Sequence[PlannedStage], tile: TileSize) -> Forecast:
 
 def kind_of(stage: PlannedStage) -> Hashable:
     """Return what evaluations that differ in work alone have in common."""
-    like = on_encoder(stage.encoder, torch.empty(0))
+    like = on_encoder(stage.encoder, torch.empty(0, dtype=torch.float32))
     return stage.through, str(like.device), str(like.dtype), torch.get_num_threads(), stage.losses.names
 
 

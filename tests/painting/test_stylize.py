@@ -200,6 +200,7 @@ def test_progress_counts_over_all_stages(content: Image.Image, style: Image.Imag
     assert [(p.stage, p.size) for p in seen] == [(1, 32)] * 2 + [(2, 64)] * 3
     assert {(p.total, p.stages) for p in seen} == {(5, 2)}
     assert seen[-1].elapsed >= seen[0].elapsed >= 0
+    assert seen[1].left > seen[3].left > seen[-1].left == 0
     assert seen[-1].loss == pytest.approx(sum(seen[-1].terms.values()))
     assert seen[0].image().size[0] == 32
     assert np.array_equal(array(seen[-1].image()), array(image))

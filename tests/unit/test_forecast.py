@@ -13,11 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from neuralstyle import plan, samples
 from neuralstyle.cli.many import follow
 from neuralstyle.feedforward import loop
 from neuralstyle.feedforward.network import TransformerNet
 from neuralstyle.many.tasks import Result, Results
+from neuralstyle.objective.evaluation import Evaluation
+from neuralstyle.painting import estimate
 from neuralstyle.painting.forecast import Costs, Forecast, Pace
+from neuralstyle.painting.stages import PlannedStage
 from neuralstyle.recipes import COMPACT_COST
 from neuralstyle.video.progress import FilmRun
 
@@ -155,6 +159,8 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    perf_counter = monotonic
+
 
 def worst(found: Sequence[tuple[float, float | None]], total: float) -> float:
     """The largest factor between (seconds passed, seconds left as shown) and the truth, from 10% to 98% of the time."""
@@ -204,7 +210,7 @@ def test_the_time_left_of_a_film_is_right_though_scenes_open_slowly(
 
 
 def test_the_time_left_of_a_training_is_right_with_what_it_saves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first step takes as long as twenty, and every 40 steps a picture is painted and the state is saved, as 4 steps."""
+    """The first step takes as long as twenty, and what is saved every 40 steps as long as four."""
     clock, found = Clock(), list[tuple[float, float | None]]()
     monkeypatch.setattr(loop, "time", clock)
 
@@ -225,3 +231,27 @@ def test_the_time_left_of_a_training_is_right_with_what_it_saves(monkeypatch: py
     batches = ((torch.zeros(1, 3, 8, 8), list[str]()) for _ in range(400))
     training.run(batches, 400, cast(Any, Saving()), lambda p: found.append((p.elapsed, p.left)), show=False)
     assert worst(found, 400 * 0.3 + 5.7 + 12) < 1.5
+
+
+@pytest.mark.parametrize("schedule", ["draft", "standard"])
+def test_an_estimate_is_what_the_run_takes(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations take a fixed time, one in proportion to the pixels, and their targets as long again."""
+    clock = Clock()
+    monkeypatch.setattr(estimate, "time", clock)
+
+    def seconds(stage: PlannedStage) -> float:
+        return 0.008 + (1e-6 if stage.through == "compact19" else 6e-6) * stage.height * stage.width
+
+    class Slow:
+        def __init__(self, stage: PlannedStage) -> None:
+            self.seconds, self.evaluations = seconds(stage), 0
+
+        def evaluate(self, image: Tensor) -> Evaluation:
+            self.evaluations += 1
+            clock.now += self.seconds * (2 if self.evaluations == 1 else 1)
+            return Evaluation(float(image.square().sum()), {}, 2 * image)
+
+    monkeypatch.setattr(PlannedStage, "objective", lambda stage, *_: Slow(stage))
+    planned = plan(samples.photo(), samples.painting("swirl"), size=384, schedule=schedule, device="cpu")
+    truth = sum((stage.iterations + 1) * seconds(stage) for stage in planned.stages)
+    assert planned.estimate().seconds == pytest.approx(truth, rel=0.15)
