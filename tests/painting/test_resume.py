@@ -44,6 +44,7 @@ from neuralstyle.checkpoint import describe, fingerprint, load_state, save_state
 from neuralstyle.cli import main
 from neuralstyle.files import holding
 from neuralstyle.images import to_pil
+from neuralstyle.painting.forecast import OVERHEAD
 from neuralstyle.painting.progress import Run
 from neuralstyle.painting.resume import RunState
 from neuralstyle.painting.stages import PlannedStage
@@ -338,8 +339,9 @@ def test_the_bar_goes_on_where_it_was(capsys: pytest.CaptureFixture[str], encode
 
     bar = Run([planned(16, 4), planned(20, 5, cost=0.5)], [], True, lambda found, levels: found)
     bar.enter(1, 2)
-    pixels = 4 * 16**2 + 2 * 20**2 // 2
-    assert (bar.bar.initial, bar.bar.n, bar.bar.total) == (pixels, pixels, 4 * 16**2 + 5 * 20**2 // 2)
+    work = 4 * (16**2 + OVERHEAD) + 2 * (20**2 // 2 + OVERHEAD)
+    total = 4 * (16**2 + OVERHEAD) + 5 * (20**2 // 2 + OVERHEAD)
+    assert (bar.bar.initial, bar.bar.n, bar.bar.total) == (work, work, total)
     bar.close()
     assert "20 px vgg19" in capsys.readouterr().err
 
