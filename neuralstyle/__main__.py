@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 from neuralstyle._stopping import Stop, stopping
+from neuralstyle.machine import busy
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; the end that a system asks for; a terminal that is gone
 
@@ -16,6 +17,7 @@ def run() -> int:
     """Run the program, and return its exit code."""
     numbers = _listen()
     _open_closed_streams()
+    busy.begin()
     from neuralstyle.cli import main
     from neuralstyle.cli.printing import settle
 

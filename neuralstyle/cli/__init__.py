@@ -30,6 +30,7 @@ from neuralstyle.cli import (
 )
 from neuralstyle.cli.outcome import EXIT_CODES, FAILED, exit_code, one_line
 from neuralstyle.cli.parsing import Command, Parser
+from neuralstyle.machine import busy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +75,8 @@ def _failed(options: argparse.Namespace, reason: str, line: str, code: int) -> i
 
 
 def _run(options: argparse.Namespace) -> int:
-    from neuralstyle import distributed
+    busy.settle()
+    from neuralstyle import distributed  # which imports torch
     from neuralstyle.machine.memory import return_large_blocks
 
     return_large_blocks()

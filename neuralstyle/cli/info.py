@@ -16,6 +16,7 @@ from neuralstyle._version import DISTRIBUTION, PACKAGE, build_facts, commit
 from neuralstyle.cli import printing
 from neuralstyle.cli.options import JSON
 from neuralstyle.cli.parsing import Command
+from neuralstyle.machine import busy
 
 DEVELOPMENT = {"bench", "dev", "docs", "test"}
 """Extras for those who change the package."""
@@ -38,6 +39,7 @@ def collect() -> dict[str, Any]:
         "torch": _torch(),
         "kernel": _kernel(),
         "openmp": _openmp(),
+        "waiting": busy.waiting(),
         "weights": _weights(),
         "packages": {name: {"version": _version_of(name), "extra": extra} for name, extra in optional_packages()},
         "memory": _memory(),
@@ -61,6 +63,9 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"fast convolutions: none, {kernel['problem']}"
     runtimes = facts["openmp"]
     yield f"OpenMP runtimes: {'unknown here' if runtimes is None else ', '.join(runtimes) or 'none'}"
+    waiting = facts["waiting"]
+    how = {True: "they spin", False: "they sleep", None: "unknown here"}[waiting["spin"]]
+    yield f"threads that wait for each other: {how} ({waiting['why']})"
     for name, weights in facts["weights"].items():
         state = "its checksum is right" if weights["intact"] else weights["problem"]
         yield f"weights of {name}: {weights['file'] or 'missing'}, {state}"

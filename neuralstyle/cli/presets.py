@@ -13,6 +13,7 @@ from typing import Any
 
 from neuralstyle._errors import brief, unknown
 from neuralstyle.cli.parsing import Command, Option, Parser
+from neuralstyle.machine import busy
 
 CONFIG = Option(
     "--config", "take options from this TOML file; what is given here counts first", metavar="FILE", reads=True
@@ -76,7 +77,8 @@ def _make_room(found: dict[str, Any], better: Mapping[str, Any]) -> None:
 def _like(given: Mapping[str, Any], command: Command) -> Iterator[tuple[str, Any]]:
     if given.get("like") is None:
         return
-    from neuralstyle.many.settings import read_settings
+    busy.settle()
+    from neuralstyle.many.settings import read_settings  # which imports torch
 
     path = given["like"]
     settings = read_settings(path)

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuralstyle.machine.control_groups import GROUPS, group_places
+
 if TYPE_CHECKING:
     import torch
 
@@ -43,18 +45,12 @@ def free_memory(device: torch.device) -> int:
 @cache
 def _limit_files() -> list[tuple[str, str]]:
     """The files of this process; cached at the first use, not on import."""
-    return _cgroup_files("/proc/self/cgroup")
+    return _cgroup_files(GROUPS)
 
 
 def _cgroup_files(groups: str) -> list[tuple[str, str]]:
     """The files with limit and usage of a process's control groups and their parents, from its list of groups."""
-    try:
-        lines = [line.split(":", 2) for line in Path(groups).read_text().splitlines()]
-    except OSError:
-        lines = []
-    # Version 2 names no controllers. In a container the path may be the host's, which does not exist.
-    paths = ["/", *(path for _, controllers, path in lines if controllers in ("", "memory"))]
-    places = dict.fromkeys(str(place) for path in paths for place in (Path(path), *Path(path).parents))
+    places = group_places("memory", groups)
     return [
         (f"{root}{place}/{limit}", f"{root}{place}/{usage}") for root, limit, usage in _CGROUP_FILES for place in places
     ]

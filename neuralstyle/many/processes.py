@@ -19,7 +19,10 @@ from neuralstyle._errors import whole_number
 from neuralstyle.many.executors import WorkerDiedError
 
 _QUIET_WAIT = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0"}
-"""More threads than cores may not wait busily for each other: that takes the cores from those that compute."""
+"""More threads than cores may not wait busily for each other: that takes the cores from those that compute.
+
+GOMP_SPINCOUNT counts first where it is set: by the user, or by the program on a busy machine (machine/busy.py).
+"""
 
 _starting = threading.Lock()  # the environment is changed for the moment of a start
 

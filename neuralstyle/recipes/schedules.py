@@ -44,6 +44,9 @@ PREVIEW_ITERATIONS, DRAFT_ITERATIONS = 12, 60
 STANDARD_ITERATIONS, FINE_ITERATIONS = 30, 180
 """Evaluations through the encoder of the call at the size of the picture, by the end of ``standard`` and ``fine``."""
 
+PRINT_ITERATIONS = 3
+"""The same by the end of ``standard`` where the picture is larger than 1024 pixels."""
+
 
 def compact_stage(
     size: int, iterations: int, encoder: Encoder | str = COMPACT, parameters: Parameterization | None = SMOOTHED
@@ -133,15 +136,14 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     """Paint on from ``draft`` through the encoder of the call, VGG-19.
 
     An evaluation through "compact19" takes about a seventh of the time through VGG-19 (``COMPACT_COST``). "compact19"
-    paints at every size of ``coarse_to_fine`` up to 1024 pixels, then VGG-19 at the last of these. Above, only fine
-    grain is left to paint, and VGG-19 paints alone. "compact19" paints smoothed pixels (``Smoothed``), so its weave
-    does not come up; VGG-19 paints the finest detail.
+    paints at every size of ``coarse_to_fine``, then VGG-19 at the last one. "compact19" paints smoothed pixels
+    (``Smoothed``), so its weave does not come up; VGG-19 paints the finest detail. Above 1024 pixels only fine grain is
+    left to paint: VGG-19 paints at the last size up to 1024, and then only a little at the end.
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations through VGG-19 at the final size; None: 30, or above 1024 pixels as in
-            ``coarse_to_fine``. Another number changes all in proportion; but if the result is larger than 1024 pixels,
-            sizes up to 1024 have at least their default.
+        iterations: evaluations through VGG-19 at the final size; None: 30, or 3 above 1024 pixels. Another number
+            changes all up to 1024 pixels in proportion; but if the result is larger, they have at least their default.
         compact: the compact encoder; None: ``coarse_to_fine`` through the encoder of the call.
 
     Raises:
@@ -153,14 +155,18 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
         from neuralstyle.recipes import draft, standard
 
         assert standard(256) == [*draft(256), Stage(256, 30)]
+        assert standard(2048)[-1] == Stage(2048, 3)
         ```
 
     """
     if compact is None:
         return coarse_to_fine(size, iterations)
     small, large, factor = _split(size, iterations, STANDARD_ITERATIONS)
-    rough = _through(compact, _draft(small, factor))
-    return [*rough, Stage(small[-1], math.ceil(STANDARD_ITERATIONS * factor)), *large]
+    rough = [*_through(compact, _draft(small, factor)), Stage(small[-1], math.ceil(STANDARD_ITERATIONS * factor))]
+    if not large:
+        return rough
+    grain = _through(compact, coarse_to_fine(size)[len(small) :])
+    return [*rough, *grain, Stage(size, evaluations(iterations, PRINT_ITERATIONS))]
 
 
 def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -168,8 +174,8 @@ def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | N
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations through VGG-19 at the final size; None: 180, or above 1024 pixels three times those of
-            ``coarse_to_fine``. Another number changes all in proportion, as in ``standard``.
+        iterations: evaluations through VGG-19 at the final size; None: 180, or above 1024 pixels those of
+            ``coarse_to_fine``, 10 to 60. Another number changes the others as in ``standard``.
         compact: the compact encoder; None: ``coarse_to_fine`` through the encoder of the call, with three times the
             evaluations by default.
 
@@ -189,10 +195,13 @@ def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | N
         stages = coarse_to_fine(size, iterations)
         return stages if iterations is not None else times_default(stages, 3)
     small, large, factor = _split(size, iterations, FINE_ITERATIONS)
+    if large:
+        total = large[-1].iterations
+        begun = standard(size, min(total, PRINT_ITERATIONS), compact=compact)
+        return [*begun, Stage(size, total - PRINT_ITERATIONS)] if total > PRINT_ITERATIONS else begun
     rough = _through(compact, _draft(small, factor))
     total, first = (math.ceil(count * factor) for count in (FINE_ITERATIONS, STANDARD_ITERATIONS))
-    last = [Stage(small[-1], count) for count in (first, total - first) if count]
-    return [*rough, *last, *(large if iterations else times_default(large, 3))]
+    return [*rough, *(Stage(size, count) for count in (first, total - first) if count)]
 
 
 def with_detail(stages: Sequence[Stage], detail: float) -> list[Stage]:

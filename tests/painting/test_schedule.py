@@ -117,7 +117,7 @@ def test_through_one_network_a_number_of_iterations_is_what_it_says(name: str) -
     ("size", "expected"),
     [
         (96, [(96, 12)]),
-        (200, [(100, 30), (200, 12)]),
+        (200, [(100, 24), (200, 12)]),
         (512, [(128, 30), (256, 24), (512, 12)]),
         (1024, [(128, 30), (256, 30), (512, 24), (1024, 12)]),
         (4096, [(128, 30), (256, 30), (512, 24), (1024, 12), (2048, 3), (4096, 2)]),
@@ -130,8 +130,8 @@ def test_a_preview_is_a_few_evaluations_at_each_size(size: int, expected: list[t
 
 
 def test_iterations_scale_a_preview() -> None:
-    assert [stage.iterations for stage in preview(512, 24)] == [80, 60, 24]
-    assert [stage.iterations for stage in preview(512, 1)] == [4, 3, 1]
+    assert [stage.iterations for stage in preview(512, 24)] == [60, 48, 24]
+    assert [stage.iterations for stage in preview(512, 1)] == [3, 2, 1]
 
 
 @pytest.mark.parametrize("size", [32, 96, 400, 512, 1000, 1024])
@@ -174,7 +174,7 @@ def test_another_compact_encoder_takes_the_place_of_the_packages_own() -> None:
 
 
 def test_a_draft_goes_through_the_compact_encoder_alone() -> None:
-    counts = [(100, 40), (200, 30), (400, 12), (400, 48)]
+    counts = [(100, 30), (200, 24), (400, 12), (400, 48)]
     assert draft(400) == [compact_stage(*each) for each in counts]
     assert draft(400, 1) == [compact_stage(*each) for each in [(100, 1), (200, 1), (400, 1)]]
 
@@ -184,13 +184,15 @@ def test_what_is_painted_at_the_end_goes_through_the_encoder_of_the_call() -> No
     assert fine(400) == [*draft(400), Stage(400, 30), Stage(400, 150)]
 
 
-def test_above_1024_pixels_the_standard_goes_through_the_encoder_of_the_call() -> None:
-    above = coarse_to_fine(4096)[4:]
-    assert standard(4096) == [*standard(1024), *above]
-    assert fine(4096) == [*fine(1024), *(replace(stage, iterations=3 * stage.iterations) for stage in above)]
-    # Few iterations at the end do not hurry what comes before.
-    assert standard(4096, 3) == [*standard(1024), above[0], Stage(4096, 3)]
-    assert draft(4096) == [*draft(1024), *(compact_stage(stage.size, stage.iterations) for stage in above)]
+def test_above_1024_pixels_the_encoder_of_the_call_paints_a_little_at_the_end() -> None:
+    grain = [compact_stage(2048, 15), compact_stage(4096, 10)]
+    assert standard(4096) == [*standard(1024), *grain, Stage(4096, 3)]
+    assert fine(4096) == [*standard(4096), Stage(4096, 7)]
+    assert standard(4096, 2) == [*standard(1024), *grain, Stage(4096, 2)]
+    assert fine(4096, 2) == standard(4096, 2)
+    assert fine(4096, 5) == [*standard(4096), Stage(4096, 2)]
+    assert standard(1500) == [*standard(750), compact_stage(1500, 28), Stage(1500, 3)]
+    assert draft(4096) == [*draft(1024), *grain]
 
 
 @pytest.mark.parametrize("iterations", [0, -1, 1.5, True])
