@@ -153,6 +153,14 @@ def test_the_features_of_a_picture_and_their_gradient(
 
 
 @built
+@pytest.mark.parametrize("columns", [16, 40])
+def test_a_first_convolution_without_bias(columns: int) -> None:
+    layer, x = torch.nn.Conv2d(3, columns, 3, padding=1, bias=False).requires_grad_(False), _picture(2, 3, 9, 20)
+    y = winograd.convolve_picture(x, layer, "zeros")
+    assert _error(y, layer(x).double()) < 1e-6
+
+
+@built
 @pytest.mark.parametrize(
     ("options", "shape", "dtype"),
     [

@@ -134,7 +134,7 @@ def _runs_here(x: Tensor, *others: Tensor | None) -> bool:
 
 class _Picture(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: str, relu: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: str, relu: bool) -> Tensor:
         result = _features(x, weight, bias, padding, relu)
         ctx.save_for_backward(weight, *([result] if relu else []))
         ctx.padding = padding
@@ -157,7 +157,7 @@ class _Picture(torch.autograd.Function):
         return back, None, None, None, None
 
 
-def _features(x: Tensor, weight: Tensor, bias: Tensor, padding: str, relu: bool) -> Tensor:
+def _features(x: Tensor, weight: Tensor, bias: Tensor | None, padding: str, relu: bool) -> Tensor:
     """The values of ``convolve_picture``."""
     channels = len(weight)
     if channels % PICTURE_MULTIPLE:
@@ -166,7 +166,8 @@ def _features(x: Tensor, weight: Tensor, bias: Tensor, padding: str, relu: bool)
     batch, _, height, width = x.shape
     result = x.new_empty((batch, height, width, channels))
     # The variables keep contiguous copies alive until the call returns.
-    pixels, kernels, shift = x.contiguous(), _channels_last(weight), bias.contiguous()
+    pixels, kernels = x.contiguous(), _channels_last(weight)
+    shift = weight.new_zeros(channels) if bias is None else bias.contiguous()
     addresses = (t.data_ptr() for t in (pixels, kernels, shift, result))
     if library.library().picture_features(*addresses, batch, height, width, channels, BORDERS.index(padding), relu):
         raise MemoryError("no memory for a convolution; use a smaller size, or tile=")
