@@ -485,7 +485,7 @@ def test_the_traceback_is_there_for_who_asks(run: Run, monkeypatch: pytest.Monke
 def test_detail_is_a_share_of_the_evaluations_at_the_final_size(run: Run, planned: Planned) -> None:
     command = "stylize photo.jpg swirl.png -o OUT --overwrite --size 256 --quiet"
     counts = [[stage.iterations for stage in planned(f"{command} --detail {detail}").stages] for detail in ("1", "0.2")]
-    assert counts == [[30, 12, 48, 30], [30, 3, 10, 6]]
+    assert counts == [[24, 12, 48, 30], [24, 3, 10, 6]]
     code, _, err = run(f"{command} --detail 2")
     assert code == 2
     assert "detail is a finite number above 0 and of at most 1, received 2.0" in err
