@@ -6,9 +6,10 @@
     python benchmarks/schedules.py preview --fresh                  # with the start of the program
 
 "warm" is the median call of ``stylize`` in a process that has painted one picture already, "fresh" the median call of
-the command line. The profile splits a warm call: the compiled convolutions forward and backward, what the losses and
-autograd take beside them, the optimiser, the parameters (``Smoothed``), the targets, and the rest, which is reading,
-resizing and rounding pictures. ``--start`` says what importing torch and this package takes.
+the command line. The profile splits a warm call: convolutions and pooling forward, the compiled ones backward, what the
+losses and autograd take beside them (with the gradients of direct convolutions), the optimiser, the parameters
+(``Smoothed``), the targets, and the rest, which is reading, resizing and rounding pictures. ``--start`` says what
+importing torch and this package takes.
 """
 
 from __future__ import annotations
@@ -67,15 +68,20 @@ class Profile:
 
 def watched() -> Profile:
     """Count the seconds of the package's parts from now on, in this process."""
-    from neuralstyle.encoders.kernels import winograd
+    from torch import nn
+
+    from neuralstyle.encoders import extractor
+    from neuralstyle.encoders.kernels import pooling, winograd
     from neuralstyle.objective.objective import Objective
     from neuralstyle.painting import paint
     from neuralstyle.parameters import Smoothed
 
     found = Profile()
     found.around(winograd, "_run", lambda *_, turned=False, **__: f"encoder, {'backward' if turned else 'forward'}")
-    found.around(winograd, "padded_convolution", "encoder, forward")
-    found.around(winograd._Picture, "backward", "encoder, backward")
+    for owner, name in ((winograd, "_features"), (nn.Conv2d, "forward"), (extractor, "l2_pool")):
+        found.around(owner, name, "encoder, forward")
+    for function in (winograd._Picture, pooling._L2Pool):
+        found.around(function, "backward", "encoder, backward")
     found.around(Objective, "__init__", "targets")
     found.around(Objective, "evaluate", "losses and autograd")
     found.around(Smoothed, "picture", "parameters")
