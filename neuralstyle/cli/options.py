@@ -82,7 +82,7 @@ FORMAT = (
 PROFILE = Option("--keep-profile", "keep the photograph's ICC profile, instead of converting to sRGB", flag=True)
 
 STYLE_LOSS = Option(
-    "--style-loss", "compare style by this loss; 'neuralstyle losses' lists them", metavar="NAME", shown="gram"
+    "--style-loss", "compare style by this loss; 'neuralstyle losses' lists them", metavar="NAME", shown="wasserstein"
 )
 
 BALANCE = (

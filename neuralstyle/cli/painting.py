@@ -122,7 +122,7 @@ TEXTURE = Command(
     arguments=(replace(_STYLE, does="the texture's source, a file; several are blended"),),
     options={
         "output": (*_OUTPUT, *FORMAT),
-        "balance": (_LAYERS, STYLE_LOSS),
+        "balance": (_LAYERS, replace(STYLE_LOSS, shown="gram")),
         STYLES_TITLE: STYLES,
         **PAINTING,
         # A texture has no aspect of its own.

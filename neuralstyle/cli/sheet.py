@@ -142,7 +142,7 @@ VARIED = (
         "compare style by each of these losses; 'neuralstyle losses' lists them",
         metavar="NAME",
         nargs="+",
-        shown="gram",
+        shown="wasserstein",
         everyday=True,
     ),
     Option("--style-weights", "multiply the style loss by each of these", float, "X", nargs="+", shown="1"),

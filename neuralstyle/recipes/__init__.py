@@ -3,6 +3,7 @@
 from neuralstyle.recipes.default import (
     DEFAULT_LOSSES,
     DEFAULT_NETWORK,
+    DEFAULT_STYLE_LOSS,
     LUMINANCE_PIXEL_WEIGHT,
     STRENGTH_RANGE,
     STYLE_LOSSES,
@@ -37,6 +38,7 @@ __all__ = [
     "COMPACT_COST",
     "DEFAULT_LOSSES",
     "DEFAULT_NETWORK",
+    "DEFAULT_STYLE_LOSS",
     "DRAFT_ITERATIONS",
     "FINE_ITERATIONS",
     "LUMINANCE_PIXEL_WEIGHT",

@@ -28,42 +28,51 @@ from neuralstyle.losses import (
 )
 from neuralstyle.losses.base import Reference, as_sum, weights_in_use
 
-_SHARES = (0.15, 0.3, 0.25, 0.25, 0.05)  # of the five layers at which statistics are compared by default
+_SHARES = (0.15, 0.3, 0.25, 0.25, 0.05)  # of the five layers at which most losses compare statistics by default
 _GRAM = GramStyleLoss(layer_weights=_SHARES, normalization="relative")
 _MEAN_STD = MeanStdLoss(layer_weights=_SHARES)
+_WASSERSTEIN = WassersteinLoss(
+    ("relu1_1", "relu2_1", "relu3_1"), layer_weights=(0.5, 0.25, 0.25), normalization="channels"
+)
 
-DEFAULT_LOSSES = ContentLoss(("relu2_1", "relu4_2"), layer_weights=(0.4, 0.6)) + 30 * _GRAM + 2 * TotalVariationLoss()
+DEFAULT_STYLE_LOSS = "wasserstein"
+"""Name in ``STYLE_LOSSES`` of the loss by which ``DEFAULT_LOSSES`` compares style."""
+
+DEFAULT_LOSSES = (
+    ContentLoss(("relu2_1", "relu4_2"), layer_weights=(0.2, 0.8)) + 20 * _WASSERSTEIN + 20 * TotalVariationLoss()
+)
 """Default losses of ``stylize``, chosen by measurement and by eye on photographs and paintings of many kinds.
 
-relu4_1, where a position sees a whole object, has a quarter of the style's weight. With half of it, the painting's
-objects stand as ghosts in the empty places of the photograph; strokes of all sizes come from shallow layers at every
-size of ``coarse_to_fine``. The content is compared at relu4_2, which keeps faces, thin things and contrast but leaves
-colours to the style, and at relu2_1, which keeps edges, light and dark.
+Style is optimal transport between the Gaussians of shallow features. Its distance grows with the square of a
+difference in features, where that of Gram matrices grows with the fourth power, so faint things count too: flat colour
+stays clean, and contrast is the painting's. Deeper layers, where a position sees a whole object, leave the painting's
+objects as ghosts in the empty places of the photograph; strokes of all sizes come from shallow layers at every size of
+``coarse_to_fine``. The content is compared at relu4_2, which keeps faces and thin things but leaves colours to the
+style, and at relu2_1, which keeps edges, light and dark.
 """
 
-TEXTURE_LOSSES = _GRAM + 0.2 * TotalVariationLoss()
+TEXTURE_LOSSES = 1.5 * _GRAM + 0.3 * TotalVariationLoss()
 """Default losses of ``synthesize_texture``; the total variation removes the noise of the start."""
 
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
-    "gram": _GRAM,
-    "gram-mean-std": 0.7 * _GRAM + 0.7 * _MEAN_STD,
-    "mean-std": 3.5 * _MEAN_STD,
-    "covariance": 0.4 * CovarianceLoss(layer_weights=_SHARES),
-    "wasserstein": 0.5 * WassersteinLoss(layer_weights=_SHARES),
-    "mmd": 6 * MMDLoss(layer_weights=_SHARES),
-    "sliced-wasserstein": 4 * SlicedWassersteinLoss(layer_weights=_SHARES),
-    "histogram": 1.5 * HistogramLoss(),
+    "wasserstein": _WASSERSTEIN,
+    "gram": 1.5 * _GRAM,
+    "gram-mean-std": _GRAM + _MEAN_STD,
+    "mean-std": 5 * _MEAN_STD,
+    "covariance": 0.6 * CovarianceLoss(layer_weights=_SHARES),
+    "mmd": 9 * MMDLoss(layer_weights=_SHARES),
+    "sliced-wasserstein": 6 * SlicedWassersteinLoss(layer_weights=_SHARES),
+    "histogram": 2.2 * HistogramLoss(),
     # These match directions or patches, which leaves colour and contrast free: means and deviations pin them.
-    "mrf": 0.08 * MRFLoss() + 0.4 * MeanStdLoss(),
-    "nearest-neighbor": 0.25 * NearestNeighborLoss() + 0.75 * MeanStdLoss(),
-    "relaxed-emd": 0.5 * RelaxedEMDLoss() + 0.5 * MeanStdLoss(),
-    "contextual": 0.3 * ContextualLoss() + 0.5 * MeanStdLoss(),
-    "long-range": 0.6 * LongRangeLoss(),
+    "mrf": 0.12 * MRFLoss() + 0.6 * MeanStdLoss(),
+    "nearest-neighbor": 0.4 * NearestNeighborLoss() + 1.1 * MeanStdLoss(),
+    "relaxed-emd": 0.75 * RelaxedEMDLoss() + 0.75 * MeanStdLoss(),
+    "contextual": 0.45 * ContextualLoss() + 0.75 * MeanStdLoss(),
+    "long-range": 0.9 * LongRangeLoss(),
 }
 """Style losses by name, each at the weight at which it changes the content about as much as the default one.
 
-Losses that compare statistics at five layers have the default's layer weights. Measured by ``benchmarks/losses.py
---weights`` on two pairs; see "Which loss?" in the documentation.
+Measured by ``benchmarks/losses.py --weights`` on two pairs; see "Which loss?" in the documentation.
 """
 
 STRENGTH_RANGE = 2.0
@@ -74,10 +83,12 @@ DEFAULT_NETWORK = "vgg19"
 # Weights per unit of a style loss. The covariance acts at any distance; MMD sees what it misses, such as a patch of
 # blue in a drawing. Three channels need few frequencies.
 _PIXEL_TERMS: dict[Reference, LossSum] = {
-    reference: 1 / 3 * CovarianceLoss("image", reference=reference)
-    + 1 / 6 * MMDLoss("image", bandwidth=0.3, frequencies=16, reference=reference)
+    reference: 1 / 2 * CovarianceLoss("image", reference=reference)
+    + 1 / 4 * MMDLoss("image", bandwidth=0.3, frequencies=16, reference=reference)
     for reference in ("style", "content")
 }
+
+_FIRST_BLOCK = ("image", "conv1_1", "relu1_1", "conv1_2", "relu1_2")
 
 LUMINANCE_PIXEL_WEIGHT = 0.1
 """Factor of the pixel terms with ``color="luminance"``: chroma is replaced afterwards, so only lightness counts."""
@@ -86,13 +97,14 @@ LUMINANCE_PIXEL_WEIGHT = 0.1
 def with_pixel_terms(losses: LossSum, color: Color = "style") -> LossSum:
     r"""Add terms that pin the colours of the pixels, for an encoder whose features leave them free.
 
-    Without these terms a grey drawing, painted through the compact encoder, keeps the photograph's blue sky. They are
-    a ``CovarianceLoss`` and an ``MMDLoss`` on the pixels, with the weights
+    Without these terms a grey drawing, painted by Gram matrices through the compact encoder, keeps the photograph's
+    blue sky. They are a ``CovarianceLoss`` and an ``MMDLoss`` on the pixels, with the weights
 
-    $$ w_\text{cov} = \frac{1}{3} \sum_k \frac{\lambda_k}{u_k}, \qquad w_\text{MMD} = \frac{w_\text{cov}}{2} $$
+    $$ w_\text{cov} = \frac{1}{2} \sum_k \frac{\lambda_k}{u_k}, \qquad w_\text{MMD} = \frac{w_\text{cov}}{2} $$
 
-    where k runs over the terms that compare with the style at layers other than "image" alone. $\lambda_k$ is the
-    weight of the term, $u_k$ the weight of its kind of loss in ``STYLE_LOSSES``, or 1 for a kind that is not there.
+    where k runs over the terms that compare with the style and leave colours free: not at "image" alone, and no
+    ``WassersteinLoss`` with a layer of the first block, as in ``DEFAULT_LOSSES``. $\lambda_k$ is the weight of the
+    term, $u_k$ the weight of its kind of loss in ``STYLE_LOSSES``, or 1 for a kind that is not there.
 
     Args:
         losses: the losses of a stage.
@@ -100,22 +112,29 @@ def with_pixel_terms(losses: LossSum, color: Color = "style") -> LossSum:
             with the content's; "luminance" with a tenth of the weight.
 
     Returns:
-        The sum followed by the two terms, or the sum itself if no term compares with the style.
+        The sum followed by the two terms, or the sum itself if no term leaves the style's colours free.
 
     Example:
         ```python
-        from neuralstyle import DEFAULT_LOSSES
+        from neuralstyle import DEFAULT_LOSSES, with_style_loss
         from neuralstyle.recipes import with_pixel_terms
 
-        print(with_pixel_terms(DEFAULT_LOSSES).names[3:])  # ('CovarianceLoss', 'MMDLoss')
+        losses = with_style_loss(DEFAULT_LOSSES, "gram")
+        print(with_pixel_terms(losses).names[3:])  # ('CovarianceLoss', 'MMDLoss')
         ```
     """
     style_terms = [term for term in losses if term.loss.reference == "style"]
-    units = sum(t.weight / _unit(t.loss) for t in style_terms if set(weights_in_use(t.loss)) != {"image"})
+    units = sum(t.weight / _unit(t.loss) for t in style_terms if not _pins_colors(t.loss))
     if not units:
         return losses
     pixel_terms = _PIXEL_TERMS["style" if color == "style" else "content"]
     return losses + pixel_terms * (LUMINANCE_PIXEL_WEIGHT if color == "luminance" else 1) * units
+
+
+def _pins_colors(loss: Loss) -> bool:
+    """Whether a style loss leaves no other colours than the style's, through whatever encoder."""
+    layers = set(weights_in_use(loss))
+    return layers == {"image"} or (isinstance(loss, WassersteinLoss) and not layers.isdisjoint(_FIRST_BLOCK))
 
 
 def _unit(loss: Loss) -> float:
@@ -146,7 +165,7 @@ def with_style_loss(losses: LossSum, name: str) -> LossSum:
         ```python
         from neuralstyle import DEFAULT_LOSSES, samples, stylize, with_style_loss
 
-        losses = with_style_loss(DEFAULT_LOSSES, "wasserstein")
+        losses = with_style_loss(DEFAULT_LOSSES, "gram")
         stylize(samples.photo(), samples.painting("swirl"), losses=losses, size=64, iterations=2)
         ```
     """
@@ -154,7 +173,8 @@ def with_style_loss(losses: LossSum, name: str) -> LossSum:
         raise unknown("style loss", name, STYLE_LOSSES)
     terms: list[Term] = []
     for term in as_sum(losses):
-        terms += STYLE_LOSSES[name] * term.weight if term.loss.reference == "style" else [term]
+        is_style = term.loss.reference == "style"
+        terms += STYLE_LOSSES[name] * (term.weight / _unit(term.loss)) if is_style else [term]
     return LossSum(tuple(terms))
 
 

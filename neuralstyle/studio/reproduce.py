@@ -11,6 +11,7 @@ from typing import Any
 
 from neuralstyle.many.settings import ALWAYS, Settings, digest, part_digest
 from neuralstyle.painting.options import DEFAULTS
+from neuralstyle.recipes import DEFAULT_STYLE_LOSS
 from neuralstyle.studio.painted import Painted
 from neuralstyle.studio.scene import Painting, Source
 
@@ -32,7 +33,7 @@ def as_command(painted: Painted, names: Names | None = None) -> str:
     words = ["neuralstyle", "stylize", names(photo), *(names(each.source) for each in paintings), "-o", RESULT]
     words += ["--size", str(painted.size)]
     words += _unless("--strength", dials.strength, 0.5) + _unless("--color", dials.color, "style")
-    words += _unless("--style-loss", dials.style_loss, "gram") + _unless("--style-scales", dials.scale, 1.0)
+    words += _unless("--style-loss", dials.style_loss, DEFAULT_STYLE_LOSS) + _unless("--style-scales", dials.scale, 1.0)
     words += ["--enlarge-styles"] if dials.scale > 1 else []
     if len(paintings) > 1:
         words += ["--style-blend-weights", *(_text(each.weight) for each in paintings)]
@@ -57,7 +58,7 @@ def as_python(painted: Painted, names: Names | None = None) -> str:
     given: list[tuple[str, Any, Any]] = [("strength", dials.strength, 0.5), ("color", dials.color, "style")]
     given += [("schedule", painted.schedule, "standard"), ("tile", painted.tile, None)]
     arguments += [f"{name}={value!r}" for name, value, usual in given if value != usual]
-    if dials.style_loss != "gram":
+    if dials.style_loss != DEFAULT_STYLE_LOSS:
         imports |= {"DEFAULT_LOSSES", "with_style_loss"}
         arguments.append(f"losses=with_style_loss(DEFAULT_LOSSES, {dials.style_loss!r})")
     if painted.iterations is not None:
@@ -77,7 +78,7 @@ def note(painted: Painted) -> str | None:
     given: dict[str, Any] = {name: DEFAULTS[name] for name in ALWAYS}  # type: ignore[literal-required]
     given |= {"size": painted.size, "strength": dials.strength, "color": dials.color, "schedule": painted.schedule}
     more: list[tuple[str, Any, Any]] = [
-        ("style_loss", dials.style_loss, "gram"),
+        ("style_loss", dials.style_loss, DEFAULT_STYLE_LOSS),
         ("style_scales", [dials.scale], [1.0]),
     ]
     more += [("tile", painted.tile, None), ("stop_after", painted.iterations, None)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from neuralstyle._errors import brief, is_word, number, unknown, whole_number
 from neuralstyle._words import COLORS, Color, ScheduleName
-from neuralstyle.recipes import DEFAULT_LOSSES, STYLE_LOSSES, with_style_loss
+from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_STYLE_LOSS, STYLE_LOSSES, with_style_loss
 from neuralstyle.styles import Style
 
 SCHEDULES: tuple[ScheduleName, ...] = ("preview", "draft", "standard", "fine")
@@ -50,7 +50,7 @@ class Dials:
     strength: float = 0.5
     scale: float = 1.0
     color: Color = "style"
-    style_loss: str = "gram"
+    style_loss: str = DEFAULT_STYLE_LOSS
     schedule: str = "standard"
     size: int = 512
 
@@ -154,7 +154,7 @@ class Scene:
     def options(self) -> dict[str, Any]:
         """The dials as arguments of ``plan``, without size and schedule."""
         dials = self.dials
-        losses = None if dials.style_loss == "gram" else with_style_loss(DEFAULT_LOSSES, dials.style_loss)
+        losses = None if dials.style_loss == DEFAULT_STYLE_LOSS else with_style_loss(DEFAULT_LOSSES, dials.style_loss)
         return {"strength": dials.strength, "color": dials.color, "losses": losses}
 
     def needs_new_strokes(self, other: Scene) -> bool:

@@ -119,7 +119,9 @@ async def _words(request: Request) -> Response:
             "render": [SMALLEST, LARGEST_RENDER],
             "samples": PAINTINGS,
             "most_paintings": MOST_PAINTINGS,
-            "usual": {"strength": dials.strength, "scale": dials.scale, "size": dials.size},
+            "usual": {
+                name: getattr(dials, name) for name in ("strength", "scale", "size", "style_loss")
+            },
         }
     )
 

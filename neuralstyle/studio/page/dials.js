@@ -97,10 +97,13 @@ export function selection(name, label, options, read = (x) => x) {
   return make("div", { class: "dial" }, make("div", { class: "name" }, make("label", { for: select.id }, label)), select);
 }
 
+export let usualLoss = ""; // the loss that nobody has to be told of
+
 export function startDials(words) {
-  const usual = Object.fromEntries(USUAL_COLORS.map((name) => [name, COLORS[name]]));
+  usualLoss = words.usual.style_loss;
+  const colors = Object.fromEntries(USUAL_COLORS.map((name) => [name, COLORS[name]]));
   const schedules = Object.fromEntries(words.schedules.map((name) => [name, SCHEDULES[name]]));
-  const losses = words.style_losses.map((name) => [name, name === "gram" ? "gram (usual)" : name]);
+  const losses = words.style_losses.map((name) => [name, name === usualLoss ? `${name} (usual)` : name]);
   const [least, most] = words.sizes;
   const sizes = SIZES.filter((size) => size >= least && size <= most).map((size) => [size, `${size} pixels`]);
   find("dials").append(
@@ -113,7 +116,7 @@ export function startDials(words) {
       text: (x) => `${x.toFixed(2)}×`,
       toDial: (x) => Math.min(3, Math.round(2 ** x * 100) / 100), fromDial: (x) => Math.log2(x),
     }),
-    choice("color", "Colour", usual, true),
+    choice("color", "Colour", colors, true),
     choice("schedule", "Finish", schedules),
     selection("size", "Longest side", sizes, Number),
     selection("style_loss", "Style is compared by", losses),

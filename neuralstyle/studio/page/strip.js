@@ -1,5 +1,6 @@
 // The strip of versions: each goes back to its picture and its dials.
 
+import { usualLoss } from "./dials.js";
 import { address, drop, find, icon, make, order } from "./dom.js";
 
 let shown = "";
@@ -9,7 +10,7 @@ const words = (version) => {
   const { dials } = version;
   const parts = [`${version.width} × ${version.height}`, `strength ${dials.strength.toFixed(2)}`, `strokes ${dials.scale.toFixed(2)}×`];
   if (dials.color !== "style") parts.push(dials.color);
-  if (dials.style_loss !== "gram") parts.push(dials.style_loss);
+  if (dials.style_loss !== usualLoss) parts.push(dials.style_loss);
   parts.push(version.paintings.map((painting) => painting.name).join(" + "));
   return parts.join(", ");
 };
