@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 MEBI = 2**20
-DEEPEST = "relu5_1"
 
 
 def measure(megapixels: float, whole: bool, options: argparse.Namespace) -> dict[str, float]:
@@ -38,8 +37,9 @@ def measure(megapixels: float, whole: bool, options: argparse.Namespace) -> dict
 
     device, tile = options.device, None if whole else options.tile
     encoder = default_encoder().to(device)
-    deepest = encoder.layers[DEEPEST]
-    height, width = sides(megapixels * 1e6, options.tile, deepest.stride, deepest.reach)
+    layers = [encoder.layers[name] for term in DEFAULT_LOSSES for name in term.loss.layers]
+    stride, reach = max(layer.stride for layer in layers), max(layer.reach for layer in layers)
+    height, width = sides(megapixels * 1e6, options.tile, stride, reach)
     generator = torch.Generator().manual_seed(0)
     content = torch.nn.functional.interpolate(
         torch.rand(1, 3, height // 16, width // 16, generator=generator), size=(height, width), mode="bilinear"

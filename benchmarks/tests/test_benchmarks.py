@@ -168,14 +168,17 @@ def test_the_weight_of_equal_balance_is_read_off_lines_over_log_weight(monkeypat
     assert module.balance({0.25: 0.4, 4.0: 0.8}, by_default) == pytest.approx(2)
 
 
-def test_pictures_of_the_tiling_benchmark_have_full_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("stride", "reach", "halo"), [(8, 38, 40), (16, 70, 80)])
+def test_pictures_of_the_tiling_benchmark_have_full_tiles(
+    stride: int, reach: int, halo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from neuralstyle.objective.tiling import tiles
 
     module = _program("tiling", monkeypatch)
     for pixels in (1e6, 2e6, 4e6, 16e6):
-        height, width = module.sides(pixels, 512, 16, 70)
-        views = [tile.view() for tile in tiles(height, width, 512, 16, 70)]
-        assert max((y.stop - y.start, x.stop - x.start) for y, x in views) == (512 + 80, 512 + 80)
+        height, width = module.sides(pixels, 512, stride, reach)
+        views = [tile.view() for tile in tiles(height, width, 512, stride, reach)]
+        assert max((y.stop - y.start, x.stop - x.start) for y, x in views) == (512 + halo, 512 + halo)
         assert height <= width <= 2.2 * height
         assert height * width == pytest.approx(pixels, rel=0.05)
 

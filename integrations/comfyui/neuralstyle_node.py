@@ -16,7 +16,7 @@ from torch import Tensor
 
 try:
     from neuralstyle import DEFAULT_LOSSES, Progress, Style, stylize, with_style_loss
-    from neuralstyle.recipes import SCHEDULES, STYLE_LOSSES
+    from neuralstyle.recipes import DEFAULT_STYLE_LOSS, SCHEDULES, STYLE_LOSSES
 except ModuleNotFoundError as error:
     if error.name != "neuralstyle":
         raise
@@ -137,7 +137,10 @@ class NeuralStyle:
                 ),
                 "schedule": (list(SCHEDULES), {"default": "standard", "tooltip": "speed or quality"}),
                 "color": (list(COLORS), {"default": "style", "tooltip": "whose colours; all but style: the content's"}),
-                "style_loss": (list(STYLE_LOSSES), {"default": "gram", "tooltip": "how styles are compared"}),
+                "style_loss": (
+                    list(STYLE_LOSSES),
+                    {"default": DEFAULT_STYLE_LOSS, "tooltip": "how styles are compared"},
+                ),
                 "seed": ("INT", {"default": 0, "min": 0, "max": 2**64 - 1, "tooltip": "other noise"}),
             },
             "optional": {"region": ("MASK", {"tooltip": region}), "style_mask": ("MASK", {"tooltip": mask})},
@@ -151,7 +154,7 @@ class NeuralStyle:
         size: int = 512,
         schedule: Any = "standard",
         color: Any = "style",
-        style_loss: str = "gram",
+        style_loss: str = DEFAULT_STYLE_LOSS,
         seed: int = 0,
         region: Any = None,
         style_mask: Any = None,

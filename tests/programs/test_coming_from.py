@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from neuralstyle import (
     Adam,
     ContentLoss,
     FeatureExtractor,
-    GramStyleLoss,
     LossSum,
     Noise,
     Style,
@@ -118,8 +118,8 @@ def losses(content: Any = None, style: Any = None, tv: float = 1.0) -> LossSum:
         loss, weight = term.loss, term.weight
         if isinstance(loss, ContentLoss) and content:
             loss = ContentLoss(**content)
-        if isinstance(loss, GramStyleLoss) and style:
-            loss = GramStyleLoss(normalization="relative", **style)
+        if loss.reference == "style" and style:
+            loss = replace(loss, **style)
         terms.append((weight * tv if isinstance(loss, TotalVariationLoss) else weight) * loss)
     return sum(terms[1:], terms[0])
 
@@ -147,11 +147,11 @@ def test_what_is_watched(main: Callable[..., int], tmp_path: Path, capsys: pytes
     assert main(f"{options} --iterations 5") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "loss" in line]
     assert [int(line.split()[0]) for line in lines] == [2, 4, 5]
-    assert all(name in lines[0] for name in ("ContentLoss", "GramStyleLoss", "TotalVariationLoss"))
+    assert all(name in lines[0] for name in DEFAULT_LOSSES.names)
     assert sorted(path.name for path in tmp_path.glob("at-*")) == ["at-002.png", "at-004.png", "at-005.png"]
     rows = read_losses(tmp_path / "log.csv")
     assert len(rows) == 5
-    assert {"ContentLoss", "GramStyleLoss", "TotalVariationLoss"} <= set(rows[0])
+    assert set(DEFAULT_LOSSES.names) <= set(rows[0])
     plot_losses(tmp_path / "log.csv", tmp_path / "again.png")
     assert torch.equal(load_image(tmp_path / "plot.png"), load_image(tmp_path / "again.png"))
 
@@ -226,7 +226,11 @@ def test_style_layer_weight_exp(run: Callable[..., Settings], python: Callable[.
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     weights = geometric_weights(layers, 0.5)
     assert weights == pytest.approx([16 / 31, 8 / 31, 4 / 31, 2 / 31, 1 / 31])
-    assert run("--style-layer-ratio 0.5") == python(losses=losses(style={"layer_weights": weights})) != run()
+    five = losses(style={"layers": layers, "layer_weights": weights})
+    assert run(f"--style-layer-ratio 0.5 --style-layers {' '.join(layers)}") == python(losses=five)
+    own = next(term.loss.layers for term in DEFAULT_LOSSES if term.loss.reference == "style")
+    fewer = losses(style={"layer_weights": geometric_weights(own, 0.3)})
+    assert run("--style-layer-ratio 0.3") == python(losses=fewer) != run()
 
 
 def test_style_blend_weights(run: Callable[..., Settings], python: Callable[..., Settings], files: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_live_picture_comes_with_its_state_and_curves(client: TestClient) ->
                 break
         else:
             raise AssertionError("no frame came")
-    assert {"ContentLoss", "GramStyleLoss"} <= names or not names
+    assert {"ContentLoss", "WassersteinLoss"} <= names or not names
 
 
 def test_a_reader_that_does_not_read_holds_up_nobody(session: Session, client: TestClient) -> None:

@@ -103,6 +103,7 @@ def test_dials_offer_the_words_of_the_library(node: Any) -> None:
     assert set(required["schedule"][0]) == set(SCHEDULE_NAMES)
     assert required["color"][0] == list(COLORS)
     assert required["style_loss"][0] == list(STYLE_LOSSES)
+    assert with_style_loss(DEFAULT_LOSSES, required["style_loss"][1]["default"]) == DEFAULT_LOSSES
     assert [inputs["optional"][name][0] for name in ("region", "style_mask")] == ["MASK", "MASK"]
     assert node.NeuralStyle.RETURN_TYPES == ("IMAGE",)
     assert callable(getattr(node.NeuralStyle(), node.NeuralStyle.FUNCTION))

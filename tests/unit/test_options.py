@@ -16,7 +16,7 @@ from neuralstyle.encoders.weights.records import SOURCES, check_source
 from neuralstyle.optimizers import OPTIMIZERS, as_strategy
 from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
 from neuralstyle.painting.options import DEFAULTS
-from neuralstyle.recipes import DEFAULT_NETWORK, STYLE_LOSSES, TEXTURE_LOSSES
+from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_NETWORK, DEFAULT_STYLE_LOSS, STYLE_LOSSES, TEXTURE_LOSSES
 
 MODULES: tuple[Any, ...] = (painting, studio, batch, sheet, video, feedforward, comparing, tools)
 COMMANDS: dict[str, Command] = {command.name: command for module in MODULES for command in module.COMMANDS}
@@ -118,8 +118,14 @@ def test_defaults_in_the_help_are_the_librarys(key: str) -> None:
 def test_defaults_that_are_names_are_the_librarys() -> None:
     known = options("stylize")
     assert as_strategy(None) == OPTIMIZERS[str(known["optimizer"].shown)]()
-    kinds = {type(term.loss) for term in STYLE_LOSSES[str(known["style_loss"].shown)] * 1}
-    assert kinds <= {type(term.loss) for term in TEXTURE_LOSSES}
+    for command, key, losses in (
+        ("stylize", "style_loss", DEFAULT_LOSSES),
+        ("sheet", "losses", DEFAULT_LOSSES),
+        ("texture", "style_loss", TEXTURE_LOSSES),
+    ):
+        kinds = {type(term.loss) for term in STYLE_LOSSES[str(options(command)[key].shown)] * 1}
+        assert kinds <= {type(term.loss) for term in losses}, command
+    assert known["style_loss"].shown == DEFAULT_STYLE_LOSS
     assert str(known["network"].shown).startswith(DEFAULT_NETWORK)
     for network, source in (("vgg19", "simonyan"), ("compact19", "distilled"), ("vgg16", "torchvision")):
         assert find_network(network).sources[0] == source == check_source(network, None)

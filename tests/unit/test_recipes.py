@@ -17,9 +17,10 @@ from neuralstyle import (
     with_style_loss,
 )
 from neuralstyle.color import Color
-from neuralstyle.losses import CovarianceLoss, MMDLoss
+from neuralstyle.losses import CovarianceLoss, MMDLoss, WassersteinLoss
 from neuralstyle.losses.base import as_sum, weights_in_use
 from neuralstyle.recipes import (
+    DEFAULT_STYLE_LOSS,
     LUMINANCE_PIXEL_WEIGHT,
     RECIPES,
     STYLE_LOSSES,
@@ -42,13 +43,21 @@ def test_every_style_loss_of_the_package_has_a_name() -> None:
 def test_a_style_loss_takes_the_place_and_weight_of_the_sums_own() -> None:
     changed = with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
     assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
-    assert [term.weight for term in changed] == [1, 21, 21, 2]
-    assert [term.weight for term in with_style_loss(TEXTURE_LOSSES, "gram-mean-std")] == [0.7, 0.7, 0.2]
+    of_content, of_style, of_noise = (term.weight for term in DEFAULT_LOSSES)
+    gram, means = (term.weight for term in as_sum(STYLE_LOSSES["gram-mean-std"]))
+    assert [t.weight for t in changed] == pytest.approx([of_content, of_style * gram, of_style * means, of_noise])
+    texture, of_noise = (term.weight for term in TEXTURE_LOSSES)
+    units = texture / as_sum(STYLE_LOSSES["gram"]).terms[0].weight
+    expected = [units * gram, units * means, of_noise]
+    assert [t.weight for t in with_style_loss(TEXTURE_LOSSES, "gram-mean-std")] == pytest.approx(expected)
 
 
-def test_the_default_style_loss_is_gram() -> None:
-    assert with_style_loss(DEFAULT_LOSSES, "gram") == DEFAULT_LOSSES
+def test_the_default_style_losses_are_those_of_their_names() -> None:
+    assert with_style_loss(DEFAULT_LOSSES, DEFAULT_STYLE_LOSS) == DEFAULT_LOSSES
     assert with_style_loss(TEXTURE_LOSSES, "gram") == TEXTURE_LOSSES
+    there_and_back = with_style_loss(with_style_loss(DEFAULT_LOSSES, "mmd"), DEFAULT_STYLE_LOSS)
+    assert [term.loss for term in there_and_back] == [term.loss for term in DEFAULT_LOSSES]
+    assert [t.weight for t in there_and_back] == pytest.approx([t.weight for t in DEFAULT_LOSSES])
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
@@ -63,10 +72,22 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 def test_beside_the_compact_encoder_pixels_are_those_whose_colors_the_result_is_to_have(
     color: Color, reference: str, share: float
 ) -> None:
-    beside = list(with_pixel_terms(DEFAULT_LOSSES, color))[len(DEFAULT_LOSSES) :]
+    summed = with_style_loss(DEFAULT_LOSSES, "gram")
+    units = DEFAULT_LOSSES.terms[1].weight
+    beside = list(with_pixel_terms(summed, color))[len(summed) :]
     assert [term.loss.reference for term in beside] == [reference] * 2
-    assert [term.weight for term in beside] == pytest.approx([share * 10, share * 5])  # the Gram matrices have 30
+    assert [term.weight for term in beside] == pytest.approx([share * units / 2, share * units / 4])
     assert all(list(weights_in_use(term.loss)) == ["image"] for term in beside)
+
+
+@pytest.mark.parametrize("color", ["style", "match", "luminance"])
+def test_a_distance_that_pins_colors_by_itself_has_no_pixels_beside_it(color: Color) -> None:
+    assert with_pixel_terms(DEFAULT_LOSSES, color) is DEFAULT_LOSSES
+
+
+def unit(name: str) -> float:
+    """The weight of the first term of a style loss."""
+    return as_sum(STYLE_LOSSES[name]).terms[0].weight
 
 
 class Gram2(GramStyleLoss):
@@ -78,20 +99,23 @@ def pixel_weight(summed: losses.LossSum) -> float:
     added = list(with_pixel_terms(summed))[len(summed) :]
     assert [type(term.loss) for term in added] in ([], [CovarianceLoss, MMDLoss])
     assert {tuple(term.loss.layers) for term in added} <= {("image",)}
-    return 3 * added[0].weight if added else 0.0
+    return 2 * added[0].weight if added else 0.0
 
 
 @pytest.mark.parametrize(
     ("summed", "units"),
     [
-        (as_sum(GramStyleLoss()), 1),
-        (7 * GramStyleLoss("relu1_1", normalization="paper"), 7),
-        (7 * Gram2(), 7),
-        (7 * MMDLoss("relu1_1"), 7 / 6),
-        (2 * GramStyleLoss() + 3 * MMDLoss(), 2 + 3 / 6),
+        (as_sum(GramStyleLoss()), 1 / unit("gram")),
+        (7 * GramStyleLoss("relu1_1", normalization="paper"), 7 / unit("gram")),
+        (7 * Gram2(), 7 / unit("gram")),
+        (7 * MMDLoss("relu1_1"), 7 / unit("mmd")),
+        (2 * GramStyleLoss() + 3 * MMDLoss(), 2 / unit("gram") + 3 / unit("mmd")),
         (7 * Means(), 7),
         (7 * CovarianceLoss("image"), 0),
-        (7 * CovarianceLoss(("image", "relu1_1")), 7 / 0.4),
+        (7 * CovarianceLoss(("image", "relu1_1")), 7 / unit("covariance")),
+        (7 * WassersteinLoss(("relu1_2", "relu3_1")), 0),
+        (7 * WassersteinLoss(("relu2_1", "relu3_1")), 7),
+        (7 * WassersteinLoss(("relu1_1", "relu2_1"), layer_weights=(0, 1)), 7),
         (7 * GramStyleLoss(reference="content"), 0),
         (as_sum(ContentLoss()), 0),
     ],
@@ -110,7 +134,9 @@ def test_pixel_terms_are_there_unless_the_encoder_pins_colors(encoder: FeatureEx
     assert losses_through(Plain(), DEFAULT_LOSSES) is DEFAULT_LOSSES  # type: ignore[arg-type]
     narrow = default_encoder("compact19")
     assert not narrow.pins_colors
-    assert losses_through(narrow, DEFAULT_LOSSES, "match") == with_pixel_terms(DEFAULT_LOSSES, "match")
+    summed = with_style_loss(DEFAULT_LOSSES, "gram")
+    assert losses_through(encoder, summed) is summed
+    assert losses_through(narrow, summed, "match") == with_pixel_terms(summed, "match") != summed
 
 
 # Published methods
