@@ -48,6 +48,7 @@ def default_encoder(
         assert default_encoder(precision="bfloat16").precision == "bfloat16"
         ```
     """
-    # Networks without activation scales are not rescaled; the default losses are relative and do not need it.
+    # Networks without activation scales are not rescaled; content and style of the default losses grow alike with
+    # activations, with their square.
     encoder = FeatureExtractor(network, pooling=DEFAULT_POOLING, padding=DEFAULT_PADDING, normalize=has_scales(network))
     return encoder if precision is None and not compile else InPrecision(encoder, precision, compile)
