@@ -67,9 +67,7 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
         for layers, weights in (("relu2_2", None), (("relu4_2", "relu5_2"), (0.5, 0.5)), ("relu5_2", None))
     ],
     "style-layers": [(MOSAIC, {"losses": losses(style=of(LAYERS[:n]))}) for n in (1, 3, 5)],
-    "layer-ratio": [
-        (SWIRL, {"losses": losses(style=of(LAYERS, geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)
-    ],
+    "layer-ratio": [(SWIRL, {"losses": losses(style=of(LAYERS, geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)],
     "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 1, 30)],
     "style-scale": [(Style(WOODCUT, scale=s), {}) for s in (0.5, 1, 2)],
     "blend": [([Style(SWIRL, w), Style(EMBERS, 1 - w)], {}) for w in (1, 0.5, 0)],

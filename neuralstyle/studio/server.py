@@ -119,9 +119,7 @@ async def _words(request: Request) -> Response:
             "render": [SMALLEST, LARGEST_RENDER],
             "samples": PAINTINGS,
             "most_paintings": MOST_PAINTINGS,
-            "usual": {
-                name: getattr(dials, name) for name in ("strength", "scale", "size", "style_loss")
-            },
+            "usual": {name: getattr(dials, name) for name in ("strength", "scale", "size", "style_loss")},
         }
     )
 
