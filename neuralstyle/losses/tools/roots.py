@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 STEPS = 36  # of the iteration; each multiplies the root of a small eigenvalue by 1.5: 1e-12 of the largest is reached
 
@@ -33,16 +32,17 @@ class _Overlap(torch.autograd.Function):
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         compute = by_iteration if first.is_cuda else by_eigenvalues
         value, to_second = compute(first, second)
-        # Transport back, which only targets with a gradient need.
+        # The way back, which only a target with a gradient needs.
         to_first = compute(second, first)[1] if ctx.needs_input_grad[1] else None
-        ctx.save_for_backward(to_second, to_first)
+        ctx.save_for_backward(first, second, to_second, to_first)
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        first, second, to_second, to_first = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for a gradient of this gradient, by steps that autograd records
+            to_second, to_first = by_iteration(first, second)[1], by_iteration(second, first)[1]
         scale = gradient[:, None, None] / 2
-        to_second, to_first = ctx.saved_tensors
         needed = ctx.needs_input_grad
         return scale * to_second if needed[0] else None, scale * to_first if needed[1] else None
 
