@@ -200,7 +200,9 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         "layers alike": lambda: altered("style", layer_weights=None),
         "no total variation": lambda: without(TotalVariationLoss),
         "Gram matrices": lambda: {"losses": with_style_loss(DEFAULT_LOSSES, "gram")},
-        "five layers": lambda: altered("style", layers=STYLE_LAYERS, layer_weights=[w / 34 for w in (16, 8, 8, 1, 1)]),
+        "five layers": lambda: altered(
+            "style", layers=STYLE_LAYERS, layer_weights=(16 / 34, 8 / 34, 8 / 34, 1 / 34, 1 / 34)
+        ),
         "single scale": lambda: {"schedule": one_scale},
         "noise start": lambda: {"init": "noise"},
         "Adam": lambda: {"optimizer": Adam()},

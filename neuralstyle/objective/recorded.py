@@ -12,7 +12,7 @@ from neuralstyle._errors import is_ours
 from neuralstyle.encoders.base import Encoder
 from neuralstyle.encoders.extractor import FeatureExtractor
 from neuralstyle.encoders.precision import InPrecision
-from neuralstyle.losses import LossSum, WassersteinLoss
+from neuralstyle.losses import LossSum
 
 Compute = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Picture -> (values of the terms, gradient), without a number that the processor has to wait for."""
@@ -26,19 +26,13 @@ RECORDED_AFTER = 3
 _log = logging.getLogger(__name__)
 
 
-UNSUITABLE = (WassersteinLoss,)
-"""Losses that wait for the device: the decompositions of matrices look whether they have succeeded."""
-
-
 def can_be_recorded(encoder: Encoder, losses: LossSum) -> bool:
     """Tell whether an evaluation depends on the picture alone.
 
     People's own losses and encoders may count, draw or read numbers in Python, which a recording would not repeat.
     """
     inside = encoder.encoder if isinstance(encoder, InPrecision) and not encoder.compiled else encoder
-    return (isinstance(inside, FeatureExtractor) and is_ours(inside)) and all(
-        is_ours(term.loss) and not isinstance(term.loss, UNSUITABLE) for term in losses
-    )
+    return isinstance(inside, FeatureExtractor) and is_ours(inside) and all(is_ours(term.loss) for term in losses)
 
 
 class Recorder:
