@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from neuralstyle import (
     FeatureExtractor,
     GramStyleLoss,
     Loss,
+    LossSum,
     Noise,
     Objective,
     Stage,
@@ -40,6 +40,7 @@ from neuralstyle import (
 )
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.painting.options import DEFAULTS, StylizeOptions
+from neuralstyle.recipes import with_pixel_terms
 from neuralstyle.schedule import coarse_to_fine, single_scale
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
@@ -565,20 +566,20 @@ def small_plan(content: Image.Image, style: Image.Image) -> neuralstyle.Plan:
 def test_a_plan_says_what_is_going_to_be_done(
     small_plan: neuralstyle.Plan, content: Image.Image, style: Image.Image
 ) -> None:
-    minimised = " + ".join(f"{term.weight:g} {type(term.loss).__name__}" for term in DEFAULT_LOSSES)
+    def minimised(losses: LossSum) -> str:
+        return " + ".join(f"{term.weight:g} {type(term.loss).__name__}" for term in losses)
+
     lines = str(small_plan).splitlines()
     assert lines[0].split() == ["stage", "pixels", "iterations", "through", "minimises"]
-    assert lines[1] == f"1      64 x 43  1           compact19  {minimised}"
+    assert lines[1] == f"1      64 x 43  1           compact19  {minimised(DEFAULT_LOSSES)}"
     assert lines[2].startswith("2      64 x 43  3           compact19")
-    assert lines[3].endswith(f"vgg19      {minimised}")
+    assert lines[3].endswith(f"vgg19      {minimised(DEFAULT_LOSSES)}")
     assert len(lines) == 4
     assert repr(small_plan) == "<Plan of 3 stages, the last of 64 x 43 pixels>"
-    gram = neuralstyle.plan(content, style, losses=with_style_loss(DEFAULT_LOSSES, "gram"), size=64, iterations=2)
-    _, first, _, last = str(gram).splitlines()
-    assert re.search(
-        r"compact19 .* \d+ GramStyleLoss \+ \d+ TotalVariationLoss \+ \S+ CovarianceLoss \+ \S+ MMDLoss$", first
-    )
-    assert last.endswith("TotalVariationLoss")
+    gram = with_style_loss(DEFAULT_LOSSES, "gram")
+    _, first, _, last = str(neuralstyle.plan(content, style, losses=gram, size=64, iterations=2)).splitlines()
+    assert first.endswith(f"compact19  {minimised(with_pixel_terms(gram))}")
+    assert last.endswith(f"vgg19      {minimised(gram)}")
     assert [(stage.height, stage.width, stage.iterations, stage.cost) for stage in small_plan.stages] == [
         (43, 64, 1, 0.14),
         (43, 64, 3, 0.14),

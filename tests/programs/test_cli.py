@@ -120,7 +120,7 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--content-layer-weights 2 1", ""),
     ("--detail 0.5", ""),
     ("--style-layers relu1_1", ""),
-    ("--style-layer-weights 1 1 1 1 1", ""),
+    ("--style-layer-weights 1 1 1", ""),
     ("--style-layer-ratio 2", ""),
     ("--style-loss mean-std", ""),
     ("--style-loss nearest-neighbor", ""),
