@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 MEBI = 2**20
-DEEPEST = "relu5_1"
+DEEPEST = "relu4_2"
 
 
 def measure(megapixels: float, whole: bool, options: argparse.Namespace) -> dict[str, float]:
