@@ -32,7 +32,7 @@ from neuralstyle.schedule import (
 COMPACT_COST = 0.14
 """Time of an evaluation through the compact encoder relative to VGG-19, measured on two CPU cores (docs/compact.md)."""
 
-SMOOTHED = Smoothed(sharp=True)
+SMOOTHED = Smoothed()
 """What the stages through the compact encoder change, so that they paint no weave."""
 
 COARSE_ITERATIONS, HALF_ITERATIONS = 24, 20
