@@ -18,6 +18,7 @@ from neuralstyle.optimizers.base import Evaluate, State
 from neuralstyle.optimizers.pairs import ListedPairs, Pairs, StackedPairs, dot
 
 MIN_PAIRS, MAX_PAIRS = 3, 20  # limits of the history by default
+MAX_PAIR_BYTES = 2**30  # of all pairs by default: large pictures have few evaluations, which need no long history
 
 MAX_TRIALS = 12  # evaluations of one line search
 ARMIJO = 1e-4  # share of the predicted decrease that a step has to reach
@@ -42,7 +43,7 @@ class LBFGS:
 
     Args:
         history: number of pairs, each of two copies of the picture; more pairs need fewer evaluations. None: 20, or as
-            many as half of the free memory holds, but at least 3.
+            many as 1 GiB and half of the free memory hold, but at least 3.
         first_step: root mean square of the first step, in units of the pixel range.
         store: where to store the pairs: "device", with the picture; "cpu", in the machine's memory; or a folder, in
             memory-mapped files that disappear with the program.
@@ -123,8 +124,12 @@ class LBFGS:
         if self.store not in ("device", "cpu"):
             return MAX_PAIRS
         free = free_memory(image.device if self.store == "device" else torch.device("cpu"))
-        pairs = FREE_MEMORY_SHARE * free // (2 * image.numel() * image.element_size())
-        return int(distributed.least(max(MIN_PAIRS, min(MAX_PAIRS, pairs)), image.device))
+        most = self.most_pairs(image.numel() * image.element_size(), FREE_MEMORY_SHARE * free)
+        return int(distributed.least(most, image.device))
+
+    def most_pairs(self, picture: int, free: float = math.inf) -> int:
+        """Return the number of pairs that are kept of a picture of so many bytes, in so many bytes of memory."""
+        return self.history or int(max(MIN_PAIRS, min(MAX_PAIRS, min(MAX_PAIR_BYTES, free) // (2 * picture))))
 
 
 def _search(

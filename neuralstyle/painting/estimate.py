@@ -16,7 +16,7 @@ from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective.auto_tile import SAMPLE_SIDE
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.optimizers.base import Strategy
-from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
+from neuralstyle.optimizers.lbfgs import LBFGS
 from neuralstyle.optimizers.minimize import minimize
 from neuralstyle.painting.forecast import Costs, Forecast, Pace
 from neuralstyle.painting.stages import PlannedStage
@@ -81,8 +81,8 @@ def estimate(
         rate = rates[kind_of(stage)]
         work, shown = _work(stage, tile, rate, start)
         works.append(work * stage.height * stage.width * stage.cost)
-        pictures = _pictures_kept(optimizer) * 3 * stage.height * stage.width * start.element_size()
-        memory = max(memory, shown * rate + pictures)
+        kept = _bytes_kept(optimizer, 3 * stage.height * stage.width * start.element_size())
+        memory = max(memory, shown * rate + kept)
     seconds = Forecast(works, [stage.iterations for stage in stages], [*map(kind_of, stages)], costs).left(0, 0)
     assert seconds is not None
     return Estimate(seconds, round(memory))
@@ -171,7 +171,7 @@ def _pixels(tile: Tile) -> int:
     return (rows.view_stop - rows.view_start) * (columns.view_stop - columns.view_start)
 
 
-def _pictures_kept(optimizer: Strategy) -> int:
-    if not isinstance(optimizer, LBFGS) or optimizer.store != "device":
-        return PICTURES_KEPT
-    return PICTURES_KEPT + 2 * (optimizer.history or MAX_PAIRS)
+def _bytes_kept(optimizer: Strategy, picture: int) -> int:
+    """The bytes of the pictures that the optimiser keeps, each of so many."""
+    pairs = optimizer.most_pairs(picture) if isinstance(optimizer, LBFGS) and optimizer.store == "device" else 0
+    return (PICTURES_KEPT + 2 * pairs) * picture

@@ -54,25 +54,28 @@ style, and at relu2_1, which keeps edges, light and dark.
 TEXTURE_LOSSES = 1.5 * _GRAM + 0.3 * TotalVariationLoss()
 """Default losses of ``synthesize_texture``; the total variation removes the noise of the start."""
 
+_GRAM_WEIGHT = 2.6
+
 STYLE_LOSSES: dict[str, Loss | LossSum] = {
     "wasserstein": _WASSERSTEIN,
-    "gram": 1.5 * _GRAM,
-    "gram-mean-std": _GRAM + _MEAN_STD,
-    "mean-std": 5 * _MEAN_STD,
-    "covariance": 0.6 * CovarianceLoss(layer_weights=_SHARES),
-    "mmd": 9 * MMDLoss(layer_weights=_SHARES),
-    "sliced-wasserstein": 6 * SlicedWassersteinLoss(layer_weights=_SHARES),
-    "histogram": 2.2 * HistogramLoss(),
+    "gram": _GRAM_WEIGHT * _GRAM,
+    "gram-mean-std": 1.8 * _GRAM + 1.8 * _MEAN_STD,
+    "mean-std": 8 * _MEAN_STD,
+    "covariance": 0.85 * CovarianceLoss(layer_weights=_SHARES),
+    "mmd": 25 * MMDLoss(layer_weights=_SHARES),
+    "sliced-wasserstein": 10 * SlicedWassersteinLoss(layer_weights=_SHARES),
+    "histogram": 4.9 * HistogramLoss(),
     # These match directions or patches, which leaves colour and contrast free: means and deviations pin them.
-    "mrf": 0.12 * MRFLoss() + 0.6 * MeanStdLoss(),
-    "nearest-neighbor": 0.4 * NearestNeighborLoss() + 1.1 * MeanStdLoss(),
-    "relaxed-emd": 0.75 * RelaxedEMDLoss() + 0.75 * MeanStdLoss(),
-    "contextual": 0.45 * ContextualLoss() + 0.75 * MeanStdLoss(),
-    "long-range": 0.9 * LongRangeLoss(),
+    "mrf": 0.16 * MRFLoss() + 0.8 * MeanStdLoss(),
+    "nearest-neighbor": 0.52 * NearestNeighborLoss() + 1.4 * MeanStdLoss(),
+    "relaxed-emd": 1.1 * RelaxedEMDLoss() + 1.1 * MeanStdLoss(),
+    "contextual": 0.55 * ContextualLoss() + 0.92 * MeanStdLoss(),
+    "long-range": 1.3 * LongRangeLoss(),
 }
 """Style losses by name, each at the weight at which it changes the content about as much as the default one.
 
-Measured by ``benchmarks/losses.py --weights`` on two pairs; see "Which loss?" in the documentation.
+Measured by ``benchmarks/losses.py --weights`` on two pairs, and on one of them beside this default; see "Which loss?"
+in the documentation.
 """
 
 STRENGTH_RANGE = 3.0
@@ -80,11 +83,12 @@ STRENGTH_RANGE = 3.0
 
 DEFAULT_NETWORK = "vgg19"
 
-# Weights per unit of a style loss. The covariance acts at any distance; MMD sees what it misses, such as a patch of
-# blue in a drawing. Three channels need few frequencies.
+# Weights per unit of a style loss: a third and a sixth of that of Gram matrices, beside which they were chosen. The
+# covariance acts at any distance; MMD sees what it misses, such as a patch of blue in a drawing. Three channels need
+# few frequencies.
 _PIXEL_TERMS: dict[Reference, LossSum] = {
-    reference: 1 / 2 * CovarianceLoss("image", reference=reference)
-    + 1 / 4 * MMDLoss("image", bandwidth=0.3, frequencies=16, reference=reference)
+    reference: _GRAM_WEIGHT / 3 * CovarianceLoss("image", reference=reference)
+    + _GRAM_WEIGHT / 6 * MMDLoss("image", bandwidth=0.3, frequencies=16, reference=reference)
     for reference in ("style", "content")
 }
 
@@ -100,11 +104,12 @@ def with_pixel_terms(losses: LossSum, color: Color = "style") -> LossSum:
     Without these terms a grey drawing, painted by Gram matrices through the compact encoder, keeps the photograph's
     blue sky. They are a ``CovarianceLoss`` and an ``MMDLoss`` on the pixels, with the weights
 
-    $$ w_\text{cov} = \frac{1}{2} \sum_k \frac{\lambda_k}{u_k}, \qquad w_\text{MMD} = \frac{w_\text{cov}}{2} $$
+    $$ w_\text{cov} = \frac{u_G}{3} \sum_k \frac{\lambda_k}{u_k}, \qquad w_\text{MMD} = \frac{w_\text{cov}}{2} $$
 
     where k runs over the terms that compare with the style and leave colours free: not at "image" alone, and no
     ``WassersteinLoss`` with a layer of the first block, as in ``DEFAULT_LOSSES``. $\lambda_k$ is the weight of the
-    term, $u_k$ the weight of its kind of loss in ``STYLE_LOSSES``, or 1 for a kind that is not there.
+    term, $u_k$ the weight of its kind of loss in ``STYLE_LOSSES``, or 1 for a kind that is not there, and $u_G$ that of
+    "gram".
 
     Args:
         losses: the losses of a stage.

@@ -32,6 +32,7 @@ from neuralstyle import (
     with_style_loss,
 )
 from neuralstyle.losses import MeanStdLoss
+from neuralstyle.losses.base import as_sum
 from neuralstyle.metrics import color_distance
 from neuralstyle.recipes import (
     DRAFT_ITERATIONS,
@@ -377,8 +378,8 @@ def test_pixel_terms_weigh_the_same_beside_every_kind_of_style_loss(name: str) -
     assert through_compact[:-2] == through_vgg
     kinds = len([term for term in with_style_loss(DEFAULT_LOSSES, name) if term.loss.reference == "style"])
     weight = float(through_compact[-2].split(" * ")[0])
-    units = DEFAULT_LOSSES.terms[1].weight
-    assert weight == pytest.approx(units / 2, rel=0.35 if kinds > 1 else 1e-5)
+    units = DEFAULT_LOSSES.terms[1].weight * as_sum(STYLE_LOSSES["gram"]).terms[0].weight
+    assert weight == pytest.approx(units / 3, rel=0.35 if kinds > 1 else 1e-5)
 
 
 def test_a_stage_may_say_what_it_minimises() -> None:

@@ -530,6 +530,10 @@ def test_the_history_is_chosen_by_the_memory_that_is_free(
         assert history(LBFGS(), start) == expected
         assert history(LBFGS(store="cpu"), start) == expected
         assert history(LBFGS(history=5), start) == 5
+    monkeypatch.setattr(lbfgs, "free_memory", lambda device: 10**12)
+    monkeypatch.setattr(lbfgs, "MAX_PAIR_BYTES", 6 * pair)  # a large picture, which gets few evaluations
+    assert history(LBFGS(), start) == LBFGS().most_pairs(pair // 2) == 6
+    assert history(LBFGS(history=9), start) == 9
     monkeypatch.setattr(lbfgs, "free_memory", lambda device: 0)
     assert history(LBFGS(store=tmp_path), start) == MAX_PAIRS  # the disk is not asked
 

@@ -54,7 +54,9 @@ def test_a_style_loss_takes_the_place_and_weight_of_the_sums_own() -> None:
 
 def test_the_default_style_losses_are_those_of_their_names() -> None:
     assert with_style_loss(DEFAULT_LOSSES, DEFAULT_STYLE_LOSS) == DEFAULT_LOSSES
-    assert with_style_loss(TEXTURE_LOSSES, "gram") == TEXTURE_LOSSES
+    same = with_style_loss(TEXTURE_LOSSES, "gram")
+    assert [term.loss for term in same] == [term.loss for term in TEXTURE_LOSSES]
+    assert [term.weight for term in same] == pytest.approx([term.weight for term in TEXTURE_LOSSES])
     there_and_back = with_style_loss(with_style_loss(DEFAULT_LOSSES, "mmd"), DEFAULT_STYLE_LOSS)
     assert [term.loss for term in there_and_back] == [term.loss for term in DEFAULT_LOSSES]
     assert [t.weight for t in there_and_back] == pytest.approx([t.weight for t in DEFAULT_LOSSES])
@@ -73,10 +75,10 @@ def test_beside_the_compact_encoder_pixels_are_those_whose_colors_the_result_is_
     color: Color, reference: str, share: float
 ) -> None:
     summed = with_style_loss(DEFAULT_LOSSES, "gram")
-    units = DEFAULT_LOSSES.terms[1].weight
+    gram = next(term.weight for term in summed if isinstance(term.loss, GramStyleLoss))
     beside = list(with_pixel_terms(summed, color))[len(summed) :]
     assert [term.loss.reference for term in beside] == [reference] * 2
-    assert [term.weight for term in beside] == pytest.approx([share * units / 2, share * units / 4])
+    assert [term.weight for term in beside] == pytest.approx([share * gram / 3, share * gram / 6])
     assert all(list(weights_in_use(term.loss)) == ["image"] for term in beside)
 
 
@@ -99,7 +101,7 @@ def pixel_weight(summed: losses.LossSum) -> float:
     added = list(with_pixel_terms(summed))[len(summed) :]
     assert [type(term.loss) for term in added] in ([], [CovarianceLoss, MMDLoss])
     assert {tuple(term.loss.layers) for term in added} <= {("image",)}
-    return 2 * added[0].weight if added else 0.0
+    return 3 / unit("gram") * added[0].weight if added else 0.0
 
 
 @pytest.mark.parametrize(
