@@ -78,7 +78,7 @@ Measured by ``benchmarks/losses.py --weights`` on two pairs, and on one of them 
 in the documentation.
 """
 
-STRENGTH_RANGE = 2.0
+STRENGTH_RANGE = 3.0
 """Powers of ten by which ``strength`` changes the ratio of style to content, up or down."""
 
 DEFAULT_NETWORK = "vgg19"
@@ -184,7 +184,7 @@ def with_style_loss(losses: LossSum, name: str) -> LossSum:
 
 
 def strength_factors(strength: float) -> tuple[float, float]:
-    r"""Return the factors of content and style losses for a strength s: $10^{1 - 2s}$ and $10^{2s - 1}$.
+    r"""Return the factors of content and style losses for a strength s: $10^{1.5 - 3s}$ and $10^{3s - 1.5}$.
 
     Raises:
         ValueError: a strength outside [0, 1].

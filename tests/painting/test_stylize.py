@@ -40,7 +40,7 @@ from neuralstyle import (
 )
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.painting.options import DEFAULTS, StylizeOptions
-from neuralstyle.recipes import with_pixel_terms
+from neuralstyle.recipes import STRENGTH_RANGE, with_pixel_terms
 from neuralstyle.schedule import coarse_to_fine, single_scale
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
@@ -180,7 +180,8 @@ def test_strength_multiplies_both_sides(content: Image.Image, style: Image.Image
     def first(**options):
         return first_terms(content, style, encoder, **options)
 
-    scaled = DEFAULT_LOSSES.scaled("content", 2 * 10**-0.5).scaled("style", 3 * 10**0.5)
+    factor = 10 ** (STRENGTH_RANGE / 4)
+    scaled = DEFAULT_LOSSES.scaled("content", 2 / factor).scaled("style", 3 * factor)
     dialled = first(losses=DEFAULT_LOSSES.scaled("content", 2).scaled("style", 3), strength=0.75)
     assert dialled == pytest.approx(first(losses=scaled))
     assert first(strength=0.5) == first()
