@@ -69,6 +69,9 @@ def initial_picture(
 ) -> Tensor:
     """Return the start, (1, 3, height, width) in [0, 1].
 
+    A start of one colour gets noise of one grey level of 255: where a picture is alike everywhere its gradient is so
+    too, and it would stay as it is.
+
     Args:
         init: the start, as in ``stylize``.
         shape: (height, width); pictures are resized to it.
@@ -88,11 +91,19 @@ def initial_picture(
     if isinstance(init, str) and init == "noise":
         init = Noise()
     if not isinstance(init, Noise):
-        return resize_image(_picture(init, content, styles), shape)
+        return _not_alike(resize_image(_picture(init, content, styles), shape), seed)
     if init.blend == 1:
         return _noise(init.kind, shape, styles, seed)
     picture = resize_image(_picture(init.over, content, styles), shape)
     return picture.lerp(_noise(init.kind, shape, styles, seed).to(picture), init.blend) if init.blend else picture
+
+
+def _not_alike(picture: Tensor, seed: int) -> Tensor:
+    """The picture, with faint noise if it is of one colour."""
+    if (picture.amax((2, 3)) > picture.amin((2, 3))).any():
+        return picture
+    noise = _noise("gaussian", (picture.shape[2], picture.shape[3]), (), seed) - 0.5
+    return (picture + noise.to(picture) * (4 / 255)).clamp(0, 1)
 
 
 def _picture(start: Start, content: Tensor | None, styles: Sequence[Style]) -> Tensor:
