@@ -27,7 +27,7 @@ from neuralstyle.styles import Style, at_scale
 from neuralstyle.video.painters import HOLDS_FROM, Scene
 from neuralstyle.video.references import WarpedFrame, composed, coverage, held
 
-TEMPORAL_WEIGHT = 10.0
+TEMPORAL_WEIGHT = 20.0
 """Weight of the temporal loss at a steadiness of 0.5, beside losses of the strength of the default ones."""
 
 HIDDEN = 0.01

@@ -50,7 +50,7 @@ def test_a_function_gets_the_content_and_its_picture_is_the_start(start, photo):
 
 def test_a_function_may_write_on_the_content_that_it_gets(start, photo):
     before = photo.clone()
-    assert torch.equal(start(lambda content: content.zero_()), torch.zeros(1, 3, *SHAPE))
+    assert torch.equal(start(lambda content: content.mul_(0.5)), resize_image(0.5 * before, SHAPE))
     assert torch.equal(photo, before)
 
 
@@ -218,3 +218,14 @@ def test_a_seed_means_the_same_on_every_device(start, photo):
     here, there = (start(Noise(blend=0.5), content=photo.to(device)) for device in ("cpu", "cuda"))
     assert there.device.type == "cuda"
     assert torch.allclose(here, there.cpu(), atol=1e-6)
+
+
+def test_a_start_of_one_colour_is_not_alike_everywhere() -> None:
+    grey = torch.full((1, 3, 20, 30), 0.5)
+    start = initial_picture("content", (20, 30), grey, ())
+    assert 0.5 / 255 < (start - grey).std() < 1.5 / 255
+    assert torch.equal(start, initial_picture("content", (20, 30), grey, ()))
+    assert not torch.equal(start, initial_picture("content", (20, 30), grey, (), seed=1))
+    half = grey.clone()
+    half[..., 15:] = 0.6
+    assert torch.equal(initial_picture("content", (20, 30), half, ()), half)
