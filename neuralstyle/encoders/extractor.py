@@ -66,8 +66,8 @@ class FeatureExtractor(nn.Module):
     Args:
         network: "vgg11", "vgg13", "vgg16", "vgg19", or one of these with "_bn", where a batch normalisation follows
             each convolution. It is folded into the convolution, so "conv1_1" is always the input of the ReLU. Or
-            "compact19", a narrow student of VGG-19 with half as many convolutions; an evaluation takes about a seventh
-            of the time (0.14, measured in docs/compact.md).
+            "compact19", a narrow student of VGG-19 with half as many convolutions; an evaluation takes about a sixth
+            of the time (0.16, measured in docs/compact.md).
         layers: names of the layers that are needed; None: all. Deeper layers are left out, which saves the memory of
             their weights.
         weights: "simonyan": Simonyan and Zisserman's weights of VGG-19, installed with this package. "torchvision":

@@ -29,7 +29,7 @@ from neuralstyle.schedule import (
     times_default,
 )
 
-COMPACT_COST = 0.14
+COMPACT_COST = 0.16
 """Time of an evaluation through the compact encoder relative to VGG-19, measured on two CPU cores (docs/compact.md)."""
 
 SMOOTHED = Smoothed()
@@ -68,7 +68,7 @@ def compact_stage(
         from neuralstyle import Stage
         from neuralstyle.recipes import compact_stage
 
-        assert compact_stage(96, 10, parameters=None) == Stage(96, 10, "compact19", cost=0.14)
+        assert compact_stage(96, 10, parameters=None) == Stage(96, 10, "compact19", cost=0.16)
         ```
     """
     return Stage(size, iterations, encoder, cost=COMPACT_COST, parameters=parameters)
@@ -135,7 +135,7 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
     """Paint on from ``draft`` through the encoder of the call, VGG-19.
 
-    An evaluation through "compact19" takes about a seventh of the time through VGG-19 (``COMPACT_COST``). "compact19"
+    An evaluation through "compact19" takes about a sixth of the time through VGG-19 (``COMPACT_COST``). "compact19"
     paints at every size of ``coarse_to_fine``, then VGG-19 at the last one. "compact19" paints smoothed pixels
     (``Smoothed``), so its weave does not come up; VGG-19 paints the finest detail. Above 1024 pixels only fine grain is
     left to paint: VGG-19 paints at the last size up to 1024, and then only a little at the end.

@@ -40,7 +40,7 @@ from neuralstyle import (
 )
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.painting.options import DEFAULTS, StylizeOptions
-from neuralstyle.recipes import STRENGTH_RANGE, with_pixel_terms
+from neuralstyle.recipes import COMPACT_COST, STRENGTH_RANGE, with_pixel_terms
 from neuralstyle.schedule import coarse_to_fine, single_scale
 
 QUICK = {"size": 64, "iterations": 3, "progress": False}
@@ -582,8 +582,8 @@ def test_a_plan_says_what_is_going_to_be_done(
     assert first.endswith(f"compact19  {minimised(with_pixel_terms(gram))}")
     assert last.endswith(f"vgg19      {minimised(gram)}")
     assert [(stage.height, stage.width, stage.iterations, stage.cost) for stage in small_plan.stages] == [
-        (43, 64, 1, 0.14),
-        (43, 64, 3, 0.14),
+        (43, 64, 1, COMPACT_COST),
+        (43, 64, 3, COMPACT_COST),
         (43, 64, 2, 1.0),
     ]
 
