@@ -87,7 +87,7 @@ def stylize(
             such a list. A named schedule leaves the compact encoder out, and says so, if you give an encoder or losses
             at layers that "compact19" lacks.
         strength: balance s from 0 (nearly the photograph) to 1 (nearly all style): multiplies $\alpha$ by
-            $10^{1.5 - 3s}$ and $\beta$ by $10^{3s - 1.5}$. The default, 0.5, leaves both as they are.
+            $10^{1.25 - 2.5s}$ and $\beta$ by $10^{2.5s - 1.25}$. The default, 0.5, leaves both as they are.
         color: whose colours the result has. "style": the painting's. All others keep the content's. "luminance"
             replaces the chroma of the result with the content's, in OkLab. "match" gives the painting the content's
             mean and covariance of colours before painting, "histogram" the content's histogram of each channel too;

@@ -39,7 +39,7 @@ DEFAULT_STYLE_LOSS = "wasserstein"
 """Name in ``STYLE_LOSSES`` of the loss by which ``DEFAULT_LOSSES`` compares style."""
 
 DEFAULT_LOSSES = (
-    ContentLoss(("relu2_1", "relu4_2"), layer_weights=(0.3, 0.7)) + 16 * _WASSERSTEIN + 30 * TotalVariationLoss()
+    ContentLoss(("relu2_1", "relu4_2"), layer_weights=(0.3, 0.7)) + 10 * _WASSERSTEIN + 20 * TotalVariationLoss()
 )
 """Default losses of ``stylize``, chosen by measurement and by eye on photographs and paintings of many kinds.
 
@@ -78,7 +78,7 @@ Measured by ``benchmarks/losses.py --weights`` on two pairs, and on one of them 
 in the documentation.
 """
 
-STRENGTH_RANGE = 3.0
+STRENGTH_RANGE = 2.5
 """Powers of ten by which ``strength`` changes the ratio of style to content, up or down."""
 
 DEFAULT_NETWORK = "vgg19"
@@ -184,7 +184,7 @@ def with_style_loss(losses: LossSum, name: str) -> LossSum:
 
 
 def strength_factors(strength: float) -> tuple[float, float]:
-    r"""Return the factors of content and style losses for a strength s: $10^{1.5 - 3s}$ and $10^{3s - 1.5}$.
+    r"""Return the factors of content and style losses for a strength s: $10^{1.25 - 2.5s}$ and $10^{2.5s - 1.25}$.
 
     Raises:
         ValueError: a strength outside [0, 1].

@@ -32,8 +32,9 @@ from neuralstyle.schedule import (
 COMPACT_COST = 0.16
 """Time of an evaluation through the compact encoder relative to VGG-19, measured on two CPU cores (docs/compact.md)."""
 
-SMOOTHED = Smoothed()
-"""What the stages through the compact encoder change, so that they paint no weave."""
+SMOOTHED, SMOOTHEST = Smoothed(sharp=True), Smoothed()
+"""What the stages through the compact encoder change, so that they paint no weave: up to ``preview``, and in the rest
+of ``draft``, which otherwise would bring one up, and whose fine detail VGG-19 paints."""
 
 COARSE_ITERATIONS, HALF_ITERATIONS = 24, 20
 """Evaluations through the compact encoder at a quarter of the size and below, and at half the size."""
@@ -248,15 +249,15 @@ def _begin(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
 def _draft(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
     """The stages of ``draft``: one more than those of ``preview``, if the evaluations are not too few for it."""
     total, first = (math.ceil(count * factor) for count in (DRAFT_ITERATIONS, PREVIEW_ITERATIONS))
-    more = [Stage(sizes[-1], total - first)] if total > first else []
+    more = [Stage(sizes[-1], total - first, parameters=SMOOTHEST)] if total > first else []
     return [*_begin(sizes, factor), *more]
 
 
 def _through(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Stage]:
     """The stages through the compact encoder, if there is one."""
-    return (
-        list(stages) if compact is None else [compact_stage(stage.size, stage.iterations, compact) for stage in stages]
-    )
+    if compact is None:
+        return list(stages)
+    return [compact_stage(each.size, each.iterations, compact, each.parameters or SMOOTHED) for each in stages]
 
 
 SCHEDULES: dict[str, Schedule] = {
