@@ -39,12 +39,14 @@ class _Overlap(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        first, second, to_second, to_first = ctx.saved_tensors
-        if torch.is_grad_enabled():  # for a gradient of this gradient, by steps that autograd records
-            to_second, to_first = by_iteration(first, second)[1], by_iteration(second, first)[1]
-        scale = gradient[:, None, None] / 2
-        needed = ctx.needs_input_grad
-        return scale * to_second if needed[0] else None, scale * to_first if needed[1] else None
+        first, second, *transports = ctx.saved_tensors
+        found: list[Tensor | None] = [None, None]
+        for index, pair in enumerate(((first, second), (second, first))):
+            if ctx.needs_input_grad[index]:
+                # For a gradient of this gradient, by steps that autograd records.
+                transport = by_iteration(*pair)[1] if torch.is_grad_enabled() else transports[index]
+                found[index] = gradient[:, None, None] / 2 * transport
+        return found[0], found[1]
 
 
 def by_eigenvalues(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
