@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import brief, number, takes, whole_number
+from neuralstyle._errors import brief, is_word, number, takes, unknown, whole_number
+from neuralstyle._words import RESULTS
 from neuralstyle.encoders.base import Encoder, check_is_encoder
 from neuralstyle.images import MIN_SIDE
+from neuralstyle.optimizers.strategies import as_strategy
 
 if TYPE_CHECKING:
+    from neuralstyle._words import Result
     from neuralstyle.losses import LossSum
+    from neuralstyle.optimizers import Optimizer
     from neuralstyle.parameters import Parameterization
 
 DEFAULT_ITERATIONS = 60
@@ -43,11 +47,14 @@ class Stage:
         cost: time of an evaluation relative to one through VGG-19, for the time left until it is measured.
         parameters: what the optimiser changes, such as ``Smoothed()``, pixels that are smoothed to give the picture.
             None: the pixels of the picture.
+        optimizer: the optimiser of this stage where the call names none, as in ``stylize``. None: ``LBFGS()``.
+        result: which picture is the stage's result where the call does not say, as in ``stylize``. None: "best".
 
     Raises:
-        ValueError: ``size``, ``iterations`` or ``cost`` is not a number in its range.
-        TypeError: ``encoder`` is not an encoder, ``losses`` cannot be called, or ``parameters`` has no methods
-            ``picture`` and ``gradient``.
+        ValueError: ``size``, ``iterations`` or ``cost`` is not a number in its range, or the name of an optimiser or
+            of a result is unknown.
+        TypeError: ``encoder`` is not an encoder, ``losses`` cannot be called, ``parameters`` has no methods
+            ``picture`` and ``gradient``, or ``optimizer`` is none.
 
     Example:
         ```python
@@ -66,6 +73,8 @@ class Stage:
     losses: Callable[[LossSum], LossSum] | None = None
     cost: float = 1.0
     parameters: Parameterization | None = None
+    optimizer: Optimizer | str | None = None
+    result: Result | None = None
 
     def __post_init__(self) -> None:
         size = whole_number("the size of a stage", self.size, MIN_SIDE, hint=" pixels")
@@ -89,6 +98,9 @@ class Stage:
                 "the losses of a stage are a function from the call's losses to those of the stage, such as "
                 f"lambda losses: losses.scaled('style', 2), received {brief(self.losses)}"
             )
+        as_strategy(self.optimizer)
+        if self.result is not None and not is_word(self.result, RESULTS):
+            raise unknown("result", self.result, RESULTS)
 
 
 Schedule: TypeAlias = Callable[[int, "int | None"], Sequence[Stage]]

@@ -236,7 +236,7 @@ START = (
 )
 
 OPTIMIZER = (
-    Option("--optimizer", "lower the losses by this method", choices=OPTIMIZER_NAMES, shown="lbfgs"),
+    Option("--optimizer", "lower the losses by this method", choices=OPTIMIZER_NAMES, shown="each stage's own"),
     Option("--history", "keep N pairs in lbfgs", int, "N", shown="20, or what the memory holds"),
     Option(
         "--history-store",
@@ -247,7 +247,9 @@ OPTIMIZER = (
     Option("--lr", "set the learning rate of adam; pixels run from 0 to 1", float, "X", shown="0.02"),
     Option("--betas", "set the decay of adam's two running means", float, "B", nargs=2, shown="0.9 0.99"),
     Option("--eps", "add this to adam's denominator", float, "X", shown="1e-08"),
-    Option("--result", "save the best picture, the last or a running average", choices=RESULTS),
+    Option(
+        "--result", "save the best picture, the last or a running average", choices=RESULTS, shown="each stage's own"
+    ),
 )
 
 SNAPSHOTS = Option(

@@ -64,7 +64,6 @@ def estimate(
     content: Tensor | None,
     styles: Sequence[Style],
     tile: TileSize,
-    optimizer: Strategy,
 ) -> Estimate:
     """Forecast the time and the memory of stages; see ``Plan.estimate``."""
     costs, rates = Costs(), {}
@@ -74,14 +73,14 @@ def estimate(
         )
         small, large = _sample(alike[0]), _sample(alike[-1])
         for sample in (small, large) if small.shape != large.shape else (large,):
-            _measure_time(sample, start, content, styles, optimizer, costs)
+            _measure_time(sample, start, content, styles, costs)
         rates[kind] = _measure_memory(large, start, content, styles)
     works, memory = [], 0.0
     for stage in stages:
         rate = rates[kind_of(stage)]
         work, shown = _work(stage, tile, rate, start)
         works.append(work * stage.height * stage.width * stage.cost)
-        kept = _bytes_kept(optimizer, 3 * stage.height * stage.width * start.element_size())
+        kept = _bytes_kept(stage.optimizer, 3 * stage.height * stage.width * start.element_size())
         memory = max(memory, shown * rate + kept)
     seconds = Forecast(works, [stage.iterations for stage in stages], [*map(kind_of, stages)], costs).left(0, 0)
     assert seconds is not None
@@ -112,7 +111,6 @@ def _measure_time(
     start: Tensor,
     content: Tensor | None,
     styles: Sequence[Style],
-    optimizer: Strategy,
     costs: Costs,
 ) -> None:
     """Paint a few evaluations, and note what one takes with the step of the optimiser."""
@@ -132,7 +130,7 @@ def _measure_time(
         return found.loss, found.gradient
 
     image = on_encoder(sample.encoder, resize_image(start, sample.shape))
-    minimize(sample.strategy(optimizer), image, evaluate, SAMPLES, tick)
+    minimize(sample.strategy, image, evaluate, SAMPLES, tick)
     if pace.seconds is not None:
         costs.add(kind_of(sample), sum(map(_pixels, sample.tiles(None))) * sample.cost, pace.seconds)
 

@@ -69,7 +69,7 @@ class Options(TypedDict, total=False):
     device: str | torch.device | None
     callback: Callback | Sequence[Callback] | None
     progress: bool
-    result: Result
+    result: Result | None
     seamless: bool
     state: str | os.PathLike[str] | StateFile | None
 
@@ -105,7 +105,7 @@ DEFAULTS: StylizeOptions = {
     "schedule": "standard",
     "strength": 0.5,
     "color": "style",
-    "result": "best",
+    "result": None,
     "seamless": False,
     "state": None,
 }

@@ -129,15 +129,15 @@ def _paint_stage(plan: Plan, number: int, image: Tensor, run: Run, state: RunSta
         try:
             state.save_if_due(found)
         except TypeError as error:
-            raise TypeError(f"{type(plan.optimizer).__name__} yields a state that cannot be saved: {error}") from error
+            raise TypeError(f"{type(stage.optimizer).__name__} yields a state that cannot be saved: {error}") from error
 
     return minimize(
-        stage.strategy(plan.optimizer),
+        stage.strategy,
         image,
         evaluate,
         stage.iterations,
         run.on_evaluation,
-        result=plan.result,
+        result=stage.result,
         resume=resume,
         on_step=save,
     )

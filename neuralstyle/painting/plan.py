@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from neuralstyle._errors import brief, is_word, takes, unknown
-from neuralstyle._words import RESULTS, Color, Result
+from neuralstyle._words import RESULTS, Color
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.color.grey import is_grey, to_grey
@@ -31,7 +31,6 @@ from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.parts import part_for, size_of
 from neuralstyle.objective.regions import stretch, warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
-from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
@@ -50,15 +49,14 @@ class Plan:
     ``print(plan)`` shows it as a table. A plan can be painted again; on the CPU it gives the same bytes each time.
 
     Attributes:
-        stages: the stages, coarse to fine, each with height, width, iterations, encoder, losses and cost.
+        stages: the stages, coarse to fine, each with height, width, iterations, encoder, losses, cost,
+            optimizer and result.
         start: the picture to start from, (1, 3, H, W) in [0, 1], at the first stage's size.
         content: (1, 3, H, W) in [0, 1], or None. A picture of more than a megapixel, and of more than four times the
             size that is painted, has twice that size here; so have the styles.
         opacity: that of the content and the result, (1, 1, H, W) in [0, 1], or None where nothing is transparent.
         styles: the styles, recoloured as ``color`` says. What is transparent in them is in their masks.
-        optimizer: the strategy.
         tile: longest side of a tile in pixels, "auto" or None.
-        result: which picture is the result: "best", "last" or "average".
         color: whose colours the result has.
         grey: whether neither the content nor a style has colours; then the best grey picture is painted.
         callbacks: called after each evaluation.
@@ -84,9 +82,7 @@ class Plan:
     content: Tensor | None
     opacity: Tensor | None
     styles: tuple[Style, ...]
-    optimizer: Strategy
     tile: TileSize
-    result: Result
     color: Color
     grey: bool
     callbacks: tuple[Callback, ...]
@@ -102,7 +98,7 @@ class Plan:
         Time is that of the steps at two sizes up to 256 pixels, scaled as the progress bar does it; memory is in
         proportion to the largest tile. It takes about as long as 8 evaluations at 256 pixels through each encoder.
         """
-        return estimate(self.stages, self.start, self.content, self.styles, self.tile, self.optimizer)
+        return estimate(self.stages, self.start, self.content, self.styles, self.tile)
 
     def settings(self) -> dict[str, str]:
         """Return, by name, the settings that a continued run has to share."""
@@ -112,11 +108,11 @@ class Plan:
                 "precision": self.start.dtype,
                 "losses": _once(stage.losses for stage in self.stages),
                 "sizes and iterations": [(*stage.shape, stage.iterations) for stage in self.stages],
-                "optimizer": self.optimizer,
+                "optimizer": _once(stage.optimizer for stage in self.stages),
                 "encoder": _once(stage.encoder for stage in self.stages),
                 "parameters": _once(stage.parameters for stage in self.stages),
                 "tile": self.tile,
-                "result": self.result,
+                "result": _once(stage.result for stage in self.stages),
                 "start": fingerprint(self.start),
                 "content": fingerprint(self.content),
                 "opacity": fingerprint(self.opacity),
@@ -262,9 +258,9 @@ def _resolve(
     options: StylizeOptions,
 ) -> Plan:
     """Return the plan for a result whose longest side is ``longest`` pixels."""
-    if not is_word(options["result"], RESULTS):
+    if options["result"] is not None and not is_word(options["result"], RESULTS):
         raise unknown("result", options["result"], RESULTS)
-    optimizer = as_strategy(options["optimizer"])
+    as_strategy(options["optimizer"])  # refused before anything else is looked at
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
     content, opacity = (None, None) if cutout is None else (cutout.colors, cutout.opacity)
@@ -278,6 +274,8 @@ def _resolve(
         shape,
         losses,
         encoder=encoder,
+        optimizer=options["optimizer"],
+        result=options["result"],
         device=options["device"],
         content=content is not None,
         styles=pictures,
@@ -298,9 +296,7 @@ def _resolve(
         content=None if content is None else on_encoder(stages[-1].encoder, content),
         opacity=None if opacity is None else on_encoder(stages[-1].encoder, opacity),
         styles=tuple(pictures),
-        optimizer=optimizer,
         tile=tile,
-        result=options["result"],
         color=color,
         grey=grey,
         callbacks=as_callbacks(options["callback"]),

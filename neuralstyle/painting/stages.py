@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from neuralstyle._errors import takes, whole_number
-from neuralstyle._words import Color
+from neuralstyle._words import Color, Result
 from neuralstyle.encoders.base import Encoder, check_is_encoder, encoder_name, least_side, on_encoder
 from neuralstyle.encoders.default import default_encoder
 from neuralstyle.images import MIN_SIDE, fit_size, load_image, resize_image
@@ -28,6 +28,7 @@ from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
 from neuralstyle.optimizers.base import Optimizer, Strategy
 from neuralstyle.optimizers.in_parameters import InParameters
+from neuralstyle.optimizers.lbfgs import LBFGS
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.parameters import Parameterization, wrapping
 from neuralstyle.recipes import DEFAULT_NETWORK, losses_through, named_schedule
@@ -50,6 +51,8 @@ class PlannedStage:
         parameters: what the optimiser changes; None: the pixels.
         seamless: whether the picture repeats.
         added: names of the losses that the call has not: those that the stage adds.
+        optimizer: the strategy.
+        result: which picture is the result of the stage: "best", "last" or "average".
 
     """
 
@@ -63,6 +66,8 @@ class PlannedStage:
     parameters: Parameterization | None = None
     seamless: bool = False
     added: tuple[str, ...] = ()
+    optimizer: Strategy = field(default_factory=LBFGS)
+    result: Result = "best"
 
     @property
     def through(self) -> str:
@@ -88,10 +93,10 @@ class PlannedStage:
             tile=tile,
         )
 
-    def strategy(self, optimizer: Optimizer) -> Strategy:
-        """Return the optimiser as it works at this stage, on pixels or on parameters."""
-        strategy = as_strategy(optimizer)
-        return strategy if self.parameters is None else InParameters(strategy, self.parameters)
+    @property
+    def strategy(self) -> Strategy:
+        """The optimiser as it works at this stage, on pixels or on parameters."""
+        return self.optimizer if self.parameters is None else InParameters(self.optimizer, self.parameters)
 
     def resized(self, picture: Tensor) -> Tensor:
         """Return a picture at this stage's size."""
@@ -181,6 +186,8 @@ def resolve_stages(
     losses: LossSum,
     *,
     encoder: Encoder | str | None,
+    optimizer: Optimizer | str | None,
+    result: Result | None,
     device: str | torch.device | None,
     content: bool,
     styles: Sequence[Style],
@@ -195,6 +202,8 @@ def resolve_stages(
         shape: function from the longest side to (height, width).
         losses: the losses of the call.
         encoder: the encoder of the call, or None for the default one.
+        optimizer: the optimiser of the call; None: those of the stages.
+        result: which picture is the result by the call; None: by the stages.
         device: where modules are, or are copied to; None: the accelerator that torch finds, else the CPU.
         content: whether there is a content to compare with.
         styles: the styles, with their pictures loaded.
@@ -235,6 +244,8 @@ def resolve_stages(
                 parameters,
                 seamless,
                 _added(minimised, losses),
+                as_strategy(stage.optimizer if optimizer is None else optimizer),
+                result or stage.result or "best",
             )
         )
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]

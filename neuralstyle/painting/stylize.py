@@ -48,7 +48,7 @@ def stylize(
     schedule: Schedule | Sequence[Stage] | str = "standard",
     strength: float = 0.5,
     color: Color = "style",
-    result: Result = "best",
+    result: Result | None = None,
     seamless: bool = False,
     state: str | os.PathLike[str] | StateFile | None = None,
 ) -> Image.Image:
@@ -68,7 +68,7 @@ def stylize(
         iterations: number of evaluations at the final size. The schedule sets those of earlier stages. None: the
             schedule's own number.
         optimizer: "lbfgs", "adam", ``LBFGS(...)``, ``Adam(...)``, another strategy, or a function (image tensor) ->
-            ``torch.optim.Optimizer``; None: ``LBFGS()``.
+            ``torch.optim.Optimizer``. None: each stage's own, see ``schedule``.
         init: the start: "content", "style", "noise", a picture, a function from the content to a picture, or a
             ``Noise``, which may be blended with any of these.
         encoder: an ``Encoder`` such as a ``FeatureExtractor``, or a network's name, for every stage without its own.
@@ -83,9 +83,10 @@ def stylize(
         progress: show a progress bar, on the terminal or in a notebook.
         schedule: "preview": a quick look, from coarse to fine through the compact encoder. "draft": the same and more
             of it. "standard": the same, then VGG-19. "fine": the same, and six times as long through VGG-19.
-            "single": the final size alone, through VGG-19. Or a function (size, iterations) -> list of ``Stage``, or
-            such a list. A named schedule leaves the compact encoder out, and says so, if you give an encoder or losses
-            at layers that "compact19" lacks.
+            "single": the final size alone, through VGG-19. ``LBFGS()`` paints previews and above 1024 pixels; the
+            other stages of the first four are averages of the steps of ``Adam()``, so that no weave comes up in flat
+            places. Or a function (size, iterations) -> list of ``Stage``, or such a list. A named schedule leaves the
+            compact encoder out, and says so, if you give an encoder or losses at layers that "compact19" lacks.
         strength: balance s from 0 (nearly the photograph) to 1 (nearly all style): multiplies $\alpha$ by
             $10^{1.25 - 2.5s}$ and $\beta$ by $10^{2.5s - 1.25}$. The default, 0.5, leaves both as they are.
         color: whose colours the result has. "style": the painting's. All others keep the content's. "luminance"
@@ -94,8 +95,8 @@ def stylize(
             after painting, they return to the result with the chroma that a dark or grey painting lacks, see
             ``follow_color``. "match-pca" and "match-cholesky": see ``match_color``.
         result: "best": the picture with the lowest loss. "last": the picture after the last step. "average": the
-            running average of the pictures after each step, with a decay of 0.99. Each stage starts from the result
-            of the stage before.
+            running average of the pictures after each step, with a decay of 0.99. None: each stage's own. Each stage
+            starts from the result of the stage before.
         seamless: make a picture that repeats: copies of it, side by side, have no seam. At each layer of the encoder a
             border sees the other end. The content's opposite borders are made alike first, see ``periodic_part``.
         state: a file for the state of the run, or a ``StateFile``, which also says how often to write it. If the file

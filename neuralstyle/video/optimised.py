@@ -168,7 +168,8 @@ class _OptimisedScene:
         optimizer = LBFGS(first_step=GENTLE_STEP) if given is None else as_strategy(given)
         start = on_encoder(stage.encoder, resize_image(x, stage.shape))
         walk = optimizer if stage.parameters is None else InParameters(optimizer, Around(start, stage.parameters))
-        return minimize(walk, start, evaluate, iterations, result=self.plan.result).image.to(x)
+        result = self.painter.options.get("result") or "best"
+        return minimize(walk, start, evaluate, iterations, result=result).image.to(x)
 
     def _objective(
         self, number: int, stage: PlannedStage, content: Tensor, earlier: Sequence[WarpedFrame]

@@ -69,7 +69,7 @@ def stylize_video(
     encoder: Encoder | str | None = None,
     strength: float = 0.5,
     color: Color = "style",
-    result: Result = "best",
+    result: Result | None = None,
     tile: TileSize = None,
     seed: int = 0,
     device: str | torch.device | None = None,
@@ -111,11 +111,11 @@ def stylize_video(
             with its end, and what something hides for a while with what appears behind it. More: by turns.
         flow: a function (frame, other) -> optical flow. None: OpenCV's, or ``PyramidFlow()`` if it is not installed.
         losses: as in ``stylize``.
-        optimizer: as in ``stylize``.
+        optimizer: as in ``stylize``. None: after the first frame of a scene ``LBFGS(first_step=0.002)``.
         encoder: as in ``stylize``.
         strength: as in ``stylize``.
         color: as in ``stylize``; "match" and the like take the colours of each scene's first frame.
-        result: as in ``stylize``, for each frame.
+        result: as in ``stylize``, for each frame. None: after the first frame of a scene "best".
         tile: as in ``stylize``.
         seed: as in ``stylize``.
         device: as in ``stylize``.

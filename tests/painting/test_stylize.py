@@ -697,7 +697,8 @@ def test_an_optimizer_may_be_named(content: Image.Image, style: Image.Image, enc
     assert stylize(content, style, optimizer="adam", **options).tobytes() == (
         stylize(content, style, optimizer=Adam(), **options).tobytes()
     )
-    assert neuralstyle.plan(content, style, optimizer="lbfgs", **options).optimizer == LBFGS()
+    (stage,) = neuralstyle.plan(content, style, optimizer="lbfgs", **options).stages
+    assert stage.optimizer == LBFGS()
 
 
 def test_the_options_of_stylize_can_be_read_without_torch() -> None:

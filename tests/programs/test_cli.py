@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from neuralstyle import Adam, Objective, Plan, cli, metrics, samples
+from neuralstyle import LBFGS, Adam, Objective, Plan, cli, metrics, samples
 from neuralstyle import plan as make_plan
 from neuralstyle.cli import painting, saving
 from neuralstyle.recipes import RECIPES, STYLE_LOSSES, standard
@@ -240,8 +240,10 @@ def test_a_recipe_by_name_is_that_of_python(planned: Planned, name: str) -> None
 
 def test_options_change_the_parts_of_a_recipe(planned: Planned) -> None:
     command = "stylize photo.jpg swirl.png -o OUT --quiet --size 48 --recipe"
-    assert planned(f"{command} crowson --lr 0.05").optimizer == Adam(lr=0.05)
-    assert planned(f"{command} crowson --optimizer lbfgs --result best").result == "best"
+    for stage in planned(f"{command} crowson --lr 0.05").stages:
+        assert (stage.optimizer, stage.result) == (Adam(lr=0.05), "average")
+    for stage in planned(f"{command} crowson --optimizer lbfgs --result best").stages:
+        assert (stage.optimizer, stage.result) == (LBFGS(), "best")
     (stage,) = planned(f"{command} johnson --pooling average").stages
     assert stage.encoder.pooling == "average"  # type: ignore[attr-defined]
     assert stage.encoder.normalize is False  # type: ignore[attr-defined]

@@ -13,7 +13,6 @@ from neuralstyle.cli.parsing import Command, Option, default
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.vgg import find_network
 from neuralstyle.encoders.weights.records import SOURCES, check_source
-from neuralstyle.optimizers import OPTIMIZERS, as_strategy
 from neuralstyle.optimizers.lbfgs import LBFGS, MAX_PAIRS
 from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.recipes import DEFAULT_LOSSES, DEFAULT_NETWORK, DEFAULT_STYLE_LOSS, STYLE_LOSSES, TEXTURE_LOSSES
@@ -105,7 +104,6 @@ SHOWN = {  # defaults that the table cannot take from a signature, as those file
     "edges": Style.edges,
     "style_scales": f"{Style.scale:g}",
     "snapshots_every": str(default(SavePictures, "every")),
-    "optimizer": "lbfgs",
     "seed": str(DEFAULTS["seed"]),
 }
 
@@ -117,7 +115,6 @@ def test_defaults_in_the_help_are_the_librarys(key: str) -> None:
 
 def test_defaults_that_are_names_are_the_librarys() -> None:
     known = options("stylize")
-    assert as_strategy(None) == OPTIMIZERS[str(known["optimizer"].shown)]()
     for command, key, losses in (
         ("stylize", "style_loss", DEFAULT_LOSSES),
         ("sheet", "losses", DEFAULT_LOSSES),
