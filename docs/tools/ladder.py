@@ -29,13 +29,9 @@ LADDER: list[dict[str, str]] = [
     {"images": "files in and out", "checkpoint": "states as files", "_records": "logs of losses"},
     {"color": "whose colours", "parameters": "what is optimised", "styles": "paintings and weights"},
     {"encoders": "picture to features", "losses": "features compared", "regions": "regions found"},
-    {
-        "schedule": "sizes and evaluations",
-        "objective": "value and gradient",
-        "optimizers": "steps downhill",
-        "metrics": "results measured",
-    },
-    {"recipes": "the default, and the field's methods", "testing": "checks of your own parts"},
+    {"objective": "value and gradient", "optimizers": "steps downhill", "metrics": "results measured"},
+    {"schedule": "sizes and evaluations", "testing": "checks of your own parts"},
+    {"recipes": "the default, and the field's methods"},
     {"painting": "stage by stage", "samples": "pictures to try"},
     {"callbacks": "snapshots, logs, plots", "feedforward": "networks trained once"},
     {"many": "many pictures, many machines"},
@@ -60,7 +56,7 @@ ONLY: dict[str, set[str]] = {
     "images": {"_errors", "distributed", "files", "machine"},
     "losses": {"_errors"},
     "optimizers": {"_errors", "_words", "distributed", "machine", "parameters"},
-    "schedule": {"_errors", "encoders", "images", "losses", "parameters"},
+    "schedule": {"_errors", "_words", "encoders", "images", "losses", "optimizers", "parameters"},
 }
 """Rooms that stay usable on their own: all that they may import."""
 
