@@ -47,7 +47,7 @@ def test_settings_are_words_of_the_command_line(tmp_path: Path) -> None:
     found = settings_of({"size": Width(300), "strength": 0.7, "encoder": "vgg16", "device": "cpu"}, styles)
     assert found.options == {
         **{"width": 300, "strength": 0.7, "network": "vgg16", "schedule": "standard", "color": "style"},
-        **{"init": "content", "seed": 0, "result": "best", "style_scales": [0.5, 1.0]},
+        **{"init": "content", "seed": 0, "style_scales": [0.5, 1.0]},
     }
     assert found.files == {"masks": [None, f"~{digest(file)}#red"]}
     assert settings_of({"size": Pixels(3000)}, []).options["pixels"] == 3000

@@ -110,7 +110,7 @@ def test_settings_are_what_was_given_and_the_defaults_that_may_change() -> None:
     found = settings(parsed("stylize", "a", "b", "-o", "c.png", "--width", "90", "--tv-weight", "2"), {}, "stylize")
     assert found.options == {
         **{"width": 90, "tv_weight": 2.0, "schedule": "standard", "strength": 0.5, "color": "style"},
-        **{"init": "content", "seed": 0, "result": "best"},
+        **{"init": "content", "seed": 0},
     }
     batch = parsed("batch", "a", "--style", "b", "-o", "c", "--width", "90", "--tv-weight", "2", "--jobs", "3")
     assert settings(batch, {}, "stylize") == found
