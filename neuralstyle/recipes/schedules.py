@@ -46,7 +46,7 @@ change the weave from one to the next, so that it goes from their average, and s
 """
 
 COARSE_ITERATIONS, HALF_ITERATIONS = 24, 20
-"""Evaluations through the compact encoder at a quarter of the size and below, and at half the size."""
+"""Evaluations through the compact encoder at the smallest size and up to a quarter of the size, and at half of it."""
 
 PREVIEW_ITERATIONS, DRAFT_ITERATIONS = 10, 60
 """Evaluations through the compact encoder at the size of the picture, by the end of ``preview`` and of ``draft``."""
@@ -92,8 +92,9 @@ def preview(size: int, iterations: int | None = None, *, compact: Encoder | str 
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations at the final size; None: 10, with 20 at half the size and 24 at a quarter and below.
-            Another number changes all in proportion. Above 1024 pixels fewer, as in ``coarse_to_fine``.
+        iterations: evaluations at the final size; None: 10, with 20 at half the size and 24 at a quarter and below,
+            and at the smallest. Another number changes all in proportion. Above 1024 pixels fewer, as in
+            ``coarse_to_fine``.
         compact: the compact encoder; None: the encoder of the call.
 
     Raises:
@@ -252,14 +253,17 @@ def _split(size: int, iterations: int | None, default: int) -> tuple[list[int], 
 def _begin(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
     """The stages with which every schedule begins: those of ``preview``."""
     counts = [*[COARSE_ITERATIONS] * len(sizes), HALF_ITERATIONS, PREVIEW_ITERATIONS][-len(sizes) :]
+    counts[0] = COARSE_ITERATIONS
     return times_default([Stage(*each) for each in zip(sizes, counts, strict=True)], factor)
 
 
 def _draft(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
     """The stages of ``draft``: one more than those of ``preview``, if the evaluations are not too few for it."""
-    total, first = (math.ceil(count * factor) for count in (DRAFT_ITERATIONS, PREVIEW_ITERATIONS))
-    more = Stage(sizes[-1], max(total - first, 1), parameters=SMOOTHEST, optimizer=FINE_STEPS, result="average")
-    return [*_begin(sizes, factor), *([more] if total > first else [])]
+    begun = _begin(sizes, factor)
+    count = math.ceil(DRAFT_ITERATIONS * factor) - begun[-1].iterations
+    if count < 1:
+        return begun
+    return [*begun, Stage(sizes[-1], count, parameters=SMOOTHEST, optimizer=FINE_STEPS, result="average")]
 
 
 def _fine(size: int, iterations: int) -> Stage:

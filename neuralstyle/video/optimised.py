@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 from torch import Tensor
 
 from neuralstyle._stopping import stopping
+from neuralstyle._words import Result
 from neuralstyle.color import match_color
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import Picture, load_image, resize_image
 from neuralstyle.losses import TemporalLoss
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective import Objective
-from neuralstyle.optimizers import LBFGS
+from neuralstyle.optimizers import LBFGS, Adam
+from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.in_parameters import InParameters
 from neuralstyle.optimizers.minimize import minimize
 from neuralstyle.optimizers.strategies import as_strategy
@@ -25,7 +28,7 @@ from neuralstyle.painting.stages import PlannedStage
 from neuralstyle.parameters import Parameterization
 from neuralstyle.styles import Style, at_scale
 from neuralstyle.video.painters import HOLDS_FROM, Scene
-from neuralstyle.video.references import WarpedFrame, composed, coverage, held
+from neuralstyle.video.references import WarpedFrame, composed, coverage, held, ripeness
 
 TEMPORAL_WEIGHT = 20.0
 """Weight of the temporal loss at a steadiness of 0.5, beside losses of the strength of the default ones."""
@@ -36,8 +39,9 @@ HIDDEN = 0.01
 NOTHING = 0.001
 """Share of a frame up to which nothing is left to paint."""
 
-GENTLE_STEP = 0.002
-"""Root mean square of the first step of L-BFGS from a frame that is nearly painted, in units of the pixel range."""
+BOLD, GENTLE = LBFGS(first_step=0.002), Adam(lr=0.005)
+"""Optimisers of the frames after the first of a scene: for what no earlier frame shows or has finished, and then for
+all of it. Of the gentle steps the average is taken, which flickers less."""
 
 
 def temporal_weight(steadiness: float) -> float:
@@ -127,19 +131,26 @@ class _OptimisedScene:
             for number in coarse[-1:]:
                 small = self._lowered(number, content, earlier, x, self.painter.iterations)
                 x = composed(earlier, resize_image(small, stages[last].shape))
-        return self._finished(content, earlier, x)
+        return self._finished(content, earlier, x, 1 - ripeness(earlier))
 
     @plain_torch()
     def again(self, content: Tensor, painted: Tensor, earlier: Sequence[WarpedFrame]) -> Tensor:
         """Start from the frames of this pass, and where they show nothing from the pass before."""
         return self._finished(content, earlier, composed(earlier, painted))
 
-    def _finished(self, content: Tensor, earlier: Sequence[WarpedFrame], x: Tensor) -> Tensor:
-        """Return a start, painted to the end at the full size; what is held stays."""
+    def _finished(
+        self, content: Tensor, earlier: Sequence[WarpedFrame], x: Tensor, unripe: Tensor | None = None
+    ) -> Tensor:
+        """Return a start, painted to the end at the full size, first where it is unripe; what is held stays."""
         last = len(self.plan.stages) - 1
         free = 1 - held(earlier) if self.holds and earlier else None
         if free is None or free.mean() > NOTHING:
-            lowered = self._lowered(last, content, earlier, x, self.painter.iterations, free)
+            left = self.painter.iterations
+            if unripe is not None and unripe.mean() >= HIDDEN:
+                bold = math.ceil(left / 2)
+                x = x.lerp(self._lowered(last, content, earlier, x, bold, unripe), unripe)
+                left = max(left - bold, 1)
+            lowered = self._lowered(last, content, earlier, x, left, free, GENTLE)
             x = lowered if free is None else x.lerp(lowered, free)
         shown = replace(self.plan, content=on_encoder(self.plan.stages[last].encoder, content))
         return load_image(shown.picture(x))
@@ -152,6 +163,7 @@ class _OptimisedScene:
         x: Tensor,
         iterations: int,
         free: Tensor | None = None,
+        optimizer: Strategy = BOLD,
     ) -> Tensor:
         """Return a picture of lower loss at a stage, at its size; only pixels that are free change."""
         stage = self.plan.stages[number]
@@ -165,10 +177,10 @@ class _OptimisedScene:
             return found.loss, gradient if free is None else gradient * free.to(gradient)
 
         given = self.painter.options.get("optimizer")
-        optimizer = LBFGS(first_step=GENTLE_STEP) if given is None else as_strategy(given)
+        optimizer = optimizer if given is None else as_strategy(given)
         start = on_encoder(stage.encoder, resize_image(x, stage.shape))
         walk = optimizer if stage.parameters is None else InParameters(optimizer, Around(start, stage.parameters))
-        result = self.painter.options.get("result") or "best"
+        result: Result = self.painter.options.get("result") or ("average" if optimizer is GENTLE else "best")
         return minimize(walk, start, evaluate, iterations, result=result).image.to(x)
 
     def _objective(

@@ -121,11 +121,16 @@ def painted_from(
     """
     if not frames:
         return Painted(content, result, torch.ones_like(content[:, :1]), content)
-    before = sum((frame.weight * frame.ripeness for frame in frames[1:]), frames[0].weight * frames[0].ripeness)
+    before = ripeness(frames)
     beneath = content
     for frame in frames if holds else ():
         beneath = torch.where(frame.still > 0, frame.beneath, beneath)
     return Painted(content, result, (before + ripening).clamp_max(1), beneath)
+
+
+def ripeness(frames: Sequence[WarpedFrame]) -> Tensor:
+    """Return how far each place is painted in the frames that count there, (1, 1, H, W) in [0, 1]."""
+    return sum((frame.weight * frame.ripeness for frame in frames[1:]), frames[0].weight * frames[0].ripeness)
 
 
 def coverage(frames: Sequence[WarpedFrame]) -> float:

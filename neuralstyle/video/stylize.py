@@ -111,11 +111,12 @@ def stylize_video(
             with its end, and what something hides for a while with what appears behind it. More: by turns.
         flow: a function (frame, other) -> optical flow. None: OpenCV's, or ``PyramidFlow()`` if it is not installed.
         losses: as in ``stylize``.
-        optimizer: as in ``stylize``. None: after the first frame of a scene ``LBFGS(first_step=0.002)``.
+        optimizer: as in ``stylize``. None: after the first frame of a scene ``Adam(lr=0.005)``, after ``LBFGS`` for
+            what appears.
         encoder: as in ``stylize``.
         strength: as in ``stylize``.
         color: as in ``stylize``; "match" and the like take the colours of each scene's first frame.
-        result: as in ``stylize``, for each frame. None: after the first frame of a scene "best".
+        result: as in ``stylize``, for each frame. None: after the first frame of a scene the average of Adam's steps.
         tile: as in ``stylize``.
         seed: as in ``stylize``.
         device: as in ``stylize``.
