@@ -21,7 +21,7 @@ from neuralstyle.painting.initial import INITS
 from neuralstyle.painting.options import DEFAULTS
 from neuralstyle.styles import Style
 
-ALWAYS = ("size", "schedule", "strength", "color", "init", "seed", "result")
+ALWAYS = ("size", "schedule", "strength", "color", "init", "seed")
 """Options that are written down even if they have their defaults, which may be others one day."""
 
 _NOT_SEEN = ("device", "callback", "progress", "state")  # options that the picture does not show
