@@ -174,8 +174,8 @@ def test_the_whole_of_it_and_again_from_where_it_ended(
     draft, standard, fine = (json.loads(line) for line in results.read_text().splitlines()[1:])
     assert [found["evaluations"] for found in (draft, standard, fine)] == [5, 4 + 2, 2 + 2]
     assert [len(found["curve"]) for found in (draft, standard, fine)] == [0, 2, 2]  # of the last stage, through VGG-19
-    for found in (standard, fine):  # the picture is the best of them, rounded to 8 bits
-        assert found["objective"] == pytest.approx(min(loss for _, loss in found["curve"]), rel=0.02)
+    for found in (standard, fine):  # the picture is the average of the steps after them, rounded to 8 bits
+        assert 0 < found["objective"] < 1.02 * min(loss for _, loss in found["curve"])
         assert all(0 < moment < found["seconds"] for moment, _ in found["curve"])
     assert "## Schedules" in planned
     assert "Beside fine:3:" in planned
