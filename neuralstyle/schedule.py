@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
-from neuralstyle._errors import brief, is_word, number, takes, unknown, whole_number
-from neuralstyle._words import RESULTS
+from neuralstyle._errors import brief, number, takes, whole_number
 from neuralstyle.encoders.base import Encoder, check_is_encoder
 from neuralstyle.images import MIN_SIDE
-from neuralstyle.optimizers.strategies import as_strategy
+from neuralstyle.optimizers.strategies import as_strategy, check_result
 
 if TYPE_CHECKING:
     from neuralstyle._words import Result
@@ -99,8 +98,8 @@ class Stage:
                 f"lambda losses: losses.scaled('style', 2), received {brief(self.losses)}"
             )
         as_strategy(self.optimizer)
-        if self.result is not None and not is_word(self.result, RESULTS):
-            raise unknown("result", self.result, RESULTS)
+        if self.result is not None:
+            check_result(self.result)
 
 
 Schedule: TypeAlias = Callable[[int, "int | None"], Sequence[Stage]]

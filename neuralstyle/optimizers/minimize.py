@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuralstyle._errors import is_ours, takes, unknown, whole_number
-from neuralstyle._words import RESULTS, Result
+from neuralstyle._errors import is_ours, takes, whole_number
+from neuralstyle._words import Result
 from neuralstyle.machine.surroundings import plain_tensor, plain_torch
 from neuralstyle.optimizers.base import Evaluate, Optimizer, State, Strategy
-from neuralstyle.optimizers.strategies import as_strategy
+from neuralstyle.optimizers.strategies import as_strategy, check_result
 
 MOST_IDLE_STEPS = 1000  # of a strategy in a row without an evaluation
 AVERAGE_DECAY = 0.99  # of the running average, per step
@@ -92,8 +92,7 @@ def minimize(
 
     """
     strategy = as_strategy(optimizer)
-    if result not in RESULTS:
-        raise unknown("result", result, RESULTS)
+    check_result(result)
     _check_start(image)
     image = plain_tensor(image)
     run = _Run(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from neuralstyle._errors import brief, unknown
+from neuralstyle._errors import brief, is_word, unknown
+from neuralstyle._words import RESULTS
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.optimizers.base import FromFactory, Optimizer, Strategy
 from neuralstyle.optimizers.lbfgs import LBFGS
@@ -53,6 +54,17 @@ def as_strategy(optimizer: Optimizer | str | None) -> Strategy:
         f"an optimizer is LBFGS(), Adam(), one of the names {names}, an object with a method walk, or a function of "
         f"the image tensor; received {brief(optimizer)}"
     )
+
+
+def check_result(result: object) -> None:
+    """Check a ``result=`` argument.
+
+    Raises:
+        ValueError: none of the words "best", "last" and "average"; the closest match is suggested.
+
+    """
+    if not is_word(result, RESULTS):
+        raise unknown("result", result, RESULTS)
 
 
 def _check_is_object(optimizer: object) -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from typing_extensions import Unpack
 
-from neuralstyle._errors import brief, is_word, takes, unknown
-from neuralstyle._words import RESULTS, Color
+from neuralstyle._errors import brief, takes
+from neuralstyle._words import Color
 from neuralstyle.checkpoint import describe, fingerprint
 from neuralstyle.color import recolor_result, recolor_style
 from neuralstyle.color.grey import is_grey, to_grey
@@ -31,7 +31,7 @@ from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.parts import part_for, size_of
 from neuralstyle.objective.regions import stretch, warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
-from neuralstyle.optimizers.strategies import as_strategy
+from neuralstyle.optimizers.strategies import as_strategy, check_result
 from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
 from neuralstyle.painting.options import PaintingOptions, StateFile, StylizeOptions, with_defaults
@@ -258,9 +258,9 @@ def _resolve(
     options: StylizeOptions,
 ) -> Plan:
     """Return the plan for a result whose longest side is ``longest`` pixels."""
-    if options["result"] is not None and not is_word(options["result"], RESULTS):
-        raise unknown("result", options["result"], RESULTS)
-    as_strategy(options["optimizer"])  # refused before anything else is looked at
+    if options["result"] is not None:
+        check_result(options["result"])
+    optimizer = None if options["optimizer"] is None else as_strategy(options["optimizer"])
     encoder, color, tile = options["encoder"], options["color"], options["tile"]
     listed, notes = list_stages(options["schedule"], longest, options["iterations"], losses, encoder)
     content, opacity = (None, None) if cutout is None else (cutout.colors, cutout.opacity)
@@ -274,7 +274,7 @@ def _resolve(
         shape,
         losses,
         encoder=encoder,
-        optimizer=options["optimizer"],
+        optimizer=optimizer,
         result=options["result"],
         device=options["device"],
         content=content is not None,

@@ -26,7 +26,7 @@ from neuralstyle.objective.planning import TilePlanner
 from neuralstyle.objective.rehearsal import try_encoder
 from neuralstyle.objective.targets import check_losses, check_styles
 from neuralstyle.objective.tiling import Tile, TileSize
-from neuralstyle.optimizers.base import Optimizer, Strategy
+from neuralstyle.optimizers.base import Strategy
 from neuralstyle.optimizers.in_parameters import InParameters
 from neuralstyle.optimizers.lbfgs import LBFGS
 from neuralstyle.optimizers.strategies import as_strategy
@@ -186,7 +186,7 @@ def resolve_stages(
     losses: LossSum,
     *,
     encoder: Encoder | str | None,
-    optimizer: Optimizer | str | None,
+    optimizer: Strategy | None,
     result: Result | None,
     device: str | torch.device | None,
     content: bool,
@@ -244,7 +244,7 @@ def resolve_stages(
                 parameters,
                 seamless,
                 _added(minimised, losses),
-                as_strategy(stage.optimizer if optimizer is None else optimizer),
+                as_strategy(stage.optimizer) if optimizer is None else optimizer,
                 result or stage.result or "best",
             )
         )

@@ -173,7 +173,7 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     if compact is None:
         return coarse_to_fine(size, iterations)
     small, large, factor = _split(size, iterations, STANDARD_ITERATIONS)
-    rough = [*_through(compact, _draft(small, factor)), _fine(small[-1], math.ceil(STANDARD_ITERATIONS * factor))]
+    rough = [*_through(compact, _draft(small, factor)), _averaged(small[-1], math.ceil(STANDARD_ITERATIONS * factor))]
     if not large:
         return rough
     grain = _through(compact, coarse_to_fine(size)[len(small) :])
@@ -212,7 +212,7 @@ def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | N
         return [*begun, Stage(size, total - PRINT_ITERATIONS)] if total > PRINT_ITERATIONS else begun
     rough = _through(compact, _draft(small, factor))
     total, first = (math.ceil(count * factor) for count in (FINE_ITERATIONS, STANDARD_ITERATIONS))
-    return [*rough, *(_fine(size, count) for count in (first, total - first) if count)]
+    return [*rough, *(_averaged(size, count) for count in (first, total - first) if count)]
 
 
 def with_detail(stages: Sequence[Stage], detail: float) -> list[Stage]:
@@ -263,12 +263,12 @@ def _draft(sizes: Sequence[int], factor: Fraction) -> list[Stage]:
     count = math.ceil(DRAFT_ITERATIONS * factor) - begun[-1].iterations
     if count < 1:
         return begun
-    return [*begun, Stage(sizes[-1], count, parameters=SMOOTHEST, optimizer=FINE_STEPS, result="average")]
+    return [*begun, _averaged(sizes[-1], count, SMOOTHEST)]
 
 
-def _fine(size: int, iterations: int) -> Stage:
-    """A stage that paints the finest detail."""
-    return Stage(size, iterations, optimizer=FINE_STEPS, result="average")
+def _averaged(size: int, iterations: int, parameters: Parameterization | None = None) -> Stage:
+    """A stage after those of ``preview``."""
+    return Stage(size, iterations, parameters=parameters, optimizer=FINE_STEPS, result="average")
 
 
 def _through(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Stage]:
@@ -276,7 +276,12 @@ def _through(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Sta
     if compact is None:
         return list(stages)
     return [
-        replace(each, encoder=compact, cost=COMPACT_COST, parameters=each.parameters or SMOOTHED) for each in stages
+        replace(
+            compact_stage(each.size, each.iterations, compact, each.parameters or SMOOTHED),
+            optimizer=each.optimizer,
+            result=each.result,
+        )
+        for each in stages
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
@@ -39,9 +39,14 @@ HIDDEN = 0.01
 NOTHING = 0.001
 """Share of a frame up to which nothing is left to paint."""
 
-BOLD, GENTLE = LBFGS(first_step=0.002), Adam(lr=0.005)
-"""Optimisers of the frames after the first of a scene: for what no earlier frame shows or has finished, and then for
-all of it. Of the gentle steps the average is taken, which flickers less."""
+Steps: TypeAlias = tuple[Strategy, Result]
+"""An optimiser, and which picture is its result."""
+
+BOLD: Steps = (LBFGS(first_step=0.002), "best")
+"""For what no earlier frame shows or has finished, in the frames after the first of a scene."""
+
+GENTLE: Steps = (Adam(lr=0.005), "average")
+"""For all of such a frame, after that: the average flickers less."""
 
 
 def temporal_weight(steadiness: float) -> float:
@@ -163,7 +168,7 @@ class _OptimisedScene:
         x: Tensor,
         iterations: int,
         free: Tensor | None = None,
-        optimizer: Strategy = BOLD,
+        steps: Steps = BOLD,
     ) -> Tensor:
         """Return a picture of lower loss at a stage, at its size; only pixels that are free change."""
         stage = self.plan.stages[number]
@@ -177,11 +182,12 @@ class _OptimisedScene:
             return found.loss, gradient if free is None else gradient * free.to(gradient)
 
         given = self.painter.options.get("optimizer")
-        optimizer = optimizer if given is None else as_strategy(given)
+        optimizer, result = steps if given is None else (as_strategy(given), "best")
         start = on_encoder(stage.encoder, resize_image(x, stage.shape))
         walk = optimizer if stage.parameters is None else InParameters(optimizer, Around(start, stage.parameters))
-        result: Result = self.painter.options.get("result") or ("average" if optimizer is GENTLE else "best")
-        return minimize(walk, start, evaluate, iterations, result=result).image.to(x)
+        return minimize(
+            walk, start, evaluate, iterations, result=self.painter.options.get("result") or result
+        ).image.to(x)
 
     def _objective(
         self, number: int, stage: PlannedStage, content: Tensor, earlier: Sequence[WarpedFrame]

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from neuralstyle import LBFGS, Adam
 from neuralstyle.checkpoint import load_state, save_state
-from neuralstyle.optimizers import FromFactory, as_strategy, lbfgs
+from neuralstyle.optimizers import RESULTS, FromFactory, as_strategy, lbfgs
 from neuralstyle.optimizers.base import Evaluate
 from neuralstyle.optimizers.lbfgs import MAX_PAIRS, MIN_PAIRS
-from neuralstyle.optimizers.minimize import AVERAGE_DECAY, RESULTS, minimize
+from neuralstyle.optimizers.minimize import AVERAGE_DECAY, minimize
 
 SHAPE = (1, 3, 6, 5)
 
