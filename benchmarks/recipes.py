@@ -157,7 +157,7 @@ def figures(values: Mapping[str, float]) -> list[str]:
 
 
 def with_source(page: str, source: str) -> str:
-    """The page with another line behind the mark.
+    """The page with another paragraph behind the mark.
 
     Raises:
         ValueError: the page has no mark.
@@ -165,7 +165,7 @@ def with_source(page: str, source: str) -> str:
     before, mark, after = page.partition(f"{MARK}\n")
     if not mark:
         raise ValueError(f"the page has no line {MARK}")
-    return before + mark + source + "\n" + after.partition("\n")[2]
+    return f"{before}{mark}{source}\n\n" + after.partition("\n\n")[2]
 
 
 def filled(page: str, cells: Mapping[str, list[str]]) -> str:
