@@ -47,7 +47,8 @@ class Stage:
         parameters: what the optimiser changes, such as ``Smoothed()``, pixels that are smoothed to give the picture.
             None: the pixels of the picture.
         optimizer: the optimiser of this stage where the call names none, as in ``stylize``. None: ``LBFGS()``.
-        result: which picture is the stage's result where the call does not say, as in ``stylize``. None: "best".
+        result: which picture is the stage's result where the call does not say, as in ``stylize``. None: "best". It
+            belongs to ``optimizer``: where both are given, and the call has another optimiser, it is "best" too.
 
     Raises:
         ValueError: ``size``, ``iterations`` or ``cost`` is not a number in its range, or the name of an optimiser or

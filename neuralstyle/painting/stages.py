@@ -203,7 +203,8 @@ def resolve_stages(
         losses: the losses of the call.
         encoder: the encoder of the call, or None for the default one.
         optimizer: the optimiser of the call; None: those of the stages.
-        result: which picture is the result by the call; None: by the stages.
+        result: which picture is the result by the call; None: by the stages, or "best" where the call's optimiser takes
+            the place of a stage's own.
         device: where modules are, or are copied to; None: the accelerator that torch finds, else the CPU.
         content: whether there is a content to compare with.
         styles: the styles, with their pictures loaded.
@@ -232,6 +233,7 @@ def resolve_stages(
         check_losses(minimised, network, references)
         height, width = shape(stage.size)
         parameters = wrapping(stage.parameters) if seamless else stage.parameters
+        replaced = optimizer is not None and stage.optimizer is not None
         planned.append(
             PlannedStage(
                 stage.size,
@@ -245,7 +247,7 @@ def resolve_stages(
                 seamless,
                 _added(minimised, losses),
                 as_strategy(stage.optimizer) if optimizer is None else optimizer,
-                result or stage.result or "best",
+                result or (None if replaced else stage.result) or "best",
             )
         )
     kept = [stage for stage in planned[:-1] if min(stage.shape) >= stage.least_side()] + [planned[-1]]

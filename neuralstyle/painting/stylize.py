@@ -95,8 +95,8 @@ def stylize(
             after painting, they return to the result with the chroma that a dark or grey painting lacks, see
             ``follow_color``. "match-pca" and "match-cholesky": see ``match_color``.
         result: "best": the picture with the lowest loss. "last": the picture after the last step. "average": the
-            running average of the pictures after each step, with a decay of 0.99. None: each stage's own. Each stage
-            starts from the result of the stage before.
+            running average of the pictures after each step, with a decay of 0.99. None: each stage's own, or "best"
+            where ``optimizer`` takes the place of the stage's. Each stage starts from the result of the stage before.
         seamless: make a picture that repeats: copies of it, side by side, have no seam. At each layer of the encoder a
             border sees the other end. The content's opposite borders are made alike first, see ``periodic_part``.
         state: a file for the state of the run, or a ``StateFile``, which also says how often to write it. If the file

@@ -476,7 +476,8 @@ def test_a_stage_has_its_optimiser_and_result_where_the_call_names_none() -> Non
         return [(each.optimizer, each.result) for each in plan(*pictures, schedule=stages, **options, **call).stages]
 
     assert chosen() == [(LBFGS(), "best"), (Adam(lr=0.1), "average")]
-    assert chosen(optimizer="adam") == [(Adam(), "best"), (Adam(), "average")]
+    assert chosen(optimizer="adam") == [(Adam(), "best"), (Adam(), "best")]
+    assert chosen(optimizer="adam", result="average") == [(Adam(), "average"), (Adam(), "average")]
     assert chosen(result="last") == [(LBFGS(), "last"), (Adam(lr=0.1), "last")]
     one = Stage(48, 3)
     assert painted(schedule=[averaged(one)]) == painted(schedule=[one], optimizer="adam", result="average")
