@@ -4,6 +4,7 @@ from neuralstyle.losses.base import Loss, LossSum, PointwiseLoss, StatisticLoss,
 from neuralstyle.losses.content import ContentLoss
 from neuralstyle.losses.contextual import ContextualLoss
 from neuralstyle.losses.covariance import CovarianceLoss
+from neuralstyle.losses.ghosts import GhostLoss
 from neuralstyle.losses.gram import GramStyleLoss
 from neuralstyle.losses.histogram import HistogramLoss
 from neuralstyle.losses.hypercolumns import HypercolumnLoss
@@ -26,6 +27,7 @@ __all__ = [
     "ContentLoss",
     "ContextualLoss",
     "CovarianceLoss",
+    "GhostLoss",
     "GramStyleLoss",
     "HistogramLoss",
     "HypercolumnLoss",

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from neuralstyle.color.oklab import oklab_with_gradient
 from neuralstyle.images import Picture, resize_image
+from neuralstyle.losses.ghosts import MARGIN, things_of
+from neuralstyle.losses.tools.blurring import blur
 from neuralstyle.metrics.measure import Measured, measure, root
 from neuralstyle.metrics.pixels import MIN_SPECTRUM_SIDE
 from neuralstyle.metrics.references import with_content, with_style
 
 MEASURED_SIDE = 192  # pixels of the longest side, to which pictures are reduced, since ghosts are no fine detail
 
-# Deviations of Gaussians, as shares of the longest side of the result. At 384 px the first two are 5 and 24 px, and a
-# disc of 16, 32 or 64 px keeps two thirds, three quarters or two fifths of its contrast between them.
-_FINEST, _COARSEST = 5 / 384, 24 / 384
-_WINDOW = 12 / 384  # over which contrast is averaged
-_MARGIN = 20 / 384  # the same in the photograph: what lies so near to a thing is not empty
+_WINDOW = 12 / 384  # over which contrast is averaged, as a share of the longest side of the result
 
 QUIET_SHARE = 0.1  # of the painting: its quietest places
 EMPTY_CONTRAST, BUSY_CONTRAST = 0.01, 0.03  # of a photograph, between which a place is empty in part
@@ -81,7 +76,7 @@ def ghost_contrast(picture: Picture, style: Picture, content: Picture) -> Measur
             "each side"
         )
     found = _contrast(image, longest, _WINDOW)
-    seen = _contrast(photograph, longest, _MARGIN)
+    seen = _contrast(photograph, longest, MARGIN)
     empty = ((BUSY_CONTRAST - seen) / (BUSY_CONTRAST - EMPTY_CONTRAST)).clamp(0, 1)
     if float(empty.mean()) < MIN_EMPTY_SHARE:
         return 0 * found.sum()
@@ -96,21 +91,9 @@ def _contrast(image: Tensor, longest: int, window: float) -> Tensor:
     height, width = (max(1, round(factor * side)) for side in image.shape[2:])
     small = oklab_with_gradient(resize_image(_exact(image), (height, width)))
     side = factor * longest
-    band = _blur(small, _FINEST * side) - _blur(small, _COARSEST * side)
-    return root(_blur(band.square().sum(1, keepdim=True), window * side).clamp(min=0))[0, 0]
+    return root(blur(things_of(small, side).square().sum(1, keepdim=True), window * side).clamp(min=0))[0, 0]
 
 
 def _exact(image: Tensor) -> Tensor:
     """Return a picture in float64 if its device has it."""
     return image.double() if image.device.type in ("cpu", "cuda") else image
-
-
-def _blur(image: Tensor, deviation: float) -> Tensor:
-    """Blur by a Gaussian, the border continued: (1, C, h, w) -> (1, C, h, w)."""
-    channels, radius = image.shape[1], math.ceil(3 * deviation)
-    offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-    kernel = torch.softmax(-0.5 * (offsets / deviation).square(), 0).view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    for _ in range(2):
-        padded = F.pad(image, (radius, radius, 0, 0), mode="replicate")
-        image = F.conv2d(padded, kernel, groups=channels).transpose(2, 3)
-    return image

@@ -25,6 +25,7 @@ from neuralstyle import (
 from neuralstyle.losses import (
     ContextualLoss,
     CovarianceLoss,
+    GhostLoss,
     HistogramLoss,
     LaplacianLoss,
     LongRangeLoss,
@@ -203,6 +204,7 @@ OTHERS: tuple[Loss, ...] = (
     ContextualLoss(("relu2_1", "relu3_2"), samples=90),
     CovarianceLoss(("relu1_1", "relu4_1")),
     HistogramLoss(),
+    GhostLoss(busy=1),
     LaplacianLoss(pool=5),
     LaplacianLoss(pool=3, smooth=True),
     LongRangeLoss(("relu1_1", "relu3_1"), shifts=(3, 9)),

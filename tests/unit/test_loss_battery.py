@@ -28,10 +28,15 @@ KINDS = {
     if isinstance(kind, type) and issubclass(kind, Loss) and kind not in (Loss, PointwiseLoss, StatisticLoss)
     if not kind.joint  # tests/unit/test_hypercolumns.py
 }
-SMALL = {"LongRangeLoss": {"shifts": (1, 2)}, "LaplacianLoss": {"pool": 2}}  # what fits maps of a few positions
+SMALL: dict[str, dict[str, Any]] = {  # what fits maps of a few positions
+    "GhostLoss": {"empty": 1, "busy": 2},
+    "LaplacianLoss": {"pool": 2},
+    "LongRangeLoss": {"shifts": (1, 2)},
+}
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ContentLoss": [{"reduction": "sum"}],
     "ContextualLoss": [{"bandwidth": 0.1}, {"samples": 7, "seed": 3}],
+    "GhostLoss": [{"busy": 3}],
     "GramStyleLoss": [{"normalization": "relative"}],
     "LaplacianLoss": [{"pool": 1}, {"pool": 4}, {"smooth": True}],
     "MMDLoss": [{"bandwidth": 0.3, "frequencies": 16}],
@@ -62,8 +67,8 @@ def target_for(loss: Loss, target: Tensor) -> Tensor | None:
 
 
 def away(loss: Loss, x: Tensor) -> Tensor:
-    """Where the loss is positive: outside of [0, 1] for a loss that is zero inside."""
-    return 3 * x - 1 if type(loss).__name__ == "RangeLoss" else x
+    """Where the loss is positive: outside of [0, 1] for a loss that is zero inside; strong, where size counts."""
+    return {"RangeLoss": 3 * x - 1, "GhostLoss": 10 * x}.get(type(loss).__name__, x)
 
 
 def test_losses_are_found() -> None:
@@ -118,6 +123,8 @@ def test_loss_of_a_batch_is_the_mean_of_its_pictures(loss: Loss, noise: Noise) -
 
 WITHOUT_SCALE = [
     "TemporalLoss",  # in the paper's units, those of pixels
+    "GhostLoss",
+    "GhostLoss, busy=3",
     "GramStyleLoss",
     "NearestNeighborLoss, centered=True",
     "RelaxedEMDLoss, metric=euclidean",

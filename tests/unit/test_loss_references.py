@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from neuralstyle import ContentLoss, GramStyleLoss, TotalVariationLoss
 from neuralstyle.losses import (
     ContextualLoss,
     CovarianceLoss,
+    GhostLoss,
     HistogramLoss,
     LaplacianLoss,
     LongRangeLoss,
@@ -254,6 +256,45 @@ def test_smooth_laplacian_pulls_evenly(noise: Noise) -> None:
     assert triangles[0] < 0.25 * triangles[1]
 
 
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (180, 90)])
+def test_ghosts_are_what_a_band_of_sizes_shows_where_the_content_is_empty(
+    noise: Noise, height: int, width: int
+) -> None:
+    x, c = noise(2, 1, 3, height, width, dtype=torch.float64)
+    c[..., : height // 2, :] = 0.4  # a sky
+    pool = 2 if height > 96 else 1
+    longest = max(height, width) // pool
+
+    def blurred(channels: Array, deviation: float) -> Array:
+        # scipy's windows have a radius of truncate times the deviation, rounded
+        options: dict[str, Any] = {"mode": "nearest", "radius": math.ceil(3 * deviation)}
+        return np.stack([scipy.ndimage.gaussian_filter(channel, deviation, **options) for channel in channels])
+
+    def things(picture: Tensor) -> Array:
+        small = picture[0].numpy().reshape(3, height // pool, pool, width // pool, pool).mean((2, 4))
+        return blurred(small, longest * 5 / 384) - blurred(small, longest * 24 / 384)
+
+    contrast = np.sqrt(blurred((things(c) ** 2).sum(0)[None], longest * 20 / 384)[0])
+    emptiness = np.clip((0.05 - contrast) / (0.05 - 0.015), 0, 1)
+    assert emptiness[0].min() == 1
+    assert emptiness[-1].max() == 0
+    expected = (emptiness * ((things(x) - things(c)) ** 2).sum(0)).mean()
+    assert float(GhostLoss().forward(x, c)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_ghosts_of_a_content_that_is_nowhere_empty_cost_nothing(noise: Noise) -> None:
+    x, c = noise(2, 1, 3, 64, 48)
+    value = GhostLoss().forward(x.requires_grad_(), 3 * c)
+    assert value == 0
+    assert not torch.autograd.grad(value, x)[0].any()
+
+
+@pytest.mark.parametrize(("empty", "busy"), [(-0.1, 1), (0.5, 0.5), (0.5, 0.1)])
+def test_emptiness_ends_after_it_begins(empty: float, busy: float) -> None:
+    with pytest.raises(ValueError, match="of GhostLoss is"):
+        GhostLoss(empty=empty, busy=busy)
+
+
 def test_range_is_the_distance_from_the_interval() -> None:
     x = torch.tensor([-0.5, -0.1, 0.0, 0.4, 1.0, 1.2]).view(1, 1, 2, 3)
     assert float(RangeLoss().forward(x, None)) == pytest.approx((0.25 + 0.01 + 0.04) / 6)
@@ -329,6 +370,7 @@ GOLDEN: list[tuple[Any, float]] = [
     (ContextualLoss(), 0.181581254385),
     (ContextualLoss(bandwidth=0.1, samples=20), 0.163505959344),
     (CovarianceLoss(), 1.39538398165),
+    (GhostLoss(empty=1, busy=2), 0.158548544511),
     (GramStyleLoss(), 0.00125852890289),
     (GramStyleLoss(normalization="relative"), 0.0677350729873),
     (HistogramLoss(), 0.0904712666383),
