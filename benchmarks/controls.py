@@ -1,9 +1,10 @@
 """Paint the pictures of docs/controls: the sample photograph under each control at three settings, side by side.
 
     python benchmarks/controls.py docs/images/controls [NAME ...]
+    python benchmarks/controls.py docs/images/controls ghost-weight --photo sky.jpg --painting scene.jpg
 
-Each control has a strip of three pictures, painted from the samples that come with the package. All strips take about
-20 minutes on two CPU cores.
+Each control has a strip of three pictures, painted from the samples that come with the package, or from two pictures of
+yours: the samples have no empty sky. All strips take about 20 minutes on two CPU cores.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from neuralstyle.losses import geometric_weights
 SIZE, ITERATIONS = 208, 40
 SWIRL, EMBERS, MOSAIC, WOODCUT = (samples.painting(name, size=512) for name in ("swirl", "embers", "mosaic", "woodcut"))
 CONTENT = samples.photo()
-CONTENT_TERM, STYLE_TERM, TV_TERM = DEFAULT_LOSSES
+CONTENT_TERM, STYLE_TERM, TV_TERM, GHOST_TERM = DEFAULT_LOSSES
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -43,9 +44,12 @@ def of(layers: Sequence[str], weights: Sequence[float] | None = None) -> Loss:
     return replace(STYLE_TERM.loss, layers=layers, layer_weights=weights)
 
 
-def losses(content: Loss = CONTENT_TERM.loss, style: Loss = STYLE_TERM.loss, tv: float = 1) -> LossSum:
-    """The default losses with others at their weights, and a multiple of the total variation."""
-    return content * CONTENT_TERM.weight + style * STYLE_TERM.weight + TV_TERM.loss * (TV_TERM.weight * tv)
+def losses(
+    content: Loss = CONTENT_TERM.loss, style: Loss = STYLE_TERM.loss, tv: float = 1, ghost: float = 1
+) -> LossSum:
+    """The default losses with others at their weights, and multiples of the total variation and of the ghosts' loss."""
+    others = TV_TERM.loss * (TV_TERM.weight * tv) + GHOST_TERM.loss * (GHOST_TERM.weight * ghost)
+    return content * CONTENT_TERM.weight + style * STYLE_TERM.weight + others
 
 
 def face() -> torch.Tensor:
@@ -69,6 +73,7 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
     "style-layers": [(MOSAIC, {"losses": losses(style=of(LAYERS[:n]))}) for n in (1, 3, 5)],
     "layer-ratio": [(SWIRL, {"losses": losses(style=of(LAYERS, geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)],
     "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 1, 30)],
+    "ghost-weight": [(SWIRL, {"losses": losses(ghost=ghost)}) for ghost in (0, 1, 10)],
     "style-scale": [(Style(WOODCUT, scale=s), {}) for s in (0.5, 1, 2)],
     "blend": [([Style(SWIRL, w), Style(EMBERS, 1 - w)], {}) for w in (1, 0.5, 0)],
     "regions": [(region(softness=s), {}) for s in (0, 0.1, 0.4)],
@@ -112,6 +117,8 @@ def main(paint: Callable[..., Image.Image] = stylize) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(CONTROLS)} (default: all)")
+    parser.add_argument("--photo", type=Path, help="(default: the sample)")
+    parser.add_argument("--painting", type=Path, help="(default: a sample for each strip)")
     options = parser.parse_args()
     unknown = set(options.names) - set(CONTROLS)
     if unknown:
@@ -120,7 +127,12 @@ def main(paint: Callable[..., Image.Image] = stylize) -> None:
     for name in options.names or CONTROLS:
         started = time.monotonic()
         pictures = [
-            paint(CONTENT, style, size=SIZE, **{"iterations": ITERATIONS, "progress": False, **more})
+            paint(
+                options.photo or CONTENT,
+                options.painting or style,
+                size=SIZE,
+                **{"iterations": ITERATIONS, "progress": False, **more},
+            )
             for style, more in CONTROLS[name]
         ]
         save_image(strip(pictures), options.folder / f"{name}.jpg", overwrite=True, quality=88)

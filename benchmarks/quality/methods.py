@@ -157,7 +157,7 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         default_encoder,
         with_style_loss,
     )
-    from neuralstyle.losses import Term
+    from neuralstyle.losses import GhostLoss, Term
     from neuralstyle.losses.gram import STYLE_LAYERS
     from neuralstyle.schedule import coarse_to_fine
 
@@ -172,7 +172,7 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
 
     def altered(reference: str, factor: float = 1.0, **changed: Any) -> dict[str, Any]:
         def change(term: Term) -> Term:
-            if term.loss.reference != reference:
+            if term.loss.reference != reference or isinstance(term.loss, GhostLoss):
                 return term
             return Term(replace(term.loss, **changed), term.weight * factor)
 
@@ -199,6 +199,7 @@ def variants() -> dict[str, Callable[[], dict[str, Any]]]:
         "no content": lambda: without(ContentLoss),
         "layers alike": lambda: altered("style", layer_weights=None),
         "no total variation": lambda: without(TotalVariationLoss),
+        "no ghost loss": lambda: without(GhostLoss),
         "Gram matrices": lambda: {"losses": with_style_loss(DEFAULT_LOSSES, "gram")},
         "five layers": lambda: altered(
             "style", layers=STYLE_LAYERS, layer_weights=(16 / 34, 8 / 34, 8 / 34, 1 / 34, 1 / 34)

@@ -18,7 +18,7 @@ from neuralstyle.encoders.extractor import has_scales
 from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Size, Width
-from neuralstyle.losses import HypercolumnLoss, LossSum, Term, TotalVariationLoss, geometric_weights
+from neuralstyle.losses import GhostLoss, HypercolumnLoss, Loss, LossSum, Term, TotalVariationLoss, geometric_weights
 from neuralstyle.optimizers import OPTIMIZERS, Strategy
 from neuralstyle.painting.initial import Init, Noise
 from neuralstyle.painting.options import StateFile
@@ -136,7 +136,8 @@ def recipe_arguments(options: argparse.Namespace) -> dict[str, Any]:
             raise ValueError("--style-layer-ratio and --style-layer-weights are two ways to say one thing; give one")
         weights = geometric_weights(options.style_layers or _layers(losses, "style"), options.style_layer_ratio)
     losses = _with_layers(losses, "style", options.style_layers, weights)
-    losses = LossSum(tuple(_times_tv(term, options.tv_weight) for term in losses))
+    losses = _multiplied(losses, TotalVariationLoss, options.tv_weight)
+    losses = _multiplied(losses, GhostLoss, options.ghost_weight)
     recipe["losses"] = losses.scaled("content", options.content_weight).scaled("style", options.style_weight)
     return recipe
 
@@ -236,8 +237,11 @@ def _layers(losses: LossSum, reference: str) -> tuple[str, ...]:
     return next(tuple(term.loss.layers) for term in losses if term.loss.reference == reference)
 
 
-def _times_tv(term: Term, factor: float) -> Term:
-    return replace(term, weight=term.weight * factor) if isinstance(term.loss, TotalVariationLoss) else term
+def _multiplied(losses: LossSum, kind: type[Loss], factor: float) -> LossSum:
+    """The sum with the weights of the losses of one kind multiplied."""
+    return LossSum(
+        tuple(replace(term, weight=term.weight * factor) if isinstance(term.loss, kind) else term for term in losses)
+    )
 
 
 def _with_layers(

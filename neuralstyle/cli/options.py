@@ -96,6 +96,7 @@ BALANCE = (
     Option("--content-weight", "multiply the content loss", float, "X", default=1.0),
     Option("--style-weight", "multiply the style loss", float, "X", default=1.0),
     Option("--tv-weight", "multiply the total variation, which smooths", float, "X", default=1.0),
+    Option("--ghost-weight", "multiply the loss that keeps empty places empty of things", float, "X", default=1.0),
     Option("--content-layers", "compare content at these layers", metavar="LAYER", nargs="+", shown="the recipe's"),
     Option(
         "--content-layer-weights",

@@ -162,12 +162,13 @@ class Plan:
         return f"<Plan of {len(self.stages)} stages, the last of {last.width} x {last.height} pixels>"
 
     def __str__(self) -> str:
-        rows = [("stage", "pixels", "iterations", "through", "minimises")]
+        rows = [("stage", "pixels", "iterations", "through", "by", "minimises")]
         for number, stage in enumerate(self.stages, start=1):
             size = f"{stage.width} x {stage.height}"
             terms = zip(stage.losses.names, stage.losses, strict=True)
             losses = " + ".join(f"{term.weight:g} {name}" for name, term in terms)
-            rows.append((str(number), size, str(stage.iterations), stage.through, losses))
+            by = type(stage.optimizer).__name__ + ("" if stage.result == "best" else f", {stage.result}")
+            rows.append((str(number), size, str(stage.iterations), stage.through, by, losses))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])

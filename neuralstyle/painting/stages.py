@@ -32,7 +32,7 @@ from neuralstyle.optimizers.lbfgs import LBFGS
 from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.parameters import Parameterization, wrapping
 from neuralstyle.recipes import DEFAULT_NETWORK, losses_through, named_schedule
-from neuralstyle.schedule import Schedule, Stage, check_stages
+from neuralstyle.schedule import FULL_SIZE, Schedule, Stage, check_stages
 from neuralstyle.styles import Style, at_scale, side_at_scale
 
 
@@ -82,7 +82,11 @@ class PlannedStage:
     def objective(
         self, content: Tensor | None, styles: Sequence[Style], tile: TileSize, opacity: Tensor | None = None
     ) -> Objective:
-        """Return the objective of this stage, with the content, its opacity and the styles at its size."""
+        """Return the objective of this stage, with the content, its opacity and the styles at its size.
+
+        In tiles above 1024 pixels the content's maps are kept in 16 bits: they would be the largest thing in memory.
+        """
+        maps = torch.bfloat16 if tile is not None and self.size > FULL_SIZE else None
         return Objective(
             self.encoder,
             self.losses,
@@ -91,6 +95,7 @@ class PlannedStage:
             opacity=opacity,
             seamless=self.seamless,
             tile=tile,
+            map_dtype=maps,
         )
 
     @property
@@ -257,9 +262,8 @@ def resolve_stages(
 
 
 def _added(minimised: LossSum, losses: LossSum) -> tuple[str, ...]:
-    """Return the names of the losses of a stage that those of the call have not, at any weight."""
-    given = {repr(term.loss) for term in losses}
-    return tuple(name for name, term in zip(minimised.names, minimised, strict=True) if repr(term.loss) not in given)
+    """Return the names of the losses of a stage that those of the call have not, at any layers and weight."""
+    return tuple(name for name in minimised.names if name not in losses.names)
 
 
 def _left_out(stage: PlannedStage) -> str:

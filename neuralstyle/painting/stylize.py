@@ -123,7 +123,8 @@ def stylize(
     Papers: Gatys, Ecker and Bethge, arXiv 1508.06576. Departures: coarse to fine (arXiv 1611.07865), a start at the
     content, L2 pooling, pixels bounded to [0, 1], the content at relu2_1 beside relu4_2 and as a mean over positions,
     optimal transport between Gaussians (``WassersteinLoss``) at three shallow layers instead of Gram matrices at five,
-    a small total variation term, and a compact encoder for most evaluations. ``gatys()`` gives the paper's settings.
+    a small total variation term, one that keeps empty places empty (``GhostLoss``), and a compact encoder for most
+    evaluations. ``gatys()`` gives the paper's settings.
     """
     from neuralstyle.painting.paint import paint
     from neuralstyle.painting.plan import plan

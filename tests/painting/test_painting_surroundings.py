@@ -148,9 +148,9 @@ def planned(folder: Path) -> Any:
 
 def every_loss(folder: Path) -> Any:
     terms = [
-        getattr(losses, name)("image" if name in ("RangeLoss", "LaplacianLoss", "TotalVariationLoss") else "relu2_1")
-        if name not in ("RangeLoss", "LaplacianLoss", "TotalVariationLoss")
-        else getattr(losses, name)()
+        getattr(losses, name)()
+        if name in ("GhostLoss", "RangeLoss", "LaplacianLoss", "TotalVariationLoss")
+        else getattr(losses, name)("relu2_1")
         for name in losses.__all__
         if name.endswith("Loss") and name not in ("Loss", "PointwiseLoss", "StatisticLoss")
     ]

@@ -33,7 +33,7 @@ from neuralstyle import (
     synthesize_texture,
     with_style_loss,
 )
-from neuralstyle.losses import MeanStdLoss
+from neuralstyle.losses import HypercolumnLoss, MeanStdLoss, RelaxedEMDLoss
 from neuralstyle.losses.base import as_sum
 from neuralstyle.metrics import color_distance
 from neuralstyle.recipes import (
@@ -46,12 +46,13 @@ from neuralstyle.recipes import (
     compact_stage,
     draft,
     fine,
+    grain_losses,
     preview,
     standard,
     with_detail,
     with_pixel_terms,
 )
-from neuralstyle.recipes.schedules import COARSE_ITERATIONS, HALF_ITERATIONS, SMOOTHEST
+from neuralstyle.recipes.schedules import COARSE_ITERATIONS, GRAIN_COST, HALF_ITERATIONS, SMOOTHEST
 from neuralstyle.schedule import check_stages, coarse_to_fine
 
 MANY, HALF, FEW = COARSE_ITERATIONS, HALF_ITERATIONS, PREVIEW_ITERATIONS
@@ -216,14 +217,26 @@ def test_what_is_painted_at_the_end_goes_through_the_encoder_of_the_call() -> No
 
 
 def test_above_1024_pixels_the_encoder_of_the_call_paints_a_little_at_the_end() -> None:
+    def last(size: int, iterations: int) -> Stage:
+        return Stage(size, iterations, losses=grain_losses, cost=GRAIN_COST)
+
     grain = [compact_stage(2048, 15), compact_stage(4096, 10)]
-    assert standard(4096) == [*standard(1024), *grain, Stage(4096, 3)]
+    assert standard(4096) == [*standard(1024), *grain, last(4096, 3)]
     assert fine(4096) == [*standard(4096), Stage(4096, 7)]
-    assert standard(4096, 2) == [*standard(1024), *grain, Stage(4096, 2)]
+    assert standard(4096, 2) == [*standard(1024), *grain, last(4096, 2)]
     assert fine(4096, 2) == standard(4096, 2)
     assert fine(4096, 5) == [*standard(4096), Stage(4096, 2)]
-    assert standard(1500) == [*standard(750), compact_stage(1500, 28), Stage(1500, 3)]
+    assert standard(1500) == [*standard(750), compact_stage(1500, 28), last(1500, 3)]
     assert draft(4096) == [*draft(1024), *grain]
+
+
+def test_grain_is_compared_at_shallow_layers_at_their_weights() -> None:
+    two = ContentLoss(("relu2_1", "relu4_2"))
+    hypercolumns = HypercolumnLoss(("relu2_1", "relu4_1"), RelaxedEMDLoss(), grid="relu2_1")
+    losses = two + 3 * GramStyleLoss(("relu3_1", "relu3_2"), (0.2, 0.8)) + 2 * ContentLoss("relu4_2") + hypercolumns
+    shallow = ContentLoss("relu2_1", layer_weights=(0.5,)) + 3 * GramStyleLoss("relu3_1", (0.2,))
+    assert grain_losses(losses) == shallow + 2 * ContentLoss("relu4_2") + hypercolumns
+    assert grain_losses(as_sum(TotalVariationLoss())) == as_sum(TotalVariationLoss())
 
 
 @pytest.mark.parametrize("iterations", [0, -1, 1.5, True])
@@ -404,9 +417,9 @@ def test_a_stage_may_say_what_it_minimises() -> None:
         Stage(96, 1),
     ]
     student, first, last = minimised(schedule=stages, losses=with_style_loss(DEFAULT_LOSSES, "gram"))
-    assert len(student) == len(last) == 3
+    assert len(student) == len(last) == len(DEFAULT_LOSSES)
     assert student == last
-    assert len(first) == 5
+    assert len(first) == len(DEFAULT_LOSSES) + 2
     assert first[0].startswith("0.5 * ContentLoss")
 
 
@@ -417,7 +430,7 @@ def test_terms_that_some_stages_lack_are_reported_as_zero_in_one_order() -> None
     options["losses"] = with_style_loss(DEFAULT_LOSSES, "gram")
     stylize(samples.photo(), painting(), callback=lambda p: seen.append(p.terms), **options)
     assert len({tuple(terms) for terms in seen}) == 1
-    assert [len([name for name, value in terms.items() if value]) for terms in seen] == [2, 3, 5]
+    assert [len([name for name, value in terms.items() if value]) for terms in seen] == [2, 3, 6]
 
 
 # --- stages

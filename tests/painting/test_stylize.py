@@ -38,6 +38,7 @@ from neuralstyle import (
     synthesize_texture,
     with_style_loss,
 )
+from neuralstyle.losses import GhostLoss
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.painting.options import DEFAULTS, StylizeOptions
 from neuralstyle.recipes import COMPACT_COST, STRENGTH_RANGE, with_pixel_terms
@@ -158,7 +159,21 @@ def test_scaled_losses_change_the_terms_that_compare_with_that_reference(
     plain, weighted = first_terms(content, style, encoder), first_terms(content, style, encoder, losses=losses)
     assert weighted["ContentLoss"] == pytest.approx(2 * plain["ContentLoss"])
     assert weighted["WassersteinLoss"] == pytest.approx(0.5 * plain["WassersteinLoss"])
+    assert weighted["GhostLoss"] == pytest.approx(2 * plain["GhostLoss"])
     assert weighted["TotalVariationLoss"] == pytest.approx(plain["TotalVariationLoss"])
+
+
+def test_the_default_keeps_the_paintings_things_out_of_an_empty_sky() -> None:
+    sky = torch.linspace(0.5, 0.9, 96).view(1, -1, 1).expand(3, -1, 128).clone()
+    sky[:, 72:] = torch.rand(3, 24, 128, generator=torch.Generator().manual_seed(0))
+    painting = samples.painting("swirl", size=128)
+    without = LossSum(tuple(term for term in DEFAULT_LOSSES if not isinstance(term.loss, GhostLoss)))
+    ghosts = [
+        metrics.ghost_contrast(stylize(sky, painting, size=128, losses=losses, schedule="preview"), painting, sky)
+        for losses in (DEFAULT_LOSSES, without)
+    ]
+    assert ghosts[1] > 0.02
+    assert ghosts[0] < 0.5 * ghosts[1]
 
 
 def test_strength_is_a_dial_from_the_content_to_the_style() -> None:
@@ -571,16 +586,16 @@ def test_a_plan_says_what_is_going_to_be_done(
         return " + ".join(f"{term.weight:g} {type(term.loss).__name__}" for term in losses)
 
     lines = str(small_plan).splitlines()
-    assert lines[0].split() == ["stage", "pixels", "iterations", "through", "minimises"]
-    assert lines[1] == f"1      64 x 43  2           compact19  {minimised(DEFAULT_LOSSES)}"
-    assert lines[2].startswith("2      64 x 43  2           compact19")
-    assert lines[3].endswith(f"vgg19      {minimised(DEFAULT_LOSSES)}")
+    assert lines[0].split() == ["stage", "pixels", "iterations", "through", "by", "minimises"]
+    assert lines[1] == f"1      64 x 43  2           compact19  LBFGS          {minimised(DEFAULT_LOSSES)}"
+    assert lines[2].startswith("2      64 x 43  2           compact19  Adam, average  ")
+    assert lines[3].endswith(f"vgg19      Adam, average  {minimised(DEFAULT_LOSSES)}")
     assert len(lines) == 4
     assert repr(small_plan) == "<Plan of 3 stages, the last of 64 x 43 pixels>"
     gram = with_style_loss(DEFAULT_LOSSES, "gram")
     _, first, _, last = str(neuralstyle.plan(content, style, losses=gram, size=64, iterations=2)).splitlines()
-    assert first.endswith(f"compact19  {minimised(with_pixel_terms(gram))}")
-    assert last.endswith(f"vgg19      {minimised(gram)}")
+    assert first.endswith(f"compact19  LBFGS          {minimised(with_pixel_terms(gram))}")
+    assert last.endswith(f"vgg19      Adam, average  {minimised(gram)}")
     assert [(stage.height, stage.width, stage.iterations, stage.cost) for stage in small_plan.stages] == [
         (43, 64, 2, COMPACT_COST),
         (43, 64, 2, COMPACT_COST),

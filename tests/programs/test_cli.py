@@ -115,6 +115,7 @@ EFFECTS = [  # each with what it is compared with, if not with no option
     ("--content-weight 50", ""),
     ("--style-weight 50", ""),
     ("--tv-weight 50", ""),
+    ("--ghost-weight 50", ""),
     ("--strength 0.9", ""),
     ("--content-layers relu1_1", ""),
     ("--content-layer-weights 2 1", ""),
@@ -185,7 +186,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(run: Run, files: Path, tmp_
         code, out, err = run(f"{command} -o OUT {watching} --dry-run")
         assert (code, err) == (0, "")
         header, *rows, forecast = out.splitlines()
-        assert header.split() == ["stage", "pixels", "iterations", "through", "minimises"]
+        assert header.split() == ["stage", "pixels", "iterations", "through", "by", "minimises"]
         assert len(rows) == len(stages)
         assert all(stage in row for stage, row in zip(stages, rows, strict=True))
         assert "of memory" in forecast
