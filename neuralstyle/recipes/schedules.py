@@ -249,7 +249,7 @@ def grain_losses(losses: LossSum) -> LossSum:
         loss: Any = term.loss
         weights = weights_in_use(loss)
         shallow = {layer: weight for layer, weight in weights.items() if layer not in deep}
-        if loss.joint or not is_dataclass(loss) or not shallow or len(shallow) == len(weights):
+        if loss.joint or not is_dataclass(term.loss) or not shallow or len(shallow) == len(weights):
             return term
         return replace(term, loss=replace(loss, layers=tuple(shallow), layer_weights=tuple(shallow.values())))
 
