@@ -73,7 +73,6 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
     "style-layers": [(MOSAIC, {"losses": losses(style=of(LAYERS[:n]))}) for n in (1, 3, 5)],
     "layer-ratio": [(SWIRL, {"losses": losses(style=of(LAYERS, geometric_weights(LAYERS, r)))}) for r in (0.3, 1, 3)],
     "tv-weight": [(EMBERS, {"losses": losses(tv=tv)}) for tv in (0, 1, 30)],
-    "ghost-weight": [(SWIRL, {"losses": losses(ghost=ghost)}) for ghost in (0, 1, 10)],
     "style-scale": [(Style(WOODCUT, scale=s), {}) for s in (0.5, 1, 2)],
     "blend": [([Style(SWIRL, w), Style(EMBERS, 1 - w)], {}) for w in (1, 0.5, 0)],
     "regions": [(region(softness=s), {}) for s in (0, 0.1, 0.4)],
@@ -105,6 +104,10 @@ CONTROLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
 }
 
 
+OF_YOURS = {"ghost-weight": [(SWIRL, {"losses": losses(ghost=ghost)}) for ghost in (0, 1, 10)]}
+"""Strips that need a photograph other than the sample."""
+
+
 def strip(pictures: list[Image.Image], gap: int = 6) -> Image.Image:
     width, height = pictures[0].size
     sheet = Image.new("RGB", (len(pictures) * (width + gap) - gap, height), "white")
@@ -116,13 +119,15 @@ def strip(pictures: list[Image.Image], gap: int = 6) -> Image.Image:
 def main(paint: Callable[..., Image.Image] = stylize) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(CONTROLS)} (default: all)")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(CONTROLS | OF_YOURS)} (default: all of the samples)")
     parser.add_argument("--photo", type=Path, help="(default: the sample)")
     parser.add_argument("--painting", type=Path, help="(default: a sample for each strip)")
     options = parser.parse_args()
-    unknown = set(options.names) - set(CONTROLS)
+    unknown = set(options.names) - set(CONTROLS | OF_YOURS)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(CONTROLS)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(CONTROLS | OF_YOURS)}")
+    if options.photo is None and (bare := [name for name in options.names if name in OF_YOURS]):
+        parser.error(f"{', '.join(bare)} shows nothing on the sample; give --photo and --painting")
     options.folder.mkdir(parents=True, exist_ok=True)
     for name in options.names or CONTROLS:
         started = time.monotonic()
@@ -133,7 +138,7 @@ def main(paint: Callable[..., Image.Image] = stylize) -> None:
                 size=SIZE,
                 **{"iterations": ITERATIONS, "progress": False, **more},
             )
-            for style, more in CONTROLS[name]
+            for style, more in (CONTROLS | OF_YOURS)[name]
         ]
         save_image(strip(pictures), options.folder / f"{name}.jpg", overwrite=True, quality=88)
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)

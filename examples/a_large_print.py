@@ -49,7 +49,7 @@ print(planned.estimate())
 # ## Paint
 #
 # `iterate` gives each step, so that the last one can be stored with more than 8 bits a channel. A tile does not change
-# the picture: the gradient is that of the whole.
+# the picture, but for rounding: the gradient is that of the whole.
 
 # %%
 *_, last = iterate(stylize, photo, painting, progress=False, **options)

@@ -93,7 +93,7 @@ BALANCE = (
         "S",
         everyday=True,
     ),
-    Option("--content-weight", "multiply the content loss", float, "X", default=1.0),
+    Option("--content-weight", "multiply all that compares with the content", float, "X", default=1.0),
     Option("--style-weight", "multiply the style loss", float, "X", default=1.0),
     Option("--tv-weight", "multiply the total variation, which smooths", float, "X", default=1.0),
     Option("--ghost-weight", "multiply the loss that keeps empty places empty of things", float, "X", default=1.0),

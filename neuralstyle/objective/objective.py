@@ -81,7 +81,8 @@ class Objective:
             "auto": see ``evaluate``.
         map_dtype: dtype in which maps as large as a picture are stored: the targets of losses that compare maps, and,
             in tiles, the maps of losses that see them whole with their gradients (in bfloat16 where this is float16).
-            They are brought back for one tile, or one loss, at a time. None: their own, exact.
+            They are brought back for one tile, or one loss, at a time. Not the picture, layer "image". None: their
+            own, exact.
         map_device: where they are stored, for example "cpu"; None: where they are computed.
 
     Raises:

@@ -130,7 +130,9 @@ class MapReader(Reader):
 
     def empty(self, reading: Tensor, storage: MapStorage, size: tuple[int, int], stride: int) -> Tensor:
         """An uninitialised map."""
-        return storage.empty(reading, *reading.shape[:2], *(cells(side, stride, self.whole) for side in size))
+        return self._stored(storage).empty(
+            reading, *reading.shape[:2], *(cells(side, stride, self.whole) for side in size)
+        )
 
     def add(self, total: Tensor, reading: Tensor, tile: Tile, stride: int) -> None:
         """Copy the core into the map."""
@@ -157,12 +159,12 @@ class MapReader(Reader):
 
     def as_target(self, total: Tensor, image: Tensor, storage: MapStorage) -> Tensor:
         """The map in its stored form; a copy if it shares memory with the picture, as at layer "image"."""
-        stored = storage.store(total)
+        stored = self._stored(storage).store(total)
         return stored.clone() if stored.untyped_storage().data_ptr() == image.untyped_storage().data_ptr() else stored
 
     def store_cotangent(self, cotangent: Tensor, storage: MapStorage) -> Tensor:
         """The derivative, stored like the map."""
-        return storage.store_gradient(cotangent)
+        return self._stored(storage).store_gradient(cotangent)
 
     def cotangent_at(self, cotangent: Tensor, reading: Tensor, tile: Tile, stride: int) -> Tensor:
         """The derivative at the core."""
@@ -172,6 +174,10 @@ class MapReader(Reader):
         """All elements of the map."""
         rows, columns = (cells(side, layer.stride, self.whole) for side in (height, width))
         return layer.channels * rows * columns
+
+    def _stored(self, storage: MapStorage) -> MapStorage:
+        """How the map is stored: the picture itself, three channels with 256 levels that can be seen, as it is."""
+        return MapStorage(None, storage.device) if self.layer == "image" else storage
 
 
 class SumReader(Reader):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neuralstyle.encoders.base import on_encoder
 from neuralstyle.images import resize_image
+from neuralstyle.losses.base import weights_in_use
 from neuralstyle.machine.memory import FREE_MEMORY_SHARE, free_memory
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective.auto_tile import SAMPLE_SIDE
@@ -96,7 +97,10 @@ def forecast_of(stages: Sequence[PlannedStage], tile: TileSize) -> Forecast:
 def kind_of(stage: PlannedStage) -> Hashable:
     """Return what evaluations that differ in work alone have in common."""
     like = on_encoder(stage.encoder, torch.empty(0, dtype=torch.float32))
-    return stage.through, str(like.device), str(like.dtype), torch.get_num_threads(), stage.losses.names
+    seen = tuple(
+        (name, *weights_in_use(term.loss)) for name, term in zip(stage.losses.names, stage.losses, strict=True)
+    )
+    return stage.through, str(like.device), str(like.dtype), torch.get_num_threads(), seen
 
 
 def _sample(stage: PlannedStage) -> PlannedStage:

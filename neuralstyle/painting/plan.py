@@ -31,6 +31,7 @@ from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.parts import part_for, size_of
 from neuralstyle.objective.regions import stretch, warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
+from neuralstyle.optimizers.base import FromFactory, Strategy
 from neuralstyle.optimizers.strategies import as_strategy, check_result
 from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
@@ -167,11 +168,17 @@ class Plan:
             size = f"{stage.width} x {stage.height}"
             terms = zip(stage.losses.names, stage.losses, strict=True)
             losses = " + ".join(f"{term.weight:g} {name}" for name, term in terms)
-            by = type(stage.optimizer).__name__ + ("" if stage.result == "best" else f", {stage.result}")
+            by = _name(stage.optimizer) + ("" if stage.result == "best" else f", {stage.result}")
             rows.append((str(number), size, str(stage.iterations), stage.through, by, losses))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _name(strategy: Strategy) -> str:
+    """What an optimiser is called: its class, or the name of the function that makes it."""
+    made = strategy.factory if isinstance(strategy, FromFactory) else type(strategy)
+    return getattr(made, "__name__", type(made).__name__)
 
 
 @plain_torch()

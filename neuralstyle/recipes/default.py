@@ -51,9 +51,9 @@ Style is optimal transport between the Gaussians of shallow features. Its distan
 difference in features, where that of Gram matrices grows with the fourth power, so faint things count too: flat colour
 stays clean, and contrast is the painting's. Deeper layers, where a position sees a whole object, leave the painting's
 objects as ghosts in the empty places of the photograph; strokes of all sizes come from shallow layers at every size of
-``coarse_to_fine``. The content is compared at relu4_2, which keeps faces and thin things but leaves colours to the
-style, and at relu2_1, which keeps edges, light and dark. ``GhostLoss`` keeps the painting's objects out of the empty
-places that shallow layers leave to them.
+``coarse_to_fine``. Of the ghosts that shallow layers still bring, ``GhostLoss`` leaves less than half. The content is
+compared at relu4_2, which keeps faces and thin things but leaves colours to the style, and at relu2_1, which keeps
+edges, light and dark.
 """
 
 TEXTURE_LOSSES = 1.5 * _GRAM + 0.3 * TotalVariationLoss()
@@ -130,7 +130,7 @@ def with_pixel_terms(losses: LossSum, color: Color = "style") -> LossSum:
         from neuralstyle.recipes import with_pixel_terms
 
         losses = with_style_loss(DEFAULT_LOSSES, "gram")
-        print(with_pixel_terms(losses).names[3:])  # ('CovarianceLoss', 'MMDLoss')
+        print(with_pixel_terms(losses).names[4:])  # ('CovarianceLoss', 'MMDLoss')
         ```
     """
     style_terms = [term for term in losses if term.loss.reference == "style"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -57,6 +57,9 @@ STANDARD_ITERATIONS, FINE_ITERATIONS = 30, 180
 
 PRINT_ITERATIONS = 3
 """The same by the end of ``standard`` where the picture is larger than 1024 pixels."""
+
+GRAIN_SHARE = Fraction(3, 5)
+"""Share of the evaluations of ``coarse_to_fine`` above 1024 pixels by the end of ``draft``: only grain is left there."""
 
 DEEPEST_OF_GRAIN = "relu3_1"
 """Deepest layer of VGG-19 at which grain is compared, see ``grain_losses``."""
@@ -125,8 +128,8 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
 
     Args:
         size: longest side of the result in pixels.
-        iterations: evaluations at the final size; None: 60, or above 1024 pixels as in ``coarse_to_fine``. Another
-            number changes all in proportion.
+        iterations: evaluations at the final size; None: 60, or above 1024 pixels three fifths of those of
+            ``coarse_to_fine``. Another number changes all in proportion.
         compact: the compact encoder; None: ``coarse_to_fine`` through the encoder of the call, with a third of the
             evaluations by default.
 
@@ -147,7 +150,7 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
         stages = coarse_to_fine(size, iterations)
         return stages if iterations is not None else times_default(stages, Fraction(1, 3))
     small, large, factor = _split(size, iterations, DRAFT_ITERATIONS)
-    return _through(compact, [*_draft(small, factor), *large])
+    return _through(compact, [*_draft(small, factor), *(large if iterations else times_default(large, GRAIN_SHARE))])
 
 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -156,7 +159,8 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     An evaluation through "compact19" takes about a sixth of the time through VGG-19 (``COMPACT_COST``). "compact19"
     paints at every size of ``coarse_to_fine``, then VGG-19 at the last one. "compact19" paints smoothed pixels
     (``Smoothed``), so its weave does not come up; VGG-19 paints the finest detail. Above 1024 pixels only fine grain is
-    left to paint: VGG-19 paints at the last size up to 1024, and then only a little at the end.
+    left to paint: VGG-19 paints at the last size up to 1024, and then only a little at the end, through its layers up
+    to relu3_1 (``grain_losses``).
 
     Args:
         size: longest side of the result in pixels.
@@ -183,7 +187,7 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     rough = [*_through(compact, _draft(small, factor)), _averaged(small[-1], math.ceil(STANDARD_ITERATIONS * factor))]
     if not large:
         return rough
-    grain = _through(compact, coarse_to_fine(size)[len(small) :])
+    grain = _through(compact, times_default(coarse_to_fine(size)[len(small) :], GRAIN_SHARE))
     last = Stage(size, evaluations(iterations, PRINT_ITERATIONS), losses=grain_losses, cost=GRAIN_COST)
     return [*rough, *grain, last]
 
@@ -231,7 +235,8 @@ def grain_losses(losses: LossSum) -> LossSum:
 
     Args:
         losses: the losses of a call. Weights of the layers that stay do not change. A loss stays as it is if it has no
-            layer as deep, or only such, if it takes all layers at once, or if it is no dataclass.
+            layer as deep, or only such, if it takes all layers at once, or if it is no dataclass with the fields
+            ``layers`` and ``layer_weights``.
 
     Example:
         ```python
@@ -249,7 +254,11 @@ def grain_losses(losses: LossSum) -> LossSum:
         loss: Any = term.loss
         weights = weights_in_use(loss)
         shallow = {layer: weight for layer, weight in weights.items() if layer not in deep}
-        if loss.joint or not is_dataclass(term.loss) or not shallow or len(shallow) == len(weights):
+        # The fields of the class itself: one that is derived without @dataclass may not be made in this way.
+        given = (
+            {field.name for field in fields(loss) if field.init} if "__dataclass_fields__" in vars(type(loss)) else ()
+        )
+        if loss.joint or not {"layers", "layer_weights"} <= {*given} or not 0 < len(shallow) < len(weights):
             return term
         return replace(term, loss=replace(loss, layers=tuple(shallow), layer_weights=tuple(shallow.values())))
 

@@ -220,13 +220,13 @@ def test_above_1024_pixels_the_encoder_of_the_call_paints_a_little_at_the_end() 
     def last(size: int, iterations: int) -> Stage:
         return Stage(size, iterations, losses=grain_losses, cost=GRAIN_COST)
 
-    grain = [compact_stage(2048, 15), compact_stage(4096, 10)]
+    grain = [compact_stage(2048, 9), compact_stage(4096, 6)]
     assert standard(4096) == [*standard(1024), *grain, last(4096, 3)]
     assert fine(4096) == [*standard(4096), Stage(4096, 7)]
     assert standard(4096, 2) == [*standard(1024), *grain, last(4096, 2)]
     assert fine(4096, 2) == standard(4096, 2)
     assert fine(4096, 5) == [*standard(4096), Stage(4096, 2)]
-    assert standard(1500) == [*standard(750), compact_stage(1500, 28), last(1500, 3)]
+    assert standard(1500) == [*standard(750), compact_stage(1500, 17), last(1500, 3)]
     assert draft(4096) == [*draft(1024), *grain]
 
 

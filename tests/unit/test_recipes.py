@@ -42,10 +42,11 @@ def test_every_style_loss_of_the_package_has_a_name() -> None:
 
 def test_a_style_loss_takes_the_place_and_weight_of_the_sums_own() -> None:
     changed = with_style_loss(DEFAULT_LOSSES, "gram-mean-std")
-    assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss")
-    of_content, of_style, of_noise = (term.weight for term in DEFAULT_LOSSES)
+    assert changed.names == ("ContentLoss", "GramStyleLoss", "MeanStdLoss", "TotalVariationLoss", "GhostLoss")
+    of_content, of_style, of_noise, of_ghosts = (term.weight for term in DEFAULT_LOSSES)
     gram, means = (term.weight for term in as_sum(STYLE_LOSSES["gram-mean-std"]))
-    assert [t.weight for t in changed] == pytest.approx([of_content, of_style * gram, of_style * means, of_noise])
+    weights = [of_content, of_style * gram, of_style * means, of_noise, of_ghosts]
+    assert [t.weight for t in changed] == pytest.approx(weights)
     texture, of_noise = (term.weight for term in TEXTURE_LOSSES)
     units = texture / as_sum(STYLE_LOSSES["gram"]).terms[0].weight
     expected = [units * gram, units * means, of_noise]
