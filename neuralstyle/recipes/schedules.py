@@ -59,7 +59,7 @@ PRINT_ITERATIONS = 3
 """The same by the end of ``standard`` where the picture is larger than 1024 pixels."""
 
 GRAIN_SHARE = Fraction(3, 5)
-"""Share of the evaluations of ``coarse_to_fine`` above 1024 pixels by the end of ``draft``: only grain is left there."""
+"""Share of the evaluations of ``coarse_to_fine`` above 1024 pixels by the end of ``draft``: only grain is left."""
 
 DEEPEST_OF_GRAIN = "relu3_1"
 """Deepest layer of VGG-19 at which grain is compared, see ``grain_losses``."""

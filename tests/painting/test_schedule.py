@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -238,6 +238,17 @@ def test_grain_is_compared_at_shallow_layers_at_their_weights() -> None:
     assert grain_losses(losses) == shallow + 2 * ContentLoss("relu4_2") + hypercolumns
     assert grain_losses(as_sum(TotalVariationLoss())) == as_sum(TotalVariationLoss())
 
+    @dataclass(frozen=True)
+    class Fixed(ContentLoss):
+        layers: Any = field(default=("relu2_1", "relu4_2"), init=False)
+
+    class Derived(ContentLoss):
+        def __init__(self) -> None:
+            super().__init__(("relu2_1", "relu4_2"))
+
+    assert grain_losses(Fixed() + Derived()).terms[0].loss.layers == ("relu2_1", "relu4_2")
+    assert grain_losses(as_sum(Derived())) == as_sum(Derived())
+
 
 @pytest.mark.parametrize("iterations", [0, -1, 1.5, True])
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -330,7 +341,8 @@ def test_the_compact_encoder_has_the_pixels_beside_it_and_vgg_19_has_not() -> No
             callback=watch,
         )
     # A log has the same columns throughout.
-    assert terms == [{"ContentLoss", "GramStyleLoss", "TotalVariationLoss", "CovarianceLoss", "MMDLoss"}] * 6
+    own = {"ContentLoss", "GramStyleLoss", "TotalVariationLoss", "GhostLoss"}
+    assert terms == [own | {"CovarianceLoss", "MMDLoss"}] * 6
     assert [weight > 0 for weight in weights] == [True, True, False] * 2
     assert weights[2] == weights[5] == 0
     assert weights[3] == pytest.approx(10 * weights[0])  # at the start, of the same picture

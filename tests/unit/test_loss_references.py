@@ -262,16 +262,16 @@ def test_ghosts_are_what_a_band_of_sizes_shows_where_the_content_is_empty(
 ) -> None:
     x, c = noise(2, 1, 3, height, width, dtype=torch.float64)
     c[..., : height // 2, :] = 0.4  # a sky
-    pool = 2 if height > 96 else 1
-    longest = max(height, width) // pool
+    longest = min(max(height, width), 96)
+    rows, columns = (round(side * longest / max(height, width)) for side in (height, width))
 
     def blurred(channels: Array, deviation: float) -> Array:
-        # scipy's windows have a radius of truncate times the deviation, rounded
         options: dict[str, Any] = {"mode": "nearest", "radius": math.ceil(3 * deviation)}
         return np.stack([scipy.ndimage.gaussian_filter(channel, deviation, **options) for channel in channels])
 
     def things(picture: Tensor) -> Array:
-        small = picture[0].numpy().reshape(3, height // pool, pool, width // pool, pool).mean((2, 4))
+        tall = np.repeat(picture[0].numpy(), rows, 1).reshape(3, rows, height, width).mean(2)
+        small = np.repeat(tall, columns, 2).reshape(3, rows, columns, width).mean(3)
         return blurred(small, longest * 5 / 384) - blurred(small, longest * 24 / 384)
 
     contrast = np.sqrt(blurred((things(c) ** 2).sum(0)[None], longest * 20 / 384)[0])
