@@ -20,6 +20,7 @@ from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_mode
 from neuralstyle.images import Pixels, Size, Width
 from neuralstyle.losses import GhostLoss, HypercolumnLoss, Loss, LossSum, Term, TotalVariationLoss, geometric_weights
 from neuralstyle.optimizers import OPTIMIZERS, Strategy
+from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.initial import Init, Noise
 from neuralstyle.painting.options import StateFile
 from neuralstyle.recipes import (
@@ -32,7 +33,7 @@ from neuralstyle.recipes import (
     with_style_loss,
 )
 from neuralstyle.regions import auto_regions
-from neuralstyle.schedule import Schedule
+from neuralstyle.schedule import Schedule, Stage
 from neuralstyle.styles import Style
 
 NONE = "-"  # stands for no mask or no region in a list of files
@@ -79,14 +80,20 @@ def painting_arguments(
     if options.state is not None:
         every = StateFile.every if options.state_every is None else options.state_every
         arguments["state"] = StateFile(options.state, every)
-    optimizer = _optimizer(options, recipe.get("optimizer"))
-    if optimizer is not None:
-        arguments["optimizer"] = optimizer
+    settings = _optimizer_settings(options)
+    if options.optimizer is not None or "optimizer" in recipe:
+        arguments["optimizer"] = _optimizer(options.optimizer, recipe.get("optimizer"), settings)
+        if options.optimizer is not None and options.result is None:
+            arguments.pop("result", None)  # a recipe's belongs to its optimiser
     found, notes = _encoder_and_schedule(options, arguments)
     arguments |= found
+    if "optimizer" not in arguments and settings:
+        schedule, further = _schedule(arguments)
+        arguments["schedule"], notes = partial(_with_settings, schedule, settings), notes + further
     if getattr(options, "detail", None) is not None:
-        arguments["schedule"], further = _with_detail(arguments, options.detail)
-        notes += further
+        detail = number("detail", options.detail, above=0, most=1)
+        schedule, further = _schedule(arguments)
+        arguments["schedule"], notes = partial(_with_detail, schedule, detail), notes + further
     return arguments, notes
 
 
@@ -136,8 +143,8 @@ def recipe_arguments(options: argparse.Namespace) -> dict[str, Any]:
             raise ValueError("--style-layer-ratio and --style-layer-weights are two ways to say one thing; give one")
         weights = geometric_weights(options.style_layers or _layers(losses, "style"), options.style_layer_ratio)
     losses = _with_layers(losses, "style", options.style_layers, weights)
-    losses = _multiplied(losses, TotalVariationLoss, options.tv_weight)
-    losses = _multiplied(losses, GhostLoss, options.ghost_weight)
+    losses = _multiplied(losses, TotalVariationLoss, options.tv_weight, "tv-weight", options.recipe)
+    losses = _multiplied(losses, GhostLoss, options.ghost_weight, "ghost-weight", options.recipe)
     recipe["losses"] = losses.scaled("content", options.content_weight).scaled("style", options.style_weight)
     return recipe
 
@@ -171,18 +178,66 @@ def _size(options: argparse.Namespace) -> Size:
     return sizes.get("size", options.defaults["size"])  # type: ignore[no-any-return]
 
 
-def _optimizer(options: argparse.Namespace, recipe: Strategy | None) -> Strategy | None:
-    """The optimiser that options ask for; ``recipe`` is the one that their settings change, None the default."""
-    name = options.optimizer or next((name for name, kind in OPTIMIZERS.items() if kind is type(recipe)), "lbfgs")
-    arguments: dict[str, Any] = {}
+def _optimizer_settings(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Arguments of optimisers that were given, by the optimiser's name and the argument's, in the order of options."""
+    found: dict[str, dict[str, Any]] = {}
     for option, (owner, argument) in OPTIMIZER_OPTIONS.items():
-        value = getattr(options, option)
-        if value is None:
-            continue
+        if (value := getattr(options, option)) is not None:
+            found.setdefault(owner, {})[argument] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def _optimizer(name: str | None, recipe: Strategy | None, settings: Mapping[str, Mapping[str, Any]]) -> Strategy:
+    """The optimiser of this name, or of a recipe, with other settings."""
+    name = name or next(name for name, kind in OPTIMIZERS.items() if kind is type(recipe))
+    for owner, arguments in settings.items():
         if owner != name:
-            raise ValueError(f"--{option.replace('_', '-')} is an option of --optimizer {owner}, not of {name}")
-        arguments[argument] = tuple(value) if isinstance(value, list) else value
-    return OPTIMIZERS[name](**arguments) if options.optimizer or arguments else None
+            raise ValueError(f"{_option(owner, arguments)} is an option of --optimizer {owner}, not of {name}")
+    given_here = settings.get(name, {})
+    changed: Any = recipe
+    return replace(changed, **given_here) if type(recipe) is OPTIMIZERS[name] else OPTIMIZERS[name](**given_here)
+
+
+def _option(owner: str, arguments: Mapping[str, Any]) -> str:
+    """The first of these arguments of an optimiser, as an option."""
+    names = {place: option for option, place in OPTIMIZER_OPTIONS.items()}
+    return f"--{names[owner, next(iter(arguments))].replace('_', '-')}"
+
+
+def _schedule(arguments: Mapping[str, Any]) -> tuple[Schedule, tuple[str, ...]]:
+    """The schedule as a function, and notes for the plan."""
+    schedule = arguments["schedule"]
+    if not isinstance(schedule, str):
+        return schedule, ()
+    found, reason = named_schedule(schedule, arguments["losses"], arguments.get("encoder"))
+    return found, () if reason is None else (reason,)
+
+
+def _with_settings(
+    schedule: Schedule, settings: Mapping[str, Mapping[str, Any]], size: int, iterations: int | None
+) -> list[Stage]:
+    """The stages of a schedule, their optimisers with other settings."""
+    stages = schedule(size, iterations)
+    optimizers: list[Any] = [as_strategy(stage.optimizer) for stage in stages]
+    for owner, arguments in settings.items():
+        if not any(type(each) is OPTIMIZERS[owner] for each in optimizers):
+            raise ValueError(
+                f"{_option(owner, arguments)} is an option of {owner}, by which no stage of this schedule paints; "
+                f"add --optimizer {owner}"
+            )
+    changes = [
+        next((given_here for owner, given_here in settings.items() if type(each) is OPTIMIZERS[owner]), {})
+        for each in optimizers
+    ]
+    return [
+        replace(stage, optimizer=replace(each, **changed)) if changed else stage
+        for stage, each, changed in zip(stages, optimizers, changes, strict=True)
+    ]
+
+
+def _with_detail(schedule: Schedule, detail: float, size: int, iterations: int | None) -> list[Stage]:
+    """The stages of a schedule with this share of its evaluations at the final size."""
+    return with_detail(schedule(size, iterations), detail)
 
 
 def _encoder_and_schedule(
@@ -211,15 +266,6 @@ def _encoder_and_schedule(
     return found, () if reason is None else (reason,)
 
 
-def _with_detail(arguments: Mapping[str, Any], detail: float) -> tuple[Schedule, tuple[str, ...]]:
-    """The schedule with this share of its evaluations at the final size, and notes for the plan."""
-    detail = number("detail", detail, above=0, most=1)
-    schedule, reason = arguments["schedule"], None
-    if isinstance(schedule, str):
-        schedule, reason = named_schedule(schedule, arguments["losses"], arguments.get("encoder"))
-    return lambda size, iterations: with_detail(schedule(size, iterations), detail), () if reason is None else (reason,)
-
-
 def _encoder(changed: Mapping[str, Any], recipe: FeatureExtractor | None) -> Encoder:
     normalize = has_scales(changed.get("network", "vgg19"), changed.get("weights"))
     base: dict[str, Any] = {"pooling": DEFAULT_POOLING, "padding": DEFAULT_PADDING, "normalize": normalize}
@@ -237,8 +283,16 @@ def _layers(losses: LossSum, reference: str) -> tuple[str, ...]:
     return next(tuple(term.loss.layers) for term in losses if term.loss.reference == reference)
 
 
-def _multiplied(losses: LossSum, kind: type[Loss], factor: float) -> LossSum:
-    """The sum with the weights of the losses of one kind multiplied."""
+def _multiplied(losses: LossSum, kind: type[Loss], factor: float, option: str, recipe: str) -> LossSum:
+    """The sum with the weights of the losses of one kind multiplied.
+
+    Raises:
+        ValueError: the option was given, and there is no such loss.
+    """
+    if factor != 1 and not any(isinstance(term.loss, kind) for term in losses):
+        raise ValueError(
+            f"--{option} multiplies the weight of {kind.__name__}, which --recipe {recipe} has not; leave it out"
+        )
     return LossSum(
         tuple(replace(term, weight=term.weight * factor) if isinstance(term.loss, kind) else term for term in losses)
     )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neuralstyle._errors import unknown
-from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference
+from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, check_aligned
 from neuralstyle.losses.tools.squares import squared_distance
 
 
@@ -57,8 +56,7 @@ class ContentLoss(PointwiseLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.reference not in ("content", "previous"):
-            raise unknown("reference of ContentLoss", self.reference, ("content", "previous"))
+        check_aligned(self)
 
     def error(self, x: Tensor, target: Tensor) -> Tensor:
         """Half the squared difference at each position, averaged ("mean") or summed ("sum") over the channels."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from neuralstyle._errors import number
-from neuralstyle.losses.base import Loss, Reference
+from neuralstyle.losses.base import Loss, Reference, check_aligned
 from neuralstyle.losses.tools.blurring import blur, shrink
 
 # Deviations of Gaussians, as shares of the longest side. At 384 px the first two are 5 and 24 px, and a disc of 16, 32
@@ -74,6 +74,7 @@ class GhostLoss(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_aligned(self)
         number("the empty of GhostLoss", self.empty, least=0)
         number("the busy of GhostLoss", self.busy, above=self.empty)
 

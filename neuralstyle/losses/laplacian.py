@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference
+from neuralstyle.losses.base import Loss, Reference, check_aligned
 from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count
 
@@ -68,6 +68,7 @@ class LaplacianLoss(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_aligned(self)
         check_count(self, "pool")
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference
+from neuralstyle.losses.base import Loss, Reference, check_aligned
 from neuralstyle.losses.tools.nearest import direction
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 
@@ -59,6 +59,7 @@ class SelfSimilarityLoss(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_aligned(self)
         check_count(self, "samples", optional=True)
         check_seed(self)
 

@@ -24,8 +24,8 @@ from neuralstyle.images.masks import load_mask
 from neuralstyle.images.periodic import periodic_part
 from neuralstyle.images.reading import load_spare
 from neuralstyle.images.strips import premultiplied
-from neuralstyle.losses import ContentLoss, LossSum
-from neuralstyle.losses.base import as_sum
+from neuralstyle.losses import ContentLoss, Loss, LossSum
+from neuralstyle.losses.base import as_sum, weights_in_use
 from neuralstyle.machine.keeping import keep
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.parts import part_for, size_of
@@ -164,15 +164,29 @@ class Plan:
 
     def __str__(self) -> str:
         rows = [("stage", "pixels", "iterations", "through", "by", "minimises")]
+        first = {
+            name: term.loss
+            for stage in reversed(self.stages)
+            for name, term in zip(stage.losses.names, stage.losses, strict=True)
+        }
         for number, stage in enumerate(self.stages, start=1):
             size = f"{stage.width} x {stage.height}"
-            terms = zip(stage.losses.names, stage.losses, strict=True)
-            losses = " + ".join(f"{term.weight:g} {name}" for name, term in terms)
+            losses = " + ".join(
+                f"{term.weight:g} {name}{_elsewhere(term.loss, first.get(name))}"
+                for name, term in zip(stage.losses.names, stage.losses, strict=True)
+            )
             by = _name(stage.optimizer) + ("" if stage.result == "best" else f", {stage.result}")
             rows.append((str(number), size, str(stage.iterations), stage.through, by, losses))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _elsewhere(loss: Loss, usual: Loss | None) -> str:
+    """The layers of a loss, if it has other ones than usual."""
+    if usual is None or weights_in_use(loss).keys() == weights_in_use(usual).keys():
+        return ""
+    return f" ({', '.join(weights_in_use(loss))})"
 
 
 def _name(strategy: Strategy) -> str:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from neuralstyle import losses as all_losses
 from neuralstyle._errors import number, unknown
 from neuralstyle.encoders.base import Encoder, encoder_name
 from neuralstyle.encoders.vgg import COMPACT, vgg_layers
-from neuralstyle.losses import LossSum, Term
-from neuralstyle.losses.base import weights_in_use
+from neuralstyle.losses import Loss, LossSum, Term
+from neuralstyle.losses.base import as_sum, weights_in_use
 from neuralstyle.optimizers.adam import Adam
 from neuralstyle.parameters import Parameterization, Smoothed
 from neuralstyle.recipes.default import DEFAULT_NETWORK
@@ -227,42 +228,43 @@ def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | N
     return [*rough, *(_averaged(size, count) for count in (first, total - first) if count)]
 
 
-def grain_losses(losses: LossSum) -> LossSum:
+def grain_losses(losses: Loss | LossSum) -> LossSum:
     """Return losses at their layers up to relu3_1 of VGG-19, for stages that paint only grain.
 
     Deeper layers take three fifths of the time of an evaluation through VGG-19 up to relu4_2, and much of the memory.
     Above 1024 pixels they see less than a stroke, which smaller sizes have painted.
 
     Args:
-        losses: the losses of a call. Weights of the layers that stay do not change. A loss stays as it is if it has no
-            layer as deep, or only such, if it takes all layers at once, or if it is no dataclass with the fields
-            ``layers`` and ``layer_weights``.
+        losses: the losses of a call. Weights of the layers that stay do not change. Losses stay as they are if one of
+            them needs deeper layers: all of its own are deeper, it takes all at once, or it is no loss of this package,
+            and nobody knows what it is without some of its layers.
 
     Example:
         ```python
-        from neuralstyle import ContentLoss
+        from neuralstyle import ContentLoss, GramStyleLoss
         from neuralstyle.recipes import grain_losses
 
-        losses = grain_losses(ContentLoss(("relu2_1", "relu4_2"), (0.45, 0.55)) + 2 * ContentLoss("relu4_2"))
-        assert [term.loss.layers for term in losses] == [("relu2_1",), ("relu4_2",)]
+        losses = grain_losses(ContentLoss(("relu2_1", "relu4_2"), (0.45, 0.55)) + 2 * GramStyleLoss())
+        assert [term.loss.layers for term in losses] == [("relu2_1",), ("relu1_1", "relu2_1", "relu3_1")]
+        assert grain_losses(ContentLoss("relu4_2")).terms[0].loss == ContentLoss("relu4_2")
         ```
     """
+    losses = as_sum(losses)
     names = list(vgg_layers(DEFAULT_NETWORK))
     deep = set(names[names.index(DEEPEST_OF_GRAIN) + 1 :])
 
-    def kept(term: Term) -> Term:
-        loss: Any = term.loss
+    def cut(loss: Any) -> Loss | None:
         weights = weights_in_use(loss)
         shallow = {layer: weight for layer, weight in weights.items() if layer not in deep}
-        # The fields of the class itself: one that is derived without @dataclass may not be made in this way.
-        given = (
-            {field.name for field in fields(loss) if field.init} if "__dataclass_fields__" in vars(type(loss)) else ()
-        )
-        if loss.joint or not {"layers", "layer_weights"} <= {*given} or not 0 < len(shallow) < len(weights):
-            return term
-        return replace(term, loss=replace(loss, layers=tuple(shallow), layer_weights=tuple(shallow.values())))
+        if len(shallow) == len(weights):
+            return loss  # type: ignore[no-any-return]
+        if loss.joint or not shallow or getattr(all_losses, type(loss).__name__, None) is not type(loss):
+            return None
+        return replace(loss, layers=tuple(shallow), layer_weights=tuple(shallow.values()))  # type: ignore[no-any-return]
 
-    return LossSum(tuple(kept(term) for term in losses))
+    found = [(cut(term.loss), term.weight) for term in losses]
+    terms = [Term(loss, weight) for loss, weight in found if loss is not None]
+    return LossSum(tuple(terms)) if len(terms) == len(losses) else losses
 
 
 def with_detail(stages: Sequence[Stage], detail: float) -> list[Stage]:
