@@ -249,7 +249,10 @@ OPTIMIZER = (
     Option("--betas", "set the decay of adam's two running means", float, "B", nargs=2, shown="0.9 0.99"),
     Option("--eps", "add this to adam's denominator", float, "X", shown="1e-08"),
     Option(
-        "--result", "save the best picture, the last or a running average", choices=RESULTS, shown="each stage's own"
+        "--result",
+        "save the best picture, the last or a running average",
+        choices=RESULTS,
+        shown="each stage's own; with --optimizer best",
     ),
 )
 

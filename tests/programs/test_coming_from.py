@@ -222,6 +222,28 @@ def test_weights(
         assert np.abs(changed - content).mean() > np.abs(plain - content).mean()
 
 
+def test_options_of_an_optimiser_change_the_stages_that_paint_by_it(
+    run: Callable[..., Settings], main: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = "--size 48 --iterations 2 --quiet"
+    own, result = (run(quick=quick)[name] for name in ("optimizer", "result"))
+    assert own.count("LBFGS") == 1
+    assert own.count("Adam") == 2
+    assert run("--history 5", quick=quick)["optimizer"] == own.replace("history=None", "history=5")
+    assert run("--lr 0.01", quick=quick)["optimizer"] == own.replace("lr=0.02", "lr=0.01")
+    assert run("--history 5 --lr 0.01", quick=quick)["result"] == result
+    assert run("--optimizer adam", quick=quick)["result"] != result
+    assert main("--lr 0.01 --schedule preview", quick=quick) == 2
+    assert "--lr is an option of adam, by which no stage" in capsys.readouterr().err
+
+
+def test_a_weight_that_multiplies_nothing_is_refused(
+    main: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("--recipe gatys --ghost-weight 2") == 2
+    assert "--ghost-weight multiplies the weight of GhostLoss, which --recipe gatys has not" in capsys.readouterr().err
+
+
 def test_style_layer_weight_exp(run: Callable[..., Settings], python: Callable[..., Settings]) -> None:
     layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     weights = geometric_weights(layers, 0.5)
