@@ -4,12 +4,14 @@
     python benchmarks/schedules.py preview --photo a.jpg --painting b.jpg --size 384 --repeats 5
     python benchmarks/schedules.py preview --profile                # encoder, losses, optimiser, pictures
     python benchmarks/schedules.py preview --fresh                  # with the start of the program
+    python benchmarks/schedules.py standard --stages --size 4096 --tile 768 --photo a.jpg    # a print, once, by stage
 
 "warm" is the median call of ``stylize`` in a process that has painted one picture already, "fresh" the median call of
 the command line. The profile splits a warm call: convolutions and pooling forward, the compiled ones backward, what the
 losses and autograd take beside them (with the gradients of direct convolutions), the optimiser, the parameters
 (``Smoothed``), the targets, and the rest, which is reading, resizing and rounding pictures. ``--start`` says what
-importing torch and this package takes.
+importing torch and this package takes. ``--stages`` paints once, without a warm-up, and prints what each stage takes,
+and the most memory that the process held in it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,53 @@ def warm(options: argparse.Namespace, schedule: str) -> dict[str, Any]:
     return {"seconds": seconds, "profile": {part: all_ / len(seconds) for part, all_ in profile.seconds.items()}}
 
 
+def by_stage(options: argparse.Namespace, schedule: str) -> list[dict[str, Any]]:
+    """Paint once, and return the stages with seconds and memory, those of their targets included."""
+    from neuralstyle import paint, plan, samples
+
+    photo = options.photo or samples.photo()
+    painting = options.painting or samples.painting("swirl", size=512)
+    planned = plan(photo, painting, size=options.size, schedule=schedule, tile=options.tile, progress=False)
+    last = dict.fromkeys(range(len(planned.stages)), 0.0)
+    peaks = dict.fromkeys(last, 0.0)
+    started = time.perf_counter()
+
+    def watch(progress: Any) -> None:
+        last[progress.stage - 1] = time.perf_counter() - started
+        peaks[progress.stage - 1] = _peak()
+        if progress.stage < progress.stages and _is_last(progress, planned):
+            _forget_peak()
+
+    _forget_peak()
+    paint(replace(planned, callbacks=(watch,)))
+    ends = [0.0, *last.values()]
+    return [
+        {
+            "pixels": f"{stage.width} x {stage.height}",
+            "through": stage.through,
+            "iterations": stage.iterations,
+            "seconds": ends[number + 1] - ends[number],
+            "GiB": peaks[number],
+        }
+        for number, stage in enumerate(planned.stages)
+    ]
+
+
+def _is_last(progress: Any, planned: Any) -> bool:
+    """Whether this was the last evaluation of its stage, if none stopped early."""
+    return bool(progress.iteration == sum(stage.iterations for stage in planned.stages[: progress.stage]))
+
+
+def _peak() -> float:
+    """The most memory that this process has held since ``_forget_peak``, in GiB; Linux."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**20
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
 def fresh(options: argparse.Namespace, schedule: str) -> dict[str, Any]:
     """Call the command line so many times, after one to fill the machine's caches."""
     from neuralstyle import samples
@@ -156,12 +206,22 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="say where the time goes")
     parser.add_argument("--fresh", action="store_true", help="time the command line too")
     parser.add_argument("--start", action="store_true", help="time the start of a program too")
+    parser.add_argument("--stages", action="store_true", help="paint once, and say what each stage takes (Linux)")
+    parser.add_argument("--tile", type=int, help="with --stages: paint in tiles of so many pixels")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.start:
         start()
     found: dict[str, Any] = {}
-    for schedule in options.schedules:
+    for schedule in options.schedules if options.stages else ():
+        found[f"{schedule}, stages"] = rows = by_stage(options, schedule)
+        for row in rows:
+            print(
+                f"{row['pixels']:12} {row['through']:10} {row['iterations']:4}  {row['seconds']:7.1f} s  "
+                f"{row['GiB']:.2f} GiB"
+            )
+        print(f"{schedule}: {sum(row['seconds'] for row in rows):.1f} s", flush=True)
+    for schedule in () if options.stages else options.schedules:
         for kind, measured in [("warm", warm)] + [("fresh", fresh)] * options.fresh:
             result = found[f"{schedule}, {kind}"] = measured(options, schedule)
             seconds = result["seconds"]
