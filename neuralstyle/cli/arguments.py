@@ -12,6 +12,7 @@ from typing import Any
 
 from neuralstyle._errors import number
 from neuralstyle._words import AUTO_REGIONS
+from neuralstyle.cli.optimizing import make_optimizer, optimizer_settings, with_settings
 from neuralstyle.encoders import Encoder, FeatureExtractor, InPrecision, default_encoder
 from neuralstyle.encoders.default import DEFAULT_PADDING, DEFAULT_POOLING
 from neuralstyle.encoders.extractor import has_scales
@@ -19,8 +20,6 @@ from neuralstyle.encoders.vgg import COMPACT
 from neuralstyle.feedforward.models import PUBLISHED_SUFFIXES, SUFFIX, load_model
 from neuralstyle.images import Pixels, Size, Width
 from neuralstyle.losses import GhostLoss, HypercolumnLoss, Loss, LossSum, Term, TotalVariationLoss, geometric_weights
-from neuralstyle.optimizers import OPTIMIZERS, Strategy
-from neuralstyle.optimizers.strategies import as_strategy
 from neuralstyle.painting.initial import Init, Noise
 from neuralstyle.painting.options import StateFile
 from neuralstyle.recipes import (
@@ -39,13 +38,6 @@ from neuralstyle.styles import Style
 NONE = "-"  # stands for no mask or no region in a list of files
 MODEL_SUFFIXES = (SUFFIX, ".onnx", *PUBLISHED_SUFFIXES)
 NETWORK_OPTIONS = ("network", "pooling", "padding", "weights", "preprocessing")
-OPTIMIZER_OPTIONS = {  # option -> (name of the optimiser, its argument)
-    "history": ("lbfgs", "history"),
-    "history_store": ("lbfgs", "store"),
-    "lr": ("adam", "lr"),
-    "betas": ("adam", "betas"),
-    "eps": ("adam", "eps"),
-}
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -80,16 +72,16 @@ def painting_arguments(
     if options.state is not None:
         every = StateFile.every if options.state_every is None else options.state_every
         arguments["state"] = StateFile(options.state, every)
-    settings = _optimizer_settings(options)
+    settings = optimizer_settings(options)
     if options.optimizer is not None or "optimizer" in recipe:
-        arguments["optimizer"] = _optimizer(options.optimizer, recipe.get("optimizer"), settings)
+        arguments["optimizer"] = make_optimizer(options.optimizer, recipe.get("optimizer"), settings)
         if options.optimizer is not None and options.result is None:
             arguments.pop("result", None)  # a recipe's belongs to its optimiser
     found, notes = _encoder_and_schedule(options, arguments)
     arguments |= found
     if "optimizer" not in arguments and settings:
         schedule, further = _schedule(arguments)
-        arguments["schedule"], notes = partial(_with_settings, schedule, settings), notes + further
+        arguments["schedule"], notes = partial(with_settings, schedule, settings), notes + further
     if getattr(options, "detail", None) is not None:
         detail = number("detail", options.detail, above=0, most=1)
         schedule, further = _schedule(arguments)
@@ -178,32 +170,6 @@ def _size(options: argparse.Namespace) -> Size:
     return sizes.get("size", options.defaults["size"])  # type: ignore[no-any-return]
 
 
-def _optimizer_settings(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Arguments of optimisers that were given, by the optimiser's name and the argument's, in the order of options."""
-    found: dict[str, dict[str, Any]] = {}
-    for option, (owner, argument) in OPTIMIZER_OPTIONS.items():
-        if (value := getattr(options, option)) is not None:
-            found.setdefault(owner, {})[argument] = tuple(value) if isinstance(value, list) else value
-    return found
-
-
-def _optimizer(name: str | None, recipe: Strategy | None, settings: Mapping[str, Mapping[str, Any]]) -> Strategy:
-    """The optimiser of this name, or of a recipe, with other settings."""
-    name = name or next(name for name, kind in OPTIMIZERS.items() if kind is type(recipe))
-    for owner, arguments in settings.items():
-        if owner != name:
-            raise ValueError(f"{_option(owner, arguments)} is an option of --optimizer {owner}, not of {name}")
-    given_here = settings.get(name, {})
-    changed: Any = recipe
-    return replace(changed, **given_here) if type(recipe) is OPTIMIZERS[name] else OPTIMIZERS[name](**given_here)
-
-
-def _option(owner: str, arguments: Mapping[str, Any]) -> str:
-    """The first of these arguments of an optimiser, as an option."""
-    names = {place: option for option, place in OPTIMIZER_OPTIONS.items()}
-    return f"--{names[owner, next(iter(arguments))].replace('_', '-')}"
-
-
 def _schedule(arguments: Mapping[str, Any]) -> tuple[Schedule, tuple[str, ...]]:
     """The schedule as a function, and notes for the plan."""
     schedule = arguments["schedule"]
@@ -211,28 +177,6 @@ def _schedule(arguments: Mapping[str, Any]) -> tuple[Schedule, tuple[str, ...]]:
         return schedule, ()
     found, reason = named_schedule(schedule, arguments["losses"], arguments.get("encoder"))
     return found, () if reason is None else (reason,)
-
-
-def _with_settings(
-    schedule: Schedule, settings: Mapping[str, Mapping[str, Any]], size: int, iterations: int | None
-) -> list[Stage]:
-    """The stages of a schedule, their optimisers with other settings."""
-    stages = schedule(size, iterations)
-    optimizers: list[Any] = [as_strategy(stage.optimizer) for stage in stages]
-    for owner, arguments in settings.items():
-        if not any(type(each) is OPTIMIZERS[owner] for each in optimizers):
-            raise ValueError(
-                f"{_option(owner, arguments)} is an option of {owner}, by which no stage of this schedule paints; "
-                f"add --optimizer {owner}"
-            )
-    changes = [
-        next((given_here for owner, given_here in settings.items() if type(each) is OPTIMIZERS[owner]), {})
-        for each in optimizers
-    ]
-    return [
-        replace(stage, optimizer=replace(each, **changed)) if changed else stage
-        for stage, each, changed in zip(stages, optimizers, changes, strict=True)
-    ]
 
 
 def _with_detail(schedule: Schedule, detail: float, size: int, iterations: int | None) -> list[Stage]:

@@ -360,16 +360,6 @@ def weights_in_use(loss: Loss) -> dict[str, float]:
     return used or dict([next(iter(weights.items()))])
 
 
-def check_aligned(loss: Loss) -> None:
-    """Check that a loss compares with a picture whose positions are those of the result.
-
-    Raises:
-        ValueError: it compares with something else.
-    """
-    if loss.reference not in ("content", "previous"):
-        raise unknown(f"reference of {type(loss).__name__}", loss.reference, ("content", "previous"))
-
-
 def check_attributes(loss: Loss) -> None:
     """Check the attributes of a loss that the objective uses.
 

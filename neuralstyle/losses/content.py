@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference, check_aligned
+from neuralstyle.losses.base import PointwiseLoss, Reduction, Reference
+from neuralstyle.losses.tools.alignment import check_aligned
 from neuralstyle.losses.tools.squares import squared_distance
 
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from neuralstyle._errors import number
-from neuralstyle.losses.base import Loss, Reference, check_aligned
+from neuralstyle.losses.base import Loss, Reference
+from neuralstyle.losses.tools.alignment import check_aligned
 from neuralstyle.losses.tools.blurring import blur, shrink
 
 # Deviations of Gaussians, as shares of the longest side. At 384 px the first two are 5 and 24 px, and a disc of 16, 32
@@ -61,7 +62,7 @@ class GhostLoss(Loss):
         assert GhostLoss()(sky, ghost) < GhostLoss()(ghost, sky) / 10  # things of the content may change
         ```
 
-    No paper; the measure beside it is [`ghost_contrast`][neuralstyle.metrics.ghosts.ghost_contrast].
+    No paper; ``metrics.ghost_contrast`` is the measure beside it.
 
     """
 

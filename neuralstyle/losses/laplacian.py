@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference, check_aligned
+from neuralstyle.losses.base import Loss, Reference
+from neuralstyle.losses.tools.alignment import check_aligned
 from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.sampling import check_count
 

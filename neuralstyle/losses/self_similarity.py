@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from neuralstyle.losses.base import Loss, Reference, check_aligned
+from neuralstyle.losses.base import Loss, Reference
+from neuralstyle.losses.tools.alignment import check_aligned
 from neuralstyle.losses.tools.nearest import direction
 from neuralstyle.losses.tools.sampling import check_count, check_seed, sample
 

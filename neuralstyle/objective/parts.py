@@ -14,6 +14,7 @@ from neuralstyle._errors import is_ours
 from neuralstyle.encoders.base import Layer, common_stride
 from neuralstyle.losses import Loss, LossSum, PointwiseLoss, StatisticLoss
 from neuralstyle.losses.base import weights_in_use
+from neuralstyle.losses.tools.alignment import ALIGNED
 from neuralstyle.objective.borders import cells
 from neuralstyle.objective.contract import check_linear, check_scalar
 from neuralstyle.objective.readers import ErrorReader, MapReader, Reader, StatisticReader
@@ -21,7 +22,6 @@ from neuralstyle.objective.regions import Region
 from neuralstyle.objective.rehearsal import try_distance, try_error, try_forward
 from neuralstyle.objective.tiling import Span, Tile
 
-ALIGNED = ("content", "previous")  # references whose maps lie on the result position by position
 NO_TARGET = ((1.0, None),)  # the targets of a regulariser
 
 
