@@ -20,11 +20,11 @@ from neuralstyle.images import Picture, load_image
 from neuralstyle.images.masks import load_mask
 from neuralstyle.losses import Loss, LossSum
 from neuralstyle.losses.base import Reference, weights_per_layer
+from neuralstyle.losses.tools.alignment import ALIGNED
 from neuralstyle.machine.keeping import Same, keep
 from neuralstyle.objective.borders import coverage
 from neuralstyle.objective.features import FeatureSource, layers_of
 from neuralstyle.objective.parts import (
-    ALIGNED,
     Part,
     ResolvedTerm,
     check_parts,

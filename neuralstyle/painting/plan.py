@@ -24,14 +24,13 @@ from neuralstyle.images.masks import load_mask
 from neuralstyle.images.periodic import periodic_part
 from neuralstyle.images.reading import load_spare
 from neuralstyle.images.strips import premultiplied
-from neuralstyle.losses import ContentLoss, Loss, LossSum
-from neuralstyle.losses.base import as_sum, weights_in_use
+from neuralstyle.losses import ContentLoss, LossSum
+from neuralstyle.losses.base import as_sum
 from neuralstyle.machine.keeping import keep
 from neuralstyle.machine.surroundings import plain_torch
 from neuralstyle.objective.parts import part_for, size_of
 from neuralstyle.objective.regions import stretch, warn_of_bare_parts, with_masks
 from neuralstyle.objective.tiling import TileSize
-from neuralstyle.optimizers.base import FromFactory, Strategy
 from neuralstyle.optimizers.strategies import as_strategy, check_result
 from neuralstyle.painting.estimate import Estimate, estimate
 from neuralstyle.painting.initial import initial_picture
@@ -39,6 +38,7 @@ from neuralstyle.painting.options import PaintingOptions, StateFile, StylizeOpti
 from neuralstyle.painting.progress import Callback
 from neuralstyle.painting.resume import check_state, describe_style, is_state_of, settings_of
 from neuralstyle.painting.stages import PlannedStage, list_stages, resolve_stages
+from neuralstyle.painting.table import table_of
 from neuralstyle.recipes import DEFAULT_LOSSES, TEXTURE_LOSSES, strength_factors
 from neuralstyle.styles import Style, as_styles, side_at_scale, warn_of_scale
 
@@ -163,36 +163,7 @@ class Plan:
         return f"<Plan of {len(self.stages)} stages, the last of {last.width} x {last.height} pixels>"
 
     def __str__(self) -> str:
-        rows = [("stage", "pixels", "iterations", "through", "by", "minimises")]
-        first = {
-            name: term.loss
-            for stage in reversed(self.stages)
-            for name, term in zip(stage.losses.names, stage.losses, strict=True)
-        }
-        for number, stage in enumerate(self.stages, start=1):
-            size = f"{stage.width} x {stage.height}"
-            losses = " + ".join(
-                f"{term.weight:g} {name}{_elsewhere(term.loss, first.get(name))}"
-                for name, term in zip(stage.losses.names, stage.losses, strict=True)
-            )
-            by = _name(stage.optimizer) + ("" if stage.result == "best" else f", {stage.result}")
-            rows.append((str(number), size, str(stage.iterations), stage.through, by, losses))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
-
-
-def _elsewhere(loss: Loss, usual: Loss | None) -> str:
-    """The layers of a loss, if it has other ones than usual."""
-    if usual is None or weights_in_use(loss).keys() == weights_in_use(usual).keys():
-        return ""
-    return f" ({', '.join(weights_in_use(loss))})"
-
-
-def _name(strategy: Strategy) -> str:
-    """What an optimiser is called: its class, or the name of the function that makes it."""
-    made = strategy.factory if isinstance(strategy, FromFactory) else type(strategy)
-    return getattr(made, "__name__", type(made).__name__)
+        return "\n".join([*table_of(self.stages), *(f"note: {note}" for note in self.notes)])
 
 
 @plain_torch()
