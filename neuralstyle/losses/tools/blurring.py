@@ -15,7 +15,7 @@ from torch import Tensor
 def blur(maps: Tensor, deviation: float) -> Tensor:
     """Blur by a Gaussian of this standard deviation in positions, borders repeated: (B, C, h, w) -> (B, C, h, w)."""
     down, across = (_gaussian(side, deviation, maps.dtype, maps.device) for side in maps.shape[2:])
-    return down @ maps @ across.mT
+    return down @ maps.contiguous() @ across.mT  # the order in memory would change the last bits
 
 
 def shrink(maps: Tensor, most: int) -> Tensor:
@@ -26,7 +26,7 @@ def shrink(maps: Tensor, most: int) -> Tensor:
     height, width = (max(1, round(side * most / longest)) for side in maps.shape[2:])
     down = _averages(height, maps.shape[2], maps.dtype, maps.device)
     across = _averages(width, maps.shape[3], maps.dtype, maps.device)
-    return down @ maps @ across.mT
+    return down @ maps.contiguous() @ across.mT
 
 
 # Never tensors of inference mode, from which torch refuses gradients later. As many are kept as no program needs at
