@@ -98,7 +98,7 @@ def run_model(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None
     model.eval()
     try:
         with torch.no_grad():
-            moved = image.to(first)
+            moved = image.to(first).contiguous()  # in another order convolutions differ by rounding
             whole = tile is None or image.shape[2] * image.shape[3] <= tile * tile
             painted = model(moved) if whole or tile is None else run_tiled(model, moved, tile)
             return _checked(painted, image).to(image)
