@@ -117,6 +117,8 @@ def warm(options: argparse.Namespace, schedule: str) -> dict[str, Any]:
 
 def by_stage(options: argparse.Namespace, schedule: str) -> list[dict[str, Any]]:
     """Paint once, and return the stages with seconds and memory, those of their targets included."""
+    from tiling import highest, reset_peak
+
     from neuralstyle import paint, plan, samples
 
     photo = options.photo or samples.photo()
@@ -128,11 +130,11 @@ def by_stage(options: argparse.Namespace, schedule: str) -> list[dict[str, Any]]
 
     def watch(progress: Any) -> None:
         last[progress.stage - 1] = time.perf_counter() - started
-        peaks[progress.stage - 1] = _peak()
+        peaks[progress.stage - 1] = highest("cpu") / 2**30
         if progress.stage < progress.stages and _is_last(progress, planned):
-            _forget_peak()
+            reset_peak("cpu")
 
-    _forget_peak()
+    reset_peak("cpu")
     paint(replace(planned, callbacks=(watch,)))
     ends = [0.0, *last.values()]
     return [
@@ -150,16 +152,6 @@ def by_stage(options: argparse.Namespace, schedule: str) -> list[dict[str, Any]]
 def _is_last(progress: Any, planned: Any) -> bool:
     """Whether this was the last evaluation of its stage, if none stopped early."""
     return bool(progress.iteration == sum(stage.iterations for stage in planned.stages[: progress.stage]))
-
-
-def _peak() -> float:
-    """The most memory that this process has held since ``_forget_peak``, in GiB; Linux."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**20
-
-
-def _forget_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def fresh(options: argparse.Namespace, schedule: str) -> dict[str, Any]:
@@ -206,7 +198,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="say where the time goes")
     parser.add_argument("--fresh", action="store_true", help="time the command line too")
     parser.add_argument("--start", action="store_true", help="time the start of a program too")
-    parser.add_argument("--stages", action="store_true", help="paint once, and say what each stage takes (Linux)")
+    parser.add_argument("--stages", action="store_true", help="paint once, and say what each stage takes")
     parser.add_argument("--tile", type=int, help="with --stages: paint in tiles of so many pixels")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
