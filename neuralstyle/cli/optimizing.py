@@ -31,13 +31,18 @@ def optimizer_settings(options: argparse.Namespace) -> dict[str, dict[str, Any]]
 
 def make_optimizer(name: str | None, recipe: Strategy | None, settings: Mapping[str, Mapping[str, Any]]) -> Strategy:
     """The optimiser of this name, or of a recipe, with other settings."""
-    name = name or next(name for name, kind in OPTIMIZERS.items() if kind is type(recipe))
+    of_recipe = _name(recipe)
+    name = name or of_recipe
     for owner, arguments in settings.items():
         if owner != name:
             raise ValueError(f"{_option(owner, arguments)} is an option of --optimizer {owner}, not of {name}")
-    given_here = settings.get(name, {})
-    changed: Any = recipe
-    return replace(changed, **given_here) if type(recipe) is OPTIMIZERS[name] else OPTIMIZERS[name](**given_here)
+    changed: Any = recipe if name == of_recipe else OPTIMIZERS[name]()
+    return replace(changed, **settings[name]) if name in settings else changed  # type: ignore[no-any-return]
+
+
+def _name(optimizer: Any) -> str:
+    """The name by which an optimiser is asked for, or what it is called where it has none."""
+    return next((name for name, kind in OPTIMIZERS.items() if kind is type(optimizer)), type(optimizer).__name__)
 
 
 def _option(owner: str, arguments: Mapping[str, Any]) -> str:
@@ -52,17 +57,14 @@ def with_settings(
     """The stages of a schedule, their optimisers with other settings."""
     stages = schedule(size, iterations)
     optimizers: list[Any] = [as_strategy(stage.optimizer) for stage in stages]
+    names = [*map(_name, optimizers)]
     for owner, arguments in settings.items():
-        if not any(type(each) is OPTIMIZERS[owner] for each in optimizers):
+        if owner not in names:
             raise ValueError(
                 f"{_option(owner, arguments)} is an option of {owner}, by which no stage of this schedule paints; "
                 f"add --optimizer {owner}"
             )
-    changes = [
-        next((given_here for owner, given_here in settings.items() if type(each) is OPTIMIZERS[owner]), {})
-        for each in optimizers
-    ]
     return [
-        replace(stage, optimizer=replace(each, **changed)) if changed else stage
-        for stage, each, changed in zip(stages, optimizers, changes, strict=True)
+        replace(stage, optimizer=replace(optimizer, **settings[name])) if name in settings else stage
+        for stage, optimizer, name in zip(stages, optimizers, names, strict=True)
     ]
