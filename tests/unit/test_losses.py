@@ -25,7 +25,15 @@ from neuralstyle import (
     Style,
     TotalVariationLoss,
 )
-from neuralstyle.losses import MMDLoss, NearestNeighborLoss, Term, geometric_weights
+from neuralstyle.losses import (
+    GhostLoss,
+    LaplacianLoss,
+    MMDLoss,
+    NearestNeighborLoss,
+    SelfSimilarityLoss,
+    Term,
+    geometric_weights,
+)
 from neuralstyle.losses.base import as_sum
 from neuralstyle.schedule import Stage
 
@@ -283,6 +291,9 @@ def test_wrong_layer_weights_are_refused(
         ),
         (ContentLoss, {"reference": "style"}, "unknown reference of ContentLoss 'style'"),
         (ContentLoss, {"reference": None}, "unknown reference of ContentLoss None"),
+        (GhostLoss, {"reference": "style"}, "unknown reference of GhostLoss 'style'"),
+        (LaplacianLoss, {"reference": None}, "unknown reference of LaplacianLoss None"),
+        (SelfSimilarityLoss, {"reference": "style"}, "unknown reference of SelfSimilarityLoss 'style'"),
         (TotalVariationLoss, {"power": 0.5}, "at least 1, received 0.5"),
         (TotalVariationLoss, {"power": float("nan")}, "at least 1, received nan"),
         (ContentLoss, {"layers": ()}, r"one or more names .*received \(\)"),

@@ -21,6 +21,7 @@ from neuralstyle import (
     TotalVariationLoss,
 )
 from neuralstyle.encoders.base import WHOLE_PICTURE, Layer
+from neuralstyle.losses import GhostLoss
 from neuralstyle.machine.peak_memory import peak_memory
 from neuralstyle.objective import auto_tile, readings
 from neuralstyle.objective.tiling import tiles
@@ -394,6 +395,16 @@ def test_maps_may_be_kept_in_fewer_bits(
     error = float((kept.gradient - exact.gradient).norm() / exact.gradient.norm())
     assert error <= tolerance
     assert (error > 0) == (tolerance > 0)  # the option is not ignored
+
+
+def test_the_picture_itself_is_kept_as_it_is(encoder64: FeatureExtractor, noise: Noise) -> None:
+    image, content, _style = pictures(noise)
+    losses = GhostLoss(empty=1, busy=2) + ContentLoss("image")
+    exact, kept = (
+        Objective(encoder64, losses, content=content, tile=14, map_dtype=dtype).evaluate(image, 14)
+        for dtype in (None, torch.bfloat16)
+    )
+    assert kept.loss == exact.loss > 0
 
 
 def test_gradients_of_a_map_in_half_precision_do_not_underflow(encoder64: FeatureExtractor, noise: Noise) -> None:
