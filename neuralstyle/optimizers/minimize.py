@@ -117,6 +117,8 @@ def minimize(
     except BaseException as error:
         error.kept = run.kept  # type: ignore[attr-defined]
         raise
+    finally:
+        run.forget_error()
     return Minimum(run.kept, run.lowest, run.count, stopped=False)
 
 
@@ -244,6 +246,10 @@ class _Run:
                 f"({type(error).__name__}: {error}); start again without it"
             ) from error
         yield from walk
+
+    def forget_error(self) -> None:
+        """Let go of what ended the run: its traceback holds the frames of the run, and these all pictures in use."""
+        self._failed = None
 
     def check_end(self) -> None:
         """Whether a strategy that has ended by itself has evaluated anything."""

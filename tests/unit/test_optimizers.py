@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import os
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,10 +19,11 @@ from torch import Tensor
 
 from neuralstyle import LBFGS, Adam
 from neuralstyle.checkpoint import load_state, save_state
-from neuralstyle.optimizers import RESULTS, FromFactory, as_strategy, lbfgs
+from neuralstyle.optimizers import RESULTS, FromFactory, InParameters, as_strategy, lbfgs
 from neuralstyle.optimizers.base import Evaluate
 from neuralstyle.optimizers.lbfgs import MAX_PAIRS, MIN_PAIRS
 from neuralstyle.optimizers.minimize import AVERAGE_DECAY, minimize
+from neuralstyle.parameters import Smoothed
 
 SHAPE = (1, 3, 6, 5)
 
@@ -586,3 +589,22 @@ def test_an_unknown_store_is_named(tmp_path: Path) -> None:
 def test_a_factory_that_forgets_the_list_is_told_so(start):
     with pytest.raises(TypeError, match=r"put it in one: lambda x: torch\.optim\.Adam\(\[x\], lr=0\.02\)"):
         minimize(lambda x: torch.optim.Adam(x, lr=0.02), start, rosenbrock, 3)
+
+
+@pytest.mark.parametrize("strategy", [LBFGS(), InParameters(LBFGS(), Smoothed()), lambda x: torch.optim.SGD([x], 0.01)])
+def test_a_finished_minimisation_holds_no_memory(strategy: Any, start: Tensor) -> None:
+    """Not even until Python next looks for cycles, which a print of many copies of its picture would wait for."""
+    pictures = []
+
+    def evaluate(x: Tensor) -> tuple[float, Tensor]:
+        loss, gradient = quadratic()(x)
+        pictures.append(weakref.ref(gradient))
+        return loss, gradient
+
+    gc.disable()
+    try:
+        minimize(strategy, start, evaluate, 5)
+        assert len(pictures) == 5
+        assert not any(picture() is not None for picture in pictures)
+    finally:
+        gc.enable()
