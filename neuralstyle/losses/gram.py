@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
 from neuralstyle._errors import is_word, unknown
 from neuralstyle.losses.base import Reference, StatisticLoss
+from neuralstyle.losses.tools.moments import weighted_gram
 from neuralstyle.losses.tools.relative import relative
 from neuralstyle.losses.tools.squares import squared_distance
 
@@ -88,32 +88,3 @@ class GramStyleLoss(StatisticLoss):
         if self.normalization == "paper":
             return 0.25 / actual.shape[1] ** 2 * error.mean()
         return relative(error, target.square().sum((1, 2)))
-
-
-def weighted_gram(x: Tensor, weight: Tensor) -> Tensor:
-    """The weighted sum over positions of f f^T: (B, C, N), (B, 1, N) -> (B, C, C)."""
-    if x.shape[2] and weight.stride(2) == 0:  # one weight for all positions
-        return _products(x) * weight[:, :, :1]
-    return _products(x * weight.sqrt())
-
-
-def _products(x: Tensor) -> Tensor:
-    """The matrix x x^T, (B, C, N) -> (B, C, C), with half the work of autograd in its gradient."""
-    result: Tensor = _Products.apply(x)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _Products(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x @ x.transpose(1, 2)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        x: Tensor = ctx.saved_tensors[0]
-        # Both factors are x, so one product serves for two. The gradient keeps the order of the features in memory.
-        symmetric = gradient + gradient.transpose(1, 2)
-        if x.stride(2) == 1:
-            return symmetric @ x
-        return (x.transpose(1, 2) @ symmetric).transpose(1, 2)

@@ -32,6 +32,7 @@ from neuralstyle.losses import (
     NearestNeighborLoss,
     SelfSimilarityLoss,
     Term,
+    WassersteinLoss,
     geometric_weights,
 )
 from neuralstyle.losses.base import as_sum
@@ -140,10 +141,24 @@ def test_total_variation_of_a_flat_picture_has_no_gradient(power: float) -> None
 # Every loss
 
 
-def test_the_gram_matrix_can_be_differentiated_twice(noise: Noise) -> None:
-    x, weight = noise(1, 3, 5, dtype=torch.float64).requires_grad_(), noise(1, 1, 5, dtype=torch.float64)
-    for each_one in (weight, weight[:, :, :1].expand(1, 1, 5)):
-        assert torch.autograd.gradgradcheck(lambda x, w=each_one: GramStyleLoss("relu1_1").statistic(x, w), x)
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("uniform", [False, True])
+def test_sums_of_products_are_exact_and_can_be_differentiated_twice(
+    channels_last: bool, uniform: bool, noise: Noise
+) -> None:
+    x, weight = noise(2, 3, 5, dtype=torch.float64), noise(2, 1, 5, dtype=torch.float64)
+    if channels_last:
+        x = x.transpose(1, 2).contiguous().transpose(1, 2)
+    if uniform:
+        weight = weight[:, :, :1].expand(2, 1, 5)
+    x.requires_grad_()
+    gram = GramStyleLoss("relu1_1").statistic(x, weight)
+    moments = WassersteinLoss("relu1_1").statistic(x, weight)
+    torch.testing.assert_close(gram, torch.einsum("bin,bjn,bn->bij", x, x, weight[:, 0]))
+    torch.testing.assert_close(moments, torch.cat([gram, (x * weight).sum(2)[:, None]], 1))
+    for loss in (GramStyleLoss("relu1_1"), WassersteinLoss("relu1_1")):
+        assert torch.autograd.gradcheck(lambda x, loss=loss: loss.statistic(x, weight), x)
+        assert torch.autograd.gradgradcheck(lambda x, loss=loss: loss.statistic(x, weight), x)
 
 
 @each(Loss)
