@@ -19,7 +19,8 @@ from neuralstyle.losses.tools.roots import overlap
 Normalization = Literal["relative", "channels"]
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
-COVARIANCE_RIDGE = 1e-5  # as a share of the mean squared channel; well above the rounding of float32 sums
+RIDGE_OF_CHANNEL = 1e-5  # as a share of the mean squared channel
+RIDGE_OF_ALL = 2e-7  # as a share of the sum of squared channels, whose sums in float32 are rounded to 4e-8 of it
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ class WassersteinLoss(StatisticLoss):
     pins means and variances separately.
 
     The trace of the root is a sum of roots of eigenvalues, and its derivative is half the optimal transport between the
-    Gaussians, which needs no differences between eigenvalues. Both diagonals are raised by $10^{-5}$ times the style's
-    mean squared channel, which keeps the derivative finite where features do not vary. The loss is computed in double
-    precision: by a C x C eigendecomposition at each layer, on CUDA by an iteration (Newton and Schulz's), for which the
-    processor does not wait. With many channels this takes time at small sizes: 512 take 16 times those of 128.
+    Gaussians, which needs no differences between eigenvalues. Both diagonals are raised by $2 \cdot 10^{-7}$ of the
+    divisor, or by $10^{-5}$ of it over the number of channels where that is more. This keeps the derivative finite where
+    features do not vary, and is above the rounding of sums, by which variances would be negative where there are fewer
+    positions than channels. The loss is computed in double precision: by a C x C eigendecomposition at each layer, on
+    CUDA by an iteration (Newton and Schulz's), for which the processor does not wait. With many channels this takes
+    time at small sizes: 512 take 16 times those of 128.
 
     Args:
         normalization: "relative", the formula above; or "channels", divided by the number of channels instead, as in
@@ -82,9 +85,8 @@ class WassersteinLoss(StatisticLoss):
         moments = [mean_and_covariance(_in_double(each)) for each in (actual, target)]
         (mean, covariance), (target_mean, target_covariance) = moments
         square = target_mean.square().sum(1) + _trace(target_covariance)
-        ridge = torch.diag_embed(
-            (COVARIANCE_RIDGE * square / mean.shape[1]).clamp(min=MIN_SCALE)[:, None].expand_as(target_mean)
-        )
+        share = max(RIDGE_OF_CHANNEL / mean.shape[1], RIDGE_OF_ALL)
+        ridge = torch.diag_embed((share * square).clamp(min=MIN_SCALE)[:, None].expand_as(target_mean))
         covariance, target_covariance = covariance + ridge, target_covariance + ridge
         shared = overlap(covariance, target_covariance)
         error = (mean - target_mean).square().sum(1) + _trace(covariance) + _trace(target_covariance) - 2 * shared

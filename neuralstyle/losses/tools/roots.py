@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+LEAST_SHARE = 1e-14  # of the largest eigenvalue: what rounding has made less, or negative, counts as so much
 STEPS = 36  # of the iteration; each multiplies the root of a small eigenvalue by 1.5: 1e-12 of the largest is reached
 
 
@@ -56,7 +57,7 @@ def by_eigenvalues(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """
     factor = _factor(second)
     values, vectors = torch.linalg.eigh(factor.transpose(1, 2) @ first @ factor)
-    roots = values.clamp(min=1e-30).sqrt()
+    roots = torch.maximum(values, LEAST_SHARE * values[:, -1:]).sqrt()
     axes = factor @ vectors
     return roots.sum(1), (axes / roots[:, None]) @ axes.transpose(1, 2)
 
