@@ -138,6 +138,21 @@ def test_total_variation_of_a_flat_picture_has_no_gradient(power: float) -> None
     assert torch.equal(gradient, torch.zeros_like(x))
 
 
+@pytest.mark.parametrize("channels", [16, 128, 512])
+def test_the_gradient_between_gaussians_is_exact_with_fewer_positions_than_channels(
+    channels: int, noise: Noise
+) -> None:
+    """There the covariance is singular, and rounding makes some of its eigenvalues negative."""
+
+    def gradient(dtype: torch.dtype) -> Tensor:
+        x, target = noise(2, 1, channels, 2, 5).to(dtype)
+        x.requires_grad_()
+        return torch.autograd.grad(WassersteinLoss("relu4_1").forward(x, target), x)[0].double()
+
+    exact = gradient(torch.float64)
+    assert (gradient(torch.float32) - exact).norm() < 1e-3 * exact.norm()
+
+
 # Every loss
 
 
