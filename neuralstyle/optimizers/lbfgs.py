@@ -88,15 +88,9 @@ class LBFGS:
         for pair in state["pairs"]:
             pairs.append(*pair)
         while True:
-            free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
-            steepest = torch.where(free, -gradient, 0)
-            if pairs:
-                direction, step = torch.where(free, pairs.inverse_hessian(steepest), 0), 1.0
-            else:
-                (slope,) = _read(dot(steepest, steepest))
-                if slope == 0:
-                    return
-                direction, step = steepest, self.first_step * math.sqrt(x.numel() / slope)
+            direction, step = self._direction(x, gradient, pairs)
+            if step == 0:
+                return
             found = _search(x, loss, gradient, direction, step, evaluate)
             if found is None:
                 if not pairs:
@@ -110,6 +104,15 @@ class LBFGS:
                 pairs.append(s, y, curvature)
             x, loss, gradient = next_x, next_loss, next_gradient
             yield {"image": x, "loss": loss, "gradient": gradient, "pairs": pairs.listed(), "history": state["history"]}
+
+    def _direction(self, x: Tensor, gradient: Tensor, pairs: Pairs) -> tuple[Tensor, float]:
+        """The direction to go, and the first step along it; 0 where the gradient leaves nowhere to go."""
+        free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
+        steepest = torch.where(free, -gradient, 0)
+        if pairs:
+            return torch.where(free, pairs.inverse_hessian(steepest), 0), 1.0
+        (slope,) = _read(dot(steepest, steepest))
+        return steepest, self.first_step * math.sqrt(x.numel() / slope) if slope else 0.0
 
     def _pairs(self, image: Tensor, history: int) -> Pairs:
         """An empty history of so many pairs."""
