@@ -38,7 +38,7 @@ class WassersteinLoss(StatisticLoss):
 
     The trace of the root is a sum of roots of eigenvalues, and its derivative is half the optimal transport between the
     Gaussians, which needs no differences between eigenvalues. Both diagonals are raised by $2 \cdot 10^{-7}$ of the
-    divisor, or by $10^{-5}$ of it over the number of channels where that is more. This keeps the derivative finite where
+    divisor, or by $10^{-5}$ of it over the number of channels where that is more. It keeps the derivative finite where
     features do not vary, and is above the rounding of sums, by which variances would be negative where there are fewer
     positions than channels. The loss is computed in double precision: by a C x C eigendecomposition at each layer, on
     CUDA by an iteration (Newton and Schulz's), for which the processor does not wait. With many channels this takes
