@@ -19,8 +19,11 @@ from neuralstyle.losses.tools.roots import overlap
 Normalization = Literal["relative", "channels"]
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
-RIDGE_OF_CHANNEL = 1e-5  # as a share of the mean squared channel
-RIDGE_OF_ALL = 2e-7  # as a share of the sum of squared channels, whose sums in float32 are rounded to 4e-8 of it
+COVARIANCE_RIDGE, MOST_CHANNELS = 1e-5, 128
+"""What variances are raised by, as a share of the sum of squared channels over their number, or over 128 if that is less.
+
+Sums of products in float32 have eigenvalues down to -4e-8 of that sum, with 128 to 512 channels and fewer positions.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,12 @@ class WassersteinLoss(StatisticLoss):
     pins means and variances separately.
 
     The trace of the root is a sum of roots of eigenvalues, and its derivative is half the optimal transport between the
-    Gaussians, which needs no differences between eigenvalues. Both diagonals are raised by $2 \cdot 10^{-7}$ of the
-    divisor, or by $10^{-5}$ of it over the number of channels where that is more. It keeps the derivative finite where
-    features do not vary, and is above the rounding of sums, by which variances would be negative where there are fewer
-    positions than channels. The loss is computed in double precision: by a C x C eigendecomposition at each layer, on
-    CUDA by an iteration (Newton and Schulz's), for which the processor does not wait. With many channels this takes
-    time at small sizes: 512 take 16 times those of 128.
+    Gaussians, which needs no differences between eigenvalues. Both diagonals are raised by $10^{-5}$ of the divisor
+    over the number of channels, of which 128 count at most. This keeps the derivative finite where features do not
+    vary, and is above the rounding of sums, by which variances would be negative where there are fewer positions than
+    channels. The loss is computed in double precision: by a C x C eigendecomposition at each layer, on CUDA by an iteration
+    (Newton and Schulz's), for which the processor does not wait. With many channels this takes time at small sizes: 512
+    take 16 times those of 128.
 
     Args:
         normalization: "relative", the formula above; or "channels", divided by the number of channels instead, as in
@@ -85,7 +88,7 @@ class WassersteinLoss(StatisticLoss):
         moments = [mean_and_covariance(_in_double(each)) for each in (actual, target)]
         (mean, covariance), (target_mean, target_covariance) = moments
         square = target_mean.square().sum(1) + _trace(target_covariance)
-        share = max(RIDGE_OF_CHANNEL / mean.shape[1], RIDGE_OF_ALL)
+        share = COVARIANCE_RIDGE / min(mean.shape[1], MOST_CHANNELS)
         ridge = torch.diag_embed((share * square).clamp(min=MIN_SCALE)[:, None].expand_as(target_mean))
         covariance, target_covariance = covariance + ridge, target_covariance + ridge
         shared = overlap(covariance, target_covariance)

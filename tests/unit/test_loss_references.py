@@ -57,7 +57,7 @@ def covariance(F: Array, S: Array) -> float:
 def wasserstein(F: Array, S: Array) -> float:
     (m, A), (n, B) = ((X.mean(1), np.cov(X, bias=True)) for X in (F, S))
     square = (S**2).sum(0).mean()
-    ridge = max(1e-5 / len(n), 2e-7) * square * np.eye(len(n))
+    ridge = 1e-5 / min(len(n), 128) * square * np.eye(len(n))
     A, B = A + ridge, B + ridge
     root = scipy.linalg.sqrtm(B)
     cross = scipy.linalg.sqrtm(root @ A @ root)
