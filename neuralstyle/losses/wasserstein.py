@@ -20,7 +20,7 @@ Normalization = Literal["relative", "channels"]
 NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
 COVARIANCE_RIDGE, MOST_CHANNELS = 1e-5, 128
-"""What variances are raised by, as a share of the sum of squared channels over their number, or over 128 if that is less.
+"""What variances are raised by: a share of the sum of squared channels, over the number of channels or 128 at most.
 
 Sums of products in float32 have eigenvalues down to -4e-8 of that sum, with 128 to 512 channels and fewer positions.
 """
@@ -43,9 +43,9 @@ class WassersteinLoss(StatisticLoss):
     Gaussians, which needs no differences between eigenvalues. Both diagonals are raised by $10^{-5}$ of the divisor
     over the number of channels, of which 128 count at most. This keeps the derivative finite where features do not
     vary, and is above the rounding of sums, by which variances would be negative where there are fewer positions than
-    channels. The loss is computed in double precision: by a C x C eigendecomposition at each layer, on CUDA by an iteration
-    (Newton and Schulz's), for which the processor does not wait. With many channels this takes time at small sizes: 512
-    take 16 times those of 128.
+    channels. The loss is computed in double precision: by a C x C eigendecomposition at each layer, on CUDA by an
+    iteration (Newton and Schulz's), for which the processor does not wait. With many channels this takes time at small
+    sizes: 512 take 16 times those of 128.
 
     Args:
         normalization: "relative", the formula above; or "channels", divided by the number of channels instead, as in
