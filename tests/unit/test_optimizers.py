@@ -594,10 +594,10 @@ def test_a_factory_that_forgets_the_list_is_told_so(start):
 @pytest.mark.parametrize("strategy", [LBFGS(), InParameters(LBFGS(), Smoothed()), lambda x: torch.optim.SGD([x], 0.01)])
 def test_a_finished_minimisation_holds_no_memory(strategy: Any, start: Tensor) -> None:
     """Not even until Python next looks for cycles, which a print of many copies of its picture would wait for."""
-    pictures = []
+    pictures, objective = [], quadratic()
 
     def evaluate(x: Tensor) -> tuple[float, Tensor]:
-        loss, gradient = quadratic()(x)
+        loss, gradient = objective(x)
         pictures.append(weakref.ref(gradient))
         return loss, gradient
 
