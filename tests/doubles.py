@@ -20,6 +20,9 @@ from neuralstyle.optimizers.base import Evaluate, State
 Noise = Callable[..., Tensor]
 """Of the fixture ``noise``."""
 
+MOST_SECONDS = 5.0
+"""Processor time within which a bad value is refused, on slow and busy machines too: reading it all takes longer."""
+
 
 # Losses
 
