@@ -41,8 +41,8 @@ class Stage:
         iterations: number of evaluations, at least 1.
         encoder: the encoder of this stage: an ``Encoder`` such as a ``FeatureExtractor``, or a network's name. None:
             the encoder of the call.
-        losses: a function from the call's losses to those that this stage minimises, both a ``LossSum``. None: the
-            call's losses, with pixel terms if the encoder's features do not pin colours (``losses_through``).
+        losses: a function from the losses that this stage would minimise to those that it does, both a ``LossSum``. The
+            former are the call's, with pixel terms if the encoder's features do not pin colours (``losses_through``).
         cost: time of an evaluation relative to one through VGG-19, for the time left until it is measured.
         parameters: what the optimiser changes, such as ``Smoothed()``, pixels that are smoothed to give the picture.
             None: the pixels of the picture.

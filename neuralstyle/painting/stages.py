@@ -234,7 +234,7 @@ def resolve_stages(
     for stage, network in zip(stages, encoders, strict=True):
         minimised = losses_through(network, losses, color)
         if stage.losses is not None:
-            minimised = as_sum(stage.losses(losses), f"the losses of a stage of {stage.size} pixels")
+            minimised = as_sum(stage.losses(minimised), f"the losses of a stage of {stage.size} pixels")
         check_losses(minimised, network, references)
         height, width = shape(stage.size)
         parameters = wrapping(stage.parameters) if seamless else stage.parameters

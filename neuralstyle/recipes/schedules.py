@@ -65,8 +65,8 @@ GRAIN_SHARE = Fraction(3, 5)
 DEEPEST_OF_GRAIN = "relu3_1"
 """Deepest layer of VGG-19 at which grain is compared, see ``grain_losses``."""
 
-GRAIN_COST = 0.4
-"""Time of an evaluation through VGG-19 up to that layer, relative to one up to relu4_2."""
+GRAIN_COST, COMPACT_GRAIN_COST = 0.4, 0.1
+"""Time of an evaluation up to that layer through VGG-19 and the compact encoder, relative to VGG-19 up to relu4_2."""
 
 
 def compact_stage(
@@ -121,7 +121,8 @@ def preview(size: int, iterations: int | None = None, *, compact: Encoder | str 
     """
     small, large, factor = _split(size, iterations, PREVIEW_ITERATIONS)
     share = Fraction(PREVIEW_ITERATIONS, DRAFT_ITERATIONS)
-    return _through(compact, [*_begin(small, factor), *(large if iterations else times_default(large, share))])
+    grain = large if iterations else times_default(large, share)
+    return [*_through(compact, _begin(small, factor)), *_grain(compact, grain)]
 
 
 def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -151,7 +152,8 @@ def draft(size: int, iterations: int | None = None, *, compact: Encoder | str | 
         stages = coarse_to_fine(size, iterations)
         return stages if iterations is not None else times_default(stages, Fraction(1, 3))
     small, large, factor = _split(size, iterations, DRAFT_ITERATIONS)
-    return _through(compact, [*_draft(small, factor), *(large if iterations else times_default(large, GRAIN_SHARE))])
+    grain = large if iterations else times_default(large, GRAIN_SHARE)
+    return [*_through(compact, _draft(small, factor)), *_grain(compact, grain)]
 
 
 def standard(size: int, iterations: int | None = None, *, compact: Encoder | str | None = COMPACT) -> list[Stage]:
@@ -188,7 +190,7 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     rough = [*_through(compact, _draft(small, factor)), _averaged(small[-1], math.ceil(STANDARD_ITERATIONS * factor))]
     if not large:
         return rough
-    grain = _through(compact, times_default(coarse_to_fine(size)[len(small) :], GRAIN_SHARE))
+    grain = _grain(compact, times_default(coarse_to_fine(size)[len(small) :], GRAIN_SHARE))
     last = Stage(size, evaluations(iterations, PRINT_ITERATIONS), losses=grain_losses, cost=GRAIN_COST)
     return [*rough, *grain, last]
 
@@ -229,7 +231,7 @@ def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | N
 
 
 def grain_losses(losses: Loss | LossSum) -> LossSum:
-    """Return losses at their layers up to relu3_1 of VGG-19, for stages that paint only grain.
+    """Return losses at their layers up to relu3_1, for stages that paint only grain.
 
     Deeper layers take three fifths of the time of an evaluation through VGG-19 up to relu4_2, and much of the memory.
     Above 1024 pixels they see less than a stroke, which smaller sizes have painted.
@@ -335,6 +337,13 @@ def _through(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Sta
         )
         for each in stages
     ]
+
+
+def _grain(compact: Encoder | str | None, stages: Sequence[Stage]) -> list[Stage]:
+    """The stages above 1024 pixels through the compact encoder, if there is one."""
+    if compact is None:
+        return list(stages)
+    return [replace(each, losses=grain_losses, cost=COMPACT_GRAIN_COST) for each in _through(compact, stages)]
 
 
 SCHEDULES: dict[str, Schedule] = {

@@ -34,7 +34,7 @@ from neuralstyle import (
     synthesize_texture,
     with_style_loss,
 )
-from neuralstyle.losses import HypercolumnLoss, MeanStdLoss, RelaxedEMDLoss
+from neuralstyle.losses import HypercolumnLoss, LossSum, MeanStdLoss, RelaxedEMDLoss
 from neuralstyle.losses.base import as_sum
 from neuralstyle.metrics import color_distance
 from neuralstyle.recipes import (
@@ -53,7 +53,7 @@ from neuralstyle.recipes import (
     with_detail,
     with_pixel_terms,
 )
-from neuralstyle.recipes.schedules import COARSE_ITERATIONS, GRAIN_COST, HALF_ITERATIONS, SMOOTHEST
+from neuralstyle.recipes.schedules import COARSE_ITERATIONS, COMPACT_GRAIN_COST, GRAIN_COST, HALF_ITERATIONS, SMOOTHEST
 from neuralstyle.schedule import check_stages, coarse_to_fine
 
 MANY, HALF, FEW = COARSE_ITERATIONS, HALF_ITERATIONS, PREVIEW_ITERATIONS
@@ -221,14 +221,18 @@ def test_above_1024_pixels_the_encoder_of_the_call_paints_a_little_at_the_end() 
     def last(size: int, iterations: int) -> Stage:
         return Stage(size, iterations, losses=grain_losses, cost=GRAIN_COST)
 
-    grain = [compact_stage(2048, 9), compact_stage(4096, 6)]
+    def through_compact(size: int, iterations: int) -> Stage:
+        return replace(compact_stage(size, iterations), losses=grain_losses, cost=COMPACT_GRAIN_COST)
+
+    grain = [through_compact(2048, 9), through_compact(4096, 6)]
     assert standard(4096) == [*standard(1024), *grain, last(4096, 3)]
     assert fine(4096) == [*standard(4096), Stage(4096, 7)]
     assert standard(4096, 2) == [*standard(1024), *grain, last(4096, 2)]
     assert fine(4096, 2) == standard(4096, 2)
     assert fine(4096, 5) == [*standard(4096), Stage(4096, 2)]
-    assert standard(1500) == [*standard(750), compact_stage(1500, 17), last(1500, 3)]
+    assert standard(1500) == [*standard(750), through_compact(1500, 17), last(1500, 3)]
     assert draft(4096) == [*draft(1024), *grain]
+    assert preview(4096) == [*preview(1024), through_compact(2048, 3), through_compact(4096, 2)]
 
 
 CUT = ContentLoss(("relu2_1", "relu4_2")) + 3 * GramStyleLoss(("relu3_1", "relu3_2"), (0.2, 0.8)) + TotalVariationLoss()
@@ -434,14 +438,18 @@ def test_pixel_terms_weigh_the_same_beside_every_kind_of_style_loss(name: str) -
 
 def test_a_stage_may_say_what_it_minimises() -> None:
     stages = [
-        Stage(48, 1, STUDENT, losses=lambda losses: losses),
+        Stage(48, 1, STUDENT),
+        Stage(48, 1, STUDENT, losses=lambda losses: LossSum(losses.terms[:-2])),
+        Stage(48, 1, STUDENT, losses=grain_losses),
         Stage(64, 1, losses=lambda losses: with_pixel_terms(losses.scaled("content", 0.5))),
         Stage(96, 1),
     ]
-    student, first, last = minimised(schedule=stages, losses=with_style_loss(DEFAULT_LOSSES, "gram"))
-    assert len(student) == len(last) == len(DEFAULT_LOSSES)
-    assert student == last
-    assert len(first) == len(DEFAULT_LOSSES) + 2
+    student, without, grain, first, last = minimised(schedule=stages, losses=with_style_loss(DEFAULT_LOSSES, "gram"))
+    assert len(without) == len(last) == len(DEFAULT_LOSSES)
+    assert without == last
+    assert student == [*last, *first[-2:]]
+    assert grain[-2:] == student[-2:]
+    assert "layers=('relu2_1',)" in grain[0]
     assert first[0].startswith("0.5 * ContentLoss")
 
 
