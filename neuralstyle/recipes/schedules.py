@@ -65,7 +65,7 @@ GRAIN_SHARE = Fraction(3, 5)
 DEEPEST_OF_GRAIN = "relu3_1"
 """Deepest layer of VGG-19 at which grain is compared, see ``grain_losses``."""
 
-GRAIN_COST, COMPACT_GRAIN_COST = 0.4, 0.1
+GRAIN_COST, COMPACT_GRAIN_COST = 0.7, 0.1
 """Time of an evaluation up to that layer through VGG-19 and the compact encoder, relative to VGG-19 up to relu4_2."""
 
 
@@ -162,8 +162,8 @@ def standard(size: int, iterations: int | None = None, *, compact: Encoder | str
     An evaluation through "compact19" takes about a sixth of the time through VGG-19 (``COMPACT_COST``). "compact19"
     paints at every size of ``coarse_to_fine``, then VGG-19 at the last one. "compact19" paints smoothed pixels
     (``Smoothed``), so its weave does not come up; VGG-19 paints the finest detail. Above 1024 pixels only fine grain is
-    left to paint: VGG-19 paints at the last size up to 1024, and then only a little at the end, through its layers up
-    to relu3_1 (``grain_losses``).
+    left to paint: VGG-19 paints at the last size up to 1024, and then only a little at the end. Both go only as far as
+    relu3_1 there (``grain_losses``).
 
     Args:
         size: longest side of the result in pixels.
@@ -233,8 +233,8 @@ def fine(size: int, iterations: int | None = None, *, compact: Encoder | str | N
 def grain_losses(losses: Loss | LossSum) -> LossSum:
     """Return losses at their layers up to relu3_1, for stages that paint only grain.
 
-    Deeper layers take three fifths of the time of an evaluation through VGG-19 up to relu4_2, and much of the memory.
-    Above 1024 pixels they see less than a stroke, which smaller sizes have painted.
+    Deeper layers take three tenths of the time of an evaluation up to relu4_2, and need wider borders of tiles. Above
+    1024 pixels they see less than a stroke, which smaller sizes have painted.
 
     Args:
         losses: the losses of a call. Weights of the layers that stay do not change. Losses stay as they are if one of

@@ -108,6 +108,10 @@ def averaged(stage: Stage) -> Stage:
     return replace(stage, optimizer=Adam(), result="average")
 
 
+def grain_stage(size: int, iterations: int) -> Stage:
+    return replace(compact_stage(size, iterations), losses=grain_losses, cost=COMPACT_GRAIN_COST)
+
+
 WITHOUT_COMPACT: dict[str, Callable[..., list[Stage]]] = {
     "draft": partial(draft, compact=None),
     "standard": partial(standard, compact=None),
@@ -145,7 +149,7 @@ def of_draft(count: int) -> int:
     ],
 )
 def test_a_preview_is_a_few_evaluations_at_each_size(size: int, expected: list[tuple[int, int]]) -> None:
-    assert preview(size) == [compact_stage(*each) for each in expected]
+    assert preview(size) == [compact_stage(*each) if each[0] <= 1024 else grain_stage(*each) for each in expected]
     assert preview(size, compact=None) == [Stage(*each) for each in expected]
     assert [stage.size for stage in preview(size)] == [stage.size for stage in coarse_to_fine(size)]
 
@@ -221,18 +225,14 @@ def test_above_1024_pixels_the_encoder_of_the_call_paints_a_little_at_the_end() 
     def last(size: int, iterations: int) -> Stage:
         return Stage(size, iterations, losses=grain_losses, cost=GRAIN_COST)
 
-    def through_compact(size: int, iterations: int) -> Stage:
-        return replace(compact_stage(size, iterations), losses=grain_losses, cost=COMPACT_GRAIN_COST)
-
-    grain = [through_compact(2048, 9), through_compact(4096, 6)]
+    grain = [grain_stage(2048, 9), grain_stage(4096, 6)]
     assert standard(4096) == [*standard(1024), *grain, last(4096, 3)]
     assert fine(4096) == [*standard(4096), Stage(4096, 7)]
     assert standard(4096, 2) == [*standard(1024), *grain, last(4096, 2)]
     assert fine(4096, 2) == standard(4096, 2)
     assert fine(4096, 5) == [*standard(4096), Stage(4096, 2)]
-    assert standard(1500) == [*standard(750), through_compact(1500, 17), last(1500, 3)]
+    assert standard(1500) == [*standard(750), grain_stage(1500, 17), last(1500, 3)]
     assert draft(4096) == [*draft(1024), *grain]
-    assert preview(4096) == [*preview(1024), through_compact(2048, 3), through_compact(4096, 2)]
 
 
 CUT = ContentLoss(("relu2_1", "relu4_2")) + 3 * GramStyleLoss(("relu3_1", "relu3_2"), (0.2, 0.8)) + TotalVariationLoss()
@@ -331,8 +331,10 @@ def test_tiles_masks_and_losses_of_ones_own_go_with_the_compact_encoder(schedule
     }
     styles = [Style(painting("embers"), region=left, mask=left), Style(painting(), region=1 - left)]
     whole, tiled = (stylize(samples.photo(), styles, tile=tile, **options) for tile in (None, 32))
-    difference = (load_image(whole) - load_image(tiled)).abs().max()
-    assert difference < 3 / 255
+    difference = (load_image(whole) - load_image(tiled)).abs()
+    # Adam's first steps go by a gradient's sign, which rounding decides where it is nearly 0.
+    assert (difference < 3 / 255).double().mean() > 0.99
+    assert difference.mean() < 0.05 / 255
     assert (load_image(whole) - load_image(samples.photo(), 64)).abs().mean() > 5 / 255
 
 
