@@ -20,7 +20,7 @@ from neuralstyle.optimizers.base import Evaluate, State
 Noise = Callable[..., Tensor]
 """Of the fixture ``noise``."""
 
-MOST_SECONDS = 5.0
+MOST_SECONDS = 2.0
 """Processor time within which a bad value is refused, on slow and busy machines too: reading it all takes longer."""
 
 

@@ -63,7 +63,7 @@ GRAIN_SHARE = Fraction(3, 5)
 """Share of the evaluations of ``coarse_to_fine`` above 1024 pixels by the end of ``draft``: only grain is left."""
 
 DEEPEST_OF_GRAIN = "relu3_1"
-"""Deepest layer of VGG-19 at which grain is compared, see ``grain_losses``."""
+"""Deepest layer at which grain is compared, see ``grain_losses``."""
 
 GRAIN_COST, COMPACT_GRAIN_COST = 0.7, 0.1
 """Time of an evaluation up to that layer through VGG-19 and the compact encoder, relative to VGG-19 up to relu4_2."""

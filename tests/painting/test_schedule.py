@@ -328,13 +328,12 @@ def test_tiles_masks_and_losses_of_ones_own_go_with_the_compact_encoder(schedule
         "device": "cpu",
         "progress": False,
         "iterations": {"draft": 3, "standard": 2}[schedule],  # more let rounding grow
+        "optimizer": LBFGS(),  # Adam's first steps go by a gradient's sign, which rounding decides where it is nearly 0
     }
     styles = [Style(painting("embers"), region=left, mask=left), Style(painting(), region=1 - left)]
     whole, tiled = (stylize(samples.photo(), styles, tile=tile, **options) for tile in (None, 32))
-    difference = (load_image(whole) - load_image(tiled)).abs()
-    # Adam's first steps go by a gradient's sign, which rounding decides where it is nearly 0.
-    assert (difference < 3 / 255).double().mean() > 0.99
-    assert difference.mean() < 0.05 / 255
+    difference = (load_image(whole) - load_image(tiled)).abs().max()
+    assert difference < 3 / 255
     assert (load_image(whole) - load_image(samples.photo(), 64)).abs().mean() > 5 / 255
 
 
